@@ -1,0 +1,2 @@
+//! The Evenkeel binary.
+fn main() {}

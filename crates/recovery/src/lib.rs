@@ -1,0 +1,1 @@
+//! Evenkeel recovery.
