@@ -1,0 +1,14 @@
+//! Evenkeel: backup and disaster recovery for desks and venues that trade derivatives.
+//!
+//! The outermost crate: command line, daemon, demonstration market, dashboard, configuration.
+//! Only here do JSON, TOML and CSV exist, only here are floats and threads free to use.
+//!
+//! **Architecture invariants**
+//! - Nothing depends on this crate.
+//! - It decides nothing about durability, encoding or keys: those live in `journal`, `vault` and
+//!   `recovery`; this crate wires them to files, sockets and people.
+
+pub mod dashboard;
+pub mod demo;
+pub mod documents;
+pub mod replay;

@@ -1,0 +1,1 @@
+//! Importers for recorded market data.
