@@ -1,0 +1,144 @@
+//! Benchmarks and campaigns are examples of the binary crate, so that they use what users use.
+
+use crate::{Outcome, machine};
+use std::path::Path;
+use std::process::Command;
+
+/// Used when neither `--seed` nor `EVENKEEL_SEED` says otherwise: the same run for everybody.
+const SEED_DEFAULT: &str = "1";
+
+/// Runs `crates/evenkeel/examples/<kind>_<name>` in release with the rest of the arguments.
+///
+/// # Errors
+/// When no such example exists (the message lists those that do) or the run fails.
+pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
+    let known = names(root, kind);
+    let Some((name, rest)) = args.split_first() else {
+        return Err(format!(
+            "say which {kind} to run; {}",
+            listing(kind, &known)
+        ));
+    };
+    if !known.contains(name) {
+        return Err(format!(
+            "no {kind} is called `{name}`; {}",
+            listing(kind, &known)
+        ));
+    }
+    let seed = seed_of(rest);
+    println!("{kind}    {name}");
+    machine::print_header(root, &seed);
+    let status = Command::new("cargo")
+        .args([
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "evenkeel",
+            "--example",
+        ])
+        .arg(format!("{kind}_{name}"))
+        .arg("--")
+        .args(rest)
+        .env("EVENKEEL_SEED", &seed)
+        .current_dir(root)
+        .status()
+        .map_err(|error| format!("cargo could not be started: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{kind} {name} failed ({status}); the same run again: --seed {seed}"
+    ))
+}
+
+/// The names behind `<kind>_` among the example files and folders, sorted.
+fn names(root: &Path, kind: &str) -> Vec<String> {
+    let folder = root.join("crates/evenkeel/examples");
+    let prefix = format!("{kind}_");
+    let mut found: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| example_name(&entry.path()))
+        .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))
+        .collect();
+    if kind == "campaign" && root.join("fuzz/Cargo.toml").is_file() {
+        found.push("fuzz".to_owned());
+    }
+    found.sort();
+    found
+}
+
+fn example_name(path: &Path) -> Option<String> {
+    let is_file = path.extension().is_some_and(|ending| ending == "rs");
+    let is_folder = path.join("main.rs").is_file();
+    let name = if is_file {
+        path.file_stem()
+    } else {
+        path.file_name()
+    };
+    (is_file || is_folder).then(|| name.map(|name| name.to_string_lossy().into_owned()))?
+}
+
+fn listing(kind: &str, known: &[String]) -> String {
+    if known.is_empty() {
+        return format!("there are none yet (crates/evenkeel/examples/{kind}_NAME.rs adds one)");
+    }
+    format!("there are: {}", known.join(", "))
+}
+
+pub fn seed_of(args: &[String]) -> String {
+    let given = args
+        .iter()
+        .position(|arg| arg == "--seed")
+        .and_then(|at| args.get(at + 1));
+    let inline = args
+        .iter()
+        .find_map(|arg| arg.strip_prefix("--seed=").map(str::to_owned));
+    given
+        .cloned()
+        .or(inline)
+        .or_else(|| std::env::var("EVENKEEL_SEED").ok())
+        .unwrap_or_else(|| SEED_DEFAULT.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> std::path::PathBuf {
+        let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        let examples = folder.join("crates/evenkeel/examples");
+        std::fs::create_dir_all(examples.join("campaign_flips")).expect("scratch folder");
+        for file in [
+            "bench_spine.rs",
+            "campaign_crash.rs",
+            "campaign_flips/main.rs",
+            "tour.rs",
+        ] {
+            std::fs::write(examples.join(file), "fn main() {}").expect("scratch file");
+        }
+        folder
+    }
+
+    #[test]
+    fn only_examples_that_exist_are_listed_and_unknown_names_say_which_do() {
+        let root = scratch("listing");
+        assert_eq!(names(&root, "bench"), ["spine"]);
+        assert_eq!(names(&root, "campaign"), ["crash", "flips"]);
+        let refused = run(&root, "campaign", &["crush".to_owned()]).expect_err("unknown name");
+        assert!(
+            refused.contains("`crush`") && refused.contains("crash, flips"),
+            "{refused}"
+        );
+        std::fs::remove_dir_all(root).expect("clean up");
+    }
+
+    #[test]
+    fn the_seed_on_the_command_line_is_the_one_reported() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(seed_of(&words("--runs 3 --seed 77")), "77");
+        assert_eq!(seed_of(&words("--seed=78")), "78");
+    }
+}

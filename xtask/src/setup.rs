@@ -1,0 +1,161 @@
+//! What the tests need from the machine, and how it gets there.
+//!
+//! The tests use the real thing — a real browser, a real C compiler for the preload shim — so the
+//! machine has to have it. On Debian as root it is installed; anywhere else the one line to type is
+//! printed and nothing is changed.
+
+use crate::Outcome;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
+/// A program the tests call, the package that brings it, and what it is for.
+struct Need {
+    program: &'static str,
+    package: &'static str,
+    purpose: &'static str,
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        program: "chromium",
+        package: "chromium",
+        purpose: "browser test of the dashboard",
+    },
+    Need {
+        program: "chromedriver",
+        package: "chromium-driver",
+        purpose: "drives that browser",
+    },
+    Need {
+        program: "cc",
+        package: "build-essential",
+        purpose: "builds the shim losing writes",
+    },
+];
+
+/// Installs what is missing, or says what to type.
+///
+/// # Errors
+/// When something is missing and cannot be installed from here.
+pub fn ensure() -> Outcome {
+    let missing = missing_from(&search_path());
+    if missing.is_empty() {
+        println!(
+            "setup: {} are here",
+            programs(&NEEDS.iter().collect::<Vec<_>>())
+        );
+        return Ok(());
+    }
+    for need in &missing {
+        println!(
+            "setup: {} is missing ({}; package {})",
+            need.program, need.purpose, need.package
+        );
+    }
+    let has_apt = find("apt-get", &search_path());
+    if !is_root() || !has_apt {
+        return Err(by_hand(&missing, has_apt));
+    }
+    apt_get(&["update"])?;
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(missing.iter().map(|need| need.package));
+    apt_get(&install)?;
+    let still = missing_from(&search_path());
+    if still.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "installed, but still not on PATH: {}",
+        programs(&still)
+    ))
+}
+
+fn by_hand(missing: &[&Need], has_apt: bool) -> String {
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    let packages = packages.join(" ");
+    if has_apt {
+        return format!(
+            "the tests need {}; nothing was changed. Type:\n  sudo apt-get update && sudo apt-get \
+             install --yes {packages}",
+            programs(missing)
+        );
+    }
+    format!(
+        "the tests need {}; nothing was changed. Install them with this system's package manager \
+         (on Debian they are the packages {packages}), then run this again",
+        programs(missing)
+    )
+}
+
+fn programs(needs: &[&Need]) -> String {
+    let names: Vec<&str> = needs.iter().map(|need| need.program).collect();
+    names.join(", ")
+}
+
+fn missing_from(path: &str) -> Vec<&'static Need> {
+    NEEDS
+        .iter()
+        .filter(|need| !find(need.program, path))
+        .collect()
+}
+
+fn search_path() -> String {
+    std::env::var("PATH").unwrap_or_default()
+}
+
+fn find(program: &str, path: &str) -> bool {
+    path.split(':')
+        .filter(|folder| !folder.is_empty())
+        .any(|folder| {
+            let file = Path::new(folder).join(program);
+            std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
+        })
+}
+
+/// `/proc/self` belongs to the effective user; no unsafe call is needed to ask.
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}
+
+fn apt_get(args: &[&str]) -> Outcome {
+    println!("setup: apt-get {}", args.join(" "));
+    let status = Command::new("apt-get")
+        .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .status()
+        .map_err(|error| format!("apt-get could not be started: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "`apt-get {}` failed ({status}); its own message is above",
+        args.join(" ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_programs_is_told_the_one_line_to_type() {
+        let missing = missing_from("/nonexistent");
+        assert_eq!(missing.len(), NEEDS.len());
+        let message = by_hand(&missing, true);
+        assert!(
+            message.contains("sudo apt-get update && sudo apt-get install"),
+            "{message}"
+        );
+        assert!(message.contains("chromium-driver"), "{message}");
+        assert!(by_hand(&missing, false).contains("package manager"));
+    }
+
+    #[test]
+    fn a_folder_or_a_plain_file_is_not_a_program() {
+        assert!(find("sh", "/nonexistent:/bin"));
+        assert!(!find("passwd", "/etc"), "not executable");
+        assert!(!find("etc", "/"), "a folder");
+    }
+}
