@@ -1,0 +1,73 @@
+//! Drills: restores that are timed and checked.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DrillLevel, Outcome};
+
+/// `drill --json`: the report of one drill.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "message_type", rename = "drill")]
+pub struct DrillDocument {
+    /// Failed if one check failed, unproven if one configured check could not be made.
+    pub result: Outcome,
+    /// What the key used allows to prove.
+    pub level: DrillLevel,
+    /// Which key opened the data, by public name (`none` at D1).
+    pub key_used: String,
+    /// Id of the recovery point it started from; empty when none was found.
+    pub recovery_point: String,
+    /// Position restored.
+    pub position: u64,
+    /// Entries replayed on top of the snapshot.
+    pub entries_replayed: u64,
+    /// From the moment the identity was present until every check had passed; `null` when the
+    /// drill did not get that far.
+    pub rto_seconds: Option<f64>,
+    /// Durable position when the drill began − position restored; `null` when the host could not
+    /// be asked.
+    pub rpo_entries: Option<u64>,
+    /// Age of the newest entry restored when the drill began; `null` when not known.
+    pub rpo_seconds: Option<f64>,
+    /// Sites data was read from.
+    pub sites_used: Vec<String>,
+    /// Sites that did not answer.
+    pub sites_missing: Vec<String>,
+    /// Every check, configured or not.
+    pub checks: Vec<CheckDocument>,
+    /// Its number in the history.
+    pub id: String,
+    /// When it began, RFC 3339 UTC.
+    pub time: String,
+    /// Bytes read from the sites.
+    pub bytes_read: u64,
+    /// State root that was recomputed, hex.
+    pub state_root: Option<String>,
+    /// Journal root that was recomputed, hex.
+    pub journal_root: Option<String>,
+    /// Output digest that was recomputed, hex.
+    pub output_digest: Option<String>,
+    /// Where the time went, in order.
+    pub phases: Vec<PhaseDocument>,
+    /// Public key that signed the report and its signature, hex; `null` when unsigned.
+    pub signature: Option<String>,
+}
+
+/// One check of a drill.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CheckDocument {
+    /// Stable name, snake case: `state_root`, `journal_root`, `output_digest`, `equity`, ….
+    pub name: String,
+    /// How it ended.
+    pub result: Outcome,
+    /// What was compared, or why it could not be.
+    pub detail: String,
+}
+
+/// One phase of a drill.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PhaseDocument {
+    /// Stable name, snake case: `catalog`, `fetch`, `decode`, `replay`, `check`.
+    pub name: String,
+    /// How long it took.
+    pub seconds: f64,
+}

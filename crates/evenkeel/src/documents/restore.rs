@@ -1,0 +1,52 @@
+//! Restores.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether the newest data there is was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freshness {
+    /// A pin, an anchor or a witness confirms that nothing newer exists.
+    Proven,
+    /// Nothing newer was found; sites that did not answer or lie could hide it.
+    #[default]
+    Unproven,
+}
+
+/// `restore --json`: what was brought back.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "message_type", rename = "restore")]
+pub struct RestoreDocument {
+    /// Position restored: entries below it are back.
+    pub position: u64,
+    /// State root at the position, hex, recomputed from what was restored.
+    pub state_root: String,
+    /// From the moment the identity was present until the state was checked.
+    pub elapsed_seconds: f64,
+    /// Bytes read from the sites.
+    pub bytes_read: u64,
+    /// Sites data was read from.
+    pub sites_used: Vec<String>,
+    /// Sites that did not answer or had not what was needed.
+    pub sites_missing: Vec<String>,
+    /// When the newest restored data reached the sites, RFC 3339 UTC.
+    pub last_shipped_time: Option<String>,
+    /// The folder written to.
+    pub to: String,
+    /// Recovery point it started from.
+    pub recovery_point: String,
+    /// Entries replayed on top of the snapshot.
+    pub entries_replayed: u64,
+    /// Time of the newest entry restored, RFC 3339 UTC.
+    pub entry_time: Option<String>,
+    /// Journal root at the position, hex.
+    pub journal_root: String,
+    /// Output digest at the position, hex.
+    pub output_digest: String,
+    /// Lineage restored from, hex.
+    pub lineage: String,
+    /// The new lineage, hex, when the restore went live (`--promote`).
+    pub promoted_lineage: Option<String>,
+    /// Whether the newest data there is was seen.
+    pub freshness: Freshness,
+}
