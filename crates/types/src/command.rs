@@ -317,6 +317,7 @@ pub enum RejectCode {
     StaleTerm,
     PositionTooLarge,
     NothingToAmend,
+    LimitReached,
 }
 canonical_enum!(RejectCode {
     1 => NotFounded, 2 => AlreadyFounded, 3 => NotOperator, 4 => UnknownAccount,
@@ -325,7 +326,7 @@ canonical_enum!(RejectCode {
     13 => PriceOutOfRange, 14 => SizeOutOfRange, 15 => ValueTooLarge, 16 => MarketMayNotRest,
     17 => WouldTrade, 18 => CannotFill, 19 => InsufficientBalance, 20 => AmountNotPositive,
     21 => CancelOnly, 22 => Halted, 23 => Expired, 24 => StaleTerm, 25 => PositionTooLarge,
-    26 => NothingToAmend,
+    26 => NothingToAmend, 27 => LimitReached,
 });
 
 impl RejectCode {
@@ -359,6 +360,7 @@ impl RejectCode {
             Self::StaleTerm => "a primary of this or a later term has begun already",
             Self::PositionTooLarge => "the position could grow too large",
             Self::NothingToAmend => "neither price nor size is given",
+            Self::LimitReached => "a limit on the number of orders, sessions or accounts is reached",
         }
     }
 }
