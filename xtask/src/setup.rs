@@ -9,28 +9,29 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-/// A program the tests call, the package that brings it, and what it is for.
+/// A program the tests call, the packages that bring it, and what it is for.
 struct Need {
     program: &'static str,
-    package: &'static str,
+    packages: &'static [&'static str],
     purpose: &'static str,
 }
 
 const NEEDS: &[Need] = &[
     Need {
         program: "chromium",
-        package: "chromium",
-        purpose: "browser test of the dashboard",
+        // Without a font the screenshots would show boxes instead of figures.
+        packages: &["chromium", "fonts-dejavu-core"],
+        purpose: "shows the dashboard to the browser test",
     },
     Need {
         program: "chromedriver",
-        package: "chromium-driver",
+        packages: &["chromium-driver"],
         purpose: "drives that browser",
     },
     Need {
         program: "cc",
-        package: "build-essential",
-        purpose: "builds the shim losing writes",
+        packages: &["build-essential"],
+        purpose: "builds the shim that loses writes",
     },
 ];
 
@@ -48,9 +49,10 @@ pub fn ensure() -> Outcome {
         return Ok(());
     }
     for need in &missing {
+        let packages = need.packages.join(", ");
         println!(
-            "setup: {} is missing ({}; package {})",
-            need.program, need.purpose, need.package
+            "setup: {} is missing ({}; {packages})",
+            need.program, need.purpose
         );
     }
     let has_apt = find("apt-get", &search_path());
@@ -59,7 +61,7 @@ pub fn ensure() -> Outcome {
     }
     apt_get(&["update"])?;
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
-    install.extend(missing.iter().map(|need| need.package));
+    install.extend(missing.iter().flat_map(|need| need.packages));
     apt_get(&install)?;
     let still = missing_from(&search_path());
     if still.is_empty() {
@@ -72,7 +74,11 @@ pub fn ensure() -> Outcome {
 }
 
 fn by_hand(missing: &[&Need], has_apt: bool) -> String {
-    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    let packages: Vec<&str> = missing
+        .iter()
+        .flat_map(|need| need.packages)
+        .copied()
+        .collect();
     let packages = packages.join(" ");
     if has_apt {
         return format!(
@@ -121,7 +127,14 @@ fn is_root() -> bool {
 fn apt_get(args: &[&str]) -> Outcome {
     println!("setup: apt-get {}", args.join(" "));
     let status = Command::new("apt-get")
-        .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
+        // Another installation may be under way; it is waited for.
+        .args([
+            "-qq",
+            "-o",
+            "Dpkg::Use-Pty=0",
+            "-o",
+            "DPkg::Lock::Timeout=120",
+        ])
         .args(args)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .status()

@@ -65,13 +65,18 @@ pub fn run(root: &Path, args: &[String]) -> Outcome {
 /// The cargo calls, in order. One profile for all of them: nothing is built twice.
 fn plan(nextest: bool, args: &[String]) -> Vec<(&'static str, Vec<String>)> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    if !nextest {
-        let mut all = words("test --workspace --no-fail-fast");
-        all.extend_from_slice(args);
-        return vec![("the tests", all)];
+    let one_package = args
+        .iter()
+        .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
+    let mut options = words("--no-fail-fast");
+    if !one_package {
+        options.push("--workspace".to_owned());
     }
-    let mut tests = words("nextest run --workspace --no-fail-fast");
-    tests.extend_from_slice(args);
+    options.extend_from_slice(args);
+    if !nextest {
+        return vec![("the tests", [words("test"), options].concat())];
+    }
+    let tests = [words("nextest run"), options].concat();
     let mut calls = vec![("the tests", tests)];
     // A filter for one test is not meant for the documentation.
     if args.is_empty() {
@@ -223,12 +228,14 @@ mod tests {
     fn without_nextest_one_cargo_test_covers_everything() {
         let calls = plan(false, &[]);
         assert_eq!(calls.len(), 1);
-        assert_eq!(calls[0].1.join(" "), "test --workspace --no-fail-fast");
+        assert_eq!(calls[0].1.join(" "), "test --no-fail-fast --workspace");
     }
 
     #[test]
     fn with_nextest_the_documentation_tests_follow_unless_a_filter_is_given() {
         assert_eq!(plan(true, &[]).len(), 2);
-        assert_eq!(plan(true, &["torn_tail".to_owned()]).len(), 1);
+        let one = plan(true, &["-p".to_owned(), "xtask".to_owned()]);
+        assert_eq!(one.len(), 1);
+        assert_eq!(one[0].1.join(" "), "nextest run --no-fail-fast -p xtask");
     }
 }

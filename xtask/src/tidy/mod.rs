@@ -14,6 +14,7 @@ mod rules;
 mod source;
 mod tokens;
 mod tree;
+mod vendored;
 
 use crate::Outcome;
 use rules::Rule;
@@ -82,6 +83,7 @@ fn check(tree: &tree::Tree) -> Vec<Finding> {
         bans::check_manifest(manifest, &mut findings);
     }
     docs::check(&tree.texts, &mut findings);
+    vendored::check(&tree.texts, &mut findings);
     for (path, error) in &tree.unreadable {
         findings.push(Finding {
             path: path.clone(),

@@ -70,6 +70,9 @@ rules! {
     REGISTRY_HOST = "registry-host",
         "the project speaks of itself; where packages come from is the package client's business",
         "name the package, not the host";
+    VENDORED = "vendored",
+        "a file of somebody else's is theirs byte for byte, or nobody can tell what it does",
+        "take the published file again, or list its version, licence and sha256 in VENDORED.md";
     ADR = "adr",
         "a decision is found by its number and title",
         "name the file docs/adr/NNN-title.md, each number once, and begin it with `# NNN. Title`";
