@@ -1,0 +1,216 @@
+//! Walks a whole journal, unused space included, and lists what is wrong instead of stopping at it.
+
+use crate::disk::{Access, Disk};
+use crate::error::{IoContext as _, JournalError, Problem, ProblemKind, Result};
+use crate::log::{broken_link, held_segments};
+use crate::meta::Meta;
+use crate::root::RootTracker;
+use crate::scan::{Cursor, Expect};
+use crate::segment::{self, RESERVE};
+use crate::tail::{self, Progress, Tail};
+use crate::{Chain, Position, sector};
+use evenkeel_types::merkle::Hash;
+use std::path::Path;
+
+/// Reads again this often before it calls a strange tail corrupt: a writer may be at work.
+const TRIES: u32 = 5;
+
+/// What a walk through a journal found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Number of entries that are intact.
+    pub entries: u64,
+    /// First position that the journal holds.
+    pub first: Position,
+    /// First position behind the last intact entry.
+    pub next: Position,
+    /// Highest term.
+    pub term: u64,
+    /// Chain before `next`.
+    pub chain: Chain,
+    /// Journal root before `next` (RFC 6962); `None` if entries are missing or damaged.
+    pub root: Option<Hash>,
+    /// Everything that is wrong, in the order of the files.
+    pub problems: Vec<Problem>,
+}
+
+impl Report {
+    /// Whether every entry is there and intact; harmless problems do not count.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.problems.iter().all(|problem| problem.harmless)
+    }
+}
+
+/// Walks every segment of the journal in `dir`. It takes no lock and writes nothing; beside a
+/// working writer it sees what was written when it came by.
+///
+/// # Errors
+/// [`JournalError::NotAJournal`], an unreadable `meta` ([`JournalError::Corrupt`]), system errors.
+/// Everything else is a [`Problem`] of the report.
+pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<Report> {
+    let (meta, problems) = Meta::read(disk, dir)?;
+    let firsts = held_segments(disk, dir, &meta)?;
+    let base = &meta.base;
+    let mut walk = Walk {
+        disk,
+        dir,
+        expect: Expect {
+            position: base.position,
+            term: 0,
+            chain: base.chain,
+        },
+        root: Some(RootTracker::new(base)),
+        entries: 0,
+        problems,
+    };
+    if firsts.is_empty() {
+        walk.gap(segment::file_name(base.position), Position::MAX);
+    }
+    for (index, first) in firsts.into_iter().enumerate() {
+        match Cursor::open(disk, dir, first, &meta.identity, Access::Read) {
+            Ok((cursor, stray)) => {
+                walk.problems.extend(stray);
+                walk.segment(cursor, index == 0)?;
+            }
+            Err(JournalError::Corrupt { problem, .. }) => {
+                walk.root = None;
+                walk.problems.push(*problem);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    walk.reserve()?;
+    let Walk {
+        expect,
+        root,
+        entries,
+        problems,
+        ..
+    } = walk;
+    let Expect {
+        position: next,
+        term,
+        chain,
+    } = expect;
+    let root = root.map(|tracker| tracker.root());
+    Ok(Report {
+        entries,
+        first: base.position,
+        next,
+        term,
+        chain,
+        root,
+        problems,
+    })
+}
+
+struct Walk<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    expect: Expect,
+    /// `None` once something is missing.
+    root: Option<RootTracker>,
+    entries: u64,
+    problems: Vec<Problem>,
+}
+
+impl Walk<'_> {
+    fn segment(&mut self, mut cursor: Cursor, is_first: bool) -> Result<()> {
+        let first = cursor.header.first;
+        if first > self.expect.position {
+            self.gap(segment::file_name(self.expect.position), first);
+        } else if self.root.is_some() && self.broken_link(&cursor, is_first) {
+            self.root = None;
+            self.problems.push(broken_link(&cursor));
+        }
+        loop {
+            match tail::advance(self.disk, &mut cursor, TRIES)? {
+                Progress::Frame(frame) => {
+                    self.problems.extend(frame.stray(&cursor.name));
+                    self.entries += u64::from(frame.header.count);
+                    if let Some(root) = &mut self.root {
+                        for entry in frame.entries() {
+                            root.push(entry);
+                        }
+                    }
+                }
+                Progress::Rest(tail) => {
+                    let Some((offset, header)) = self.rest(*tail) else {
+                        break;
+                    };
+                    cursor.resume_at(offset, &header);
+                }
+            }
+        }
+        // A damaged segment may end before or behind where the history was.
+        if cursor.expect.position >= self.expect.position {
+            self.expect = cursor.expect;
+        }
+        Ok(())
+    }
+
+    fn broken_link(&self, cursor: &Cursor, is_first: bool) -> bool {
+        let Expect {
+            position,
+            term,
+            chain,
+        } = &cursor.expect;
+        *position != self.expect.position
+            || *chain != self.expect.chain
+            || (!is_first && *term != self.expect.term)
+    }
+
+    /// Notes what the end of a segment means; returns where reading can go on behind damage.
+    fn rest(&mut self, tail: Tail) -> Option<(u64, crate::frame::FrameHeader)> {
+        self.problems.extend(tail.stray);
+        if let Some(torn) = tail.torn {
+            self.problems.push(Problem {
+                file: torn.file,
+                offset: torn.offset,
+                positions: torn.positions,
+                kind: ProblemKind::TornTail,
+                detail: "a frame that was never acknowledged was cut off by a crash".to_owned(),
+                harmless: true,
+            });
+        }
+        let problem = tail.corrupt?;
+        self.root = None;
+        self.problems.push(problem);
+        tail.resume
+    }
+
+    fn gap(&mut self, file: String, missing_to: Position) {
+        self.root = None;
+        self.problems.push(Problem {
+            file,
+            offset: 0,
+            positions: self.expect.position..missing_to,
+            kind: ProblemKind::Gap,
+            detail: "no segment holds these positions".to_owned(),
+            harmless: false,
+        });
+    }
+
+    /// The reserve holds nothing, and should show it.
+    fn reserve(&mut self) -> Result<()> {
+        let path = self.dir.join(RESERVE);
+        let file = match self.disk.open(&path, Access::Read) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            other => other.during("open", &path)?,
+        };
+        let length = file.length_bytes().during("measure", &path)?;
+        let position = self.expect.position;
+        sector::for_each_nonzero(file.as_ref(), 0, length, |at, _| {
+            self.problems.push(Problem {
+                file: RESERVE.to_owned(),
+                offset: at,
+                positions: position..position,
+                kind: ProblemKind::StrayDamage,
+                detail: "the reserve is not all zero; it is made anew before use".to_owned(),
+                harmless: true,
+            });
+        })
+        .during("read", &path)
+    }
+}
