@@ -69,7 +69,7 @@ pub fn expiries(start: Timestamp) -> [Timestamp; 4] {
         day += 1;
     }
     let week = day + 7;
-    let month = next_friday(week, |friday| is_last_of_month(friday));
+    let month = next_friday(week, is_last_of_month);
     let quarter = next_friday(month, |friday| {
         is_last_of_month(friday) && Date::from_days(friday).month.is_multiple_of(3)
     });

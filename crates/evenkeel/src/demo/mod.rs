@@ -21,6 +21,8 @@ mod price;
 mod quoting;
 mod random;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 pub use black76::{OptionValue, option_value};
 pub use board::QuoteBoard;
