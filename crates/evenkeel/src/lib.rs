@@ -8,7 +8,12 @@
 //! - It decides nothing about durability, encoding or keys: those live in `journal`, `vault` and
 //!   `recovery`; this crate wires them to files, sockets and people.
 
+pub mod config;
 pub mod dashboard;
 pub mod demo;
 pub mod documents;
+pub mod init;
+pub mod keyfile;
+pub mod output;
 pub mod replay;
+pub mod report;

@@ -1,0 +1,27 @@
+//! Configuration: the TOML model, where values come from, and what start-up refuses.
+//!
+//! Order, later wins: built-in defaults, the file, the environment (`EVENKEEL_SECTION_KEY`), the
+//! command line. Secrets never stand in it; it names the files that hold them.
+
+mod environment;
+mod explain;
+mod load;
+mod model;
+mod rules;
+mod show;
+#[cfg(test)]
+mod tests;
+
+pub use environment::{Variable, environment_keys};
+pub use model::{
+    Config, DashboardBind, DashboardConfig, DomainConfig, Domains, DrillConfig, DrillLevel,
+    HostConfig, JournalConfig, RecoveryConfig, SiteClassName, SiteConfig, SiteKind, VenueConfig,
+    VenueSource,
+};
+pub use rules::{Finding, Severity};
+
+/// The commented reference: its values are the defaults, and `init` fills in the keys.
+pub const REFERENCE: &str = include_str!("../../evenkeel.reference.toml");
+
+/// Name of the configuration file in a home.
+pub const FILE_NAME: &str = "evenkeel.toml";

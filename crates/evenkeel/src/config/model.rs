@@ -1,0 +1,484 @@
+//! What `evenkeel.toml` says. Every default stands here, once; `evenkeel.reference.toml` repeats
+//! them with comments and a test compares the two.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The effective configuration. After loading, every path is absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The protected machine.
+    pub host: HostConfig,
+    /// What drives the engine.
+    pub venue: VenueConfig,
+    /// The durable log.
+    pub journal: JournalConfig,
+    /// The security domains.
+    pub domains: Domains,
+    /// Every place that keeps sealed data.
+    pub sites: Vec<SiteConfig>,
+    /// Tail, recovery points and limits.
+    pub recovery: RecoveryConfig,
+    /// Restore drills.
+    pub drill: DrillConfig,
+    /// The web page and the metrics.
+    pub dashboard: DashboardConfig,
+    /// The file this was read from; relative paths in it are relative to its folder.
+    #[serde(skip)]
+    pub file: PathBuf,
+}
+
+/// `[host]`: the protected machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostConfig {
+    /// Folder for journal, snapshots, writer keys and the control socket.
+    pub data: PathBuf,
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        Self {
+            data: "host".into(),
+        }
+    }
+}
+
+/// Where commands come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VenueSource {
+    /// The seeded demonstration market.
+    #[default]
+    Demo,
+}
+
+/// `[venue]`: what drives the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VenueConfig {
+    /// Where commands come from.
+    pub source: VenueSource,
+    /// Seed of the demonstration: the same seed gives the same market.
+    pub seed: u64,
+    /// Accounts of the demonstration.
+    pub accounts: u32,
+    /// Commands per second that the demonstration aims at.
+    pub commands_per_second: u32,
+}
+
+impl Default for VenueConfig {
+    fn default() -> Self {
+        Self {
+            source: VenueSource::Demo,
+            seed: 1,
+            accounts: 300,
+            commands_per_second: 2_500,
+        }
+    }
+}
+
+/// `[journal]`: the durable log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JournalConfig {
+    /// Size of a preallocated segment file.
+    pub segment_bytes: u64,
+    /// Size of the segment kept for mode changes, cancels and withdrawals on a full disk.
+    pub reserve_bytes: u64,
+    /// Most entries in one frame, that is, behind one fdatasync.
+    pub batch_max_entries: u32,
+    /// How long the first entry of a batch waits for others, in microseconds.
+    pub group_commit_wait_us: u32,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            reserve_bytes: 8 << 20,
+            batch_max_entries: 1_024,
+            group_commit_wait_us: 500,
+        }
+    }
+}
+
+/// `[domains.*]`: what may fall together is one domain; two domains share nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Domains {
+    /// Order books, positions, margin, history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<DomainConfig>,
+    /// RPC endpoints, indexer logs, configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<DomainConfig>,
+    /// Keys: on paper, metal and devices; never at an online site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<DomainConfig>,
+}
+
+impl Domains {
+    /// The configured domains with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &DomainConfig)> {
+        [
+            ("state", &self.state),
+            ("network", &self.network),
+            ("keys", &self.keys),
+        ]
+        .into_iter()
+        .filter_map(|(name, domain)| Some((name, domain.as_ref()?)))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut DomainConfig> {
+        [&mut self.state, &mut self.network, &mut self.keys]
+            .into_iter()
+            .filter_map(Option::as_mut)
+    }
+}
+
+/// One security domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DomainConfig {
+    /// Names of `[[sites]]`, in shard order: append new ones at the end.
+    pub sites: Vec<String>,
+    /// k: how many sites bring everything back. n is the number of sites.
+    pub data_shards: usize,
+    /// age recipients of every key period: recovery, drill host.
+    pub recipients: Vec<String>,
+    /// The offline root's Ed25519 public key, 64 hexadecimal digits.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub root_public_key: String,
+    /// The writer's signing key.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub writer_key_file: PathBuf,
+    /// What the root signed for that writer.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub writer_certificate_file: PathBuf,
+    /// The key of chunk ids; it opens nothing.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub chunk_id_key_file: PathBuf,
+    /// How long one data key encrypts, in hours; at most 24.
+    pub key_period_hours: u32,
+}
+
+impl Default for DomainConfig {
+    fn default() -> Self {
+        Self {
+            sites: Vec::new(),
+            data_shards: 3,
+            recipients: Vec::new(),
+            root_public_key: String::new(),
+            writer_key_file: PathBuf::new(),
+            writer_certificate_file: PathBuf::new(),
+            chunk_id_key_file: PathBuf::new(),
+            key_period_hours: 24,
+        }
+    }
+}
+
+impl DomainConfig {
+    /// The key files with the names of their settings.
+    #[must_use]
+    pub fn key_files(&self) -> [(&'static str, &Path); 3] {
+        [
+            ("writer_key_file", &self.writer_key_file),
+            ("writer_certificate_file", &self.writer_certificate_file),
+            ("chunk_id_key_file", &self.chunk_id_key_file),
+        ]
+    }
+}
+
+/// How a site is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SiteKind {
+    /// A folder of this machine, or mounted on it.
+    #[default]
+    Folder,
+}
+
+/// What a site claims to refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteClassName {
+    /// Whoever can write can also replace and delete.
+    #[default]
+    Mutable,
+}
+
+/// `[[sites]]`: a place that keeps sealed data.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteConfig {
+    /// Its name, unique.
+    pub name: String,
+    /// How it is reached.
+    #[serde(default)]
+    pub kind: SiteKind,
+    /// The folder.
+    pub path: PathBuf,
+    /// What it claims to refuse.
+    #[serde(default)]
+    pub class: SiteClassName,
+    /// Who runs it; sites of one operator fall together.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub operator: String,
+    /// Whose law it is under; sites of one jurisdiction can be seized together.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub jurisdiction: String,
+    /// What it is written with, if it needs that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_file: Option<PathBuf>,
+}
+
+/// `[recovery]`: tail, recovery points and limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecoveryConfig {
+    /// How often the journal's tail goes to the sites.
+    pub tail_interval_ms: u64,
+    /// A recovery point after this many seconds …
+    pub point_every_seconds: u64,
+    /// … or this many entries, whichever comes first.
+    pub point_every_entries: u64,
+    /// Every how many points one stands alone, without packs of earlier periods.
+    pub self_contained_every_points: u32,
+    /// How much unshipped tail may wait for a site before the venue goes cancel-only.
+    pub spool_limit_bytes: u64,
+    /// How many snapshots stay on the host.
+    pub snapshot_keep: u32,
+    /// How much the whole home may use; oldest tails and points go first. 0: no limit.
+    pub disk_limit_bytes: u64,
+}
+
+impl Default for RecoveryConfig {
+    fn default() -> Self {
+        Self {
+            tail_interval_ms: 500,
+            point_every_seconds: 15,
+            point_every_entries: 250_000,
+            self_contained_every_points: 60,
+            spool_limit_bytes: 256 << 20,
+            snapshot_keep: 2,
+            disk_limit_bytes: 5 << 30,
+        }
+    }
+}
+
+/// How much a drill proves.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Default,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+)]
+pub enum DrillLevel {
+    /// Ciphertext audit, without any key.
+    #[value(name = "D1", alias = "d1")]
+    D1,
+    /// On the writer host: what the current key opens.
+    #[value(name = "D2", alias = "d2")]
+    D2,
+    /// On the drill host, with its own recipient and read-only access: any period.
+    #[default]
+    #[value(name = "D3", alias = "d3")]
+    D3,
+    /// With the recovery identity, or its quorum.
+    #[value(name = "D4", alias = "d4")]
+    D4,
+}
+
+impl std::fmt::Display for DrillLevel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+/// `[drill]`: restores that are timed and checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DrillConfig {
+    /// Folder of the drill host: scratch, history, its keys.
+    pub home: PathBuf,
+    /// The drill host's own identity.
+    pub identity_file: PathBuf,
+    /// A drill this often. 0: only when asked for.
+    pub every_seconds: u64,
+    /// How much it proves.
+    pub level: DrillLevel,
+    /// How many reports stay.
+    pub history_keep: u32,
+    /// What the drill host signs its reports with.
+    pub report_key_file: PathBuf,
+    /// The public half, 64 hexadecimal digits: reports of anybody else do not count.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub report_public_key: String,
+}
+
+impl Default for DrillConfig {
+    fn default() -> Self {
+        Self {
+            home: "drill-host".into(),
+            identity_file: "drill-host/drill-identity.txt".into(),
+            every_seconds: 60,
+            level: DrillLevel::D3,
+            history_keep: 500,
+            report_key_file: "drill-host/report.key".into(),
+            report_public_key: String::new(),
+        }
+    }
+}
+
+/// `[dashboard]`: the web page and the metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DashboardConfig {
+    /// Where it listens; `off` switches it off.
+    pub bind: DashboardBind,
+    /// Holds the token that a bind elsewhere than on loopback needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for DashboardConfig {
+    fn default() -> Self {
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7171);
+        Self {
+            bind: DashboardBind(Some(address)),
+            token_file: None,
+        }
+    }
+}
+
+/// An address, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DashboardBind(pub Option<SocketAddr>);
+
+impl std::str::FromStr for DashboardBind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        text.parse()
+            .map(|address| Self(Some(address)))
+            .map_err(|_| {
+                format!("`{text}` is neither an address such as `127.0.0.1:7171` nor `off`")
+            })
+    }
+}
+
+impl TryFrom<String> for DashboardBind {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<DashboardBind> for String {
+    fn from(bind: DashboardBind) -> Self {
+        bind.to_string()
+    }
+}
+
+impl std::fmt::Display for DashboardBind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+fn is_unset(path: &Path) -> bool {
+    path.as_os_str().is_empty()
+}
+
+impl Config {
+    /// The folder of the configuration file: all relative paths start here.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        match self.file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        }
+    }
+
+    /// The journal's folder.
+    #[must_use]
+    pub fn journal_dir(&self) -> PathBuf {
+        self.host.data.join("journal")
+    }
+
+    /// Where snapshots lie on the host.
+    #[must_use]
+    pub fn snapshots_dir(&self) -> PathBuf {
+        self.host.data.join("snapshots")
+    }
+
+    /// The running daemon's control socket.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.host.data.join("control.sock")
+    }
+
+    /// The recovery identity, where `init` puts it and where it must not stay.
+    #[must_use]
+    pub fn recovery_identity_file(&self) -> PathBuf {
+        self.home().join("recovery-identity.txt")
+    }
+
+    /// A site by its name.
+    #[must_use]
+    pub fn site(&self, name: &str) -> Option<&SiteConfig> {
+        self.sites.iter().find(|site| site.name == name)
+    }
+
+    /// The sites of a domain in shard order; names without a site are left out (the rules refuse
+    /// such a configuration before anything is started).
+    pub fn sites_of<'a>(
+        &'a self,
+        domain: &'a DomainConfig,
+    ) -> impl Iterator<Item = &'a SiteConfig> + 'a {
+        domain.sites.iter().filter_map(|name| self.site(name))
+    }
+
+    /// Makes every path absolute against the configuration file's folder.
+    pub(super) fn resolve_paths(&mut self) {
+        let home = std::path::absolute(self.home()).unwrap_or_else(|_| self.home().to_owned());
+        let resolve = |path: &mut PathBuf| {
+            if !is_unset(path) {
+                *path = home.join(&*path);
+            }
+        };
+        resolve(&mut self.host.data);
+        resolve(&mut self.drill.home);
+        resolve(&mut self.drill.identity_file);
+        resolve(&mut self.drill.report_key_file);
+        self.dashboard.token_file.iter_mut().for_each(resolve);
+        for domain in self.domains.iter_mut() {
+            resolve(&mut domain.writer_key_file);
+            resolve(&mut domain.writer_certificate_file);
+            resolve(&mut domain.chunk_id_key_file);
+        }
+        for site in &mut self.sites {
+            resolve(&mut site.path);
+            site.credential_file.iter_mut().for_each(resolve);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! A limit on everything, and nothing needed left out.
+
+use super::Findings;
+use crate::config::{Config, DomainConfig, DrillLevel};
+
+const RULE: &str = "limit";
+const MISSING: &str = "missing";
+
+/// Hours for which one data key may encrypt.
+const KEY_PERIOD_HOURS_MAX: u32 = 24;
+
+pub(super) fn check(config: &Config, findings: &mut Findings) {
+    numbers(config, findings);
+    dashboard(config, findings);
+    drill(config, findings);
+    if config.domains.iter().next().is_none() {
+        findings.refuse(
+            MISSING,
+            "no domain is configured, so nothing would be protected",
+            "add [domains.state]; `evenkeel init --home DIR` writes one with its keys",
+        );
+    }
+    for (name, domain) in config.domains.iter() {
+        needed(name, domain, findings);
+        let hours = domain.key_period_hours;
+        if !(1..=KEY_PERIOD_HOURS_MAX).contains(&hours) {
+            findings.refuse(
+                RULE,
+                format!("domains.{name}.key_period_hours = {hours} is not in 1..=24"),
+                "a thief of the host reads one key period: 24 hours is the longest allowed",
+            );
+        }
+    }
+}
+
+fn numbers(config: &Config, findings: &mut Findings) {
+    let (venue, journal, recovery) = (&config.venue, &config.journal, &config.recovery);
+    let limits: [(&str, u64, u64, u64); 15] = [
+        ("venue.accounts", venue.accounts.into(), 2, 100_000),
+        (
+            "venue.commands_per_second",
+            venue.commands_per_second.into(),
+            1,
+            1_000_000,
+        ),
+        (
+            "journal.segment_bytes",
+            journal.segment_bytes,
+            1 << 20,
+            4 << 30,
+        ),
+        (
+            "journal.reserve_bytes",
+            journal.reserve_bytes,
+            1 << 20,
+            1 << 30,
+        ),
+        (
+            "journal.batch_max_entries",
+            journal.batch_max_entries.into(),
+            1,
+            65_536,
+        ),
+        (
+            "journal.group_commit_wait_us",
+            journal.group_commit_wait_us.into(),
+            0,
+            100_000,
+        ),
+        (
+            "recovery.tail_interval_ms",
+            recovery.tail_interval_ms,
+            50,
+            60_000,
+        ),
+        (
+            "recovery.point_every_seconds",
+            recovery.point_every_seconds,
+            1,
+            86_400,
+        ),
+        (
+            "recovery.point_every_entries",
+            recovery.point_every_entries,
+            1_000,
+            100_000_000,
+        ),
+        (
+            "recovery.self_contained_every_points",
+            recovery.self_contained_every_points.into(),
+            1,
+            10_000,
+        ),
+        (
+            "recovery.spool_limit_bytes",
+            recovery.spool_limit_bytes,
+            1 << 20,
+            1 << 40,
+        ),
+        (
+            "recovery.snapshot_keep",
+            recovery.snapshot_keep.into(),
+            1,
+            1_000,
+        ),
+        (
+            "recovery.disk_limit_bytes",
+            recovery.disk_limit_bytes,
+            0,
+            1 << 50,
+        ),
+        (
+            "drill.every_seconds",
+            config.drill.every_seconds,
+            0,
+            86_400 * 31,
+        ),
+        (
+            "drill.history_keep",
+            config.drill.history_keep.into(),
+            1,
+            100_000,
+        ),
+    ];
+    for (key, value, least, most) in limits {
+        if !(least..=most).contains(&value) {
+            findings.refuse(
+                RULE,
+                format!("{key} = {value} is not in {least}..={most}"),
+                "the commented reference says what it does: evenkeel config show --reference",
+            );
+        }
+    }
+    if recovery.tail_interval_ms > 1_000 {
+        findings.warn(
+            "rpo",
+            format!(
+                "recovery.tail_interval_ms = {}: the sites will be more than 1 second behind",
+                recovery.tail_interval_ms
+            ),
+            "losing the host would lose what was acknowledged since the last tick",
+        );
+    }
+}
+
+fn dashboard(config: &Config, findings: &mut Findings) {
+    let Some(address) = config.dashboard.bind.0 else {
+        return;
+    };
+    match &config.dashboard.token_file {
+        None if !address.ip().is_loopback() => findings.refuse(
+            "dashboard",
+            format!(
+                "dashboard.bind = {address} can be reached from other machines without a token"
+            ),
+            "set dashboard.token_file, or bind to 127.0.0.1",
+        ),
+        Some(file) if !file.is_file() => findings.refuse(
+            MISSING,
+            format!("dashboard.token_file = {} is not there", file.display()),
+            format!(
+                "(umask 077; head -c 32 /dev/urandom | base64 > {})",
+                file.display()
+            ),
+        ),
+        _ => {}
+    }
+}
+
+fn drill(config: &Config, findings: &mut Findings) {
+    let drill = &config.drill;
+    if drill.every_seconds == 0 {
+        findings.warn(
+            "drill",
+            "drill.every_seconds = 0: no restore is ever proven by itself",
+            "set it, or run `evenkeel drill` from a timer",
+        );
+        return;
+    }
+    if drill.level == DrillLevel::D4 {
+        findings.refuse(
+            "drill",
+            "drill.level = \"D4\" every few seconds would need the recovery identity on this \
+             machine",
+            "use D3 here; run D4 by hand: evenkeel drill --level D4 --identity FILE",
+        );
+    }
+    if drill.level == DrillLevel::D3 && !drill.identity_file.is_file() {
+        findings.warn(
+            MISSING,
+            format!(
+                "drill.identity_file = {} is not there",
+                drill.identity_file.display()
+            ),
+            "drills will end unproven; put the drill host's identity there, or set level = \"D1\"",
+        );
+    }
+}
+
+fn needed(name: &str, domain: &DomainConfig, findings: &mut Findings) {
+    let mut missing = |key: &str, next: &str| {
+        findings.refuse(MISSING, format!("domains.{name}.{key} is not set"), next);
+    };
+    if domain.recipients.is_empty() {
+        missing(
+            "recipients",
+            "without one nobody could ever read what is written",
+        );
+    }
+    if domain.root_public_key.is_empty() {
+        missing(
+            "root_public_key",
+            "it stands in the recovery identity file, as a comment",
+        );
+    }
+    if name == "keys" {
+        return;
+    }
+    let unset: Vec<&str> = domain
+        .key_files()
+        .into_iter()
+        .filter_map(|(key, file)| file.as_os_str().is_empty().then_some(key))
+        .collect();
+    for key in unset {
+        missing(
+            key,
+            "`evenkeel init --home DIR` makes a home with all of them",
+        );
+    }
+    for (key, file) in domain.key_files() {
+        if !file.as_os_str().is_empty() && !file.is_file() {
+            findings.refuse(
+                MISSING,
+                format!("domains.{name}.{key} = {} is not there", file.display()),
+                "bring the file back; if the host is lost: evenkeel restore --promote",
+            );
+        }
+    }
+    for recipient in &domain.recipients {
+        if let Err(error) = evenkeel_vault::Recipient::parse(recipient) {
+            findings.refuse(
+                RULE,
+                format!("domains.{name}.recipients: {error}"),
+                "a recipient begins with age1; it stands in the identity file, as a comment",
+            );
+        }
+    }
+    if !domain.root_public_key.is_empty()
+        && let Err(error) = evenkeel_vault::RootPublicKey::parse(&domain.root_public_key)
+    {
+        findings.refuse(RULE, format!("domains.{name}.root_public_key: {error}"), "");
+    }
+}

@@ -1,0 +1,459 @@
+//! Lays out a home: keys, five local sites, a commented configuration. Starts nothing, overwrites
+//! nothing.
+//!
+//! ```text
+//! HOME/evenkeel.toml            the reference with this home's recipients; written last
+//! HOME/recovery-identity.txt    reads everything: to be moved away
+//! HOME/host/keys/state/         writer key, its certificate, key of chunk ids
+//! HOME/drill-host/              drill identity, report key
+//! HOME/sites/site-a/ … site-e/  sealed data
+//! ```
+//! The configuration's appearance is what makes a home: it is renamed into place when all else is
+//! durable. Until then its name ends in `.unfinished`, and the next `init` clears away exactly the
+//! files that an `init` makes and begins again.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ed25519_dalek::SigningKey;
+use evenkeel_vault::{IdKey, Identity, Lineage, OsRandom, Random, RecoveryIdentity, WriterKey};
+
+use crate::config::{Config, DashboardBind, FILE_NAME, REFERENCE};
+use crate::keyfile;
+use crate::report::{Exit, Report, Result};
+
+/// The domain that a home is laid out for.
+const DOMAIN: &str = "state";
+const UNFINISHED: &str = "evenkeel.toml.unfinished";
+const RECOVERY: &str = "recovery-identity.txt";
+
+const FOLDERS: &[&str] = &[
+    "host",
+    "host/keys",
+    "host/keys/state",
+    "drill-host",
+    "sites",
+    "sites/site-a",
+    "sites/site-b",
+    "sites/site-c",
+    "sites/site-d",
+    "sites/site-e",
+];
+
+const WRITER_KEY: &str = "host/keys/state/writer.key";
+const CERTIFICATE: &str = "host/keys/state/writer.certificate";
+const CHUNK_ID_KEY: &str = "host/keys/state/chunk-id.key";
+const DRILL_IDENTITY: &str = "drill-host/drill-identity.txt";
+const REPORT_KEY: &str = "drill-host/report.key";
+
+const FILES: &[&str] = &[
+    RECOVERY,
+    WRITER_KEY,
+    CERTIFICATE,
+    CHUNK_ID_KEY,
+    DRILL_IDENTITY,
+    REPORT_KEY,
+];
+
+/// What a new home's configuration says instead of the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct InitOptions {
+    /// Seed of the demonstration.
+    pub seed: Option<u64>,
+    /// Where the dashboard listens.
+    pub dashboard: Option<DashboardBind>,
+}
+
+/// The plain words that go with a new home: what the recovery identity is, and what to do with it.
+#[must_use]
+pub fn recovery_words(home: &Path) -> String {
+    format!(
+        "{}\n  Until keys are split among holders, this one file reads everything and can certify a\n  \
+         new writer. It belongs on no running machine: move it to paper or to a device in a safe,\n  \
+         at two places. Without it nothing can be restored.",
+        home.join(RECOVERY).display()
+    )
+}
+
+/// Lays out `home` and gives its configuration.
+///
+/// # Errors
+/// [`Exit::Failed`] naming what is there already if the folder is not empty; [`Exit::Locked`] if
+/// another process is laying it out at this moment.
+pub fn init_home(home: &Path, options: &InitOptions) -> Result<Config> {
+    make_folder(home)?;
+    refuse_occupied(home)?;
+    let mut draft = Draft::begin(home)?;
+    clear(home)?;
+    for folder in FOLDERS {
+        make_folder(&home.join(folder))?;
+    }
+    let public = write_keys(home)?;
+    for folder in FOLDERS {
+        sync_folder(&home.join(folder))?;
+    }
+    draft.finish(&configuration(&public, options))?;
+    sync_folder(home)?;
+    Config::load(&home.join(FILE_NAME))
+}
+
+/// Whether `home` is laid out.
+#[must_use]
+pub fn is_home(home: &Path) -> bool {
+    home.join(FILE_NAME).exists()
+}
+
+/// The configuration being written, locked against another `init`.
+struct Draft {
+    home: PathBuf,
+    file: File,
+}
+
+impl Draft {
+    fn begin(home: &Path) -> Result<Self> {
+        let path = home.join(UNFINISHED);
+        let failed = |error: std::io::Error| Report::io("write", &path, &error);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(
+                    Report::new(Exit::Locked, "another process is laying out this home")
+                        .at(home.display().to_string())
+                        .safe("nothing was touched")
+                        .next(format!(
+                            "wait for it, then: evenkeel up --home {}",
+                            home.display()
+                        )),
+                );
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        // Whoever waited for nobody may still find the home finished by the one before.
+        if is_home(home) {
+            let _ = fs::remove_file(&path);
+            return Err(occupied(home, &entries(home)?));
+        }
+        sync_folder(home)?;
+        Ok(Self {
+            home: home.to_owned(),
+            file,
+        })
+    }
+
+    fn finish(&mut self, text: &str) -> Result<()> {
+        let path = self.home.join(UNFINISHED);
+        let failed = |error: std::io::Error| Report::io("write", &path, &error);
+        self.file.set_len(0).map_err(failed)?;
+        self.file.write_all(text.as_bytes()).map_err(failed)?;
+        self.file.sync_all().map_err(failed)?;
+        fs::rename(&path, self.home.join(FILE_NAME)).map_err(failed)
+    }
+}
+
+/// What the configuration has to say about the keys.
+struct Public {
+    recovery: String,
+    drill: String,
+    root: String,
+    report: String,
+}
+
+fn write_keys(home: &Path) -> Result<Public> {
+    let file = |name: &str| home.join(name);
+    let recovery = RecoveryIdentity::generate(DOMAIN, &mut OsRandom)?;
+    let writer = WriterKey::generate(&mut OsRandom)?;
+    let chunk_id = IdKey::generate(&mut OsRandom)?;
+    let drill = Identity::generate();
+    let report = SigningKey::from_bytes(&random()?);
+    let mut lineage = [0; 16];
+    lineage.copy_from_slice(&random()?[..16]);
+    let certificate = recovery.certify(Lineage(lineage), None, writer.public(), now_ns())?;
+    keyfile::write_recovery_identity(&file(RECOVERY), &recovery)?;
+    keyfile::write_writer_key(&file(WRITER_KEY), DOMAIN, &writer)?;
+    keyfile::write_certificate(&file(CERTIFICATE), &certificate)?;
+    keyfile::write_chunk_id_key(&file(CHUNK_ID_KEY), DOMAIN, &chunk_id)?;
+    keyfile::write_drill_identity(&file(DRILL_IDENTITY), &drill)?;
+    keyfile::write_report_key(&file(REPORT_KEY), &report)?;
+    Ok(Public {
+        recovery: recovery.recipient().to_string(),
+        drill: drill.recipient().to_string(),
+        root: recovery.root_public().to_string(),
+        report: keyfile::hex(report.verifying_key().as_bytes()),
+    })
+}
+
+/// The reference with this home's public keys in the places where examples stand.
+fn configuration(public: &Public, options: &InitOptions) -> String {
+    let mut text = REFERENCE.replacen(
+        "# Evenkeel, the reference configuration.",
+        "# Evenkeel: the configuration of this home, made by `evenkeel init`.",
+        1,
+    );
+    let recipients = format!(
+        "recipients = [\n    \"{}\", # recovery identity\n    \"{}\", # drill host\n]",
+        public.recovery, public.drill
+    );
+    set(&mut text, "#recipients =", &recipients);
+    set(
+        &mut text,
+        "#root_public_key =",
+        &format!("root_public_key = \"{}\"", public.root),
+    );
+    set(
+        &mut text,
+        "#report_public_key =",
+        &format!("report_public_key = \"{}\"", public.report),
+    );
+    if let Some(seed) = options.seed {
+        set(&mut text, "seed =", &format!("seed = {seed}"));
+    }
+    if let Some(bind) = options.dashboard {
+        set(&mut text, "bind =", &format!("bind = \"{bind}\""));
+    }
+    text
+}
+
+/// Replaces the first line that begins with `start`.
+fn set(text: &mut String, start: &str, line: &str) {
+    let marker = format!("\n{start}");
+    let Some(at) = text.find(&marker).map(|at| at + 1) else {
+        return;
+    };
+    let end = text[at..]
+        .find('\n')
+        .map_or(text.len(), |length| at + length);
+    text.replace_range(at..end, line);
+}
+
+fn random() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    OsRandom.fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn now_ns() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Report::io("make the folder", folder, &error))
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|open| open.sync_all())
+        .map_err(|error| Report::io("make durable", folder, &error))
+}
+
+fn entries(home: &Path) -> Result<Vec<String>> {
+    let failed = |error: std::io::Error| Report::io("read the folder", home, &error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(home).map_err(failed)? {
+        names.push(
+            entry
+                .map_err(failed)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned(),
+        );
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn refuse_occupied(home: &Path) -> Result<()> {
+    let found = entries(home)?;
+    let unfinished = found.iter().any(|name| name == UNFINISHED);
+    // A fresh filesystem's own folder is nobody's.
+    let nobodys = |name: &String| name == "lost+found";
+    if found.iter().all(nobodys) || (unfinished && !is_home(home)) {
+        return Ok(());
+    }
+    Err(occupied(home, &found))
+}
+
+fn occupied(home: &Path, found: &[String]) -> Report {
+    let shown = found.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+    let more = match found.len().checked_sub(8) {
+        Some(more) if more > 0 => format!(" and {more} more"),
+        _ => String::new(),
+    };
+    let report = Report::new(
+        Exit::Failed,
+        "the folder is not empty, so nothing was laid out in it",
+    )
+    .at(home.display().to_string())
+    .detail(format!("found: {shown}{more}"))
+    .safe("everything in it was left untouched");
+    if is_home(home) {
+        report.next(format!(
+            "it is a home already: evenkeel up --home {}",
+            home.display()
+        ))
+    } else {
+        report.next("choose an empty or a new folder: evenkeel init --home DIR")
+    }
+}
+
+/// Removes what an interrupted `init` made. Nothing was ever written with those keys: without its
+/// configuration a home cannot be started.
+fn clear(home: &Path) -> Result<()> {
+    let done = |path: &Path, result: std::io::Result<()>| match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(
+                Report::io("clear away an unfinished home", path, &error).next(format!(
+                    "remove the folder and repeat: rm -r {}",
+                    home.display()
+                )),
+            )
+        }
+        _ => Ok(()),
+    };
+    for name in FILES {
+        let path = home.join(name);
+        done(&path, fs::remove_file(&path))?;
+    }
+    for name in FOLDERS.iter().rev() {
+        let path = home.join(name);
+        done(&path, fs::remove_dir(&path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Severity;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn home() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("demo");
+        (folder, home)
+    }
+
+    #[test]
+    fn a_new_home_passes_every_rule_and_its_keys_fit_together() {
+        let (_folder, home) = home();
+        let config = init_home(&home, &InitOptions::default()).unwrap();
+        let refused: Vec<_> = config
+            .check()
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Refused)
+            .collect();
+        assert!(refused.is_empty(), "{refused:?}");
+        let domain = config.domains.state.as_ref().unwrap();
+        let recovery = keyfile::read_recovery_identity(&config.recovery_identity_file()).unwrap();
+        assert_eq!(domain.root_public_key, recovery.root_public().to_string());
+        assert_eq!(domain.recipients[0], recovery.recipient().to_string());
+        let drill = keyfile::read_identity(&config.drill.identity_file).unwrap();
+        assert_eq!(domain.recipients[1], drill.recipient().to_string());
+        let certificate = keyfile::read_certificate(&domain.writer_certificate_file).unwrap();
+        certificate.verify(&recovery.root_public()).unwrap();
+        let writer = keyfile::read_writer_key(&domain.writer_key_file).unwrap();
+        assert_eq!(certificate.writer, writer.public());
+        let report = keyfile::read_report_key(&config.drill.report_key_file).unwrap();
+        let public = keyfile::hex(report.verifying_key().as_bytes());
+        assert_eq!(config.drill.report_public_key, public);
+        assert_eq!(
+            config
+                .sites_of(domain)
+                .filter(|site| site.path.is_dir())
+                .count(),
+            5
+        );
+    }
+
+    #[test]
+    fn folders_and_files_of_a_home_are_the_owners_alone() {
+        let (_folder, home) = home();
+        init_home(&home, &InitOptions::default()).unwrap();
+        for name in FOLDERS {
+            let mode = home.join(name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{name}");
+        }
+        for name in FILES.iter().chain(&[FILE_NAME]) {
+            let mode = home.join(name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_second_init_refuses_says_what_it_found_and_changes_nothing() {
+        let (_folder, home) = home();
+        init_home(&home, &InitOptions::default()).unwrap();
+        let before = fs::read(home.join(RECOVERY)).unwrap();
+        let refused = init_home(&home, &InitOptions::default()).unwrap_err();
+        assert_eq!(refused.exit(), Exit::Failed);
+        let text = refused.to_string();
+        assert!(
+            text.contains("recovery-identity.txt") && text.contains("evenkeel up"),
+            "{text}"
+        );
+        assert_eq!(fs::read(home.join(RECOVERY)).unwrap(), before);
+    }
+
+    #[test]
+    fn a_folder_with_somebody_elses_file_is_refused_by_its_name() {
+        let (_folder, home) = home();
+        fs::create_dir(&home).unwrap();
+        fs::write(home.join("thesis.tex"), "years of work").unwrap();
+        let refused = init_home(&home, &InitOptions::default()).unwrap_err();
+        assert!(refused.to_string().contains("thesis.tex"), "{refused}");
+        assert_eq!(entries(&home).unwrap(), ["thesis.tex"]);
+    }
+
+    #[test]
+    fn an_init_that_was_cut_short_is_begun_again() {
+        let (_folder, home) = home();
+        for folder in FOLDERS {
+            make_folder(&home.join(folder)).unwrap();
+        }
+        fs::write(home.join(UNFINISHED), "half a conf").unwrap();
+        fs::write(home.join(WRITER_KEY), "half a key").unwrap();
+        init_home(&home, &InitOptions::default()).unwrap();
+        assert!(!home.join(UNFINISHED).exists());
+        keyfile::read_writer_key(&home.join(WRITER_KEY)).unwrap();
+    }
+
+    #[test]
+    fn two_inits_at_once_do_not_meet() {
+        let (_folder, home) = home();
+        fs::create_dir(&home).unwrap();
+        let _draft = Draft::begin(&home).unwrap();
+        let refused = init_home(&home, &InitOptions::default()).unwrap_err();
+        assert_eq!(refused.exit(), Exit::Locked);
+    }
+
+    #[test]
+    fn options_go_into_the_written_configuration() {
+        let (_folder, home) = home();
+        let options = InitOptions {
+            seed: Some(42),
+            dashboard: Some(DashboardBind(None)),
+        };
+        let config = init_home(&home, &options).unwrap();
+        assert_eq!(config.venue.seed, 42);
+        assert_eq!(config.dashboard.bind, DashboardBind(None));
+    }
+}

@@ -1,0 +1,335 @@
+//! Keys on disk: one secret per file, mode 600, as text with words that say what it is.
+//!
+//! ```text
+//! # Evenkeel writer key of domain state
+//! # public: 3b6a…
+//! EVENKEEL-WRITER-KEY-1-<64 hexadecimal digits>
+//! ```
+//! Lines that begin with `#` are comments. A certificate is no secret and is written the same way.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use ed25519_dalek::SigningKey;
+use evenkeel_types::Canonical;
+use evenkeel_vault::{Certificate, IdKey, Identity, RecoveryIdentity, WriterKey};
+use zeroize::Zeroizing;
+
+use crate::report::{Exit, Report, Result};
+
+const WRITER: &str = "EVENKEEL-WRITER-KEY-1-";
+const CERTIFICATE: &str = "EVENKEEL-WRITER-CERTIFICATE-1-";
+const CHUNK_ID: &str = "EVENKEEL-CHUNK-ID-KEY-1-";
+const REPORT: &str = "EVENKEEL-REPORT-KEY-1-";
+
+/// Larger files are no key files.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// Reads a writer's signing key.
+///
+/// # Errors
+/// [`Exit::WrongKey`] if the file is no such key; [`Exit::Failed`] if it cannot be read.
+pub fn read_writer_key(file: &Path) -> Result<WriterKey> {
+    read_secret(file, WRITER).map(|secret| WriterKey::from_bytes(&secret))
+}
+
+/// Reads the key of chunk ids.
+///
+/// # Errors
+/// As [`read_writer_key`].
+pub fn read_chunk_id_key(file: &Path) -> Result<IdKey> {
+    read_secret(file, CHUNK_ID).map(|secret| IdKey::from_bytes(&secret))
+}
+
+/// Reads the key that signs drill reports.
+///
+/// # Errors
+/// As [`read_writer_key`].
+pub fn read_report_key(file: &Path) -> Result<SigningKey> {
+    read_secret(file, REPORT).map(|secret| SigningKey::from_bytes(&secret))
+}
+
+/// Reads a writer's certificate. Whether the root signed it is for the caller to check.
+///
+/// # Errors
+/// As [`read_writer_key`].
+pub fn read_certificate(file: &Path) -> Result<Certificate> {
+    let text = read_text(file)?;
+    let bytes = unhex(value(&text, CERTIFICATE, file)?).ok_or_else(|| damaged(file))?;
+    Certificate::from_bytes(&bytes).map_err(|_| damaged(file))
+}
+
+/// Reads an age identity: the drill host's, or the one in a recovery file.
+///
+/// # Errors
+/// As [`read_writer_key`].
+pub fn read_identity(file: &Path) -> Result<Identity> {
+    let text = read_text(file)?;
+    Identity::parse(&text).map_err(|error| Report::from(error).at(file.display().to_string()))
+}
+
+/// Reads a recovery file: identity and root key.
+///
+/// # Errors
+/// As [`read_writer_key`].
+pub fn read_recovery_identity(file: &Path) -> Result<RecoveryIdentity> {
+    let text = read_text(file)?;
+    RecoveryIdentity::parse(&text)
+        .map_err(|error| Report::from(error).at(file.display().to_string()))
+}
+
+/// Writes a writer's key to a new file.
+///
+/// # Errors
+/// [`Exit::Failed`] if the file exists or cannot be written.
+pub fn write_writer_key(file: &Path, domain: &str, key: &WriterKey) -> Result<()> {
+    let words = format!(
+        "# Evenkeel writer key of domain {domain}\n# public: {}\n\
+         # Whoever has it can add records to this lineage, never read or remove any.\n",
+        hex(&key.public())
+    );
+    write_secret(file, &words, WRITER, key.to_bytes().as_slice())
+}
+
+/// Writes a key of chunk ids to a new file.
+///
+/// # Errors
+/// As [`write_writer_key`].
+pub fn write_chunk_id_key(file: &Path, domain: &str, key: &IdKey) -> Result<()> {
+    let words = format!(
+        "# Evenkeel chunk id key of domain {domain}\n\
+         # It opens nothing: it tells whether a chunk that one already holds is in the vault.\n"
+    );
+    write_secret(file, &words, CHUNK_ID, key.to_bytes().as_slice())
+}
+
+/// Writes a report-signing key to a new file.
+///
+/// # Errors
+/// As [`write_writer_key`].
+pub fn write_report_key(file: &Path, key: &SigningKey) -> Result<()> {
+    let words = format!(
+        "# Evenkeel report key of a drill host\n# public: {}\n\
+         # Whoever has it can sign drill reports that count as this drill host's.\n",
+        hex(key.verifying_key().as_bytes())
+    );
+    write_secret(
+        file,
+        &words,
+        REPORT,
+        Zeroizing::new(key.to_bytes()).as_slice(),
+    )
+}
+
+/// Writes a certificate to a new file.
+///
+/// # Errors
+/// As [`write_writer_key`].
+pub fn write_certificate(file: &Path, certificate: &Certificate) -> Result<()> {
+    let words = format!(
+        "# Evenkeel writer certificate of domain {}\n# lineage: {}\n# writer: {}\n",
+        certificate.domain,
+        certificate.lineage,
+        hex(&certificate.writer)
+    );
+    write_secret(file, &words, CERTIFICATE, &certificate.to_bytes())
+}
+
+/// Writes a recovery identity to a new file.
+///
+/// # Errors
+/// As [`write_writer_key`].
+pub fn write_recovery_identity(file: &Path, identity: &RecoveryIdentity) -> Result<()> {
+    write_new(file, identity.to_text().as_bytes())
+}
+
+/// Writes a drill host's identity to a new file.
+///
+/// # Errors
+/// As [`write_writer_key`].
+pub fn write_drill_identity(file: &Path, identity: &Identity) -> Result<()> {
+    let mut text = Zeroizing::new(
+        "# Evenkeel identity of a drill host\n\
+         # Whoever has it can read every key period that was wrapped for it.\n"
+            .to_owned(),
+    );
+    text.push_str(&identity.to_text());
+    write_new(file, text.as_bytes())
+}
+
+/// Writes a file that did not exist, mode 600, durably (its folder's sync is the caller's).
+pub(crate) fn write_new(file: &Path, content: &[u8]) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        let report = Report::io("write", file, &error);
+        match error.kind() {
+            std::io::ErrorKind::AlreadyExists => report.safe("the file there was left untouched"),
+            _ => report,
+        }
+    };
+    let mut open = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .map_err(failed)?;
+    open.write_all(content)
+        .and_then(|()| open.sync_all())
+        .map_err(failed)
+}
+
+fn write_secret(file: &Path, words: &str, prefix: &str, secret: &[u8]) -> Result<()> {
+    let value = Zeroizing::new(hex(secret));
+    let text = Zeroizing::new(format!("{words}{prefix}{}\n", value.as_str()));
+    write_new(file, text.as_bytes())
+}
+
+fn read_secret(file: &Path, prefix: &str) -> Result<Zeroizing<[u8; 32]>> {
+    let text = read_text(file)?;
+    let bytes = unhex(value(&text, prefix, file)?)
+        .map(Zeroizing::new)
+        .ok_or_else(|| damaged(file))?;
+    let mut secret = Zeroizing::new([0; 32]);
+    if bytes.len() != secret.len() {
+        return Err(damaged(file));
+    }
+    secret.copy_from_slice(&bytes);
+    Ok(secret)
+}
+
+fn read_text(file: &Path) -> Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    File::open(file)
+        .and_then(|open| open.take(FILE_BYTES_MAX).read_to_string(&mut text))
+        .map_err(|error| Report::io("read the key file", file, &error))?;
+    Ok(text)
+}
+
+fn value<'a>(text: &'a str, prefix: &str, file: &Path) -> Result<&'a str> {
+    let kind = prefix.trim_end_matches("-1-");
+    text.lines()
+        .find_map(|line| line.trim().strip_prefix(prefix))
+        .ok_or_else(|| {
+            Report::new(Exit::WrongKey, format!("this file holds no {kind}"))
+                .at(file.display().to_string())
+                .safe("nothing was changed")
+        })
+}
+
+fn damaged(file: &Path) -> Report {
+    Report::new(
+        Exit::WrongKey,
+        "the key file is damaged: characters were lost or changed",
+    )
+    .at(file.display().to_string())
+    .safe("nothing was changed; what the key signed or named stays valid")
+    .next("bring back a copy of the file; without one: evenkeel restore --promote")
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim().as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    digits
+        .chunks(2)
+        .map(|pair| {
+            let high = char::from(pair[0]).to_digit(16)?;
+            let low = char::from(pair[1]).to_digit(16)?;
+            u8::try_from(high * 16 + low).ok()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evenkeel_vault::{Lineage, OsRandom};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn every_key_reads_back_from_its_file_and_only_the_owner_can_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let writer = WriterKey::generate(&mut OsRandom).unwrap();
+        write_writer_key(&file("w"), "state", &writer).unwrap();
+        assert_eq!(
+            read_writer_key(&file("w")).unwrap().public(),
+            writer.public()
+        );
+        let chunk = IdKey::generate(&mut OsRandom).unwrap();
+        write_chunk_id_key(&file("i"), "state", &chunk).unwrap();
+        assert_eq!(
+            read_chunk_id_key(&file("i")).unwrap().to_bytes(),
+            chunk.to_bytes()
+        );
+        let report = SigningKey::from_bytes(&[7; 32]);
+        write_report_key(&file("r"), &report).unwrap();
+        assert_eq!(
+            read_report_key(&file("r")).unwrap().to_bytes(),
+            report.to_bytes()
+        );
+        let recovery = RecoveryIdentity::generate("state", &mut OsRandom).unwrap();
+        write_recovery_identity(&file("o"), &recovery).unwrap();
+        let read = read_recovery_identity(&file("o")).unwrap();
+        assert_eq!(read.root_public(), recovery.root_public());
+        assert_eq!(
+            read_identity(&file("o")).unwrap().recipient(),
+            recovery.recipient()
+        );
+        let issued = recovery
+            .certify(Lineage([1; 16]), None, writer.public(), 5)
+            .unwrap();
+        write_certificate(&file("c"), &issued).unwrap();
+        assert_eq!(read_certificate(&file("c")).unwrap(), issued);
+        let drill = Identity::generate();
+        write_drill_identity(&file("d"), &drill).unwrap();
+        assert_eq!(
+            read_identity(&file("d")).unwrap().recipient(),
+            drill.recipient()
+        );
+        for name in ["w", "i", "r", "o", "c", "d"] {
+            let mode = file(name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_kind_a_damaged_one_and_a_missing_one_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        let missing = read_writer_key(&file).unwrap_err();
+        assert_eq!(missing.exit(), Exit::Failed);
+        write_report_key(&file, &SigningKey::from_bytes(&[7; 32])).unwrap();
+        let other = read_writer_key(&file).unwrap_err();
+        assert_eq!(other.exit(), Exit::WrongKey);
+        assert!(other.message().contains("EVENKEEL-WRITER-KEY"), "{other}");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, &text[..text.len() - 5]).unwrap();
+        let damaged = read_report_key(&file).unwrap_err();
+        assert!(damaged.message().contains("damaged"), "{damaged}");
+    }
+
+    #[test]
+    fn a_key_file_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        write_report_key(&file, &SigningKey::from_bytes(&[7; 32])).unwrap();
+        let refused = write_report_key(&file, &SigningKey::from_bytes(&[8; 32])).unwrap_err();
+        assert!(refused.to_string().contains("untouched"), "{refused}");
+        assert_eq!(read_report_key(&file).unwrap().to_bytes(), [7; 32]);
+    }
+}
