@@ -29,6 +29,15 @@ const OUTSIDE: &[&[&str]] = &[
     &["time", "SystemTime"],
 ];
 
+/// What a crate above the replayed floors reaches only through a trait its caller fills in.
+const THROUGH_A_TRAIT: &[(&str, &[&[&str]])] = &[
+    ("evidence", &[&["std", "net"]]),
+    (
+        "recovery",
+        &[&["std", "fs"], &["std", "net"], &["std", "process"]],
+    ),
+];
+
 /// Packages that bring randomness or I/O.
 const OUTSIDE_PACKAGES: &[&str] = &[
     "rand",
@@ -98,6 +107,18 @@ pub fn check_source(source: &Source, findings: &mut Vec<Finding>) {
         }
     }
     if own > REPLAYED_FLOOR_MAX {
+        let name = source.crate_name().unwrap_or_default();
+        let kept_out = THROUGH_A_TRAIT.iter().filter(|(known, _)| *known == name);
+        let kept_out: Vec<&[&str]> = kept_out.flat_map(|(_, paths)| *paths).copied().collect();
+        for path in paths(&source.tokens) {
+            if kept_out
+                .iter()
+                .any(|banned| starts_with(&path.segments, banned))
+            {
+                let what = format!("`{}` in `{name}`", path.segments.join("::"));
+                report(path.line, &rules::THROUGH_A_TRAIT, what);
+            }
+        }
         return;
     }
     for path in paths(&source.tokens) {
@@ -225,6 +246,21 @@ mod tests {
         assert!(
             rules_broken("crates/journal/src/log.rs", "use std::fs; use rand::Rng;").is_empty()
         );
+    }
+
+    #[test]
+    fn recovery_reaches_files_and_sockets_only_through_a_trait() {
+        let path = "crates/recovery/src/drill.rs";
+        assert_eq!(
+            rules_broken(path, "use std::{net, sync::Arc};"),
+            ["through-a-trait"]
+        );
+        assert_eq!(
+            rules_broken(path, "fn f() { std::fs::read(\"x\"); }"),
+            ["through-a-trait"]
+        );
+        assert!(rules_broken(path, "use std::thread; use std::time::Instant;").is_empty());
+        assert!(rules_broken("crates/recovery/tests/drill.rs", "use std::fs;").is_empty());
     }
 
     #[test]

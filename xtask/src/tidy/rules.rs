@@ -32,6 +32,9 @@ rules! {
         "floors 0 and 1 are replayed on other machines years later: no file, clock, environment, \
          thread or randomness may reach them",
         "take the value from the journal entry, or do it on the floor above and pass the result in";
+    THROUGH_A_TRAIT = "through-a-trait",
+        "what touches files and sockets itself cannot be run against failing ones",
+        "take a trait from the caller; the binary or the tests bring the real one";
     ORDERED = "ordered",
         "an unordered map iterates differently on every run, and so do roots made of it",
         "use BTreeMap, BTreeSet or a sorted Vec";
