@@ -1,1 +1,77 @@
-//! Evenkeel venue.
+//! The venue engine: order books, accounts and positions as one deterministic state machine.
+//!
+//! [`Engine::apply`] takes journal entries in order and tells what changed as events.
+//! [`Engine::state_root`] is one hash over everything that influences later output,
+//! [`Engine::snapshot`] the same state as bytes, [`StateTree`] proves single accounts and books.
+//!
+//! ```text
+//!  Entry ──► sessions (exactly once) ──► mode ──► matching, changes, operator
+//!                                                   │        │
+//!                                                   ▼        ▼
+//!                                                 book    accounting, margin ──► Events ──► digest
+//! ```
+//!
+//! Price-time priority; limit and market orders; good-till-cancel, immediate-or-cancel,
+//! fill-or-kill; post-only; amend, cancel, mass cancel, cancel on disconnect; spot, options, and
+//! linear and inverse futures and perpetuals. Not yet: margin of held positions, liquidation,
+//! settlement at expiry, self-trade prevention.
+//!
+//! # Modes
+//! | command | `normal` | `cancel-only` | `halted` |
+//! |---|---|---|---|
+//! | place, amend | yes | `CancelOnly` | `Halted` |
+//! | cancel, mass cancel | yes | yes | `Halted` |
+//! | connect | yes | yes | `Halted` |
+//! | disconnect (and the cancels it brings) | yes | yes | yes |
+//! | everything from the operator | yes | yes | yes |
+//!
+//! A disconnect is sent by the gateway about a client that is gone; refusing it would leave that
+//! client's orders behind when the venue reopens.
+//!
+//! # Who may do what
+//! The operator ([`evenkeel_types::AccountId::OPERATOR`]) founds, defines, opens accounts, moves
+//! money, marks and sets the mode; it has no balances and places no orders (`UnknownAccount`).
+//! Before the founding entry every command but the operator's `Found` is refused and nothing of it
+//! is remembered; the same holds for commands of accounts that do not exist.
+//!
+//! **Architecture invariants**
+//! - No I/O, no clock, no randomness, no thread, no floating point, no unordered collection: the
+//!   same entries give the same events, digest and root on every machine.
+//! - [`Engine::apply`] cannot fail and does not panic: a command is checked whole before anything
+//!   changes; the bounds in `state.rs` and `margin.rs` prove that no arithmetic behind them fails.
+//! - Time is the entries' time. Positions, order ids and trade ids are counted here, never given.
+//! - Root and snapshot are written by one piece of code (`leaf.rs`) that takes every structure
+//!   apart field by field: state that is not covered does not compile.
+//! - Risk is priced in one module (`margin.rs`); a margin engine replaces it without touching
+//!   matching or accounting.
+//! - It knows nothing of journals, sites, keys or JSON.
+#![forbid(unsafe_code)]
+
+mod accounting;
+mod book;
+mod changes;
+mod engine;
+mod leaf;
+mod margin;
+mod matching;
+mod operator;
+mod orders;
+mod restore;
+mod restore_books;
+mod restore_checks;
+mod root;
+mod sessions;
+mod snapshot;
+mod state;
+mod view;
+
+pub use book::MAX_SIDE_LOTS;
+pub use engine::Engine;
+pub use leaf::LeafKey;
+pub use margin::{FUTURE_RATE_BP, OPTION_SELL_RATE_BP};
+pub use orders::{MAX_OPEN_ORDERS, OrderView};
+pub use restore::{BookOrder, BookRecord};
+pub use root::{Proof, StateTree};
+pub use sessions::{MAX_SESSIONS, WINDOW};
+pub use snapshot::{MAGIC, SnapshotError, VERSION};
+pub use view::{AccountView, BalanceView, BookView, LevelView, PositionView, SessionView};

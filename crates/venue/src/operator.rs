@@ -1,0 +1,279 @@
+//! The operator's commands: founding, terms, money in and out, marks, modes.
+
+use crate::book::Book;
+use crate::margin::has_headroom;
+use crate::state::{Account, CurrencyState, InstrumentState, MAX_ACCOUNTS, MAX_INSTRUMENTS, State};
+use evenkeel_types::decimal::MAX_SCALE;
+use evenkeel_types::{
+    AccountId, Collateral, Currency, CurrencyId, Event, Instrument, InstrumentId, InstrumentKind,
+    Mode, Money, OutcomeKind, RejectCode, Term, Ticks,
+};
+
+type Done = Result<OutcomeKind, RejectCode>;
+
+impl State {
+    pub(crate) fn found(
+        &mut self,
+        venue: [u8; 16],
+        salt: [u8; 32],
+        events: &mut Vec<Event>,
+    ) -> Done {
+        if self.meta.venue.is_some() {
+            return Err(RejectCode::AlreadyFounded);
+        }
+        self.meta.venue = Some(venue);
+        self.meta.salt = salt;
+        events.push(Event::Founded { venue });
+        Ok(OutcomeKind::Done)
+    }
+
+    pub(crate) fn resume(&mut self, term: Term, events: &mut Vec<Event>) -> Done {
+        if term <= self.meta.term {
+            return Err(RejectCode::StaleTerm);
+        }
+        self.meta.term = term;
+        for instrument in &mut self.instruments {
+            instrument.mark = None;
+        }
+        let time = self.meta.time;
+        events.push(Event::Resumed { term, time });
+        Ok(OutcomeKind::Done)
+    }
+
+    pub(crate) fn define_currency(&mut self, currency: &Currency, events: &mut Vec<Event>) -> Done {
+        if self.currencies.contains_key(&currency.id) {
+            return Err(RejectCode::CurrencyExists);
+        }
+        let state = CurrencyState::new(currency.clone()).ok_or(RejectCode::BadTerms)?;
+        self.currencies.insert(currency.id, state);
+        let currency = currency.clone();
+        events.push(Event::CurrencyDefined { currency });
+        Ok(OutcomeKind::Done)
+    }
+
+    pub(crate) fn define_instrument(
+        &mut self,
+        terms: &Instrument,
+        events: &mut Vec<Event>,
+    ) -> Done {
+        let is_taken = |known: &InstrumentState| known.terms.symbol == terms.symbol;
+        if self.instrument_slots.contains_key(&terms.id) || self.instruments.iter().any(is_taken) {
+            return Err(RejectCode::InstrumentExists);
+        }
+        let state = self.prepare_instrument(terms.clone())?;
+        self.add_instrument(state)?;
+        let instrument = terms.clone();
+        events.push(Event::InstrumentDefined { instrument });
+        Ok(OutcomeKind::Done)
+    }
+
+    /// Checks terms against the currencies and derives what trading needs.
+    pub(crate) fn prepare_instrument(
+        &self,
+        terms: Instrument,
+    ) -> Result<InstrumentState, RejectCode> {
+        let scale = |id: CurrencyId| {
+            let currency = self
+                .currencies
+                .get(&id)
+                .ok_or(RejectCode::UnknownCurrency)?;
+            Ok(currency.terms.scale)
+        };
+        let base_scale = scale(terms.base)?;
+        scale(terms.quote)?;
+        let valuation = terms.valuation(scale(terms.settlement)?);
+        let valuation = valuation.map_err(|_| RejectCode::BadTerms)?;
+        let base_per_lot = match terms.kind {
+            InstrumentKind::Spot if terms.base == terms.quote => None,
+            InstrumentKind::Spot => base_per_lot(&terms, base_scale),
+            InstrumentKind::Option { strike, .. } if strike.mantissa() <= 0 => None,
+            _ => Some(0),
+        };
+        Ok(InstrumentState {
+            base_per_lot: base_per_lot.ok_or(RejectCode::BadTerms)?,
+            terms,
+            valuation,
+            mark: None,
+            book: Book::new(),
+        })
+    }
+
+    /// Adds a prepared instrument whose id is new.
+    pub(crate) fn add_instrument(&mut self, state: InstrumentState) -> Result<(), RejectCode> {
+        let slot = free_slot(self.instruments.len(), MAX_INSTRUMENTS)?;
+        self.instrument_slots.insert(state.terms.id, slot);
+        self.instruments.push(state);
+        Ok(())
+    }
+
+    pub(crate) fn open_account(
+        &mut self,
+        account: AccountId,
+        collateral: Collateral,
+        events: &mut Vec<Event>,
+    ) -> Done {
+        self.add_account(account, collateral)?;
+        events.push(Event::AccountOpened {
+            account,
+            collateral,
+        });
+        Ok(OutcomeKind::Done)
+    }
+
+    /// Adds an account.
+    pub(crate) fn add_account(
+        &mut self,
+        id: AccountId,
+        collateral: Collateral,
+    ) -> Result<u32, RejectCode> {
+        if self.account_slots.contains_key(&id) {
+            return Err(RejectCode::AccountExists);
+        }
+        let slot = free_slot(self.accounts.len(), MAX_ACCOUNTS)?;
+        self.account_slots.insert(id, slot);
+        self.accounts.push(Account::new(id, collateral));
+        Ok(slot)
+    }
+
+    pub(crate) fn deposit(
+        &mut self,
+        account: AccountId,
+        currency: CurrencyId,
+        amount: Money,
+        events: &mut Vec<Event>,
+    ) -> Done {
+        let slot = self.check_transfer(account, currency, amount)?;
+        let balance = self.account(slot).balance(currency).balance;
+        let net_deposits = self.net_deposits(currency);
+        // Neither sum can overflow: an amount is at most 2^90, both others at most 2^126.
+        let sums = [balance.0 + amount.0, net_deposits.0 + amount.0];
+        if !sums.into_iter().all(|sum| has_headroom(Money(sum))) {
+            return Err(RejectCode::ValueTooLarge);
+        }
+        events.push(Event::Deposited {
+            account,
+            currency,
+            amount,
+        });
+        self.transfer(slot, currency, amount.0, events);
+        Ok(OutcomeKind::Done)
+    }
+
+    pub(crate) fn withdraw(
+        &mut self,
+        account: AccountId,
+        currency: CurrencyId,
+        amount: Money,
+        events: &mut Vec<Event>,
+    ) -> Done {
+        let slot = self.check_transfer(account, currency, amount)?;
+        if amount.0 > self.account(slot).free(currency) {
+            return Err(RejectCode::InsufficientBalance);
+        }
+        if !has_headroom(Money(self.net_deposits(currency).0 - amount.0)) {
+            return Err(RejectCode::ValueTooLarge);
+        }
+        events.push(Event::Withdrawn {
+            account,
+            currency,
+            amount,
+        });
+        self.transfer(slot, currency, -amount.0, events);
+        Ok(OutcomeKind::Done)
+    }
+
+    fn check_transfer(
+        &self,
+        account: AccountId,
+        currency: CurrencyId,
+        amount: Money,
+    ) -> Result<u32, RejectCode> {
+        let slot = self.client_slot(account)?;
+        if !self.currencies.contains_key(&currency) {
+            return Err(RejectCode::UnknownCurrency);
+        }
+        if amount.0 <= 0 {
+            return Err(RejectCode::AmountNotPositive);
+        }
+        if amount > Instrument::MAX_VALUE {
+            return Err(RejectCode::ValueTooLarge);
+        }
+        Ok(slot)
+    }
+
+    fn net_deposits(&self, currency: CurrencyId) -> Money {
+        let known = self.currencies.get(&currency);
+        known.map_or(Money::ZERO, |known| known.net_deposits)
+    }
+
+    fn transfer(&mut self, slot: u32, currency: CurrencyId, change: i128, events: &mut Vec<Event>) {
+        if let Some(known) = self.currencies.get_mut(&currency) {
+            known.net_deposits.0 += change;
+        }
+        self.account_mut(slot).adjust(currency, change, 0, events);
+    }
+
+    pub(crate) fn set_mark(
+        &mut self,
+        instrument: InstrumentId,
+        mark: Ticks,
+        events: &mut Vec<Event>,
+    ) -> Done {
+        let slot = self.instrument_slot(instrument)?;
+        let known = &mut self.instruments[slot as usize];
+        // Only an option can be worth nothing.
+        let lowest = match known.terms.kind {
+            InstrumentKind::Option { .. } => 0,
+            _ => 1,
+        };
+        if mark.0 < lowest || mark > Instrument::MAX_TICKS {
+            return Err(RejectCode::PriceOutOfRange);
+        }
+        known.mark = Some(mark);
+        events.push(Event::MarkChanged { instrument, mark });
+        Ok(OutcomeKind::Done)
+    }
+
+    pub(crate) fn set_mode(
+        &mut self,
+        mode: Mode,
+        cause: u32,
+        events: &mut Vec<Event>,
+    ) -> OutcomeKind {
+        self.meta.mode = mode;
+        self.meta.mode_cause = cause;
+        events.push(Event::ModeChanged { mode, cause });
+        OutcomeKind::Done
+    }
+}
+
+impl CurrencyState {
+    /// `None` if the scale is out of range.
+    pub(crate) fn new(terms: Currency) -> Option<Self> {
+        (terms.scale <= MAX_SCALE).then_some(Self {
+            terms,
+            net_deposits: Money::ZERO,
+        })
+    }
+}
+
+fn free_slot(count: usize, limit: usize) -> Result<u32, RejectCode> {
+    let slot = u32::try_from(count).ok().filter(|_| count < limit);
+    slot.ok_or(RejectCode::LimitReached)
+}
+
+/// Coins per lot in the base currency's smallest unit, if that is a whole number.
+fn base_per_lot(terms: &Instrument, base_scale: u8) -> Option<i128> {
+    let size = terms
+        .lot
+        .mantissa()
+        .checked_mul(terms.contract_size.mantissa())?;
+    let decimals = u32::from(terms.lot.scale()) + u32::from(terms.contract_size.scale());
+    let exponent = i64::from(base_scale) - i64::from(decimals);
+    let power = 10i128.checked_pow(u32::try_from(exponent.unsigned_abs()).ok()?)?;
+    if exponent >= 0 {
+        size.checked_mul(power)
+    } else {
+        (size % power == 0).then_some(size / power)
+    }
+}
