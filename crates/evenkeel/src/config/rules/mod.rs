@@ -5,6 +5,8 @@ mod circles;
 mod limits;
 mod shared;
 mod sites;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
