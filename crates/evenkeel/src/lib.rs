@@ -9,6 +9,7 @@
 //!   `recovery`; this crate wires them to files, sockets and people.
 
 pub mod config;
+pub mod control;
 pub mod dashboard;
 pub mod demo;
 pub mod documents;
@@ -17,3 +18,4 @@ pub mod keyfile;
 pub mod output;
 pub mod replay;
 pub mod report;
+pub mod signals;

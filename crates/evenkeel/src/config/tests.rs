@@ -111,7 +111,11 @@ fn an_unknown_key_is_refused_with_file_line_column_and_the_nearest_name() {
             ":2:1",
             "did you mean `root_public_key`?",
         ),
-        ("[drill]\nlevel = \"D5\"\n", ":2:9", "possible here: D1, D2, D3, D4"),
+        (
+            "[drill]\nlevel = \"D5\"\n",
+            ":2:9",
+            "possible here: D1, D2, D3, D4",
+        ),
         (
             "[[sites]]\nname=\"a\"\npath=\"b\"\nclass = \"mutabel\"\n",
             ":4:9",
