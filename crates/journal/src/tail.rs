@@ -146,6 +146,12 @@ impl Judge<'_> {
             ) => self.known_extent(header, *kind, detail),
             _ => self.unknown_extent(),
         };
+        if let (Some(problem), Some((_, header))) = (&mut tail.corrupt, &resume)
+            && problem.positions.end == Position::MAX
+            && header.first > problem.positions.start
+        {
+            problem.positions.end = header.first;
+        }
         tail.resume = resume;
         tail
     }

@@ -129,6 +129,8 @@ pub struct FileLog {
     end: Option<EndState>,
     /// The last frame is a seal, or there is none: nothing would be gained by another.
     sealed: bool,
+    /// `reserve.seg` is known to be in place.
+    reserve_ready: bool,
     /// The last attempt to get a segment found the disk full.
     full: bool,
     /// Ranges of the active segment to be zeroed before the next frame.

@@ -1,7 +1,7 @@
 //! Creating a log, and opening one after whatever happened to it.
 
 use super::{Active, FileLog, LOCK, Options, Preparation};
-use crate::disk::{Access, Disk, DiskLock, LockRefused};
+use crate::disk::{Access, Disk, DiskLock, LockRefused, read_full};
 use crate::error::{IoContext as _, JournalError, Problem, ProblemKind, Result};
 use crate::meta::{META, Meta};
 use crate::preparer::Preparer;
@@ -186,9 +186,7 @@ impl FileLog {
         };
         if let Some(range) = last_frame {
             let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
-            segment
-                .file
-                .read_at(&mut bytes, range.start)
+            read_full(segment.file.as_ref(), &mut bytes, range.start)
                 .during("read", &segment.path)?;
             segment
                 .file
@@ -233,6 +231,7 @@ impl FileLog {
             term_begun: false,
             end: None,
             sealed: true,
+            reserve_ready: false,
             full: false,
             dirty: Vec::new(),
             poisoned: None,

@@ -39,10 +39,10 @@ impl FileLog {
                 return Err(self.disk_full(admission));
             }
         }
-        let ready = match self.ensure_reserve() {
-            Ok(true) => self.preparer.take(),
-            Ok(false) => Err(io::ErrorKind::StorageFull.into()),
-            Err(error) => return Err(error),
+        let ready = if self.ensure_reserve()? {
+            self.take_spare()
+        } else {
+            Err(io::ErrorKind::StorageFull.into())
         };
         let file = match ready {
             Ok(file) => file,
@@ -61,6 +61,18 @@ impl FileLog {
         Ok(())
     }
 
+    /// The spare. What the preparer found long ago does not count against space freed since.
+    fn take_spare(&mut self) -> io::Result<Box<dyn DiskFile>> {
+        match self.preparer.take() {
+            Err(error)
+                if is_out_of_space(&error) && self.free_bytes() >= self.options.segment_bytes =>
+            {
+                self.preparer.take()
+            }
+            other => other,
+        }
+    }
+
     /// Goes on in the reserve. False if it is used up.
     fn begin_reserve(&mut self) -> Result<bool> {
         let path = self.dir.join(RESERVE);
@@ -69,6 +81,7 @@ impl FileLog {
         let Some(file) = self.or_poison_at(reopened, "open", &path)? else {
             return Ok(false);
         };
+        self.reserve_ready = false;
         self.begin(file, RESERVE, length_bytes, true)?;
         Ok(true)
     }
@@ -124,6 +137,9 @@ impl FileLog {
     /// # Errors
     /// System errors other than a full disk.
     pub(super) fn ensure_reserve(&mut self) -> Result<bool> {
+        if self.reserve_ready {
+            return Ok(true);
+        }
         let (path, new) = (self.dir.join(RESERVE), self.dir.join(RESERVE_NEW));
         let disk = self.disk.as_ref();
         let length_bytes = self.options.reserve_bytes;
@@ -136,10 +152,11 @@ impl FileLog {
             }
             Ok(true)
         });
-        match made {
-            Err(error) if is_out_of_space(&error) => Ok(false),
-            other => self.or_poison_at(other, "prepare", &path),
-        }
+        self.reserve_ready = match made {
+            Err(error) if is_out_of_space(&error) => false,
+            other => self.or_poison_at(other, "prepare", &path)?,
+        };
+        Ok(self.reserve_ready)
     }
 
     fn free_bytes(&self) -> u64 {

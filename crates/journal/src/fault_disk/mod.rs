@@ -4,14 +4,15 @@
 //! survives for certain only after a sync of its file, a name only after a sync of its folder; of
 //! everything else [`FaultDisk::power_cycle`] keeps any part, sector by sector, by a seed.
 
+mod changes;
+
 use crate::disk::{Access, Disk, DiskFile, DiskLock, LockRefused};
 use crate::error::Holder;
+use changes::{Change, Dice, NameChange, persist};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-const SECTOR_BYTES: usize = 512;
 
 /// What goes wrong at one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,24 +55,11 @@ pub enum Survival {
 #[derive(Debug, Clone, Default)]
 pub struct FaultDisk(Arc<Mutex<State>>);
 
-#[derive(Debug, Clone)]
-enum Change {
-    Bytes { offset: usize, bytes: Vec<u8> },
-    Length(usize),
-}
-
 #[derive(Debug, Clone, Default)]
 struct Inode {
     seen: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
-}
-
-#[derive(Debug, Clone)]
-enum NameChange {
-    Set(PathBuf, usize),
-    Rename(PathBuf, PathBuf),
-    Remove(PathBuf),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -210,66 +198,6 @@ fn not_found() -> io::Error {
     io::ErrorKind::NotFound.into()
 }
 
-impl NameChange {
-    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
-        match self {
-            Self::Set(path, inode) => {
-                names.insert(path.clone(), *inode);
-            }
-            Self::Rename(from, to) => {
-                if let Some(inode) = names.remove(from) {
-                    names.insert(to.clone(), inode);
-                }
-            }
-            Self::Remove(path) => {
-                names.remove(path);
-            }
-        }
-    }
-}
-
-impl Change {
-    fn apply(&self, contents: &mut Vec<u8>) {
-        match self {
-            Self::Length(length) => contents.resize((*length).max(contents.len()), 0),
-            Self::Bytes { offset, bytes } => {
-                let end = offset + bytes.len();
-                contents.resize(end.max(contents.len()), 0);
-                contents[*offset..end].copy_from_slice(bytes);
-            }
-        }
-    }
-
-    /// In sectors, each of which a disk writes whole or not at all.
-    fn split(&self) -> Vec<Self> {
-        let Self::Bytes { offset, bytes } = self else {
-            return vec![self.clone()];
-        };
-        let mut parts = Vec::new();
-        let mut done = 0;
-        while done < bytes.len() {
-            let at = offset + done;
-            let length = (SECTOR_BYTES - at % SECTOR_BYTES).min(bytes.len() - done);
-            parts.push(Self::Bytes {
-                offset: at,
-                bytes: bytes[done..done + length].to_vec(),
-            });
-            done += length;
-        }
-        parts
-    }
-}
-
-fn persist(durable: &mut Vec<u8>, pending: &[Change], dice: &mut Dice) {
-    for change in pending {
-        for part in change.split() {
-            if dice.keeps() {
-                part.apply(durable);
-            }
-        }
-    }
-}
-
 impl State {
     /// Counts a changing operation and tells what goes wrong with it.
     fn begin(&mut self) -> io::Result<Option<Fault>> {
@@ -402,10 +330,8 @@ impl Disk for FaultDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
-        if !state.names.contains_key(from) {
-            return Err(not_found());
-        }
-        state.change_names(NameChange::Rename(from.to_owned(), to.to_owned()))
+        let inode = *state.names.get(from).ok_or_else(not_found)?;
+        state.change_names(NameChange::Rename(from.to_owned(), to.to_owned(), inode))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -426,7 +352,7 @@ impl Disk for FaultDisk {
         }
         let concerns = |change: &NameChange| match change {
             NameChange::Set(path, _) | NameChange::Remove(path) => path.parent() == Some(dir),
-            NameChange::Rename(_, to) => to.parent() == Some(dir),
+            NameChange::Rename(_, to, _) => to.parent() == Some(dir),
         };
         let (synced, rest) = std::mem::take(&mut state.pending_names)
             .into_iter()
@@ -569,43 +495,5 @@ impl DiskFile for FaultFile {
 
     fn length_bytes(&self) -> io::Result<u64> {
         Ok(self.state()?.inodes[self.inode].seen.len() as u64)
-    }
-}
-
-/// Decides what survives.
-#[derive(Debug)]
-struct Dice {
-    seed: u64,
-    /// Of 256.
-    chance: u64,
-}
-
-impl Dice {
-    fn of(survival: Survival) -> Self {
-        match survival {
-            Survival::Nothing => Self { seed: 0, chance: 0 },
-            Survival::Everything => Self {
-                seed: 0,
-                chance: 256,
-            },
-            Survival::Random { seed } => {
-                let mut dice = Self { seed, chance: 0 };
-                dice.chance = [16, 64, 128, 192, 240][usize::from(dice.roll() % 5)];
-                dice
-            }
-        }
-    }
-
-    fn keeps(&mut self) -> bool {
-        u64::from(self.roll()) < self.chance
-    }
-
-    /// One byte of splitmix64.
-    fn roll(&mut self) -> u8 {
-        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.seed;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)).to_le_bytes()[0]
     }
 }
