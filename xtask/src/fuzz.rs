@@ -133,7 +133,12 @@ fn run_target(root: &Path, target: &str, options: &Options) -> Outcome<bool> {
         .arg(format!("-max_total_time={}", options.seconds))
         .arg(format!("-seed={}", options.seed))
         .arg(format!("-malloc_limit_mb={MEMORY_LIMIT_MIB}"))
-        .args(["-timeout=10", "-verbosity=0", "-print_final_stats=1"])
+        .args([
+            "-timeout=10",
+            "-verbosity=0",
+            "-print_funcs=0",
+            "-print_final_stats=1",
+        ])
         .env("RUSTC_BOOTSTRAP", "1")
         .current_dir(root)
         .status()
