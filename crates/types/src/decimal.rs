@@ -126,14 +126,16 @@ impl FromStr for Decimal {
         if scale > MAX_SCALE {
             return Err(DecimalError::TooManyDecimals);
         }
+        // Negative digits are added up as such: the most negative mantissa has no counterpart.
+        let sign = if negative { -1 } else { 1 };
         let mut mantissa: i128 = 0;
         for digit in whole.bytes().chain(decimals.bytes()) {
             mantissa = mantissa
                 .checked_mul(10)
-                .and_then(|shifted| shifted.checked_add((digit - b'0').into()))
+                .and_then(|shifted| shifted.checked_add(sign * i128::from(digit - b'0')))
                 .ok_or(DecimalError::TooLarge)?;
         }
-        Self::new(if negative { -mantissa } else { mantissa }, scale)
+        Self::new(mantissa, scale)
     }
 }
 
