@@ -1,1 +1,80 @@
-//! Evenkeel vault.
+//! The vault: chunks, packs, encryption, erasure code, sites, signed records, audits, repair.
+//!
+//! A *domain* has *lineages*; a lineage has one certified writer, which appends *records* to one
+//! signed, hash-linked chain. A record carries a small payload itself, or refers to *packs* of
+//! sealed chunks that lie as Reed–Solomon shards on the sites. [`Writer`] writes, [`Catalog`]
+//! reads back what is there from any k sites, [`Opener`] decrypts it, [`verify`] finds damage,
+//! [`repair`] mends it from ciphertext alone. The formats are drawn in `docs/formats/vault.md`.
+//!
+//! ```text
+//!  source ▸ FastCDC chunk ▸ keyed BLAKE3 id ▸ zstd ▸ AES-256-GCM ▸ pack ▸ k + parity shards
+//!                              │ known? then only a reference             one shard per site
+//!  record = header (public) + body (sealed) + signature ────────────────▸ whole, on every site
+//! ```
+//!
+//! **Architecture invariants**
+//! - It never knows what a byte means: payloads, sources and roots are opaque; no venue, no
+//!   journal, no exchange.
+//! - The writer cannot delete: deletion is a trait of its own ([`Janitor`]), and nothing here
+//!   deletes except [`prune_demo`].
+//! - The writer cannot read what it wrote in an earlier key period: a period key lives in memory
+//!   only, wrapped for recipients whose identities are elsewhere.
+//! - Nothing counts before it was read back: packs are decoded from shards (parity included),
+//!   opened and compared before they are sent, and every object is re-read from its site.
+//! - Repair and retention never need a key.
+//! - No clock: time comes in as a parameter. Randomness comes in through [`Random`].
+//! - No async: threads, where sites can be read or written at once.
+//! - A reader trusts nothing a site says: every byte is checked against a signature or a hash
+//!   that a signature covers before it is used.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod catalog;
+mod certificate;
+mod chain;
+mod erasure;
+mod error;
+mod facts;
+mod fetch;
+mod folder;
+mod index;
+mod keys;
+mod layout;
+mod manifest;
+mod opener;
+mod pack;
+mod period;
+mod random;
+mod record;
+mod repair;
+mod resume;
+mod retention;
+mod seal;
+mod shipping;
+mod site;
+mod source;
+mod state;
+mod verify;
+mod writer;
+mod writing;
+
+pub use catalog::Catalog;
+pub use certificate::{Certificate, Parent, RootPublicKey, WriterKey};
+pub use erasure::{PARITY_MAX, decode_shards, encode_shards, generator_matrix};
+pub use error::{Error, Result};
+pub use facts::{Fork, Freshness, LineageInfo, PointInfo, TailInfo};
+pub use folder::FolderSite;
+pub use index::DedupIndex;
+pub use keys::{IdKey, Identity, Recipient, RecoveryIdentity};
+pub use layout::{Layout, Lineage};
+pub use opener::{Opener, Seen, SourceInfo};
+pub use random::{OsRandom, Random};
+pub use record::{Kind, ObjectRef, PeriodRef, PointId, Record, RecordHeader, Root};
+pub use repair::{Repair, RepairOutcome, repair};
+pub use retention::{Deletion, Plan, Policy, Reason, plan_retention, prune_demo};
+pub use site::{Janitor, ObjectInfo, Probe, Site, SiteClass, SiteError, SiteErrorKind};
+pub use state::Pin;
+pub use verify::{Problem, ProblemKind, Verification, Verify, verify};
+pub use writer::Writer;
+pub use writing::{Point, PointInput, Shipped, WriterOptions};

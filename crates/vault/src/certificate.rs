@@ -1,0 +1,334 @@
+//! Who may write a lineage: a certificate from the domain's offline root.
+
+use std::fmt;
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use evenkeel_types::{Canonical, DecodeError, Reader, Writer as Encoder};
+
+use crate::error::{Error, Result};
+use crate::layout::{Lineage, check_domain, hex, unhex};
+use crate::random::{self, Random};
+
+const MAGIC: &[u8; 4] = b"EVKC";
+const VERSION: u8 = 1;
+const CERTIFICATE_CONTEXT: &[u8] = b"evenkeel vault certificate v1\0";
+const RECORD_CONTEXT: &[u8] = b"evenkeel vault record v1\0";
+/// Bytes of a signature.
+pub(crate) const SIGNATURE_BYTES: usize = 64;
+
+/// A domain's public root key: all that is needed to know which lineages are its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RootPublicKey(VerifyingKey);
+
+impl RootPublicKey {
+    /// From 32 bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if they are no (strong) Ed25519 key.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self> {
+        match VerifyingKey::from_bytes(bytes) {
+            Ok(key) if !key.is_weak() => Ok(Self(key)),
+            _ => Err(Error::Invalid {
+                what: "root public key",
+                detail: format!("{} is no Ed25519 key", hex(bytes)),
+            }),
+        }
+    }
+
+    /// From 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// As [`RootPublicKey::from_bytes`].
+    pub fn parse(text: &str) -> Result<Self> {
+        let bytes = unhex(text.trim()).ok_or_else(|| Error::Invalid {
+            what: "root public key",
+            detail: "64 hexadecimal digits are expected".to_owned(),
+        })?;
+        Self::from_bytes(&bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
+    pub(crate) fn new(key: VerifyingKey) -> Self {
+        Self(key)
+    }
+}
+
+impl fmt::Display for RootPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(self.0.as_bytes()))
+    }
+}
+
+impl fmt::Debug for RootPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RootPublicKey({self})")
+    }
+}
+
+/// A writer's signing key. It lives on the writer host; losing it to a thief lets the thief add
+/// records to its lineage, never read or remove any.
+pub struct WriterKey(SigningKey);
+
+impl WriterKey {
+    /// A new key.
+    ///
+    /// # Errors
+    /// [`Error::Random`].
+    pub fn generate(random: &mut dyn Random) -> Result<Self> {
+        Ok(Self(SigningKey::from_bytes(&random::array(random)?)))
+    }
+
+    /// From its 32 secret bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(bytes))
+    }
+
+    /// Its 32 secret bytes; whoever has them can write as this writer.
+    #[must_use]
+    pub fn to_bytes(&self) -> zeroize::Zeroizing<[u8; 32]> {
+        zeroize::Zeroizing::new(self.0.to_bytes())
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> [u8; 32] {
+        self.0.verifying_key().to_bytes()
+    }
+
+    pub(crate) fn sign_record(&self, unsigned: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        self.0.sign(&record_message(unsigned)).to_bytes()
+    }
+}
+
+impl fmt::Debug for WriterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "WriterKey(public {}, secret withheld)",
+            hex(&self.public())
+        )
+    }
+}
+
+fn record_message(unsigned: &[u8]) -> Vec<u8> {
+    [RECORD_CONTEXT, blake3::hash(unsigned).as_bytes()].concat()
+}
+
+/// Where a lineage branched off an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    /// The lineage that was restored.
+    pub lineage: Lineage,
+    /// The last position taken over from it.
+    pub position: u64,
+    /// Hash of the last record that was used, zero if unknown.
+    pub record_hash: [u8; 32],
+}
+
+/// The root's word that a key writes a lineage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The domain.
+    pub domain: String,
+    /// The lineage.
+    pub lineage: Lineage,
+    /// The lineage it was restored from, if any.
+    pub parent: Option<Parent>,
+    /// The writer's public key.
+    pub writer: [u8; 32],
+    /// When it was issued, nanoseconds since 1970 UTC.
+    pub issued_time_ns: u64,
+    signature: [u8; SIGNATURE_BYTES],
+}
+
+impl Certificate {
+    /// Signs a certificate with the domain's root key (offline).
+    pub(crate) fn issue(
+        root: &SigningKey,
+        domain: &str,
+        lineage: Lineage,
+        parent: Option<Parent>,
+        writer: [u8; 32],
+        issued_time_ns: u64,
+    ) -> Result<Self> {
+        check_domain(domain)?;
+        let signature = [0; SIGNATURE_BYTES];
+        let domain = domain.to_owned();
+        let mut certificate = Self {
+            domain,
+            lineage,
+            parent,
+            writer,
+            issued_time_ns,
+            signature,
+        };
+        certificate.signature = root.sign(&certificate.message()).to_bytes();
+        Ok(certificate)
+    }
+
+    /// Checks the root's signature.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if this root did not sign it.
+    pub fn verify(&self, root: &RootPublicKey) -> Result<()> {
+        let signature = Signature::from_bytes(&self.signature);
+        root.0
+            .verify_strict(&self.message(), &signature)
+            .map_err(|_| {
+                Error::integrity(
+                    format!("certificate of lineage {}", self.lineage),
+                    format!("domain {}", self.domain),
+                    format!("not signed by the root key {root}"),
+                )
+            })
+    }
+
+    pub(crate) fn verify_record(&self, unsigned: &[u8], signature: &[u8]) -> bool {
+        let Ok(key) = VerifyingKey::from_bytes(&self.writer) else {
+            return false;
+        };
+        let Ok(signature) = Signature::from_slice(signature) else {
+            return false;
+        };
+        key.verify_strict(&record_message(unsigned), &signature)
+            .is_ok()
+    }
+
+    /// What the first record links to.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.to_bytes()).as_bytes()
+    }
+
+    fn message(&self) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        encoder.fixed(CERTIFICATE_CONTEXT);
+        self.encode_unsigned(&mut encoder);
+        encoder.into_bytes()
+    }
+
+    fn encode_unsigned(&self, encoder: &mut Encoder) {
+        encoder.fixed(MAGIC);
+        encoder.u8(VERSION);
+        encoder.bytes(self.domain.as_bytes());
+        self.lineage.encode(encoder);
+        self.parent.encode(encoder);
+        encoder.fixed(&self.writer);
+        encoder.u64(self.issued_time_ns);
+    }
+}
+
+impl Canonical for Certificate {
+    fn encode(&self, encoder: &mut Encoder) {
+        self.encode_unsigned(encoder);
+        encoder.fixed(&self.signature);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        magic(reader, MAGIC, VERSION)?;
+        let domain = text(reader, 32)?;
+        Ok(Self {
+            domain,
+            lineage: Lineage::decode(reader)?,
+            parent: Option::decode(reader)?,
+            writer: reader.array()?,
+            issued_time_ns: reader.u64()?,
+            signature: reader.array()?,
+        })
+    }
+}
+
+impl Canonical for Lineage {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.fixed(&self.0);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.array().map(Self)
+    }
+}
+
+evenkeel_types::canonical_struct!(Parent {
+    lineage,
+    position,
+    record_hash
+});
+
+/// Reads a file's four magic bytes and its version.
+pub(crate) fn magic(
+    reader: &mut Reader<'_>,
+    expected: &[u8; 4],
+    version: u8,
+) -> Result<(), DecodeError> {
+    if reader.array::<4>()? != *expected {
+        return Err(reader.not_canonical("not a file of this kind"));
+    }
+    let found = reader.u8()?;
+    if found != version {
+        return Err(reader.unknown_tag("format version", found.into()));
+    }
+    Ok(())
+}
+
+/// Reads a short UTF-8 string.
+pub(crate) fn text(reader: &mut Reader<'_>, limit_bytes: usize) -> Result<String, DecodeError> {
+    let bytes = reader.bytes(limit_bytes)?.to_vec();
+    String::from_utf8(bytes).map_err(|_| reader.not_canonical("text is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate() -> (SigningKey, Certificate) {
+        let root = SigningKey::from_bytes(&[1; 32]);
+        let writer = WriterKey::from_bytes(&[2; 32]).public();
+        let parent = Parent {
+            lineage: Lineage([3; 16]),
+            position: 9,
+            record_hash: [4; 32],
+        };
+        let issued =
+            Certificate::issue(&root, "state", Lineage([5; 16]), Some(parent), writer, 6).unwrap();
+        (root, issued)
+    }
+
+    #[test]
+    fn a_certificate_reads_back_and_only_its_root_vouches_for_it() {
+        let (root, certificate) = certificate();
+        let read = Certificate::from_bytes(&certificate.to_bytes()).unwrap();
+        assert_eq!(read, certificate);
+        read.verify(&RootPublicKey::new(root.verifying_key()))
+            .unwrap();
+        let other = SigningKey::from_bytes(&[9; 32]);
+        assert!(
+            read.verify(&RootPublicKey::new(other.verifying_key()))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn every_changed_byte_of_a_certificate_is_noticed() {
+        let (root, certificate) = certificate();
+        let root = RootPublicKey::new(root.verifying_key());
+        let bytes = certificate.to_bytes();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            let accepted = Certificate::from_bytes(&changed)
+                .is_ok_and(|certificate| certificate.verify(&root).is_ok());
+            assert!(!accepted, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn the_writer_key_does_not_print_its_secret() {
+        let key = WriterKey::from_bytes(&[0xcd; 32]);
+        assert!(!format!("{key:?}").contains("cdcd"));
+    }
+}

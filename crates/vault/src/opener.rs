@@ -1,0 +1,399 @@
+//! Opening: bringing plaintext back from any k sites, naming every bad shard on the way.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::body::open_body;
+use crate::catalog::{Catalog, record_label};
+use crate::error::{Error, Result};
+use crate::facts::TailInfo;
+use crate::fetch::{fetch_pack, fetch_replicated, pack_integrity};
+use crate::index::{DedupIndex, IndexedPack};
+use crate::keys::Identity;
+use crate::layout::{Lineage, ObjectName};
+use crate::manifest::{Body, SourceEntry, decode_sources};
+use crate::pack::{PackEntry, PackReader};
+use crate::period::{self, PeriodKey};
+use crate::record::{Kind, ObjectRef, PeriodRef, PointId, Record, RecordHeader};
+use crate::seal::{Decompressor, SealingKey};
+use crate::verify::Problem;
+
+/// Packs kept in memory between chunks: 4 × 16 MiB at most.
+const CACHED_PACKS: usize = 4;
+
+/// Name and size of a source in a recovery point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceInfo {
+    /// Its name.
+    pub name: String,
+    /// Its length.
+    pub length_bytes: u64,
+}
+
+/// What opening has seen so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Sites that gave good data.
+    pub sites_used: Vec<String>,
+    /// Bytes read from sites.
+    pub bytes: u64,
+    /// Objects that were bad or missing, and were done without.
+    pub problems: Vec<Problem>,
+}
+
+/// A pack's ciphertext, ready to open.
+type CachedPack = ((Lineage, [u8; 32]), Arc<Vec<u8>>);
+
+/// Opens what a catalog lists, with one identity.
+pub struct Opener {
+    catalog: Arc<Catalog>,
+    identity: Identity,
+    keys: Mutex<BTreeMap<(Lineage, u64), PeriodKey>>,
+    packs: Mutex<VecDeque<CachedPack>>,
+    seen: Mutex<Seen>,
+}
+
+impl Opener {
+    /// An opener over a catalog.
+    ///
+    /// # Errors
+    /// [`Error::NotEnoughSites`] (naming points and sites), [`Error::RolledBack`] or
+    /// [`Error::Fork`] if what the catalog shows may not be restored as it is.
+    pub fn new(catalog: Arc<Catalog>, identity: Identity) -> Result<Self> {
+        catalog.check_restorable()?;
+        Ok(Self {
+            catalog,
+            identity,
+            keys: Mutex::default(),
+            packs: Mutex::default(),
+            seen: Mutex::default(),
+        })
+    }
+
+    /// The catalog.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// What was read so far, and what was bad on the way.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        lock(&self.seen).clone()
+    }
+
+    /// The sources of a recovery point.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::WrongIdentity`], [`Error::NotEnoughSites`],
+    /// [`Error::Integrity`].
+    pub fn sources(&self, point: PointId) -> Result<Vec<SourceInfo>> {
+        let record = self.point(point)?;
+        let sources = self.source_entries(&record)?;
+        let info = |source: SourceEntry| SourceInfo {
+            name: source.name,
+            length_bytes: source.length_bytes,
+        };
+        Ok(sources.into_iter().map(info).collect())
+    }
+
+    /// Writes a source of a recovery point to `into`; gives its length. Only verified bytes are
+    /// written; the hash of the whole is compared at the end, so after an error what was written
+    /// has to be thrown away.
+    ///
+    /// # Errors
+    /// As [`Opener::sources`], and [`Error::Stream`] if `into` fails.
+    pub fn read_source(&self, point: PointId, name: &str, into: &mut dyn Write) -> Result<u64> {
+        let record = self.point(point)?;
+        let sources = self.source_entries(&record)?;
+        let Some(source) = sources.iter().find(|source| source.name == name) else {
+            return Err(Error::NotFound {
+                what: format!("source {name} of recovery point {point}"),
+                known: sources.into_iter().map(|source| source.name).collect(),
+            });
+        };
+        self.copy_source(&record, source, into)?;
+        Ok(source.length_bytes)
+    }
+
+    /// The payload of a tail.
+    ///
+    /// # Errors
+    /// As [`Opener::sources`].
+    pub fn read_tail(&self, tail: &TailInfo) -> Result<Vec<u8>> {
+        let known = self.catalog.record(tail.lineage, tail.counter);
+        let known = known.filter(|record| matches!(record.header.kind, Kind::Tail { .. }));
+        let known = known.ok_or_else(|| Error::NotFound {
+            what: format!("tail [{}, {}]", tail.first, tail.last),
+            known: Vec::new(),
+        })?;
+        let record = self.with_body(known)?;
+        match self.body(&record)? {
+            Body::Payload { bytes } => Ok(bytes),
+            Body::Sources { sources } if sources.len() == 1 => {
+                let mut payload = Vec::new();
+                self.copy_source(&record, &sources[0], &mut payload)?;
+                Ok(payload)
+            }
+            _ => Err(not_of_its_kind(&record)),
+        }
+    }
+
+    /// The ciphertext of a pack, from any k shards, each verified first.
+    ///
+    /// # Errors
+    /// [`Error::NotEnoughSites`] naming the sites, and the points if any point needs the pack.
+    pub fn read_object(&self, lineage: Lineage, object: &ObjectRef, k: usize) -> Result<Vec<u8>> {
+        let fetched = fetch_pack(&self.catalog, lineage, object, k);
+        let mut seen = lock(&self.seen);
+        seen.bytes += fetched.bytes_read;
+        for site in &fetched.sites_used {
+            if !seen.sites_used.contains(site) {
+                seen.sites_used.push(site.clone());
+            }
+        }
+        for problem in &fetched.problems {
+            if !seen.problems.contains(problem) {
+                seen.problems.push(problem.clone());
+            }
+        }
+        fetched.pack
+    }
+
+    /// Builds the deduplication index of a lineage anew from its newest point's packs.
+    ///
+    /// # Errors
+    /// As [`Opener::sources`].
+    pub fn rebuild_index(&self, lineage: Lineage) -> Result<DedupIndex> {
+        let entry = self
+            .catalog
+            .lineages
+            .get(&lineage)
+            .ok_or_else(|| Error::NotFound {
+                what: format!("lineage {lineage}"),
+                known: self
+                    .catalog
+                    .lineages
+                    .keys()
+                    .map(ToString::to_string)
+                    .collect(),
+            })?;
+        let mut index = DedupIndex::empty(lineage, entry.certificate.writer);
+        let points: Vec<&Record> = entry
+            .records
+            .values()
+            .filter(|record| record.header.point_id().is_some())
+            .collect();
+        let Some(newest) = points.last() else {
+            return Ok(index);
+        };
+        let full = |record: &&&Record| {
+            matches!(
+                record.header.kind,
+                Kind::Point {
+                    self_contained: true,
+                    ..
+                }
+            )
+        };
+        let since = points
+            .iter()
+            .rev()
+            .position(|record| full(&record))
+            .unwrap_or(0);
+        index.points = since as u64 + 1;
+        for object in &newest.header.objects {
+            let bytes = self.pack(&newest.header, object)?;
+            let bad = || pack_integrity(object, "its own index does not open");
+            let reader = PackReader::new(&bytes).ok_or_else(bad)?;
+            let key = self.key(&newest.header, object.period)?;
+            let entries = reader.index(&reader.key(&key)).ok_or_else(bad)?;
+            let period = period_ref(&newest.header, object.period)?;
+            index.add(
+                IndexedPack {
+                    object: object.clone(),
+                    period,
+                },
+                &entries,
+            );
+        }
+        Ok(index)
+    }
+
+    fn point(&self, id: PointId) -> Result<Record> {
+        let known = self.catalog.record(id.lineage, id.counter);
+        match known.filter(|record| record.header.point_id().is_some()) {
+            Some(record) => self.with_body(record),
+            None => Err(Error::NotFound {
+                what: format!("recovery point {id}"),
+                known: self
+                    .catalog
+                    .points()
+                    .iter()
+                    .map(|point| point.id.to_string())
+                    .collect(),
+            }),
+        }
+    }
+
+    /// Reads a record again, with its body, from the first site that holds the right bytes.
+    fn with_body(&self, known: &Record) -> Result<Record> {
+        let name = ObjectName::Record(known.header.lineage, known.header.counter);
+        let bytes = self.replicated(name, known.hash)?;
+        Record::decode(&bytes).map_err(Error::format(record_label(known)))
+    }
+
+    fn replicated(&self, name: ObjectName, hash: [u8; 32]) -> Result<Vec<u8>> {
+        let key = name.key(self.catalog.domain());
+        let fetched = fetch_replicated(self.catalog.sites(), &key, hash);
+        let mut seen = lock(&self.seen);
+        seen.problems.extend(fetched.problems.iter().cloned());
+        if let Some((_, bytes)) = &fetched.found {
+            seen.bytes += bytes.len() as u64;
+        }
+        let bad = fetched.problems;
+        fetched
+            .found
+            .map(|(_, bytes)| bytes)
+            .ok_or_else(|| Error::NotEnoughSites {
+                what: format!("reading {key}"),
+                needed: 1,
+                found: 0,
+                sites: bad
+                    .iter()
+                    .map(|one| format!("{} ({})", one.site, one.kind))
+                    .collect(),
+                points: match name {
+                    ObjectName::Record(lineage, counter) => vec![PointId { lineage, counter }],
+                    _ => Vec::new(),
+                },
+            })
+    }
+
+    fn key(&self, header: &RecordHeader, period: u64) -> Result<PeriodKey> {
+        let at = (header.lineage, period);
+        if let Some(key) = lock(&self.keys).get(&at) {
+            return Ok(key.clone());
+        }
+        let reference = period_ref(header, period)?;
+        let name = ObjectName::Period(header.lineage, period);
+        let object = self.replicated(name, reference.hash)?;
+        let domain = self.catalog.domain();
+        let key = period::open(domain, header.lineage, period, &object, &self.identity)?;
+        lock(&self.keys).insert(at, key.clone());
+        Ok(key)
+    }
+
+    fn body(&self, record: &Record) -> Result<Body> {
+        let header = &record.header;
+        let period = header.periods.first().map_or(0, |period| period.number);
+        let key = self.key(header, period)?;
+        open_body(header, &record.body, &key).ok_or_else(|| {
+            Error::integrity(record_label(record), "every site", "its body does not open")
+        })
+    }
+
+    fn source_entries(&self, record: &Record) -> Result<Vec<SourceEntry>> {
+        match self.body(record)? {
+            Body::Sources { sources } => Ok(sources),
+            Body::Indirect { list } => {
+                let mut bytes = Vec::new();
+                self.copy_source(record, &list, &mut bytes)?;
+                decode_sources(&bytes).map_err(Error::format(record_label(record)))
+            }
+            Body::Empty | Body::Payload { .. } => Err(not_of_its_kind(record)),
+        }
+    }
+
+    fn copy_source(
+        &self,
+        record: &Record,
+        source: &SourceEntry,
+        into: &mut dyn Write,
+    ) -> Result<()> {
+        let mut hasher = blake3::Hasher::new();
+        let mut decompressor = Decompressor::new()?;
+        let mut open: Option<(u32, Arc<Vec<u8>>, SealingKey)> = None;
+        for chunk in &source.chunks {
+            let object = record
+                .header
+                .objects
+                .get(chunk.object as usize)
+                .ok_or_else(|| not_of_its_kind(record))?;
+            if open.as_ref().is_none_or(|(at, _, _)| *at != chunk.object) {
+                let bytes = self.pack(&record.header, object)?;
+                let period_key = self.key(&record.header, object.period)?;
+                let of = (record.header.lineage, object.period);
+                let key = PackReader::new(&bytes)
+                    .filter(|pack| (pack.lineage(), pack.period()) == of)
+                    .ok_or_else(|| pack_integrity(object, "not the pack the record describes"))?
+                    .key(&period_key);
+                open = Some((chunk.object, bytes, key));
+            }
+            let plain = open.as_ref().and_then(|(_, bytes, key)| {
+                PackReader::new(bytes)?.chunk(key, &PackEntry::from(*chunk), &mut decompressor)
+            });
+            let plain = plain.ok_or_else(|| pack_integrity(object, "a chunk does not open"))?;
+            hasher.update(&plain);
+            into.write_all(&plain).map_err(|error| Error::Stream {
+                what: format!("writing source {}", source.name),
+                source: error,
+            })?;
+        }
+        if *hasher.finalize().as_bytes() == source.hash {
+            return Ok(());
+        }
+        Err(Error::integrity(
+            format!("source {} of {}", source.name, record_label(record)),
+            "every site",
+            "the plaintext is not what the writer hashed",
+        ))
+    }
+
+    fn pack(&self, header: &RecordHeader, object: &ObjectRef) -> Result<Arc<Vec<u8>>> {
+        let at = (header.lineage, object.pack);
+        if let Some((_, pack)) = lock(&self.packs).iter().find(|(key, _)| *key == at) {
+            return Ok(pack.clone());
+        }
+        let pack = Arc::new(self.read_object(header.lineage, object, header.layout.k())?);
+        let mut cached = lock(&self.packs);
+        if cached.len() >= CACHED_PACKS {
+            cached.pop_front();
+        }
+        cached.push_back((at, pack.clone()));
+        Ok(pack)
+    }
+}
+
+impl std::fmt::Debug for Opener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opener")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A poisoned lock only means that another thread panicked; what it guards is replaced whole.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn period_ref(header: &RecordHeader, number: u64) -> Result<PeriodRef> {
+    let found = header.periods.iter().find(|period| period.number == number);
+    found.copied().ok_or_else(|| {
+        Error::integrity(
+            format!("record {}", header.counter),
+            "every site",
+            "unknown key period",
+        )
+    })
+}
+
+fn not_of_its_kind(record: &Record) -> Error {
+    Error::integrity(
+        record_label(record),
+        "every site",
+        "its body is not of the record's kind",
+    )
+}

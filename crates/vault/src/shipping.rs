@@ -1,0 +1,159 @@
+//! Getting objects to the sites, checked before they leave and after they arrived.
+
+use std::collections::BTreeMap;
+
+use crate::erasure::{PARITY_MAX, decode_shards, encode_shards};
+use crate::error::{Error, Result};
+use crate::keys::IdKey;
+use crate::layout::{Layout, Lineage, ObjectName};
+use crate::pack::{Pack, check_pack};
+use crate::period::Period;
+use crate::record::ObjectRef;
+use crate::site::{SiteError, Sites, each_site, put_verified};
+
+/// Where one object arrived, in site order.
+pub(crate) type Delivery = Vec<Result<(), SiteError>>;
+
+/// Number of sites at which the object was verified.
+pub(crate) fn arrived(delivery: &Delivery) -> usize {
+    delivery.iter().filter(|result| result.is_ok()).count()
+}
+
+/// What became of all objects of one record, per site.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// First error of each site that failed, by site number.
+    failed: BTreeMap<usize, SiteError>,
+    /// Least number of sites any object arrived at.
+    least: Option<usize>,
+    pub(crate) bytes: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, delivery: &Delivery, bytes_each: usize) {
+        for (at, result) in delivery.iter().enumerate() {
+            match result {
+                Ok(()) => self.bytes += bytes_each as u64,
+                Err(error) => {
+                    self.failed.entry(at).or_insert_with(|| error.clone());
+                }
+            }
+        }
+        self.lower(arrived(delivery));
+    }
+
+    /// Takes an object that was there already into account.
+    pub(crate) fn lower(&mut self, sites: usize) {
+        self.least = Some(self.least.map_or(sites, |least| least.min(sites)));
+    }
+
+    pub(crate) fn least(&self) -> usize {
+        self.least.unwrap_or(0)
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (at, error) in other.failed {
+            self.failed.entry(at).or_insert(error);
+        }
+        if let Some(least) = other.least {
+            self.lower(least);
+        }
+        self.bytes += other.bytes;
+    }
+
+    /// Names of the sites at which everything was verified, and the others with their reasons.
+    pub(crate) fn split(self, sites: &Sites) -> (Vec<String>, Vec<(String, SiteError)>) {
+        let ok = sites
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !self.failed.contains_key(at));
+        let ok = ok.map(|(_, site)| site.name().to_owned()).collect();
+        (
+            ok,
+            self.failed
+                .into_values()
+                .map(|error| (error.site.clone(), error))
+                .collect(),
+        )
+    }
+}
+
+/// The same bytes to every site.
+pub(crate) fn ship_replicated(sites: &Sites, key: &str, bytes: &[u8]) -> Delivery {
+    each_site(sites, |_, site| put_verified(site, key, bytes))
+}
+
+/// Shard i to site i.
+pub(crate) fn ship_shards(
+    sites: &Sites,
+    domain: &str,
+    lineage: Lineage,
+    encoded: &EncodedPack,
+) -> Delivery {
+    each_site(sites, |at, site| {
+        let key = ObjectName::Shard(lineage, encoded.object.pack, at).key(domain);
+        put_verified(site, &key, &encoded.shards[at])
+    })
+}
+
+/// An error unless at least `needed` sites verified the object.
+pub(crate) fn require(delivery: &Delivery, needed: usize, what: &str) -> Result<()> {
+    let found = arrived(delivery);
+    if found >= needed {
+        return Ok(());
+    }
+    let errors = delivery.iter().filter_map(|result| result.as_ref().err());
+    let sites = errors
+        .map(|error| format!("{} ({})", error.site, error.detail))
+        .collect();
+    Err(Error::NotEnoughSites {
+        what: what.to_owned(),
+        needed,
+        found,
+        sites,
+        points: Vec::new(),
+    })
+}
+
+/// A pack as shards, checked.
+pub(crate) struct EncodedPack {
+    pub(crate) object: ObjectRef,
+    pub(crate) shards: Vec<Vec<u8>>,
+}
+
+/// Codes a pack, then decodes it from shards that include parity, opens every chunk and compares.
+pub(crate) fn encode_pack(
+    pack: &Pack,
+    layout: Layout,
+    period: &Period,
+    id_key: &IdKey,
+) -> Result<EncodedPack> {
+    let k = layout.k();
+    let mut shards = encode_shards(&pack.bytes, k)?;
+    let shard_roots: Vec<[u8; 32]> = shards
+        .iter()
+        .map(|shard| *blake3::hash(shard).as_bytes())
+        .collect();
+    // Leave out as many data shards as parity can replace: what remains contains parity.
+    let skip = k.min(PARITY_MAX);
+    let some: Vec<(usize, &[u8])> = (skip..skip + k)
+        .map(|at| (at, shards[at].as_slice()))
+        .collect();
+    let decoded = decode_shards(&some, k, pack.bytes.len())?;
+    let name = blake3::hash(&pack.bytes);
+    if blake3::hash(&decoded) != name {
+        return Err(Error::EncodeCheck {
+            stage: "erasure code",
+            detail: "the pack does not come back from its shards".to_owned(),
+        });
+    }
+    check_pack(&decoded, &pack.entries, &period.key, id_key)?;
+    shards.truncate(layout.n());
+    let object = ObjectRef {
+        pack: *name.as_bytes(),
+        length_bytes: pack.bytes.len() as u64,
+        period: period.reference.number,
+        shard_roots,
+    };
+    Ok(EncodedPack { object, shards })
+}

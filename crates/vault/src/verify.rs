@@ -1,0 +1,407 @@
+//! Verify: every object at every site against what signed records say it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::catalog::{Catalog, margin};
+use crate::chain::{Listing, judge_record, list_sites};
+use crate::error::{Error, Result};
+use crate::layout::{Lineage, ObjectName};
+use crate::opener::Opener;
+use crate::record::{ObjectRef, PointId};
+use crate::site::{Site, SiteErrorKind, each_site};
+
+/// What is wrong with an object at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProblemKind {
+    /// It is not there.
+    Missing,
+    /// Its bytes are not the right ones.
+    Corrupt,
+    /// Its end is missing.
+    Truncated,
+    /// It is something else: another object's bytes, or not from this domain.
+    Foreign,
+    /// It is an older object's bytes.
+    Stale,
+    /// It is a signed record of a history that contradicts this one.
+    Forked,
+    /// Nothing refers to it: an interrupted write, or somebody else's. Nothing depends on it.
+    Unexpected,
+    /// It, or the whole site, could not be read.
+    Unreadable,
+}
+
+impl ProblemKind {
+    /// Whether something that is needed is not there in good order.
+    #[must_use]
+    pub fn is_damage(self) -> bool {
+        self != Self::Unexpected
+    }
+}
+
+impl fmt::Display for ProblemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "missing",
+            Self::Corrupt => "corrupt",
+            Self::Truncated => "truncated",
+            Self::Foreign => "foreign",
+            Self::Stale => "stale",
+            Self::Forked => "forked",
+            Self::Unexpected => "unexpected",
+            Self::Unreadable => "unreadable",
+        })
+    }
+}
+
+/// One object at one site that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The site.
+    pub site: String,
+    /// The object's name; empty if it is the site as a whole.
+    pub object: String,
+    /// What is wrong.
+    pub kind: ProblemKind,
+    /// How it shows, for people.
+    pub detail: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}: {} ({})",
+            self.site, self.object, self.kind, self.detail
+        )
+    }
+}
+
+/// How deep to look.
+#[derive(Clone, Copy)]
+pub enum Verify<'a> {
+    /// Every stored byte, by hashes and signatures; needs no key.
+    Ciphertext,
+    /// In addition, every recovery point is decrypted and compared with its plaintext hashes.
+    Full(&'a Opener),
+}
+
+/// What verifying found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// Everything that is not as it should be.
+    pub problems: Vec<Problem>,
+    /// Margin of every point, from verified bytes: sites that may still be lost.
+    pub margins: Vec<(PointId, i64)>,
+    /// Points whose plaintext was compared ([`Verify::Full`]).
+    pub points_opened: usize,
+    /// Objects read.
+    pub objects: u64,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+impl Verification {
+    /// Whether everything needed is in good order (leftovers nothing depends on do not count).
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        !self.problems.iter().any(|problem| problem.kind.is_damage())
+    }
+}
+
+/// Reads every object of the catalog at every site and compares it with what signed records say.
+///
+/// # Errors
+/// [`Error::NotEnoughSites`], [`Error::WrongIdentity`] or [`Error::Integrity`] for a point that
+/// could not be opened, if [`Verify::Full`] was asked for.
+pub fn verify(catalog: &Catalog, depth: Verify<'_>) -> Result<Verification> {
+    let audit = Audit::new(catalog);
+    let reports = each_site(catalog.sites(), |at, site| audit.site(at, site));
+    let mut found = audit.join(&reports);
+    if let Verify::Full(opener) = depth {
+        for point in catalog.points() {
+            for source in opener.sources(point.id)? {
+                let mut nowhere = std::io::sink();
+                opener.read_source(point.id, &source.name, &mut nowhere)?;
+            }
+            found.points_opened += 1;
+        }
+    }
+    Ok(found)
+}
+
+/// What has to be at the sites.
+pub(crate) struct Audit<'a> {
+    catalog: &'a Catalog,
+    listings: Vec<Result<Listing, crate::site::SiteError>>,
+    /// Objects that every site has whole, with their hashes.
+    replicated: BTreeMap<ObjectName, [u8; 32]>,
+    /// Packs by lineage and name, with k.
+    packs: BTreeMap<(Lineage, [u8; 32]), (&'a ObjectRef, usize, u64)>,
+    /// Every hash that belongs somewhere, with the counter of the record that brought it.
+    known: BTreeMap<[u8; 32], (ObjectName, u64)>,
+}
+
+#[derive(Default)]
+struct SiteReport {
+    problems: Vec<Problem>,
+    good: BTreeSet<ObjectName>,
+    objects: u64,
+    bytes: u64,
+}
+
+impl<'a> Audit<'a> {
+    pub(crate) fn new(catalog: &'a Catalog) -> Self {
+        let listings = list_sites(catalog.sites(), catalog.domain(), None);
+        let (replicated, packs) = (BTreeMap::new(), BTreeMap::new());
+        let mut audit = Self {
+            catalog,
+            listings,
+            replicated,
+            packs,
+            known: BTreeMap::new(),
+        };
+        for (lineage, entry) in &catalog.lineages {
+            let name = ObjectName::Certificate(*lineage);
+            audit.expect(name, entry.certificate.hash(), 0);
+            for record in entry.records.values() {
+                let header = &record.header;
+                let counter = header.counter;
+                audit.expect(ObjectName::Record(*lineage, counter), record.hash, counter);
+                for period in &header.periods {
+                    audit.expect(
+                        ObjectName::Period(*lineage, period.number),
+                        period.hash,
+                        counter,
+                    );
+                }
+                for object in &header.objects {
+                    audit.expect_pack(*lineage, object, header.layout.k(), counter);
+                }
+            }
+        }
+        audit
+    }
+
+    fn expect(&mut self, name: ObjectName, hash: [u8; 32], counter: u64) {
+        self.replicated.entry(name).or_insert(hash);
+        self.known.entry(hash).or_insert((name, counter));
+    }
+
+    fn expect_pack(&mut self, lineage: Lineage, object: &'a ObjectRef, k: usize, counter: u64) {
+        let new = self
+            .packs
+            .insert((lineage, object.pack), (object, k, counter))
+            .is_none();
+        if new {
+            for (shard, root) in object.shard_roots.iter().enumerate() {
+                let name = ObjectName::Shard(lineage, object.pack, shard);
+                self.known.entry(*root).or_insert((name, counter));
+            }
+        }
+    }
+
+    /// The shard of a pack that a site should hold: its own number, unless it holds another one
+    /// (the sites may be given in another order than they were written in).
+    fn shard_of(&self, at: usize, lineage: Lineage, object: &ObjectRef) -> Option<usize> {
+        let held = |shard: &usize| {
+            let name = ObjectName::Shard(lineage, object.pack, *shard);
+            self.listings[at]
+                .as_ref()
+                .is_ok_and(|listing| listing.objects.contains_key(&name))
+        };
+        let own = (at < object.shard_roots.len()).then_some(at);
+        own.filter(held)
+            .or_else(|| (0..object.shard_roots.len()).find(held))
+            .or(own)
+    }
+
+    fn site(&self, at: usize, site: &dyn Site) -> SiteReport {
+        let mut report = SiteReport::default();
+        let listing = match &self.listings[at] {
+            Ok(listing) => listing,
+            Err(error) => {
+                report.problems.push(Problem {
+                    site: site.name().to_owned(),
+                    object: String::new(),
+                    kind: ProblemKind::Unreadable,
+                    detail: error.detail.clone(),
+                });
+                return report;
+            }
+        };
+        let mut wanted = BTreeSet::new();
+        for (name, hash) in &self.replicated {
+            wanted.insert(*name);
+            self.object(site, *name, *hash, None, &mut report);
+        }
+        for ((lineage, pack), (object, k, _)) in &self.packs {
+            if let Some(shard) = self.shard_of(at, *lineage, object) {
+                let name = ObjectName::Shard(*lineage, *pack, shard);
+                wanted.insert(name);
+                let (root, length) = (object.shard_roots[shard], object.shard_bytes(*k));
+                self.object(site, name, root, Some(length), &mut report);
+            }
+        }
+        let extra = listing.objects.keys().filter(|name| !wanted.contains(name));
+        let extra = extra.map(|name| name.key(self.catalog.domain()));
+        for object in extra.chain(listing.unknown.iter().cloned()) {
+            report.problems.push(Problem {
+                site: site.name().to_owned(),
+                object,
+                kind: ProblemKind::Unexpected,
+                detail: "no signed record of the catalog refers to it; nothing depends on it"
+                    .to_owned(),
+            });
+        }
+        report
+    }
+
+    fn object(
+        &self,
+        site: &dyn Site,
+        name: ObjectName,
+        hash: [u8; 32],
+        length_bytes: Option<u64>,
+        report: &mut SiteReport,
+    ) {
+        let key = name.key(self.catalog.domain());
+        let judged = match site.get(&key) {
+            Ok(bytes) => {
+                report.objects += 1;
+                report.bytes += bytes.len() as u64;
+                self.judge(&bytes, name, hash, length_bytes)
+            }
+            Err(error) if error.kind == SiteErrorKind::NotFound => {
+                Err((ProblemKind::Missing, "not at this site".to_owned()))
+            }
+            Err(error) => Err((ProblemKind::Unreadable, error.detail)),
+        };
+        match judged {
+            Ok(()) => {
+                report.good.insert(name);
+            }
+            Err((kind, detail)) => {
+                let site = site.name().to_owned();
+                report.problems.push(Problem {
+                    site,
+                    object: key,
+                    kind,
+                    detail,
+                });
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        bytes: &[u8],
+        name: ObjectName,
+        expected: [u8; 32],
+        length_bytes: Option<u64>,
+    ) -> Result<(), (ProblemKind, String)> {
+        let hash = *blake3::hash(bytes).as_bytes();
+        if hash == expected {
+            return Ok(());
+        }
+        let wanted = self.known.get(&expected).map(|(_, counter)| *counter);
+        if let Some((other, counter)) = self.known.get(&hash) {
+            let older = wanted.is_some_and(|wanted| *counter < wanted);
+            let kind = if older {
+                ProblemKind::Stale
+            } else {
+                ProblemKind::Foreign
+            };
+            let detail = format!("it holds the bytes of {}", other.key(self.catalog.domain()));
+            return Err((kind, detail));
+        }
+        if let ObjectName::Record(lineage, counter) = name
+            && let Some(entry) = self.catalog.lineages.get(&lineage)
+        {
+            return match judge_record(bytes, lineage, counter, &entry.certificate) {
+                Ok(_) => Err((
+                    ProblemKind::Forked,
+                    "a signed record with this counter, but not the one the chain links to"
+                        .to_owned(),
+                )),
+                Err(judged) => Err(judged),
+            };
+        }
+        let found = bytes.len() as u64;
+        match length_bytes {
+            Some(expected) if found < expected => Err((
+                ProblemKind::Truncated,
+                format!("{found} bytes of {expected}"),
+            )),
+            Some(expected) if found > expected => Err((
+                ProblemKind::Corrupt,
+                format!("{found} bytes where {expected} are expected"),
+            )),
+            _ if bytes.is_empty() => Err((ProblemKind::Truncated, "it is empty".to_owned())),
+            _ => Err((
+                ProblemKind::Corrupt,
+                "its hash is not the signed one".to_owned(),
+            )),
+        }
+    }
+
+    fn join(&self, reports: &[SiteReport]) -> Verification {
+        let mut copies: BTreeMap<ObjectName, usize> = BTreeMap::new();
+        for name in reports.iter().flat_map(|report| &report.good) {
+            *copies.entry(*name).or_default() += 1;
+        }
+        let count = |name: ObjectName| copies.get(&name).copied().unwrap_or(0);
+        let records = self
+            .catalog
+            .lineages
+            .values()
+            .flat_map(|entry| entry.records.values());
+        let margins = records.filter_map(|record| {
+            let lineage = record.header.lineage;
+            let shards = |object: &ObjectRef| {
+                let all = 0..object.shard_roots.len();
+                all.filter(|shard| count(ObjectName::Shard(lineage, object.pack, *shard)) > 0)
+                    .count()
+            };
+            Some((record.header.point_id()?, margin(record, count, shards)))
+        });
+        let mut problems: Vec<Problem> = reports
+            .iter()
+            .flat_map(|report| report.problems.iter().cloned())
+            .collect();
+        // What loading saw and no single object shows: records that are nowhere.
+        let nowhere = |problem: &&Problem| problem.site == "every site";
+        problems.extend(self.catalog.problems().iter().filter(nowhere).cloned());
+        problems.sort();
+        Verification {
+            problems,
+            margins: margins.collect(),
+            points_opened: 0,
+            objects: reports.iter().map(|report| report.objects).sum(),
+            bytes: reports.iter().map(|report| report.bytes).sum(),
+        }
+    }
+
+    /// The hash that `name` must have, if it is a replicated object of the catalog.
+    pub(crate) fn replicated_hash(&self, name: &ObjectName) -> Option<[u8; 32]> {
+        self.replicated.get(name).copied()
+    }
+
+    /// A pack of the catalog, with k.
+    pub(crate) fn pack(&self, lineage: Lineage, pack: &[u8; 32]) -> Option<(&'a ObjectRef, usize)> {
+        self.packs
+            .get(&(lineage, *pack))
+            .map(|(object, k, _)| (*object, *k))
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::integrity(
+            problem.object,
+            format!("site {}", problem.site),
+            format!("{}: {}", problem.kind, problem.detail),
+        )
+    }
+}

@@ -1,0 +1,567 @@
+//! The writer: one per lineage, appending records that count only when enough sites hold them.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use evenkeel_types::Canonical;
+
+use crate::body::{open_body, seal_body};
+use crate::certificate::{Certificate, RootPublicKey, WriterKey};
+use crate::chain::list_sites;
+use crate::error::{Error, Result};
+use crate::index::{DedupIndex, IndexedPack};
+use crate::keys::IdKey;
+use crate::layout::{Lineage, ObjectName};
+use crate::manifest::{Body, encode_sources};
+use crate::period::Period;
+use crate::random::{self, Random};
+use crate::record::{Kind, PointId, REPLICATED_BYTES_MAX, Record, RecordHeader, Root};
+use crate::resume::{
+    Head, Pending, check_names, check_options, next_period, read_head, reconcile, refer,
+    require_overlap,
+};
+use crate::shipping::{Tally, arrived, require, ship_replicated};
+use crate::site::Site;
+use crate::source::{Cut, Sealed, Sealing, seal_sources};
+use crate::state::{Pin, WriterState};
+use crate::writing::{
+    NS_PER_SECOND, PERIOD_SECONDS_MAX, Point, PointInput, Shipped, WriterOptions,
+};
+
+/// Name of a tail's only source, when it is too large to be inline.
+const TAIL_SOURCE: &str = "tail";
+
+/// Appends records to one lineage.
+pub struct Writer {
+    sites: Vec<Arc<dyn Site>>,
+    certificate: Certificate,
+    key: WriterKey,
+    id_key: IdKey,
+    options: WriterOptions,
+    random: Box<dyn Random>,
+    head: Head,
+    pending: Option<Pending>,
+    /// The tail shipped last by [`Writer::settle`], for recognising its retry.
+    settled: Option<(Kind, Option<[u8; 32]>, Shipped)>,
+    period: Option<Period>,
+    next_period: u64,
+    index: DedupIndex,
+}
+
+impl Writer {
+    /// Opens the lineage of `certificate` for writing, continuing what is at the sites (given in
+    /// shard order). A new key period begins: a restarted writer cannot read the ones before.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if the root did not sign the certificate; [`Error::Invalid`] for
+    /// options that cannot be; [`Error::NotEnoughSites`] if so few answer that a shipped record
+    /// could be missed; [`Error::Fork`] if sites contradict each other, or hold records beyond
+    /// what this writer signed; [`Error::RolledBack`] if they hold less.
+    pub fn open(
+        sites: Vec<Arc<dyn Site>>,
+        trust: &RootPublicKey,
+        certificate: Certificate,
+        key: WriterKey,
+        id_key: IdKey,
+        options: WriterOptions,
+        random: Box<dyn Random>,
+    ) -> Result<Self> {
+        certificate.verify(trust)?;
+        check_options(&sites, &certificate, &key, &options)?;
+        let lineage = certificate.lineage;
+        let listings = list_sites(&sites, &certificate.domain, Some(lineage));
+        require_overlap(&listings, options.layout)?;
+        let (head, newest) = read_head(&sites, &certificate, &listings)?;
+        let state = match &options.state_path {
+            Some(path) => WriterState::load(path)?,
+            None => None,
+        };
+        let pending = reconcile(lineage, &head, newest, state)?;
+        let index = match &options.index_path {
+            Some(path) => DedupIndex::load(path, &id_key, lineage, key.public())?,
+            None => DedupIndex::empty(lineage, key.public()),
+        };
+        let name = ObjectName::Certificate(lineage).key(&certificate.domain);
+        let delivery = ship_replicated(&sites, &name, &certificate.to_bytes());
+        require(
+            &delivery,
+            options.layout.k(),
+            "publishing the writer's certificate",
+        )?;
+        Ok(Self {
+            next_period: next_period(&listings, lineage),
+            sites,
+            certificate,
+            key,
+            id_key,
+            options,
+            random,
+            head,
+            pending,
+            settled: None,
+            period: None,
+            index,
+        })
+    }
+
+    /// The lineage.
+    #[must_use]
+    pub fn lineage(&self) -> Lineage {
+        self.certificate.lineage
+    }
+
+    /// The last record that is at enough sites (counter 0: none yet).
+    #[must_use]
+    pub fn pin(&self) -> Pin {
+        Pin {
+            lineage: self.lineage(),
+            counter: self.head.counter,
+            hash: self.head.hash,
+        }
+    }
+
+    /// The position the next tail has to begin with; `None` if any will do. Call
+    /// [`Writer::settle`] before, so that a record left over by a failure is counted.
+    #[must_use]
+    pub fn next_position(&self) -> Option<u64> {
+        let parent = self.certificate.parent.map(|parent| parent.position);
+        self.head
+            .tail_last
+            .or(parent)
+            .map(|last| last.saturating_add(1))
+    }
+
+    /// Number of the current key period, if one has begun.
+    #[must_use]
+    pub fn period(&self) -> Option<u64> {
+        self.period.as_ref().map(|period| period.reference.number)
+    }
+
+    /// The deduplication index.
+    #[must_use]
+    pub fn index(&self) -> &DedupIndex {
+        &self.index
+    }
+
+    /// Replaces the deduplication index, with one rebuilt by who holds an identity.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is of another lineage or writer.
+    pub fn set_index(&mut self, index: DedupIndex) -> Result<()> {
+        if index.lineage != self.lineage() || index.writer != self.key.public() {
+            return Err(Error::Invalid {
+                what: "deduplication index",
+                detail: "it belongs to another lineage or writer".to_owned(),
+            });
+        }
+        self.index = index;
+        Ok(())
+    }
+
+    /// Ends the current key period now: the next record begins a new one.
+    pub fn end_period(&mut self) {
+        self.period = None;
+    }
+
+    /// Ships a record that an earlier failure, or a crash, left at fewer than k sites. Does
+    /// nothing if there is none; every append does it first.
+    ///
+    /// # Errors
+    /// [`Error::NotEnoughSites`]; the record stays pending.
+    pub fn settle(&mut self) -> Result<Option<Shipped>> {
+        let Some(pending) = self.pending.take() else {
+            return Ok(None);
+        };
+        let kind = pending.header.kind;
+        let payload = pending.payload;
+        let (shipped, _) = self.ship(pending, Tally::default())?;
+        self.settled = Some((kind, payload, shipped.clone()));
+        Ok(Some(shipped))
+    }
+
+    /// Ships the bytes of positions `first..=last`. The same tail again, after an error, is
+    /// recognised and not written twice.
+    ///
+    /// # Errors
+    /// [`Error::NotEnoughSites`]: nothing advances, try again; [`Error::NotContiguous`] if
+    /// `first` is not [`Writer::next_position`]; [`Error::Invalid`] for an empty range.
+    pub fn append_tail(
+        &mut self,
+        first: u64,
+        last: u64,
+        payload: &[u8],
+        roots: &[Root],
+        time_ns: u64,
+    ) -> Result<Shipped> {
+        self.settle()?;
+        let kind = Kind::Tail { first, last };
+        let hash = *blake3::hash(payload).as_bytes();
+        if let Some((settled, known, shipped)) = self.settled.take()
+            && settled == kind
+            && known == Some(hash)
+        {
+            return Ok(shipped);
+        }
+        self.check_tail(first, last)?;
+        self.begin_period(time_ns)?;
+        let header = self.header(kind, roots, time_ns)?;
+        let inline = Body::Payload {
+            bytes: payload.to_vec(),
+        };
+        let body = self.seal(&header, &inline)?;
+        if body.len() < REPLICATED_BYTES_MAX {
+            return self
+                .append(header, &body, Tally::default(), Some(hash))
+                .map(|done| done.0);
+        }
+        let mut source: &[u8] = payload;
+        let mut sources: [(String, &mut dyn Read); 1] = [(TAIL_SOURCE.to_owned(), &mut source)];
+        let mut sealed = self.seal_sources(&mut sources, false, Cut::Fixed)?;
+        let (header, body) = self.describe(header, &mut sealed)?;
+        self.append(header, &body, sealed.tally, Some(hash))
+            .map(|done| done.0)
+    }
+
+    /// Signs that nothing is new.
+    ///
+    /// # Errors
+    /// [`Error::NotEnoughSites`].
+    pub fn append_heartbeat(
+        &mut self,
+        position: Option<u64>,
+        roots: &[Root],
+        time_ns: u64,
+    ) -> Result<Shipped> {
+        self.settle()?;
+        self.begin_period(time_ns)?;
+        let header = self.header(Kind::Heartbeat { position }, roots, time_ns)?;
+        let body = self.seal(&header, &Body::Empty)?;
+        self.append(header, &body, Tally::default(), None)
+            .map(|done| done.0)
+    }
+
+    /// Writes a recovery point. Its sources are streamed; packs go out while later ones are made.
+    ///
+    /// # Errors
+    /// [`Error::NotEnoughSites`]: nothing advances; [`Error::Stream`] if a source fails;
+    /// [`Error::EncodeCheck`] if what was encoded does not decode.
+    pub fn append_point(&mut self, mut input: PointInput<'_>) -> Result<Point> {
+        self.settle()?;
+        check_names(&input.sources)?;
+        self.begin_period(input.time_ns)?;
+        let due = self
+            .index
+            .points
+            .is_multiple_of(self.options.self_contained_every.max(1));
+        let whole = input.self_contained || due;
+        let present = if whole {
+            Vec::new()
+        } else {
+            self.drop_lost_packs()
+        };
+        let mut sealed = self.seal_sources(&mut input.sources, !whole, Cut::Content)?;
+        // Without a reused pack it is self-contained, whatever was intended.
+        let self_contained = sealed.packs.len() == sealed.entries.len();
+        let kind = Kind::Point {
+            position: input.position,
+            self_contained,
+        };
+        let header = self.header(kind, &input.roots, input.time_ns)?;
+        for pack in &sealed.packs[sealed.entries.len()..] {
+            let there = present.iter().find(|(name, _)| *name == pack.object.pack);
+            sealed.tally.lower(there.map_or(0, |(_, sites)| *sites));
+        }
+        let (header, body) = self.describe(header, &mut sealed)?;
+        let objects = header.objects.len();
+        let (bytes_new, bytes_dedup) = (sealed.bytes_new, sealed.bytes_dedup);
+        let (packs, entries) = (sealed.packs, sealed.entries);
+        let (shipped, least) = self.append(header, &body, sealed.tally, None)?;
+        if self_contained {
+            self.index = DedupIndex::empty(self.lineage(), self.key.public());
+        }
+        self.index.points += 1;
+        for (pack, entries) in packs.into_iter().zip(&entries) {
+            self.index.add(pack, entries);
+        }
+        if let Some(path) = &self.options.index_path {
+            self.index.save(path, &self.id_key)?;
+        }
+        let id = PointId {
+            lineage: self.lineage(),
+            counter: shipped.counter,
+        };
+        let margin = i64::try_from(least).unwrap_or(i64::MAX)
+            - i64::try_from(self.options.layout.k()).unwrap_or(i64::MAX);
+        Ok(Point {
+            id,
+            shipped,
+            margin,
+            objects,
+            bytes_new,
+            bytes_dedup,
+            self_contained,
+        })
+    }
+
+    fn check_tail(&self, first: u64, last: u64) -> Result<()> {
+        if first > last {
+            return Err(Error::Invalid {
+                what: "tail",
+                detail: format!("[{first}, {last}] holds no position"),
+            });
+        }
+        let Some(next) = self.next_position() else {
+            return Ok(());
+        };
+        // Positions that a point covers already need no tail.
+        let covered = self
+            .head
+            .point_position
+            .map_or(next, |at| at.saturating_add(1));
+        if first == next || (first > next && first <= covered) {
+            return Ok(());
+        }
+        Err(Error::NotContiguous { first, last, next })
+    }
+
+    /// Begins a key period if there is none, or the current one is over.
+    fn begin_period(&mut self, time_ns: u64) -> Result<()> {
+        let limit = self.options.period_seconds.min(PERIOD_SECONDS_MAX) * NS_PER_SECOND;
+        let over = |period: &Period| time_ns.abs_diff(period.started_time_ns) >= limit;
+        if self.period.as_ref().is_some_and(|period| !over(period)) {
+            return Ok(());
+        }
+        self.period = None;
+        let number = self.next_period;
+        // A number is used once, even if its key object did not reach enough sites.
+        self.next_period += 1;
+        let (domain, lineage) = (self.certificate.domain.clone(), self.lineage());
+        let recipients = &self.options.recipients;
+        let period = Period::start(
+            &domain,
+            lineage,
+            number,
+            time_ns,
+            recipients,
+            &mut *self.random,
+        )?;
+        let name = ObjectName::Period(lineage, number).key(&domain);
+        let delivery = ship_replicated(&self.sites, &name, &period.object);
+        require(
+            &delivery,
+            self.options.layout.k(),
+            "publishing a key period",
+        )?;
+        self.period = Some(period);
+        Ok(())
+    }
+
+    fn current(&self) -> Result<&Period> {
+        self.period.as_ref().ok_or_else(|| Error::Invalid {
+            what: "key period",
+            detail: "none has begun".to_owned(),
+        })
+    }
+
+    fn header(&self, kind: Kind, roots: &[Root], time_ns: u64) -> Result<RecordHeader> {
+        if let Some(root) = roots.iter().find(|root| root.name.len() > 64) {
+            return Err(Error::Invalid {
+                what: "root",
+                detail: format!("the name {} is longer than 64 bytes", root.name),
+            });
+        }
+        let (mut tail_last, mut point_position) = (self.head.tail_last, self.head.point_position);
+        match kind {
+            Kind::Tail { last, .. } => tail_last = Some(last),
+            Kind::Point { position, .. } => point_position = point_position.max(Some(position)),
+            Kind::Heartbeat { .. } => {}
+        }
+        Ok(RecordHeader {
+            domain: self.certificate.domain.clone(),
+            lineage: self.lineage(),
+            counter: self.head.counter + 1,
+            previous_hash: self.head.hash,
+            time_ns,
+            kind,
+            tail_last,
+            point_position,
+            layout: self.options.layout,
+            roots: roots.to_vec(),
+            periods: vec![self.current()?.reference],
+            objects: Vec::new(),
+        })
+    }
+
+    /// Seals a body and opens it again.
+    fn seal(&mut self, header: &RecordHeader, body: &Body) -> Result<Vec<u8>> {
+        let salt = random::array(&mut *self.random)?;
+        let key = &self.current()?.key;
+        let sealed = seal_body(header, body, key, salt)?;
+        if open_body(header, &sealed, key).as_ref() == Some(body) {
+            return Ok(sealed);
+        }
+        Err(Error::EncodeCheck {
+            stage: "record body",
+            detail: "it does not open to what was sealed".to_owned(),
+        })
+    }
+
+    fn seal_sources(
+        &mut self,
+        sources: &mut [(String, &mut dyn Read)],
+        reuse: bool,
+        cut: Cut,
+    ) -> Result<Sealed> {
+        let period = self.period.take();
+        let Some(period) = period else {
+            return Err(self.no_period());
+        };
+        let sealing = Sealing {
+            sites: &self.sites,
+            domain: &self.certificate.domain,
+            lineage: self.certificate.lineage,
+            layout: self.options.layout,
+            period: &period,
+            id_key: &self.id_key,
+        };
+        let known = reuse.then_some(&self.index);
+        let sealed = seal_sources(&sealing, sources, known, cut, &mut *self.random);
+        self.period = Some(period);
+        sealed
+    }
+
+    fn no_period(&self) -> Error {
+        Error::Invalid {
+            what: "key period",
+            detail: format!("none has begun in lineage {}", self.lineage()),
+        }
+    }
+
+    /// Puts the packs into the header and the chunk lists into the body, which itself goes into a
+    /// pack if it is large.
+    fn describe(
+        &mut self,
+        mut header: RecordHeader,
+        sealed: &mut Sealed,
+    ) -> Result<(RecordHeader, Vec<u8>)> {
+        refer(&mut header, &sealed.packs);
+        let body = Body::Sources {
+            sources: sealed.sources.clone(),
+        };
+        let bytes = self.seal(&header, &body)?;
+        if bytes.len() < REPLICATED_BYTES_MAX {
+            return Ok((header, bytes));
+        }
+        let list = encode_sources(&sealed.sources);
+        let mut list: &[u8] = &list;
+        let mut sources: [(String, &mut dyn Read); 1] = [("list".to_owned(), &mut list)];
+        let mut lists = self.seal_sources(&mut sources, false, Cut::Fixed)?;
+        let offset = u32::try_from(header.objects.len()).unwrap_or(u32::MAX);
+        let Some(mut list) = lists.sources.pop() else {
+            return Err(self.no_period());
+        };
+        for chunk in &mut list.chunks {
+            chunk.object += offset;
+        }
+        refer(&mut header, &lists.packs);
+        sealed.tally.merge(lists.tally);
+        let bytes = self.seal(&header, &Body::Indirect { list })?;
+        Ok((header, bytes))
+    }
+
+    /// Forgets packs that fewer than k sites still hold whole; tells how many hold the others.
+    fn drop_lost_packs(&mut self) -> Vec<([u8; 32], usize)> {
+        if self.index.packs().is_empty() {
+            return Vec::new();
+        }
+        let lineage = self.lineage();
+        let k = self.options.layout.k();
+        let listings = list_sites(&self.sites, &self.certificate.domain, Some(lineage));
+        let there = |pack: &IndexedPack| {
+            let length = pack.object.shard_bytes(k);
+            let held = |shard: &usize| {
+                let name = ObjectName::Shard(lineage, pack.object.pack, *shard);
+                let mut found = listings.iter().flatten();
+                found.any(|listing| listing.objects.get(&name) == Some(&length))
+            };
+            (0..pack.object.shard_roots.len()).filter(held).count()
+        };
+        let present: Vec<([u8; 32], usize)> = self
+            .index
+            .packs()
+            .iter()
+            .map(|pack| (pack.object.pack, there(pack)))
+            .collect();
+        let enough = |pack: &IndexedPack| {
+            present
+                .iter()
+                .any(|(name, sites)| *name == pack.object.pack && *sites >= k)
+        };
+        self.index.retain_packs(enough);
+        present
+    }
+
+    fn append(
+        &mut self,
+        header: RecordHeader,
+        body: &[u8],
+        tally: Tally,
+        payload: Option<[u8; 32]>,
+    ) -> Result<(Shipped, usize)> {
+        let bytes = Record::sign(&header, body, &self.key)?;
+        let read = Record::decode(&bytes).map_err(Error::format("the record just encoded"))?;
+        if read.header != header || !Record::signed_by(&bytes, &self.certificate) {
+            return Err(Error::EncodeCheck {
+                stage: "record",
+                detail: "it does not read back as what was signed".to_owned(),
+            });
+        }
+        if let Some(path) = &self.options.state_path {
+            let pin = Pin {
+                lineage: header.lineage,
+                counter: header.counter,
+                hash: read.hash,
+            };
+            WriterState {
+                pin,
+                record: bytes.clone(),
+            }
+            .save(path)?;
+        }
+        self.ship(
+            Pending {
+                bytes,
+                header,
+                hash: read.hash,
+                payload,
+            },
+            tally,
+        )
+    }
+
+    /// Sends a signed record; below k sites it stays pending and nothing advances.
+    fn ship(&mut self, pending: Pending, mut tally: Tally) -> Result<(Shipped, usize)> {
+        let name = ObjectName::Record(pending.header.lineage, pending.header.counter);
+        let key = name.key(&self.certificate.domain);
+        let delivery = ship_replicated(&self.sites, &key, &pending.bytes);
+        if let Err(error) = require(&delivery, self.options.layout.k(), "sending a record") {
+            self.pending = Some(pending);
+            return Err(error);
+        }
+        tally.add(&delivery, pending.bytes.len());
+        let least = tally.least().min(arrived(&delivery));
+        let bytes = tally.bytes;
+        let (sites_ok, sites_failed) = tally.split(&self.sites);
+        self.head = Head::of(&pending.header, pending.hash);
+        let counter = self.head.counter;
+        Ok((
+            Shipped {
+                counter,
+                sites_ok,
+                sites_failed,
+                bytes,
+            },
+            least,
+        ))
+    }
+}
