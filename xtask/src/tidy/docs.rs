@@ -1,12 +1,52 @@
-//! Decision records: numbered once, titled, and agreeing with their file name.
+//! Decision records, numbered once, titled, and agreeing with their file name; and the paragraph in
+//! which each crate says what is deliberately absent from it.
 
+use super::manifest::crate_of;
 use super::tree::Text;
 use super::{Finding, rules};
 use std::collections::BTreeMap;
 
 const FOLDER: &str = "docs/adr/";
 
+/// The words `ARCHITECTURE.md` is collected by.
+const INVARIANTS: &str = "Architecture invariants";
+
 pub fn check(texts: &[Text], findings: &mut Vec<Finding>) {
+    check_decisions(texts, findings);
+    check_invariants(texts, findings);
+}
+
+/// Looks into the root file of each crate: `lib.rs`, or `main.rs` where there is no library.
+fn check_invariants(texts: &[Text], findings: &mut Vec<Finding>) {
+    let find = |path: &str| texts.iter().find(|text| text.path == path);
+    for manifest in texts
+        .iter()
+        .filter(|text| text.path.ends_with("/Cargo.toml"))
+    {
+        let folder = manifest.path.trim_end_matches("Cargo.toml");
+        if crate_of(&manifest.path).is_none() {
+            continue;
+        }
+        let root = find(&format!("{folder}src/lib.rs"));
+        let Some(root) = root.or_else(|| find(&format!("{folder}src/main.rs"))) else {
+            continue;
+        };
+        let mut docs = root
+            .content
+            .lines()
+            .take_while(|line| line.starts_with("//!"));
+        if !docs.any(|line| line.contains(INVARIANTS)) {
+            findings.push(Finding {
+                path: root.path.clone(),
+                line: 1,
+                rule: &rules::INVARIANTS,
+                what: format!("the crate's documentation has no paragraph `{INVARIANTS}`"),
+            });
+        }
+    }
+}
+
+fn check_decisions(texts: &[Text], findings: &mut Vec<Finding>) {
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for text in texts.iter().filter(|text| text.path.starts_with(FOLDER)) {
         let mut report = |what: String| {
@@ -95,5 +135,21 @@ mod tests {
             ("docs/adr/004-b.md", "# 004. B\n"),
         ];
         assert_eq!(broken(&twice), ["number 004 is taken by docs/adr/004-a.md"]);
+    }
+
+    #[test]
+    fn a_crate_says_what_is_deliberately_absent_from_it() {
+        let manifest = ("crates/vault/Cargo.toml", "");
+        let good = "//! The vault.\n//!\n//! **Architecture invariants**\n//! - No clock.\n";
+        assert!(broken(&[manifest, ("crates/vault/src/lib.rs", good)]).is_empty());
+        let later = "//! The vault.\nfn a() {}\n// Architecture invariants\n";
+        assert_eq!(
+            broken(&[manifest, ("crates/vault/src/lib.rs", later)]).len(),
+            1
+        );
+        assert_eq!(
+            broken(&[("xtask/Cargo.toml", ""), ("xtask/src/main.rs", "")]).len(),
+            1
+        );
     }
 }

@@ -73,6 +73,9 @@ rules! {
     REGISTRY_HOST = "registry-host",
         "the project speaks of itself; where packages come from is the package client's business",
         "name the package, not the host";
+    INVARIANTS = "invariants",
+        "what a crate deliberately lacks cannot be read from its code, and is lost unless written",
+        "write a paragraph `**Architecture invariants**` in the `//!` documentation of the crate";
     VENDORED = "vendored",
         "a file of somebody else's is theirs byte for byte, or nobody can tell what it does",
         "take the published file again, or list its version, licence and sha256 in VENDORED.md";
