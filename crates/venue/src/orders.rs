@@ -62,7 +62,10 @@ pub(crate) struct Orders {
     free: Vec<u32>,
     pages: BTreeMap<u64, Box<Page>>,
     /// Emptied pages, kept so that a steady flow of orders allocates nothing.
-    #[expect(clippy::vec_box, reason = "pages move to and from the map without being copied")]
+    #[expect(
+        clippy::vec_box,
+        reason = "pages move to and from the map without being copied"
+    )]
     spare_pages: Vec<Box<Page>>,
 }
 
