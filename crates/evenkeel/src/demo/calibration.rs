@@ -124,7 +124,7 @@ pub const QUOTED_LOTS: (i64, i64) = (3, 120);
 
 /// Half of the spread quoted on futures, perpetuals and spot, as a fraction of the price. Wider
 /// than a real venue's half tick, because a maker here re-quotes every few seconds only.
-pub const LINEAR_HALF_SPREAD: f64 = 1.5e-4;
+pub const LINEAR_HALF_SPREAD: f64 = 0.8e-4;
 
 /// Values at `years` by linear interpolation in √years, flat beyond the ends.
 #[must_use]

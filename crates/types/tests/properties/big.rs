@@ -46,11 +46,14 @@ impl Big {
 impl From<i128> for Big {
     fn from(value: i128) -> Self {
         let magnitude = value.unsigned_abs();
-        let digits = (0..4)
-            .map(|place| (magnitude >> (32 * place)) as u32)
-            .collect();
+        let digits = (0..4).map(|place| low(magnitude >> (32 * place))).collect();
         Self::new(value < 0, digits)
     }
+}
+
+/// The lowest digit.
+fn low(value: u128) -> u32 {
+    u32::try_from(value & u128::from(u32::MAX)).expect("32 bits")
 }
 
 fn compare(a: &[u32], b: &[u32]) -> Ordering {
@@ -65,7 +68,7 @@ fn subtract(a: &[u32], b: &[u32]) -> Vec<u32> {
     let digits = a.iter().enumerate().map(|(place, digit)| {
         let taken = i64::from(*digit) - i64::from(b.get(place).copied().unwrap_or(0)) - borrow;
         borrow = i64::from(taken < 0);
-        (taken + (borrow << 32)) as u32
+        low((taken + (borrow << 32)).unsigned_abs().into())
     });
     digits.collect()
 }
@@ -77,7 +80,7 @@ fn sum(a: &[u32], b: &[u32]) -> Vec<u32> {
     let digits = places.map(|place| {
         let total = digit(a, place) + digit(b, place) + carry;
         carry = total >> 32;
-        total as u32
+        low(total.into())
     });
     digits.collect()
 }
@@ -113,15 +116,15 @@ impl Mul for Big {
     type Output = Self;
     fn mul(self, other: Self) -> Self {
         let mut digits = vec![0u32; self.digits.len() + other.digits.len()];
-        for (low, a) in self.digits.iter().enumerate() {
+        for (first, a) in self.digits.iter().enumerate() {
             let mut carry = 0u64;
-            for (high, b) in other.digits.iter().enumerate() {
-                let place = &mut digits[low + high];
+            for (second, b) in other.digits.iter().enumerate() {
+                let place = &mut digits[first + second];
                 let total = u64::from(*a) * u64::from(*b) + u64::from(*place) + carry;
-                *place = total as u32;
+                *place = low(total.into());
                 carry = total >> 32;
             }
-            digits[low + other.digits.len()] = carry as u32;
+            digits[first + other.digits.len()] = low(carry.into());
         }
         Self::new(self.negative != other.negative, digits)
     }
