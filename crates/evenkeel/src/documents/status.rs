@@ -46,6 +46,8 @@ pub struct StatusDocument {
     pub last_proven_restore: Option<ProvenRestoreDocument>,
     /// Seconds until the next scheduled drill; `null` when none is scheduled.
     pub next_drill_seconds: Option<f64>,
+    /// Time between scheduled drills; `null` when none is scheduled.
+    pub drill_interval_seconds: Option<f64>,
     /// Seconds until the next recovery point is due; `null` when unknown.
     pub next_point_seconds: Option<f64>,
     /// What only the running program can know: a crash found at start, a stepped wall clock, an

@@ -1,0 +1,355 @@
+//! A scripted venue for the dashboard's tests: three scenes, with ages that run.
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use evenkeel::dashboard::StatusSource;
+use evenkeel::documents::{
+    CheckDocument, ConditionDocument, DrillDocument, DrillLevel, EngineDocument, ErasureDocument,
+    Freshness, JournalDocument, LastDrillDocument, LatestPointDocument, ModeName, Outcome,
+    PhaseDocument, PointDocument, PointsDocument, PointsSummaryDocument, ProvenRestoreDocument,
+    Severity, SiteClass, SiteDocument, SiteState, SitesRpoDocument, StatusDocument, TailDocument,
+    TailState,
+};
+
+/// What is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scene {
+    /// Just started: no recovery point, no drill.
+    Fresh,
+    /// Everything is right.
+    Well,
+    /// Sites down, drill failed, RPO growing, cancel-only.
+    Alarm,
+}
+
+const ROOT: &str = "9f31c6a2d47be0580b7d1f2c3a4e5f60718293a4b5c6d7e8f9010203040506ab";
+const DIGEST: &str = "52ad00c9e1b7aa3d4c5f60718293a4b5c6d7e8f901020304050600aabbccddee";
+const SITES: [(&str, &str); 5] = [
+    ("amber", "sites/amber"),
+    ("birch", "sites/birch"),
+    ("coral", "sites/coral"),
+    ("delta", "sites/delta"),
+    ("ember", "sites/ember"),
+];
+
+/// Answers by script.
+pub struct Scripted {
+    scene: Mutex<Scene>,
+    begun: Instant,
+}
+
+impl Scripted {
+    pub fn new(scene: Scene) -> Self {
+        Self {
+            scene: Mutex::new(scene),
+            begun: Instant::now(),
+        }
+    }
+
+    pub fn set(&self, scene: Scene) {
+        *self.scene.lock().unwrap() = scene;
+    }
+
+    fn scene(&self) -> Scene {
+        *self.scene.lock().unwrap()
+    }
+
+    fn elapsed_seconds(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
+    }
+}
+
+impl StatusSource for Scripted {
+    fn status(&self) -> StatusDocument {
+        status(self.scene(), self.elapsed_seconds())
+    }
+
+    fn points(&self) -> PointsDocument {
+        points(self.scene(), self.elapsed_seconds())
+    }
+
+    fn drills(&self) -> Vec<DrillDocument> {
+        drills(self.scene())
+    }
+}
+
+pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
+    let fresh = scene == Scene::Fresh;
+    let alarm = scene == Scene::Alarm;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small"
+    )]
+    let run = (elapsed_seconds * 2013.0) as u64;
+    let position = if fresh { 2_104 } else { 1_204_311 } + run;
+    let latest = points(scene, elapsed_seconds)
+        .points
+        .pop()
+        .map(|point| LatestPointDocument {
+            id: point.id,
+            position: point.position,
+            time: point.time,
+            age_seconds: point.age_seconds,
+            state_root: point.state_root,
+            margin: point.margin,
+        });
+    let last_drill = drills(scene).pop().map(|drill| LastDrillDocument {
+        result: drill.result,
+        level: drill.level,
+        rto_seconds: drill.rto_seconds,
+        age_seconds: 42.0 + elapsed_seconds,
+        detail: drill
+            .checks
+            .iter()
+            .find(|c| c.result == Outcome::Failed)
+            .map(|c| format!("{}: {}", c.name, c.detail)),
+    });
+    StatusDocument {
+        time: clock(43 * 60 + 12, elapsed_seconds),
+        version: "0.1.0".to_owned(),
+        home: "./evenkeel-demo".to_owned(),
+        demonstration: true,
+        domain: "state".to_owned(),
+        lineage: "7c0e4be2a9d14f6f8b1d2c3e4f506172".to_owned(),
+        uptime_seconds: Some(elapsed_seconds),
+        running: true,
+        mode: if alarm {
+            ModeName::CancelOnly
+        } else {
+            ModeName::Normal
+        },
+        mode_cause: alarm.then(|| "the spool reached its bound".to_owned()),
+        journal: JournalDocument {
+            position: position + 3,
+            durable_position: position,
+            term: 1,
+            entries_per_second: if alarm { 212.0 } else { 2013.0 },
+            bytes: position * 96,
+            journal_root: Some(DIGEST.to_owned()),
+            ack_p99_seconds: Some(0.004),
+        },
+        engine: EngineDocument {
+            output_digest: DIGEST.to_owned(),
+            open_orders: if fresh { 812 } else { 18_404 },
+            accounts: 320,
+            instruments: 84,
+            trades: position / 7,
+            follower_position: Some(position - 12),
+            digests_agree: (!fresh).then_some(true),
+        },
+        tail: tail(scene, position),
+        erasure: ErasureDocument {
+            data_shards: 3,
+            total_shards: 5,
+        },
+        recovery_points: PointsSummaryDocument {
+            count: latest
+                .as_ref()
+                .map_or(0, |_| points(scene, 0.0).points.len() as u64),
+            margin_min: latest.as_ref().map(|latest| latest.margin),
+            latest,
+        },
+        sites: SITES
+            .iter()
+            .enumerate()
+            .map(|(index, _)| site(scene, index))
+            .collect(),
+        last_drill,
+        last_proven_restore: (!fresh).then(|| proven(scene, elapsed_seconds)),
+        next_drill_seconds: Some((38.0 - elapsed_seconds).max(0.0)),
+        drill_interval_seconds: Some(60.0),
+        next_point_seconds: Some((9.0 - elapsed_seconds).max(0.0)),
+        conditions: notices(scene),
+    }
+}
+
+fn notices(scene: Scene) -> Vec<ConditionDocument> {
+    if scene != Scene::Alarm {
+        return Vec::new();
+    }
+    vec![ConditionDocument {
+        kind: "wall_clock_stepped".to_owned(),
+        severity: Severity::Notice,
+        message: "The wall clock stepped back by 1 h 2 min at 01:40:02.".to_owned(),
+        safe: "Entries keep their order: time in the journal never runs backwards.".to_owned(),
+        next: "evenkeel doctor".to_owned(),
+    }]
+}
+
+fn proven(scene: Scene, elapsed_seconds: f64) -> ProvenRestoreDocument {
+    let base_seconds = if scene == Scene::Alarm { 1_392.0 } else { 42.0 };
+    ProvenRestoreDocument {
+        level: DrillLevel::D3,
+        time: clock(42 * 60 + 30, 0.0),
+        age_seconds: base_seconds + elapsed_seconds,
+        rto_seconds: 1.84,
+        recovery_point: "p-000041".to_owned(),
+        position: 1_198_022,
+    }
+}
+
+fn tail(scene: Scene, position: u64) -> TailDocument {
+    let alarm = scene == Scene::Alarm;
+    TailDocument {
+        state: TailState::Confirmed,
+        shipped_position: position - if alarm { 41_300 } else { 806 },
+        last_shipped_time: Some(clock(43 * 60 + 11, 0.0)),
+        rpo: SitesRpoDocument {
+            seconds: if alarm { 23.4 } else { 0.41 },
+            entries: if alarm { 41_300 } else { 806 },
+            target_seconds: 1.0,
+        },
+        spool_bytes: if alarm { 400 << 20 } else { 64 << 10 },
+        spool_limit_bytes: Some(512 << 20),
+    }
+}
+
+fn site(scene: Scene, index: usize) -> SiteDocument {
+    let (name, location) = SITES[index];
+    let state = match (scene, index) {
+        (Scene::Alarm, 1 | 4) => SiteState::Down,
+        (Scene::Alarm, 2) => SiteState::Damaged,
+        (Scene::Well, 3) => SiteState::Behind,
+        _ => SiteState::Healthy,
+    };
+    let answers = state != SiteState::Down;
+    let detail = match state {
+        SiteState::Down => Some("folder is gone".to_owned()),
+        SiteState::Damaged => Some("3 objects differ".to_owned()),
+        _ => None,
+    };
+    SiteDocument {
+        name: name.to_owned(),
+        location: location.to_owned(),
+        class: SiteClass::Mutable,
+        state,
+        detail,
+        behind_seconds: answers.then_some(if state == SiteState::Behind {
+            1.3
+        } else {
+            0.41
+        }),
+        bytes: answers.then_some(if scene == Scene::Fresh {
+            42_000
+        } else {
+            187_000_000
+        }),
+        objects: answers.then_some(214),
+    }
+}
+
+pub fn points(scene: Scene, elapsed_seconds: f64) -> PointsDocument {
+    let count = if scene == Scene::Fresh { 0 } else { 41 };
+    let margin = if scene == Scene::Alarm { 0 } else { 2 };
+    let point = |number: u32| {
+        let back_seconds = f64::from(41 - number) * 15.0 + 8.0;
+        PointDocument {
+            id: format!("p-{number:06}"),
+            domain: "state".to_owned(),
+            lineage: "7c0e4be2a9d14f6f8b1d2c3e4f506172".to_owned(),
+            position: 590_000 + u64::from(number) * 14_800,
+            time: clock(43 * 60 - 600 + u64::from(number) * 15, 0.0),
+            age_seconds: back_seconds + elapsed_seconds,
+            state_root: ROOT[usize::from(number % 9 == 0)..].to_owned(),
+            journal_root: DIGEST.to_owned(),
+            output_digest: DIGEST.to_owned(),
+            bytes: 4_100_000,
+            margin,
+            full: margin == 2,
+            sites: SITES.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            self_contained: number % 20 == 1,
+            signed: true,
+            proven_time: (number % 4 == 1).then(|| clock(42 * 60, 0.0)),
+        }
+    };
+    PointsDocument {
+        erasure: ErasureDocument {
+            data_shards: 3,
+            total_shards: 5,
+        },
+        freshness: Freshness::Unproven,
+        points: (1..=count).map(point).collect(),
+    }
+}
+
+pub fn drills(scene: Scene) -> Vec<DrillDocument> {
+    const RTO_SECONDS: [f64; 14] = [
+        1.31, 1.28, 1.42, 1.37, 1.55, 1.49, 1.61, 1.58, 1.52, 1.7, 1.66, 1.74, 1.79, 1.84,
+    ];
+    if scene == Scene::Fresh {
+        return Vec::new();
+    }
+    let mut drills: Vec<_> = RTO_SECONDS
+        .iter()
+        .enumerate()
+        .map(|(index, rto_seconds)| drill(index as u64, Outcome::Ok, Some(*rto_seconds)))
+        .collect();
+    if scene == Scene::Alarm {
+        drills.push(drill(14, Outcome::Unproven, Some(1.9)));
+        drills.push(drill(15, Outcome::Failed, None));
+    }
+    drills
+}
+
+fn drill(index: u64, result: Outcome, rto_seconds: Option<f64>) -> DrillDocument {
+    let check = |name: &str, result, detail: &str| CheckDocument {
+        name: name.to_owned(),
+        result,
+        detail: detail.to_owned(),
+    };
+    DrillDocument {
+        result,
+        level: DrillLevel::D3,
+        key_used: "drill host age1q7f…k3".to_owned(),
+        recovery_point: format!("p-{:06}", 27 + index),
+        position: 1_000_000 + index * 14_800,
+        entries_replayed: 14_112,
+        rto_seconds,
+        rpo_entries: Some(806),
+        rpo_seconds: Some(0.41),
+        sites_used: vec!["amber".to_owned(), "coral".to_owned(), "delta".to_owned()],
+        sites_missing: Vec::new(),
+        checks: vec![
+            check(
+                "state_root",
+                result,
+                "recomputed 9f31c6a2…, signed 9f31c6a2…",
+            ),
+            check(
+                "journal_root",
+                Outcome::Ok,
+                "RFC 6962 root over 1,198,022 entries",
+            ),
+            check("equity", Outcome::Ok, "320 accounts recomputed from events"),
+            check("chain", Outcome::NotConfigured, "no chain is configured"),
+        ],
+        id: format!("{index}"),
+        time: clock(29 * 60 + index * 60, 0.0),
+        bytes_read: 48_000_000,
+        state_root: Some(ROOT.to_owned()),
+        journal_root: Some(DIGEST.to_owned()),
+        output_digest: Some(DIGEST.to_owned()),
+        phases: ["catalog", "fetch", "decode", "replay", "check"]
+            .map(|name| PhaseDocument {
+                name: name.to_owned(),
+                seconds: 0.37,
+            })
+            .to_vec(),
+        signature: Some(ROOT.to_owned()),
+    }
+}
+
+/// A time of the scripted day, `base_seconds` after 01:00:00.
+fn clock(base_seconds: u64, elapsed_seconds: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small"
+    )]
+    let seconds = base_seconds + elapsed_seconds as u64;
+    let (hour, minute) = (1 + seconds / 3600, seconds / 60 % 60);
+    format!("2026-03-02T{hour:02}:{minute:02}:{:02}Z", seconds % 60)
+}
