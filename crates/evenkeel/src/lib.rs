@@ -8,14 +8,18 @@
 //! - It decides nothing about durability, encoding or keys: those live in `journal`, `vault` and
 //!   `recovery`; this crate wires them to files, sockets and people.
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod dashboard;
 pub mod demo;
+mod doctor;
 pub mod documents;
 pub mod init;
+mod journal_cmd;
 pub mod keyfile;
 pub mod output;
 pub mod replay;
 pub mod report;
 pub mod signals;
+pub mod sites_cmd;

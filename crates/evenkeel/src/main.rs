@@ -1,2 +1,5 @@
 //! The Evenkeel binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    evenkeel::cli::run()
+}

@@ -254,7 +254,13 @@ impl From<JournalError> for Report {
             error if error.is_corruption() => Exit::Integrity,
             _ => Exit::Failed,
         };
-        from_text(exit, &error.to_string())
+        match &error {
+            JournalError::NotAJournal { dir } => Self::new(exit, "there is no journal here yet")
+                .at(dir.display().to_string())
+                .next("begin one: evenkeel up --home DIR")
+                .next("or, if there was one, bring it back: evenkeel restore --identity FILE --to NEW"),
+            _ => from_text(exit, &error.to_string()),
+        }
     }
 }
 
@@ -295,12 +301,39 @@ impl From<SiteError> for Report {
     }
 }
 
-/// A library's message already says what is safe and what to do: the first line (or the part before
-/// the first semicolon) is what happened, the rest follows as it is.
+/// A library's message says in one breath what happened, what is safe and what to do; here each
+/// part goes to its place.
 fn from_text(exit: Exit, text: &str) -> Report {
-    let mut lines = text.lines();
-    let report = Report::new(exit, lines.next().unwrap_or_default());
-    lines.fold(report, |report, line| report.detail(line.trim()))
+    let text = text.replace(". ", "\n").replace("; ", "\n");
+    let mut parts = text.lines().map(|part| part.trim().trim_end_matches('.'));
+    let report = Report::new(exit, parts.next().unwrap_or_default());
+    parts.fold(report, |report, part| {
+        let says = |words: &[&str]| words.iter().any(|word| part.to_lowercase().contains(word));
+        if says(&[
+            "evenkeel ",
+            "bring ",
+            "free some",
+            "choose ",
+            "use the ",
+            "run verify",
+        ]) {
+            report.next(part)
+        } else if says(&[
+            "nothing",
+            "safe",
+            "intact",
+            "not touched",
+            "untouched",
+            "are kept",
+        ]) {
+            match report.0.safe.clone() {
+                Some(safe) => report.safe(format!("{safe}; {part}")),
+                None => report.safe(part),
+            }
+        } else {
+            report.detail(part)
+        }
+    })
 }
 
 #[cfg(test)]
@@ -352,6 +385,18 @@ mod tests {
         let report = Report::from(locked);
         assert_eq!(report.exit(), Exit::Locked);
         assert!(report.to_string().contains("process 7"), "{report}");
+        assert!(
+            report
+                .to_string()
+                .contains("\n  safe:  Nothing was touched"),
+            "{report}"
+        );
+        assert!(
+            report
+                .to_string()
+                .contains("\n  next:  Stop that process first"),
+            "{report}"
+        );
         let missing = evenkeel_vault::Error::NotEnoughSites {
             what: "restoring".to_owned(),
             needed: 3,
@@ -362,6 +407,16 @@ mod tests {
         let report = Report::from(missing);
         assert_eq!(report.exit(), Exit::NotEnoughSites);
         assert!(report.message().contains("oslo"), "{report}");
+        assert!(
+            report
+                .to_string()
+                .contains("\n  safe:  nothing was changed"),
+            "{report}"
+        );
+        assert!(
+            report.to_string().contains("\n  next:  bring 1 more"),
+            "{report}"
+        );
     }
 
     #[test]

@@ -1,0 +1,443 @@
+//! What can be typed. Each command says in two lines what it does, shows an example, and lists the
+//! exit codes it has beyond 0, 1 and 2.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::place::Place;
+use super::time::parse_time_ns;
+use crate::config::{DashboardBind, DrillLevel};
+
+const CODES: &str = "\
+Exit codes of every command:
+   0  done, and every configured check passed
+   1  failed; the message says what is safe
+   2  the command line or the configuration is wrong; nothing was started
+   3  partial, or something configured could not be checked (unproven)
+  10  nothing there yet
+  11  locked by another process
+  12  wrong key, identity or passphrase
+  20  integrity violated
+  21  not enough sites
+  22  not enough shares
+ 130  interrupted
+
+stdout carries the result, stderr everything else. With --json the result is one document on
+stdout, and an error is one line of JSON on stderr.";
+
+/// Backup and disaster recovery for desks and venues that trade derivatives.
+///
+/// One journal, one root: everything protected is an ordered journal of entries, sealed and spread
+/// over sites, and restored again and again to prove that it comes back.
+#[derive(Debug, Parser)]
+#[command(name = "evenkeel", bin_name = "evenkeel", version)]
+#[command(after_long_help = CODES, max_term_width = 100)]
+#[command(arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lay out a home: keys, five local sites, a commented configuration; start nothing
+    ///
+    /// Never overwrites anything: a folder that is not empty is refused. Afterwards move the
+    /// recovery identity away from this machine.
+    #[command(
+        after_help = "Example:\n  evenkeel init --home desk && evenkeel up --home desk\n\n\
+        Exit codes: 0 laid out, 1 the folder is not empty or cannot be written, 11 another init \
+        is at work there"
+    )]
+    Init(InitArgs),
+
+    /// Read a journal: what it holds, whether it is intact, the hash of each entry
+    ///
+    /// Works while the daemon runs; takes no lock and changes nothing.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+
+    /// List the sites and try what they let this host do
+    ///
+    /// A site is a place that keeps sealed data; any k of the n sites bring everything back.
+    #[command(subcommand)]
+    Sites(SitesCommand),
+
+    /// Show the configuration in effect, or check it
+    ///
+    /// Defaults, then the file, then EVENKEEL_* of the environment. No secret is ever shown.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+
+    /// Check this machine: durable writes, disk, clocks, limits, processor, sites
+    ///
+    /// Each line is ok, warn or fail, with what to do. Writes only small files into the home (or,
+    /// without one, into the folder named), and removes them.
+    #[command(after_help = "Example:\n  evenkeel doctor --home evenkeel-demo\n\n\
+        Exit codes: 0 all ok, 3 warnings, 1 failures")]
+    Doctor(DoctorArgs),
+
+    /// Print a completion script for a shell
+    ///
+    /// Source it, or put it where the shell looks for completions.
+    #[command(after_help = "Example:\n  evenkeel completions bash > \
+        ~/.local/share/bash-completion/completions/evenkeel\n\nExit codes: 0 printed")]
+    Completions(CompletionsArgs),
+
+    /// Print the manual page, or write all of them into a folder
+    ///
+    /// One page for the program and one for each command, in roff.
+    #[command(
+        after_help = "Example:\n  evenkeel man --out man1 && man ./man1/evenkeel-drill.1\n\n\
+        Exit codes: 0 written, 1 the folder cannot be written"
+    )]
+    Man(ManArgs),
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Append `position entry_hash` to this file for every command a client saw acknowledged
+    #[arg(long, value_name = "FILE")]
+    pub ack_log: Option<PathBuf>,
+
+    /// Where the dashboard listens, or `off` [overrides dashboard.bind]
+    #[arg(long, value_name = "ADDR|off")]
+    pub dashboard: Option<DashboardBind>,
+
+    /// Commands per second that the demonstration aims at [overrides venue.commands_per_second]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: Option<u32>,
+
+    /// Seed of the demonstration market [overrides venue.seed]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Accounts of the demonstration market [overrides venue.accounts]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub accounts: Option<u32>,
+
+    /// End cleanly after this many seconds, as if by Ctrl-C
+    #[arg(long, value_name = "SECONDS")]
+    pub exit_after: Option<u64>,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct InitArgs {
+    /// Folder to lay out; new or empty [default: ./evenkeel-demo, or $EVENKEEL_HOME]
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+
+    /// Seed of the demonstration market
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Where the dashboard will listen, or `off`
+    #[arg(long, value_name = "ADDR|off")]
+    pub dashboard: Option<DashboardBind>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `points`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PointsArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `drill`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DrillArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// How much to prove [default: drill.level]
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub level: Option<DrillLevel>,
+
+    /// Identity to open with [default: drill.identity_file for D3; D4 needs the recovery identity]
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// The recovery identity, or another that can open what is restored
+    #[arg(long, value_name = "FILE")]
+    pub identity: PathBuf,
+
+    /// Folder to restore into; new or empty
+    #[arg(long, value_name = "NEW")]
+    pub to: PathBuf,
+
+    /// Restore the last state at or before this time, such as 2026-02-03T07:00:00Z
+    #[arg(long, value_name = "RFC3339", value_parser = parse_time_ns)]
+    #[arg(conflicts_with = "at_position")]
+    pub at_time: Option<u64>,
+
+    /// Restore the state after exactly this position
+    #[arg(long, value_name = "N")]
+    pub at_position: Option<u64>,
+
+    /// Begin a new lineage there, ready for `evenkeel up --home NEW`
+    #[arg(long)]
+    pub promote: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Also open and compare everything, with this identity; without it ciphertext alone is checked
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `repair`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RepairArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `journal …`
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Say what the journal holds: identity, positions, term, chain, root, files
+    ///
+    /// Reads the whole journal once.
+    #[command(
+        after_help = "Example:\n  evenkeel journal inspect --home evenkeel-demo\n\n\
+        Exit codes: 0 shown, 10 no journal there, 20 damaged"
+    )]
+    Inspect(JournalShowArgs),
+
+    /// Check every byte of the journal, unused space included
+    ///
+    /// Damage is listed with file, offset and positions. Nothing is changed; `repair` mends.
+    #[command(
+        after_help = "Example:\n  evenkeel journal verify --dir copy-of-journal --json\n\n\
+        Exit codes: 0 intact (harmless damage is listed), 10 no journal there, 20 damaged"
+    )]
+    Verify(JournalShowArgs),
+
+    /// Print `position entry_hash` for each entry
+    ///
+    /// The hash is the entry's leaf of the journal root (RFC 6962, SHA-256). Beside a running
+    /// daemon the last batch may not be acknowledged yet.
+    #[command(
+        after_help = "Example:\n  evenkeel journal hashes --from 1000 --to 1010\n\n\
+        Exit codes: 0 printed, 10 no journal there, 20 damaged (what precedes it was printed)"
+    )]
+    Hashes(JournalHashesArgs),
+}
+
+/// Which journal.
+#[derive(Debug, Clone, Default, Args)]
+pub struct JournalPlace {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// The journal's folder itself, for a copy
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["home", "config"])]
+    pub dir: Option<PathBuf>,
+}
+
+/// Arguments of `journal inspect` and `journal verify`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct JournalShowArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: JournalPlace,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `journal hashes`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct JournalHashesArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: JournalPlace,
+
+    /// First position [default: the first one the journal holds]
+    #[arg(long, value_name = "POSITION")]
+    pub from: Option<u64>,
+
+    /// Last position [default: the last one]
+    #[arg(long, value_name = "POSITION")]
+    pub to: Option<u64>,
+}
+
+/// `sites …`
+#[derive(Debug, Subcommand)]
+pub enum SitesCommand {
+    /// List the sites: location, class, bytes held, whether each can be reached
+    ///
+    /// Reads only.
+    #[command(after_help = "Example:\n  evenkeel sites list --json\n\n\
+        Exit codes: 0 all reachable, 3 some are not, 21 fewer than k are, 10 no configuration")]
+    List(SitesArgs),
+
+    /// Try what each site lets this host do: write, read back, overwrite, delete
+    ///
+    /// Writes one small object per site under probe/. "Cannot delete" is believed only after
+    /// trying.
+    #[command(
+        after_help = "Example:\n  evenkeel sites probe --home evenkeel-demo\n\n\
+        Exit codes: 0 all keep their promise, 3 some do not, 21 fewer than k do"
+    )]
+    Probe(SitesArgs),
+}
+
+/// Arguments of `sites list` and `sites probe`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SitesArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the configuration in effect, as TOML or JSON
+    ///
+    /// Every path is absolute. Secrets are in files that it names and are never shown.
+    #[command(
+        after_help = "Example:\n  EVENKEEL_DASHBOARD_BIND=off evenkeel config show\n\n\
+        Exit codes: 0 shown, 2 the file cannot be read, 10 no configuration there"
+    )]
+    Show(ConfigShowArgs),
+
+    /// Check the rules that start-up enforces, and print each finding
+    ///
+    /// Two domains that share a key, a credential or a folder, keys on an online site, circles,
+    /// limits: each refuses and names both sides. Warnings do not fail the check.
+    #[command(
+        after_help = "Example:\n  evenkeel config check --config evenkeel.toml\n\n\
+        Exit codes: 0 nothing is refused, 2 something is, 10 no configuration there"
+    )]
+    Check(ConfigCheckArgs),
+}
+
+/// Arguments of `config show`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigShowArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Print the commented reference instead
+    #[arg(long, conflicts_with_all = ["environment", "json"])]
+    pub reference: bool,
+
+    /// List the variables of the environment and the keys they override instead
+    #[arg(long, conflicts_with = "json")]
+    pub environment: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `config check`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigCheckArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ManArgs {
+    /// Folder for all pages; without it the main page goes to stdout
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}

@@ -1,0 +1,107 @@
+//! From what was typed to who does it.
+
+use super::args::{Command, ConfigCommand, ConfigShowArgs, InitArgs, JournalCommand, SitesCommand};
+use super::manual;
+use super::place::Place;
+use crate::config::{REFERENCE, Severity, environment_keys};
+use crate::init::{self, InitOptions};
+use crate::report::{Exit, Result};
+use crate::{doctor, journal_cmd, output, sites_cmd};
+
+pub(super) fn run(command: Command) -> Result<Exit> {
+    match command {
+        Command::Init(args) => init(&args),
+        Command::Journal(JournalCommand::Inspect(args)) => journal_cmd::inspect(&args),
+        Command::Journal(JournalCommand::Verify(args)) => journal_cmd::verify(&args),
+        Command::Journal(JournalCommand::Hashes(args)) => journal_cmd::hashes(&args),
+        Command::Sites(SitesCommand::List(args)) => sites_cmd::list(&args),
+        Command::Sites(SitesCommand::Probe(args)) => sites_cmd::probe(&args),
+        Command::Config(ConfigCommand::Show(args)) => config_show(&args),
+        Command::Config(ConfigCommand::Check(args)) => config_check(&args.place, args.json),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => manual::completions(args.shell),
+        Command::Man(args) => manual::man(args.out.as_deref()),
+    }
+}
+
+fn init(args: &InitArgs) -> Result<Exit> {
+    let options = InitOptions {
+        seed: args.seed,
+        dashboard: args.dashboard,
+    };
+    let home = args.home.clone().unwrap_or_else(|| Place::default().home());
+    let config = init::init_home(&home, &options)?;
+    let domain = config.domains.state.as_ref();
+    if args.json {
+        let sites: Vec<_> = config
+            .sites
+            .iter()
+            .map(|site| serde_json::json!({"name": site.name, "location": site.path}))
+            .collect();
+        output::document(&serde_json::json!({
+            "message_type": "init",
+            "home": home,
+            "config": config.file,
+            "recovery_identity": config.recovery_identity_file(),
+            "recipients": domain.map(|domain| &domain.recipients),
+            "root_public_key": domain.map(|domain| &domain.root_public_key),
+            "sites": sites,
+        }))?;
+    } else {
+        output::result(&format!("laid out {}", home.display()))?;
+    }
+    output::note(&format!("\nMove away: {}", init::recovery_words(&home)));
+    output::note(&format!("\nnext:  evenkeel up --home {}", home.display()));
+    Ok(Exit::Ok)
+}
+
+fn config_show(args: &ConfigShowArgs) -> Result<Exit> {
+    if args.reference {
+        output::result(REFERENCE.trim_end())?;
+        return Ok(Exit::Ok);
+    }
+    if args.environment {
+        for (variable, key) in environment_keys() {
+            output::result(&format!("{variable:<52} {key}"))?;
+        }
+        return Ok(Exit::Ok);
+    }
+    let config = args.place.load()?;
+    if args.json {
+        output::document(&config.to_json()?)?;
+    } else {
+        output::note(&format!("# {}", config.file.display()));
+        output::result(config.to_toml()?.trim_end())?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Prints every finding. Warnings do not fail it: they are true of a demonstration.
+fn config_check(place: &Place, json: bool) -> Result<Exit> {
+    let config = place.load()?;
+    let findings = config.check();
+    let refused = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Refused)
+        .count();
+    let exit = if refused == 0 { Exit::Ok } else { Exit::Usage };
+    if json {
+        let findings: Vec<_> = findings.iter().map(|finding| finding.to_json()).collect();
+        output::document(&serde_json::json!({
+            "message_type": "config_check",
+            "file": config.file,
+            "result": if refused == 0 { "ok" } else { "refused" },
+            "findings": findings,
+        }))?;
+        return Ok(exit);
+    }
+    for finding in &findings {
+        output::result(&finding.to_string())?;
+    }
+    let warned = findings.len() - refused;
+    output::result(&format!(
+        "{}: {refused} refused, {warned} warnings",
+        if refused == 0 { "ok" } else { "refused" }
+    ))?;
+    Ok(exit)
+}

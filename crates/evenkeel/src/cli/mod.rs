@@ -1,0 +1,98 @@
+//! The command line: what can be typed, and where each command goes.
+
+mod args;
+mod dispatch;
+mod manual;
+mod place;
+mod time;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+pub use args::{
+    Cli, Command, CompletionsArgs, ConfigCheckArgs, ConfigCommand, ConfigShowArgs, DoctorArgs,
+    DrillArgs, InitArgs, JournalCommand, JournalHashesArgs, JournalPlace, JournalShowArgs, ManArgs,
+    PointsArgs, RepairArgs, RestoreArgs, SitesArgs, SitesCommand, StatusArgs, UpArgs, VerifyArgs,
+};
+pub use place::Place;
+pub use time::{format_time_ns, parse_time_ns};
+
+use crate::output;
+use crate::report::{Exit, Report};
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    // Errors are told in the form the caller asked for, also when the rest cannot be parsed.
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, json).into(),
+    };
+    report_panics();
+    let outcome = std::panic::catch_unwind(|| dispatch::run(cli.command));
+    match outcome {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(report)) => {
+            report.print(json);
+            report.exit().into()
+        }
+        Err(_) => Exit::Failed.into(),
+    }
+}
+
+/// The definition, for completions and manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Help and version go to stdout and succeed; everything else is a mistake in what was typed.
+fn usage(error: &clap::Error, json: bool) -> Exit {
+    if !error.use_stderr() {
+        // A closed pipe is the reader's choice.
+        let _ = error.print();
+        return Exit::Ok;
+    }
+    if json {
+        let text = error.render().to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let what = lines
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
+        let more = lines.filter(|line| !line.starts_with("For more information"));
+        let report = Report::new(Exit::Usage, what).safe("nothing was started");
+        more.fold(report, Report::detail)
+            .next("evenkeel help")
+            .print(true);
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage
+}
+
+/// A panic is a mistake in this program: it is told as one, without breaking a closed terminal.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let what = panic
+            .payload()
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.payload().downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let report = Report::new(Exit::Failed, format!("a mistake in this program: {what}"))
+            .at(place)
+            .safe("everything acknowledged is on disk; the next start recovers by itself")
+            .next("please report it with these lines and the command you typed");
+        output::note(&report.to_string());
+        if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+            output::note(&std::backtrace::Backtrace::force_capture().to_string());
+        }
+    }));
+}
