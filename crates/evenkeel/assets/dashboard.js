@@ -6,6 +6,8 @@
   // The server sends a tick per second; this long without one means the figures are old.
   const SILENCE_MS = 5000;
   const RECONNECT_MS = 2000;
+  // Beyond this many drills the dots would run into each other.
+  const DOTS_MAX = 60;
 
   let lastTick = Date.now();
   let lastTime = "";
@@ -35,7 +37,7 @@
   function setStale(stale) {
     if (document.body.classList.contains("stale") === stale) return;
     document.body.classList.toggle("stale", stale);
-    byId("lost-since").textContent = lastTime || "the time this page was loaded";
+    byId("lost-since").textContent = lastTime ? lastTime.slice(11, 19) + " UTC" : "when this page was loaded";
     byId("lost").hidden = !stale;
     if (stale) document.title = "No news – Evenkeel";
     else takeTitle();
@@ -86,8 +88,21 @@
     return text.slice(11, withSeconds ? 19 : 16);
   }
 
+  // The drill under the pointer, in the plot's heading.
+  function readOut(u) {
+    const readout = byId("rto-readout");
+    const i = u.cursor.idx;
+    if (i === null || i === undefined) {
+      readout.textContent = "seconds, each drill";
+      return;
+    }
+    const seconds = u.data[1][i];
+    const took = seconds === null ? "not finished" : seconds.toFixed(2) + " s";
+    readout.textContent = clock(u.data[0][i], true) + " · " + took + " · " + history.results[i];
+  }
+
   function plotOptions(box) {
-    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px " + getComputedStyle(document.body).fontFamily };
     return {
       width: box.clientWidth,
       height: Math.max(box.clientHeight, 176),
@@ -95,14 +110,14 @@
       cursor: { y: false, points: { size: 9 } },
       scales: { y: { range: (u, min, max) => [0, max > 0 ? max * 1.2 : 1] } },
       axes: [
-        { ...axis, space: 64, values: (u, ticks, axisIndex, space, step) => ticks.map((t) => clock(t, step < 60)) },
+        { ...axis, space: 64, size: 28, values: (u, ticks, axisIndex, space, step) => ticks.map((t) => clock(t, step < 60)) },
         { ...axis, size: 44, values: (u, ticks) => ticks.map((t) => t + " s") },
       ],
       series: [
         {},
-        { stroke: colour("--ok"), width: 2, spanGaps: true, points: { show: true, size: 6, fill: colour("--ok") } },
+        { stroke: colour("--ok"), width: 2, spanGaps: true, points: { show: history.times.length <= DOTS_MAX, size: 6, fill: colour("--ok") } },
       ],
-      hooks: { draw: [drawResults] },
+      hooks: { draw: [drawResults], setCursor: [readOut] },
     };
   }
 
@@ -137,6 +152,11 @@
       event.detail.target.focus({ preventScroll: true });
       event.detail.target.scrollIntoView({ block: "start" });
     }
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-close]")) return;
+    event.preventDefault();
+    byId("detail").replaceChildren();
   });
   addEventListener("resize", redrawSoon);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawSoon);

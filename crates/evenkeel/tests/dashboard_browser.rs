@@ -169,7 +169,7 @@ fn a_failure_appears_by_itself_with_the_command_to_type_and_goes_again() {
         "silence is said to be silence",
         "return !document.getElementById('lost').hidden && document.body.classList.contains('stale')",
     );
-    browser.screenshot("silent-1280-light");
+    browser.screenshot("silent-780-light");
 }
 
 #[test]
@@ -197,5 +197,10 @@ fn the_plot_draws_every_drill_and_a_drill_opens_its_report() {
         "return document.querySelector('#detail').innerText.includes('state_root')",
     );
     browser.screenshot("report-1280-light");
+    browser.eval("document.querySelector('[data-close]').click()");
+    browser.wait_until(
+        "the report closes again",
+        "return document.querySelector('#detail').innerText === ''",
+    );
     assert_quiet(&browser, &url);
 }

@@ -56,7 +56,7 @@ pub fn conditions(status: &StatusDocument) -> Vec<ConditionDocument> {
 }
 
 /// `evenkeel VERB`, with the home when it is not the default one.
-fn command(status: &StatusDocument, verb: &str) -> String {
+pub(super) fn command(status: &StatusDocument, verb: &str) -> String {
     let home = status.home.as_str();
     if home.is_empty() || home.trim_end_matches('/') == DEFAULT_HOME {
         return format!("evenkeel {verb}");
@@ -160,7 +160,7 @@ fn drill(status: &StatusDocument) -> Option<ConditionDocument> {
         .map(|detail| format!(": {detail}"))
         .unwrap_or_default();
     let level = last.level.word();
-    let end = if why.ends_with('.') { "" } else { "." };
+    let end = if why.ends_with(['.', '…']) { "" } else { "." };
     match last.result {
         Outcome::Failed => Some(condition(
             "drill_failed",

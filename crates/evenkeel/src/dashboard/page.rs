@@ -5,7 +5,7 @@ use askama::Template;
 use crate::documents::{ConditionDocument, DrillDocument, PointsDocument, StatusDocument};
 
 use super::view::{self, DrillRow, Fact, PointRow, Proven, SiteRow, Verdict};
-use super::words;
+use super::{conditions, words};
 
 /// A part of the page that is replaced on its own when it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +103,7 @@ struct DashboardPage<'a> {
     title: String,
     fragments: &'a [Fragment],
     demonstration: bool,
+    status_command: String,
 }
 
 impl DashboardPage<'_> {
@@ -286,7 +287,7 @@ pub(super) fn drill(drill: &DrillDocument) -> String {
         mark,
         rto: drill
             .rto_seconds
-            .map_or_else(|| "not reached".to_owned(), words::duration),
+            .map_or_else(|| "restore not finished".to_owned(), |seconds| format!("in {}", words::duration(seconds))),
         checks: checks.collect(),
         phases: drill
             .phases
@@ -300,14 +301,15 @@ pub(super) fn drill(drill: &DrillDocument) -> String {
 /// The whole page around its live parts.
 pub(super) fn dashboard(
     status: &StatusDocument,
-    conditions: &[ConditionDocument],
+    found: &[ConditionDocument],
     fragments: &[Fragment],
 ) -> String {
-    let title = view::verdict(status, conditions).title;
+    let title = view::verdict(status, found).title;
     render(&DashboardPage {
         title,
         fragments,
         demonstration: status.demonstration,
+        status_command: conditions::command(status, "status"),
     })
 }
 

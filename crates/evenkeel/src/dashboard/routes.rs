@@ -178,7 +178,7 @@ async fn dashboard(State(app): State<App>) -> Result<Response, Response> {
 /// The fragment for the page's own scripts, a page around it for everybody else.
 fn fragment_or_page(headers: &HeaderMap, title: &str, fragment: String) -> Response {
     let page = if headers.contains_key("hx-request") {
-        fragment
+        format!("<p class=\"close\"><a href=\"/\" data-close>Close</a></p>{fragment}")
     } else {
         page::single(title, &fragment)
     };

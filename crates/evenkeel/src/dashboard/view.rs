@@ -10,6 +10,8 @@ use super::words::{self, Part};
 /// Rows of each table on the page; the rest is one click away.
 const POINT_ROWS: usize = 6;
 const DRILL_ROWS: usize = 6;
+/// Findings shown unfolded, unless more are critical.
+const CONDITIONS_SHOWN: usize = 3;
 
 /// The sentence at the top.
 pub(super) struct Verdict {
@@ -18,7 +20,11 @@ pub(super) struct Verdict {
     pub headline: &'static str,
     pub sentence: String,
     pub title: String,
+    /// Everything critical, and the next few.
     pub conditions: Vec<ConditionDocument>,
+    /// The rest, folded away.
+    pub folded: Vec<ConditionDocument>,
+    pub folded_label: String,
 }
 
 pub(super) fn verdict(status: &StatusDocument, conditions: &[ConditionDocument]) -> Verdict {
@@ -35,13 +41,18 @@ pub(super) fn verdict(status: &StatusDocument, conditions: &[ConditionDocument])
         _ => format!("{headline} – Evenkeel"),
     };
     let sentence = verdict_sentence(status, conditions, tone);
+    let critical = conditions.iter().filter(|c| c.severity == Severity::Critical).count();
+    let (shown, folded) = conditions.split_at(conditions.len().min(critical.max(CONDITIONS_SHOWN)));
+    let folded_label = words::count(folded.len() as u64, "more finding", "more findings");
     Verdict {
         tone,
         mark,
         headline,
         sentence,
         title,
-        conditions: conditions.to_vec(),
+        conditions: shown.to_vec(),
+        folded: folded.to_vec(),
+        folded_label,
     }
 }
 
@@ -221,7 +232,7 @@ fn rpo_fact(status: &StatusDocument, tone: &'static str) -> Fact {
     if rpo.target_seconds > 0.0 {
         lines.push(format!(
             "Promised: at most {}.",
-            words::duration(rpo.target_seconds)
+            words::round_duration(rpo.target_seconds)
         ));
     }
     Fact {
@@ -245,7 +256,7 @@ fn journal_fact(status: &StatusDocument, tone: &'static str) -> Fact {
     };
     let acks = journal
         .ack_p99_seconds
-        .map(|p99| format!(" 99 % acknowledged within {}.", words::duration(p99)))
+        .map(|p99| format!(", 99 % acknowledged within {}", words::duration(p99)))
         .unwrap_or_default();
     Fact {
         label: "Journal",
@@ -253,8 +264,8 @@ fn journal_fact(status: &StatusDocument, tone: &'static str) -> Fact {
         unit: "",
         tone,
         lines: vec![
-            format!("{} entries/s.", words::rate(journal.entries_per_second)),
-            format!("{durable}{acks}"),
+            format!("{} entries/s{acks}.", words::rate(journal.entries_per_second)),
+            durable,
         ],
     }
 }
@@ -302,19 +313,23 @@ fn venue_fact(status: &StatusDocument, tone: &'static str) -> Fact {
         Some(false) => "Engine and follower disagree.",
         None => "Follower not compared yet.",
     };
+    let mut lines = vec![
+        format!(
+            "{}, {}.",
+            words::count(engine.accounts, "account", "accounts"),
+            words::count(engine.instruments, "instrument", "instruments")
+        ),
+        agree.to_owned(),
+    ];
+    if status.mode != ModeName::Normal {
+        lines.insert(0, format!("The venue is {}.", status.mode.word()));
+    }
     Fact {
         label: "Open orders",
         value: words::grouped(engine.open_orders),
         unit: "",
         tone,
-        lines: vec![
-            format!(
-                "{}, {}.",
-                words::count(engine.accounts, "account", "accounts"),
-                words::count(engine.instruments, "instrument", "instruments")
-            ),
-            agree.to_owned(),
-        ],
+        lines,
     }
 }
 
@@ -459,7 +474,7 @@ pub(super) fn drill_rows(drills: &[DrillDocument], all: bool) -> Vec<DrillRow> {
 fn drill_row(drill: &DrillDocument) -> DrillRow {
     let (tone, mark) = outcome_mark(drill.result);
     let rpo = match (drill.rpo_entries, drill.rpo_seconds) {
-        (Some(entries), _) => words::count(entries, "entry", "entries"),
+        (Some(entries), _) => words::grouped(entries),
         (None, Some(seconds)) => words::duration(seconds),
         (None, None) => "–".to_owned(),
     };

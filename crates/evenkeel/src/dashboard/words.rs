@@ -56,6 +56,15 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
+/// A promised duration: `1 s`, not `1.00 s`.
+pub(super) fn round_duration(seconds: f64) -> String {
+    if seconds >= 1.0 && seconds.fract() == 0.0 {
+        age(seconds)
+    } else {
+        duration(seconds)
+    }
+}
+
 /// A moment ahead, rounded up so that it never promises too early: `in 12 s`, `now`.
 pub(super) fn ahead(seconds: f64) -> String {
     if seconds <= 0.0 {
