@@ -61,7 +61,9 @@ proptest! {
     }
 
     #[test]
-    fn equal_numbers_are_equal_values(mantissa in any::<i64>(), scale in 0u8..=9, more in 0u8..=9) {
+    fn equal_numbers_are_equal_values(
+        mantissa in any::<i64>(), scale in 0u8..=9, more in 0u8..=9,
+    ) {
         let stretched = i128::from(mantissa) * 10i128.pow(more.into());
         prop_assert_eq!(Decimal::new(stretched, scale + more), Decimal::new(mantissa.into(), scale));
     }
