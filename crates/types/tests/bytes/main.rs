@@ -120,7 +120,7 @@ fn compare(text: &str, samples: &[(String, Vec<u8>)]) {
 /// The released bytes decode to the sample, and each variant has a line.
 fn compare_values<T: Canonical + PartialEq + Debug>(
     text: &str,
-    samples: Vec<(&'static str, T)>,
+    samples: &[(&'static str, T)],
     variants: &[&str],
     name_of: impl Fn(&T) -> &'static str,
 ) {
@@ -138,7 +138,7 @@ fn compare_values<T: Canonical + PartialEq + Debug>(
     for variant in variants {
         assert!(covered.contains(*variant), "no golden line shows {variant}");
     }
-    for sample in &samples {
+    for sample in samples {
         if let Some(released) = lines.get(&named(sample)) {
             assert_eq!(T::from_bytes(released).as_ref(), Ok(&sample.1));
         }
@@ -148,20 +148,20 @@ fn compare_values<T: Canonical + PartialEq + Debug>(
 #[test]
 fn commands_keep_their_released_bytes() {
     let text = include_str!("../golden/command.hex");
-    compare_values(text, samples::commands(), COMMANDS, command_name);
+    compare_values(text, &samples::commands(), COMMANDS, command_name);
 }
 
 #[test]
 fn events_keep_their_released_bytes() {
     let text = include_str!("../golden/event.hex");
-    compare_values(text, samples::events(), EVENTS, event_name);
+    compare_values(text, &samples::events(), EVENTS, event_name);
 }
 
 #[test]
 fn entries_keep_their_released_bytes() {
     let text = include_str!("../golden/entry.hex");
     let name_of = |entry: &Entry| command_name(&entry.command);
-    compare_values(text, samples::entries(), COMMANDS, name_of);
+    compare_values(text, &samples::entries(), COMMANDS, name_of);
 }
 
 #[test]
@@ -179,11 +179,11 @@ fn entry_hashes_keep_their_released_bytes() {
 #[test]
 fn scopes_kinds_and_outcomes_keep_their_released_bytes() {
     let text = include_str!("../golden/scope.hex");
-    compare_values(text, samples::scopes(), SCOPES, scope_name);
+    compare_values(text, &samples::scopes(), SCOPES, scope_name);
     let text = include_str!("../golden/kind.hex");
-    compare_values(text, samples::kinds(), KINDS, kind_name);
+    compare_values(text, &samples::kinds(), KINDS, kind_name);
     let text = include_str!("../golden/outcome.hex");
-    compare_values(text, samples::outcomes(), OUTCOMES, outcome_name);
+    compare_values(text, &samples::outcomes(), OUTCOMES, outcome_name);
 }
 
 #[test]

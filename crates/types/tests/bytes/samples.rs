@@ -99,9 +99,17 @@ fn market_order() -> NewOrder {
 }
 
 pub fn commands() -> Vec<(&'static str, Command)> {
-    let (account, currency) = (AccountId(1_001), CurrencyId(1));
+    let mut commands = order_commands();
+    commands.extend(session_commands());
+    commands.extend(operator_commands());
+    commands.extend(account_commands());
+    commands
+}
+
+fn order_commands() -> Vec<(&'static str, Command)> {
     let order = OrderId(987_654_321);
-    vec![
+    let (price, lots) = (Some(Ticks(126)), Some(Lots(10)));
+    let mut commands = vec![
         (
             "limit",
             Command::Place {
@@ -115,71 +123,39 @@ pub fn commands() -> Vec<(&'static str, Command)> {
             },
         ),
         ("", Command::Cancel { order }),
-        (
-            "both",
-            Command::Amend {
-                order,
-                price: Some(Ticks(126)),
-                lots: Some(Lots(10)),
-            },
-        ),
-        (
-            "price",
-            Command::Amend {
-                order,
-                price: Some(Ticks(126)),
-                lots: None,
-            },
-        ),
-        (
-            "lots",
-            Command::Amend {
-                order,
-                price: None,
-                lots: Some(Lots(10)),
-            },
-        ),
-        (
-            "all",
-            Command::MassCancel {
-                account: None,
-                scope: MassCancelScope::All,
-            },
-        ),
-        (
-            "of",
-            Command::MassCancel {
-                account: Some(account),
-                scope: scopes()[1].1,
-            },
-        ),
-        (
-            "session",
-            Command::MassCancel {
-                account: None,
-                scope: scopes()[2].1,
-            },
-        ),
-        (
-            "cancel",
-            Command::Connect {
-                cancel_on_disconnect: true,
-            },
-        ),
-        (
-            "keep",
-            Command::Connect {
-                cancel_on_disconnect: false,
-            },
-        ),
+    ];
+    for (name, price, lots) in [
+        ("both", price, lots),
+        ("price", price, None),
+        ("lots", None, lots),
+    ] {
+        commands.push((name, Command::Amend { order, price, lots }));
+    }
+    for (name, account, (_, scope)) in [
+        ("all", None, scopes()[0]),
+        ("of", Some(AccountId(1_001)), scopes()[1]),
+        ("session", None, scopes()[2]),
+    ] {
+        commands.push((name, Command::MassCancel { account, scope }));
+    }
+    commands
+}
+
+fn session_commands() -> Vec<(&'static str, Command)> {
+    let connect = |cancel_on_disconnect| Command::Connect {
+        cancel_on_disconnect,
+    };
+    vec![
+        ("cancel", connect(true)),
+        ("keep", connect(false)),
         ("", Command::Disconnect),
-        (
-            "",
-            Command::Found {
-                venue: [0xab; 16],
-                salt: [0xcd; 32],
-            },
-        ),
+    ]
+}
+
+fn operator_commands() -> Vec<(&'static str, Command)> {
+    let (venue, salt) = ([0xab; 16], [0xcd; 32]);
+    let mut commands = vec![
+        ("", Command::Found { venue, salt }),
         ("", Command::Resume { term: Term(7) }),
         (
             "",
@@ -187,45 +163,37 @@ pub fn commands() -> Vec<(&'static str, Command)> {
                 currency: bitcoin(),
             },
         ),
-        ("spot", Command::DefineInstrument { instrument: spot() }),
-        (
-            "perpetual",
-            Command::DefineInstrument {
-                instrument: perpetual(),
-            },
-        ),
-        (
-            "future",
-            Command::DefineInstrument {
-                instrument: future(),
-            },
-        ),
-        (
-            "option",
-            Command::DefineInstrument {
-                instrument: option(),
-            },
-        ),
-        (
-            "checked",
-            Command::OpenAccount {
-                account,
-                collateral: Collateral::Checked,
-            },
-        ),
-        (
-            "unlimited",
-            Command::OpenAccount {
-                account,
-                collateral: Collateral::Unlimited,
-            },
-        ),
+    ];
+    for (name, instrument) in [
+        ("spot", spot()),
+        ("perpetual", perpetual()),
+        ("future", future()),
+        ("option", option()),
+    ] {
+        commands.push((name, Command::DefineInstrument { instrument }));
+    }
+    commands
+}
+
+fn account_commands() -> Vec<(&'static str, Command)> {
+    let (account, currency) = (AccountId(1_001), CurrencyId(1));
+    let (checked, unlimited) = (Collateral::Checked, Collateral::Unlimited);
+    let open = |collateral| Command::OpenAccount {
+        account,
+        collateral,
+    };
+    let (large, small) = (Money(150_000_000_000), Money(1));
+    let (instrument, mark) = (InstrumentId(2), Ticks(157_059));
+    let (mode, cause) = (Mode::CancelOnly, 70_000);
+    vec![
+        ("checked", open(checked)),
+        ("unlimited", open(unlimited)),
         (
             "",
             Command::Deposit {
                 account,
                 currency,
-                amount: Money(150_000_000_000),
+                amount: large,
             },
         ),
         (
@@ -233,23 +201,11 @@ pub fn commands() -> Vec<(&'static str, Command)> {
             Command::Withdraw {
                 account,
                 currency,
-                amount: Money(1),
+                amount: small,
             },
         ),
-        (
-            "",
-            Command::SetMark {
-                instrument: InstrumentId(2),
-                mark: Ticks(157_059),
-            },
-        ),
-        (
-            "",
-            Command::SetMode {
-                mode: Mode::CancelOnly,
-                cause: 70_000,
-            },
-        ),
+        ("", Command::SetMark { instrument, mark }),
+        ("", Command::SetMode { mode, cause }),
     ]
 }
 
@@ -335,12 +291,22 @@ pub fn outcomes() -> Vec<(&'static str, OutcomeKind)> {
 }
 
 pub fn events() -> Vec<(&'static str, Event)> {
+    let mut events = outcome_events();
+    events.extend(venue_events());
+    events.extend(order_events());
+    events.extend(money_events());
+    events
+}
+
+fn outcome_events() -> Vec<(&'static str, Event)> {
+    let position = Position(1_000_000);
+    let kinds = outcomes();
     let outcome = |index: usize| Outcome {
-        position: Position(1_000_000),
-        kind: outcomes()[index].1,
+        position,
+        kind: kinds[index].1,
     };
-    let (account, session) = (AccountId(1_001), SessionId(7));
-    let mut events = vec![
+    let lowest = ClientSequence(65);
+    vec![
         (
             "done",
             Event::Completed {
@@ -365,20 +331,19 @@ pub fn events() -> Vec<(&'static str, Event)> {
                 original: outcome(1),
             },
         ),
-        (
-            "",
-            Event::TooOld {
-                lowest: ClientSequence(65),
-            },
-        ),
-        ("", Event::Founded { venue: [0xab; 16] }),
-        (
-            "",
-            Event::Resumed {
-                term: Term(7),
-                time: EXPIRY,
-            },
-        ),
+        ("", Event::TooOld { lowest }),
+    ]
+}
+
+fn venue_events() -> Vec<(&'static str, Event)> {
+    let (account, session) = (AccountId(1_001), SessionId(7));
+    let (term, time) = (Term(7), EXPIRY);
+    let (collateral, mode) = (Collateral::Checked, Mode::Halted);
+    let (instrument, mark) = (InstrumentId(2), Ticks(157_059));
+    let venue = [0xab; 16];
+    let mut events = vec![
+        ("", Event::Founded { venue }),
+        ("", Event::Resumed { term, time }),
         (
             "",
             Event::CurrencyDefined {
@@ -395,23 +360,11 @@ pub fn events() -> Vec<(&'static str, Event)> {
             "",
             Event::AccountOpened {
                 account,
-                collateral: Collateral::Checked,
+                collateral,
             },
         ),
-        (
-            "",
-            Event::ModeChanged {
-                mode: Mode::Halted,
-                cause: 3,
-            },
-        ),
-        (
-            "",
-            Event::MarkChanged {
-                instrument: InstrumentId(2),
-                mark: Ticks(157_059),
-            },
-        ),
+        ("", Event::ModeChanged { mode, cause: 3 }),
+        ("", Event::MarkChanged { instrument, mark }),
     ];
     for (name, connected, cancel_on_disconnect) in [
         ("connected", true, true),
@@ -426,8 +379,6 @@ pub fn events() -> Vec<(&'static str, Event)> {
         };
         events.push((name, event));
     }
-    events.extend(order_events());
-    events.extend(money_events());
     events
 }
 

@@ -60,6 +60,7 @@ fn every_type_is_strict(bytes: &[u8]) -> Result<(), TestCaseError> {
     is_strict::<CurrencyId>(bytes)?;
     is_strict::<InstrumentId>(bytes)?;
     is_strict::<Option<Lots>>(bytes)?;
+    is_strict::<Vec<Ticks>>(bytes)?;
     is_strict::<RejectCode>(bytes)?;
     is_strict::<bool>(bytes)?;
     is_strict::<u8>(bytes)?;
@@ -152,6 +153,7 @@ every_value_comes_back! {
     an_event_comes_back: values::event();
     a_frontier_comes_back: values::frontier();
     an_option_comes_back: prop::option::of(values::money());
+    a_list_comes_back: prop::collection::vec(values::lots(), 0..20);
     a_number_comes_back: any::<u64>();
     a_signed_number_comes_back: any::<i64>();
     a_wide_number_comes_back: any::<i128>();
