@@ -207,7 +207,7 @@ fn rpo_fact(status: &StatusDocument, tone: &'static str) -> Fact {
     let rpo = &status.tail.rpo;
     if status.tail.last_shipped_time.is_none() {
         return Fact {
-            label: "Sites behind",
+            label: "RPO at the sites",
             value: "–".to_owned(),
             unit: "",
             tone,
@@ -236,7 +236,7 @@ fn rpo_fact(status: &StatusDocument, tone: &'static str) -> Fact {
         ));
     }
     Fact {
-        label: "Sites behind",
+        label: "RPO at the sites",
         value,
         unit,
         tone,
