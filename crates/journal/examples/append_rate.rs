@@ -60,7 +60,8 @@ fn measure(home: &Path, batch: usize) -> Result<(), Box<dyn Error>> {
     let quantile = |part: usize| latencies_us[(latencies_us.len() - 1) * part / 1000];
     let rate = log.next() as f64 / seconds;
     println!(
-        "batch {batch:5}: {rate:10.0} entries/s; append p50 {} us, p99 {} us, p99.9 {} us, max {} us",
+        "batch {batch:5}: {rate:10.0} entries/s; \
+         append p50 {} us, p99 {} us, p99.9 {} us, max {} us",
         quantile(500),
         quantile(990),
         quantile(999),

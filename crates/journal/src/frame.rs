@@ -1,4 +1,5 @@
-//! A frame: one batch of entries, one `pwrite`, one `fdatasync`. Drawn in `docs/formats/journal.md`.
+//! A frame: one batch of entries, one `pwrite`, one `fdatasync`. Drawn in
+//! `docs/formats/journal.md`.
 
 use crate::envelope::{self, Contents, Magic};
 use crate::error::{Problem, ProblemKind};

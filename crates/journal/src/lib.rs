@@ -26,6 +26,7 @@ mod error;
 #[cfg(feature = "fault-disk")]
 pub mod fault_disk;
 mod frame;
+mod inspect;
 mod log;
 mod meta;
 mod preparer;
@@ -42,6 +43,7 @@ mod watermark;
 pub use disk::{Access, Disk, DiskFile, DiskLock, LockRefused};
 pub use error::{Holder, JournalError, Problem, ProblemKind, Result};
 pub use frame::FRAME_BYTES_MAX;
+pub use inspect::{Inspection, SegmentSummary, inspect};
 pub use log::{
     Admission, Appended, Confirmation, Durability, EndState, FileLog, Opened, Options, Preparation,
     Trimmed,

@@ -226,20 +226,28 @@ impl Reader {
     }
 
     fn external_step(&mut self) -> Result<Option<Box<Frame>>> {
+        let mut tries_left = EXTERNAL_TRIES;
         loop {
-            match tail::advance(self.disk.as_ref(), &mut self.cursor, EXTERNAL_TRIES)? {
+            let progress = tail::advance(self.disk.as_ref(), &mut self.cursor, EXTERNAL_TRIES)?;
+            let tail = match progress {
                 Progress::Frame(frame) => return Ok(Some(frame)),
-                Progress::Rest(tail) => {
-                    if let Some(problem) = tail.corrupt {
-                        return Err(self.cursor.corrupt(problem));
-                    }
-                    let here = self.cursor.header.first;
-                    if self.cursor.expect.position > here && self.cross()? {
-                        self.proven_next = self.proven_next.max(self.cursor.header.first);
-                        continue;
-                    }
-                    self.cursor.forget_window();
-                    self.refuse_gap()?;
+                Progress::Rest(tail) => tail,
+            };
+            if let Some(problem) = tail.corrupt {
+                return Err(self.cursor.corrupt(problem));
+            }
+            let here = self.cursor.header.first;
+            if self.cursor.expect.position > here && self.cross()? {
+                self.proven_next = self.proven_next.max(self.cursor.header.first);
+                continue;
+            }
+            self.cursor.forget_window();
+            tries_left -= 1;
+            match self.refuse_gap() {
+                // The writer may have filled this segment and begun another one since the look.
+                Err(JournalError::Gap { .. }) if tries_left > 0 => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
                     if self.cursor.expect.position == here {
                         // A segment without entries may have been replaced by a larger one.
                         self.cursor = self.open_segment(here)?;

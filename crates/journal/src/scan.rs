@@ -224,12 +224,12 @@ impl Cursor {
         }
     }
 
-    /// The next `length` bytes; the caller has checked that the segment is that long.
-    fn peek(&mut self, length: u64) -> Result<&[u8]> {
-        let end = self.offset + length;
+    /// The next `length_bytes` bytes; the caller has checked that the segment is that long.
+    fn peek(&mut self, length_bytes: u64) -> Result<&[u8]> {
+        let end = self.offset + length_bytes;
         if self.offset < self.window_at || end > self.window_at + self.window.len() as u64 {
             let room = self.header.length_bytes - self.offset;
-            let want = length.max(WINDOW_BYTES).min(room);
+            let want = length_bytes.max(WINDOW_BYTES).min(room);
             let want = usize::try_from(want).unwrap_or(usize::MAX);
             self.window.resize(want, 0);
             self.window_at = self.offset;
@@ -239,7 +239,7 @@ impl Cursor {
             self.window[got..].fill(0);
         }
         let start = usize::try_from(self.offset - self.window_at).unwrap_or(0);
-        let length = usize::try_from(length).unwrap_or(0);
+        let length = usize::try_from(length_bytes).unwrap_or(0);
         Ok(&self.window[start..start + length])
     }
 }

@@ -73,3 +73,33 @@ impl Watermark {
         self.0.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    /// Longer than any test run: whoever waits for it hangs, and is seen to hang.
+    const VERY_LONG: Duration = Duration::from_secs(100_000);
+
+    #[test]
+    fn waiting_ends_when_the_watermark_moves_beyond_and_when_the_writer_goes() {
+        let watermark = Watermark::new(5);
+        assert_eq!(watermark.wait_beyond(4, VERY_LONG), 5, "already beyond");
+        assert_eq!(
+            watermark.wait_beyond(5, Duration::ZERO),
+            5,
+            "no time to wait"
+        );
+        let waiting = watermark.clone();
+        let beyond = thread::spawn(move || waiting.wait_beyond(6, VERY_LONG));
+        watermark.advance(6);
+        watermark.advance(7);
+        assert_eq!(beyond.join().unwrap(), 7);
+        let waiting = watermark.clone();
+        let closed = thread::spawn(move || waiting.wait_beyond(7, VERY_LONG));
+        watermark.close();
+        assert_eq!(closed.join().unwrap(), 7);
+        assert!(watermark.is_closed());
+    }
+}

@@ -262,17 +262,27 @@ fn a_failed_sync_poisons_the_log_until_it_is_opened_again() {
     append(&mut log, 1).unwrap();
 }
 
+fn cancel(log: &mut FileLog) -> Result<(), JournalError> {
+    let bytes = entry(log.next());
+    log.append(&[&bytes], Admission::Reserve).map(|_| ())
+}
+
+/// Fills the disk, appends until that is refused, and returns the refusal.
+fn fill(fault: &FaultDisk, log: &mut FileLog) -> JournalError {
+    append(log, 5).unwrap();
+    fault.set_capacity_bytes(Some(0));
+    loop {
+        if let Err(error) = append(log, 5) {
+            return error;
+        }
+    }
+}
+
 #[test]
-fn a_full_disk_admits_the_reserve_only_and_resumes_by_itself() {
+fn a_full_disk_admits_reserve_entries_only_until_the_reserve_is_used_up() {
     let (fault, disk) = fault_disk();
     let mut log = create(&disk, &dir(), SMALL);
-    append(&mut log, 5).unwrap();
-    fault.set_capacity_bytes(Some(0));
-    let error = loop {
-        if let Err(error) = append(&mut log, 5) {
-            break error;
-        }
-    };
+    let error = fill(&fault, &mut log);
     let JournalError::DiskFull {
         admission: Admission::Normal,
         needed_bytes,
@@ -289,10 +299,6 @@ fn a_full_disk_admits_the_reserve_only_and_resumes_by_itself() {
             .contains("cancels and withdrawals are still admitted"),
         "{error}"
     );
-    let cancel = |log: &mut FileLog| {
-        let bytes = entry(log.next());
-        log.append(&[&bytes], Admission::Reserve)
-    };
     while !log.is_on_reserve() {
         cancel(&mut log).unwrap();
     }
@@ -318,6 +324,17 @@ fn a_full_disk_admits_the_reserve_only_and_resumes_by_itself() {
         used_up.to_string().contains("the reserve is used up"),
         "{used_up}"
     );
+    assert_history(&read_from(&disk, &dir(), 0).unwrap(), 0);
+}
+
+#[test]
+fn writing_resumes_by_itself_when_space_returns() {
+    let (fault, disk) = fault_disk();
+    let mut log = create(&disk, &dir(), SMALL);
+    fill(&fault, &mut log);
+    while !log.is_on_reserve() {
+        cancel(&mut log).unwrap();
+    }
     let next = log.next();
     drop(log);
     let (mut log, opened) = reopen(&disk, &dir(), SMALL).unwrap();
@@ -337,6 +354,49 @@ fn a_full_disk_admits_the_reserve_only_and_resumes_by_itself() {
         (Some(root_before(next + 5)), 0)
     );
     assert_history(&read_from(&disk, &dir(), 0).unwrap(), 0);
+}
+
+#[test]
+fn a_reserve_that_was_begun_and_never_used_gives_way_to_an_ordinary_segment() {
+    let (fault, disk) = fault_disk();
+    let mut log = create(&disk, &dir(), SMALL);
+    append(&mut log, 5).unwrap();
+    fault.set_capacity_bytes(Some(0));
+    while append(&mut log, 5).is_ok() {}
+    let next = log.next();
+    // Header, sync, name and sync of the name of the reserve; then the frame, which fails.
+    fault.fail_at(fault.operations() + 4, Fault::Error { seed: 0 });
+    let batch = common::entries(next, 20);
+    let batch: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
+    let error = log.append(&batch, Admission::Reserve).unwrap_err();
+    assert!(matches!(error, JournalError::Poisoned { .. }), "{error}");
+    drop(log);
+    fault.set_capacity_bytes(None);
+    let (mut log, opened) = reopen(&disk, &dir(), SMALL).unwrap();
+    assert!(opened.on_reserve && opened.next == next, "{opened}");
+    let mut outside = Reader::external(disk.clone(), &dir(), next).unwrap();
+    assert_eq!(outside.next_batch().unwrap(), None);
+    append(&mut log, 20).unwrap();
+    assert!(!log.is_on_reserve());
+    append(&mut log, 20).unwrap();
+    drop(log);
+    // It may end once where the old file ended, and then goes on in the new one.
+    let mut seen = next;
+    for _ in 0..3 {
+        seen = outside
+            .by_ref()
+            .map(Result::unwrap)
+            .last()
+            .map_or(seen, |batch| batch.next());
+    }
+    assert_eq!(seen, next + 40);
+    let (_, opened) = reopen(&disk, &dir(), SMALL).unwrap();
+    assert_eq!(opened.next, next + 40);
+    let report = verify(disk.as_ref(), &dir()).unwrap();
+    assert_eq!(
+        (report.root, report.problems.len()),
+        (Some(root_before(next + 40)), 0)
+    );
 }
 
 #[test]

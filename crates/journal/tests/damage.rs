@@ -285,6 +285,51 @@ fn a_zeroed_sector_below_the_watermark_is_always_corruption() {
 }
 
 #[test]
+fn a_torn_frame_with_a_segment_behind_it_is_corruption() {
+    let (sound, next) = sample_journal();
+    let all = segments(&sound, &dir());
+    for path in &all[..all.len() - 1] {
+        let damaged = sound.fork();
+        let frame = frames(&sound.bytes(path).unwrap()).pop().unwrap().0;
+        tear(&damaged, path, &frame, 1);
+        let disk = as_disk(&damaged);
+        assert!(!never_silently_different(
+            &disk,
+            next,
+            "torn before a segment"
+        ));
+        let problem = verify(disk.as_ref(), &dir()).unwrap().problems.remove(0);
+        assert_eq!(problem.kind, ProblemKind::DamagedFrame, "{problem}");
+        assert!(
+            problem.detail.contains("a later segment follows"),
+            "{problem}"
+        );
+        assert_eq!(
+            (problem.offset, problem.harmless),
+            (frame.start as u64, false)
+        );
+    }
+}
+
+#[test]
+fn a_seal_at_another_offset_is_detected_although_chain_and_position_fit() {
+    let (fault, disk) = fault_disk();
+    let mut log = create(&disk, &dir(), SMALL);
+    append(&mut log, 2).unwrap();
+    log.close().unwrap();
+    let path = segments(disk.as_ref(), &dir()).remove(0);
+    let mut bytes = fault.bytes(&path).unwrap();
+    let seal = frames(&bytes).pop().unwrap().0;
+    bytes.copy_within(seal.clone(), seal.end);
+    fault.set_bytes(&path, &bytes);
+    let error = FileLog::open(disk, &dir(), SMALL).unwrap_err();
+    assert!(
+        error.to_string().contains("was written for byte"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_frame_copied_to_any_other_place_is_detected() {
     let (fault, disk) = fault_disk();
     let mut log = create(&disk, &dir(), SMALL);
@@ -439,7 +484,9 @@ fn stray_bytes_after_the_end_are_cleaned_before_the_next_append_and_its_crash() 
 
 proptest! {
     #[test]
-    fn random_bytes_as_a_segment_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..6_000)) {
+    fn random_bytes_as_a_segment_never_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..6_000),
+    ) {
         let (sound, _) = sample_journal();
         for path in segments(&sound, &dir()).iter().rev().take(2) {
             let damaged = sound.fork();

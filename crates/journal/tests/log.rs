@@ -9,7 +9,7 @@ use common::{
 };
 use evenkeel_journal::{
     Admission, Base, Confirmation, Disk, Durability, EndState, FileLog, JournalError, Options,
-    Preparation, Reader, RealDisk, RootTracker, verify,
+    Preparation, Reader, RealDisk, RootTracker, inspect, verify,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -320,6 +320,53 @@ fn a_trimmed_log_begins_later_and_keeps_chain_and_root() {
         &read_from(&disk, &dir(), trimmed.first).unwrap(),
         trimmed.first,
     );
+}
+
+#[test]
+fn an_inspection_lists_the_segments_as_they_lie() {
+    let (fault, disk) = fault_disk();
+    let mut log = create(&disk, &dir(), SMALL);
+    for count in [20, 20, 20, 3] {
+        append(&mut log, count).unwrap();
+    }
+    let next = log.next();
+    log.close().unwrap();
+    let seen = inspect(disk.as_ref(), &dir()).unwrap();
+    assert_eq!((seen.identity, seen.base), (IDENTITY, Base::genesis()));
+    let (first, last) = (&seen.segments[0], seen.segments.last().unwrap());
+    assert_eq!(
+        (first.first, last.next, last.seals, last.term),
+        (0, next, 1, 1)
+    );
+    assert_eq!(
+        seen.segments
+            .iter()
+            .map(|segment| segment.frames)
+            .sum::<u64>(),
+        4
+    );
+    for pair in seen.segments.windows(2) {
+        assert_eq!(pair[0].next, pair[1].first);
+    }
+    fault.flip_bit(&dir().join(&last.file), 8 * 600);
+    let stopped = inspect(disk.as_ref(), &dir())
+        .unwrap()
+        .segments
+        .pop()
+        .unwrap();
+    assert_eq!(
+        (stopped.next, stopped.stopped_by.is_some()),
+        (last.first, true)
+    );
+}
+
+#[test]
+fn a_log_can_be_handed_to_another_thread_and_a_watermark_shared() {
+    fn is_send<T: Send>() {}
+    fn is_sync<T: Sync>() {}
+    is_send::<FileLog>();
+    is_send::<Reader>();
+    is_sync::<evenkeel_journal::Watermark>();
 }
 
 #[test]

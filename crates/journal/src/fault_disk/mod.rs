@@ -237,8 +237,8 @@ impl State {
             .sum()
     }
 
-    fn room_for(&self, inode: usize, length: usize) -> io::Result<()> {
-        let grows = length.saturating_sub(self.inodes[inode].seen.len()) as u64;
+    fn room_for(&self, inode: usize, length_bytes: usize) -> io::Result<()> {
+        let grows = length_bytes.saturating_sub(self.inodes[inode].seen.len()) as u64;
         match self.capacity_bytes {
             Some(capacity) if grows > 0 && self.used_bytes() + grows > capacity => {
                 Err(io::ErrorKind::StorageFull.into())
