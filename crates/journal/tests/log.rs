@@ -267,6 +267,8 @@ fn a_reader_from_outside_sees_a_growing_journal_and_never_a_wrong_one() {
             log
         });
         while !writer.is_finished() {
+            let report = verify(disk.as_ref(), &dir).unwrap();
+            assert!(report.is_intact(), "{:?}", report.problems);
             while let Some(batch) = reader.next_batch().unwrap() {
                 assert_history(&batch.records, seen);
                 seen = batch.next();
