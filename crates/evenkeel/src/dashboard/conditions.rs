@@ -25,7 +25,7 @@ const COPIES_SAFE: &str = "Every acknowledged entry is in this host's journal; r
 /// What `status` says and what follows from it, worst first. Where the source already reports a
 /// kind, its words stand.
 pub fn conditions(status: &StatusDocument) -> Vec<ConditionDocument> {
-    let mut all = status.conditions.clone();
+    let mut all: Vec<_> = status.conditions.iter().map(in_sentences).collect();
     let derived = [
         sites(status),
         vec![
@@ -53,6 +53,27 @@ pub fn conditions(status: &StatusDocument) -> Vec<ConditionDocument> {
     }
     all.sort_by_key(|condition| condition.severity);
     all
+}
+
+/// The source may write in fragments; the page shows sentences.
+fn in_sentences(condition: &ConditionDocument) -> ConditionDocument {
+    let sentence = |text: &str| {
+        let mut letters = text.chars();
+        let Some(first) = letters.next() else {
+            return String::new();
+        };
+        let end = if text.ends_with(['.', '!', '?', '…']) {
+            ""
+        } else {
+            "."
+        };
+        format!("{}{}{end}", first.to_uppercase(), letters.as_str())
+    };
+    ConditionDocument {
+        message: sentence(&condition.message),
+        safe: sentence(&condition.safe),
+        ..condition.clone()
+    }
 }
 
 /// `evenkeel VERB`, with the home when it is not the default one.
@@ -244,7 +265,7 @@ fn tail(status: &StatusDocument) -> Option<ConditionDocument> {
             })
         }
         TailState::Stopped => Some(condition(
-            "tail_stopped",
+            "not_shipping",
             Severity::Critical,
             "The journal's tail is not being shipped to the sites.".to_owned(),
             COPIES_SAFE,
@@ -273,7 +294,7 @@ fn mode(status: &StatusDocument) -> Option<ConditionDocument> {
         .map(|c| format!(" Cause: {c}."))
         .unwrap_or_default();
     Some(condition(
-        "mode_restricted",
+        "mode",
         severity,
         format!("The venue is {}: {admits}.{cause}", status.mode.word()),
         COPIES_SAFE,
@@ -447,7 +468,7 @@ mod tests {
             condition(
                 "tail_unconfirmed",
                 Severity::Critical,
-                "own".into(),
+                "own words".into(),
                 "s",
                 String::new(),
             ),
@@ -455,6 +476,6 @@ mod tests {
         let found = conditions(&status);
         let kinds: Vec<_> = found.iter().map(|c| c.kind.as_str()).collect();
         assert_eq!(kinds, ["tail_unconfirmed", "site_down", "crash_found"]);
-        assert_eq!(found[0].message, "own");
+        assert_eq!(found[0].message, "Own words.");
     }
 }

@@ -285,9 +285,10 @@ pub(super) fn drill(drill: &DrillDocument) -> String {
         drill,
         tone,
         mark,
-        rto: drill
-            .rto_seconds
-            .map_or_else(|| "restore not finished".to_owned(), |seconds| format!("in {}", words::duration(seconds))),
+        rto: drill.rto_seconds.map_or_else(
+            || "restore not finished".to_owned(),
+            |seconds| format!("in {}", words::duration(seconds)),
+        ),
         checks: checks.collect(),
         phases: drill
             .phases

@@ -41,7 +41,10 @@ pub(super) fn verdict(status: &StatusDocument, conditions: &[ConditionDocument])
         _ => format!("{headline} – Evenkeel"),
     };
     let sentence = verdict_sentence(status, conditions, tone);
-    let critical = conditions.iter().filter(|c| c.severity == Severity::Critical).count();
+    let critical = conditions
+        .iter()
+        .filter(|c| c.severity == Severity::Critical)
+        .count();
     let (shown, folded) = conditions.split_at(conditions.len().min(critical.max(CONDITIONS_SHOWN)));
     let folded_label = words::count(folded.len() as u64, "more finding", "more findings");
     Verdict {
@@ -195,11 +198,16 @@ pub(super) fn facts(status: &StatusDocument, conditions: &[ConditionDocument]) -
     vec![
         rpo_fact(
             status,
-            tone_of(&["rpo_growing", "tail_unconfirmed", "tail_stopped"]),
+            tone_of(&[
+                "rpo_growing",
+                "tail_unconfirmed",
+                "not_shipping",
+                "spool_filling",
+            ]),
         ),
-        journal_fact(status, tone_of(&["reserve_segment", "journal_read_only"])),
-        points_fact(status, tone_of(&["margin_thin"])),
-        venue_fact(status, tone_of(&["mode_restricted", "digests_disagree"])),
+        journal_fact(status, tone_of(&["disk_full", "journal_read_only"])),
+        points_fact(status, tone_of(&["margin_thin", "no_point"])),
+        venue_fact(status, tone_of(&["mode", "digests_disagree"])),
     ]
 }
 
@@ -264,7 +272,10 @@ fn journal_fact(status: &StatusDocument, tone: &'static str) -> Fact {
         unit: "",
         tone,
         lines: vec![
-            format!("{} entries/s{acks}.", words::rate(journal.entries_per_second)),
+            format!(
+                "{} entries/s{acks}.",
+                words::rate(journal.entries_per_second)
+            ),
             durable,
         ],
     }

@@ -173,9 +173,10 @@ fn notices(scene: Scene) -> Vec<ConditionDocument> {
     vec![ConditionDocument {
         kind: "wall_clock_stepped".to_owned(),
         severity: Severity::Notice,
-        message: "The wall clock stepped back by 1 h 2 min at 01:40:02.".to_owned(),
+        message: "the wall clock is 3720 s off journal time: it was set while running".to_owned(),
         safe: "Entries keep their order: time in the journal never runs backwards.".to_owned(),
-        next: "evenkeel doctor".to_owned(),
+        next: "check the machine's time; a restart takes over the wall clock, if it is ahead"
+            .to_owned(),
     }]
 }
 

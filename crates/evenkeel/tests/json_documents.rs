@@ -1,0 +1,235 @@
+//! The documents of `--json` against their schemas in `docs/schemas/`, both ways: no field is
+//! undocumented, and no documented field is missing.
+
+mod scripted;
+
+use std::path::Path;
+
+use evenkeel::documents::{
+    DrillDocument, ErrorDocument, Outcome, PointsDocument, ProblemDocument, ProgressDocument,
+    RepairDocument, RepairProblemDocument, RestoreDocument, SitesDocument, StatusDocument,
+    VerifyDocument,
+};
+use scripted::Scene;
+use serde::Serialize;
+use serde_json::Value;
+
+fn schema(name: &str) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas");
+    let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn json(document: &impl Serialize) -> Value {
+    serde_json::to_value(document).unwrap()
+}
+
+/// Adds to `faults` where `value` and `schema` differ; `root` holds the definitions.
+fn compare(value: &Value, schema: &Value, root: &Value, at: &str, faults: &mut Vec<String>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        return compare(value, &root["$defs"][name], root, at, faults);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let choice = choices
+            .iter()
+            .find(|c| (c["type"] == "null") == value.is_null());
+        return compare(value, choice.unwrap_or(&Value::Null), root, at, faults);
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        if !words.contains(value) {
+            faults.push(format!("{at}: {value} is none of {words:?}"));
+        }
+        return;
+    }
+    if !schema["const"].is_null() {
+        if schema["const"] != *value {
+            faults.push(format!("{at}: {value} is not {}", schema["const"]));
+        }
+        return;
+    }
+    if !has_type(value, &schema["type"]) {
+        faults.push(format!("{at}: {value} is not of type {}", schema["type"]));
+    }
+    if let Some(items) = value.as_array() {
+        for item in items {
+            compare(item, &schema["items"], root, &format!("{at}[]"), faults);
+        }
+    }
+    if let Some(fields) = value.as_object() {
+        compare_fields(fields, schema, root, at, faults);
+    }
+}
+
+fn compare_fields(
+    fields: &serde_json::Map<String, Value>,
+    schema: &Value,
+    root: &Value,
+    at: &str,
+    faults: &mut Vec<String>,
+) {
+    let empty = serde_json::Map::new();
+    let known = schema["properties"].as_object().unwrap_or(&empty);
+    for (name, field) in fields {
+        match known.get(name) {
+            Some(expected) => compare(field, expected, root, &format!("{at}.{name}"), faults),
+            None => faults.push(format!("{at}.{name} is not documented")),
+        }
+    }
+    let required = schema["required"].as_array().into_iter().flatten();
+    for name in required.filter_map(Value::as_str) {
+        if !fields.contains_key(name) {
+            faults.push(format!("{at}.{name} is missing"));
+        }
+    }
+}
+
+fn has_type(value: &Value, expected: &Value) -> bool {
+    match expected {
+        Value::Array(any) => any.iter().any(|one| has_type(value, one)),
+        Value::String(name) => match name.as_str() {
+            "null" => value.is_null(),
+            "string" => value.is_string(),
+            "integer" => value.is_i64() || value.is_u64(),
+            "number" => value.is_number(),
+            "boolean" => value.is_boolean(),
+            "array" => value.is_array(),
+            "object" => value.is_object(),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn assert_fits(name: &str, document: &impl Serialize) {
+    let (schema, value) = (schema(name), json(document));
+    let mut faults = Vec::new();
+    compare(&value, &schema, &schema, name, &mut faults);
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn every_document_fits_its_schema_when_it_is_empty() {
+    assert_fits("status", &StatusDocument::default());
+    assert_fits("points", &PointsDocument::default());
+    assert_fits("drill", &DrillDocument::default());
+    assert_fits("restore", &RestoreDocument::default());
+    assert_fits("verify", &VerifyDocument::default());
+    assert_fits("repair", &RepairDocument::default());
+    assert_fits("sites", &SitesDocument::default());
+    assert_fits("progress", &ProgressDocument::default());
+    assert_fits("error", &ErrorDocument::default());
+}
+
+#[test]
+fn every_document_fits_its_schema_when_it_is_full() {
+    for scene in [Scene::Fresh, Scene::Well, Scene::Alarm] {
+        assert_fits("status", &scripted::status(scene, 7.0));
+        assert_fits("points", &scripted::points(scene, 7.0));
+        for drill in scripted::drills(scene) {
+            assert_fits("drill", &drill);
+        }
+    }
+    let problem = ProblemDocument {
+        site: "amber".to_owned(),
+        object: "shards/00/7f".to_owned(),
+        kind: "corrupt".to_owned(),
+        detail: "byte 512".to_owned(),
+    };
+    let verify = VerifyDocument {
+        result: Outcome::Failed,
+        problems: vec![problem.clone()],
+        margin_min: Some(1),
+        ..VerifyDocument::default()
+    };
+    assert_fits("verify", &verify);
+    let mended = RepairProblemDocument {
+        problem,
+        repaired: true,
+    };
+    let left = RepairProblemDocument {
+        repaired: false,
+        ..mended.clone()
+    };
+    assert_fits("repair", &RepairDocument::of(vec![mended, left], 512, 0.1));
+    let sites = scripted::status(Scene::Alarm, 0.0).sites;
+    assert_fits(
+        "sites",
+        &SitesDocument {
+            sites,
+            ..SitesDocument::default()
+        },
+    );
+}
+
+#[test]
+fn a_document_that_does_not_fit_is_noticed() {
+    let schema = schema("drill");
+    let faults = |change: &dyn Fn(&mut Value)| {
+        let mut value = json(&scripted::drills(Scene::Well)[0]);
+        change(&mut value);
+        let mut faults = Vec::new();
+        compare(&value, &schema, &schema, "drill", &mut faults);
+        faults
+    };
+    assert!(faults(&|_| ()).is_empty());
+    assert_eq!(
+        faults(&|drill| drill["extra"] = 1.into()),
+        ["drill.extra is not documented"]
+    );
+    assert_eq!(faults(&|drill| drill["result"] = "fine".into()).len(), 1);
+    assert_eq!(faults(&|drill| drill["position"] = "7".into()).len(), 1);
+    assert_eq!(
+        faults(&|drill| drill["checks"][0]["name"] = Value::Null).len(),
+        1
+    );
+    let removed = faults(&|drill| {
+        drill.as_object_mut().unwrap().remove("rto_seconds");
+    });
+    assert_eq!(removed, ["drill.rto_seconds is missing"]);
+}
+
+#[test]
+fn a_repair_is_ok_only_when_nothing_is_left() {
+    let problem = RepairProblemDocument::default();
+    let mended = RepairProblemDocument {
+        repaired: true,
+        ..problem.clone()
+    };
+    assert_eq!(RepairDocument::of(Vec::new(), 0, 0.0).result, Outcome::Ok);
+    assert_eq!(
+        RepairDocument::of(vec![mended.clone()], 0, 0.0).result,
+        Outcome::Ok
+    );
+    let partly = RepairDocument::of(vec![mended, problem], 0, 0.0);
+    assert_eq!((partly.result, partly.repaired.len()), (Outcome::Failed, 1));
+}
+
+#[test]
+fn documents_come_back_from_json_as_they_were() {
+    let status = scripted::status(Scene::Alarm, 3.0);
+    let back: StatusDocument = serde_json::from_value(json(&status)).unwrap();
+    assert_eq!(back, status);
+    let drills = scripted::drills(Scene::Alarm);
+    let back: Vec<DrillDocument> = serde_json::from_value(json(&drills)).unwrap();
+    assert_eq!(back, drills);
+}
+
+#[test]
+fn every_documented_field_is_in_the_page_for_people() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for name in [
+        "status", "points", "drill", "restore", "verify", "repair", "sites", "replay",
+    ] {
+        let section = page.split(&format!("\n## {name}\n")).nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let schema = schema(name);
+        for field in schema["properties"].as_object().unwrap().keys() {
+            let mentioned = section.contains(&format!("| `{field}` |"))
+                || section.contains(&format!("| `{field}[]` |"))
+                || field == "message_type";
+            assert!(mentioned, "{name}.{field} is missing in docs/json.md");
+        }
+    }
+}
