@@ -4,8 +4,12 @@
 //! `cargo run --release -p evenkeel-venue --example apply_rate`
 #![allow(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::unwrap_used,
-    reason = "a measurement reads the clock"
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "a measurement reads the clock, and its numbers are small"
 )]
 
 use evenkeel_types::{

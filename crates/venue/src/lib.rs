@@ -50,6 +50,8 @@
 mod accounting;
 mod book;
 mod changes;
+#[cfg(test)]
+mod coverage_tests;
 mod engine;
 mod leaf;
 mod margin;

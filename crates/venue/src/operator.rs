@@ -221,12 +221,7 @@ impl State {
     ) -> Done {
         let slot = self.instrument_slot(instrument)?;
         let known = &mut self.instruments[slot as usize];
-        // Only an option can be worth nothing.
-        let lowest = match known.terms.kind {
-            InstrumentKind::Option { .. } => 0,
-            _ => 1,
-        };
-        if mark.0 < lowest || mark > Instrument::MAX_TICKS {
+        if !is_mark(&known.terms, mark) {
             return Err(RejectCode::PriceOutOfRange);
         }
         known.mark = Some(mark);
@@ -255,6 +250,15 @@ impl CurrencyState {
             net_deposits: Money::ZERO,
         })
     }
+}
+
+/// Whether an instrument can have this mark: only an option can be worth nothing.
+pub(crate) fn is_mark(terms: &Instrument, mark: Ticks) -> bool {
+    let lowest = match terms.kind {
+        InstrumentKind::Option { .. } => 0,
+        InstrumentKind::Spot | InstrumentKind::Perpetual | InstrumentKind::Future { .. } => 1,
+    };
+    mark.0 >= lowest && mark <= Instrument::MAX_TICKS
 }
 
 fn free_slot(count: usize, limit: usize) -> Result<u32, RejectCode> {

@@ -1,6 +1,7 @@
 //! Reading leaves back: strictly, and with every cross-check that the state allows.
 
 use crate::leaf::{LeafKey, salt_commitment};
+use crate::operator::is_mark;
 use crate::restore_books::{read_books, read_owners};
 use crate::restore_checks::check_sums;
 use crate::sessions::{MAX_SESSIONS, Session, Sessions, WINDOW};
@@ -168,7 +169,7 @@ fn read_instrument(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Sna
     let ascends = key == LeafKey::Instrument { instrument }
         && last.is_none_or(|(last, _)| *last < instrument);
     ensure(reader, ascends, "an instrument is out of order")?;
-    let in_range = mark.is_none_or(|mark| mark.0 >= 0 && mark <= Instrument::MAX_TICKS);
+    let in_range = mark.is_none_or(|mark| is_mark(&terms, mark));
     ensure(reader, in_range, "a mark is out of range")?;
     let refused = |_| inconsistent(reader, "an instrument has terms that no venue accepts");
     let mut known = state.prepare_instrument(terms).map_err(refused)?;

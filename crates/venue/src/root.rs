@@ -140,7 +140,7 @@ pub struct Proof {
     pub value: Vec<u8>,
     /// Its place among the leaves.
     pub index: u64,
-    /// Number of leaves.
+    /// Number of leaves. The root does not commit to it (RFC 6962); the meta leaf's counts do.
     pub leaf_count: u64,
     /// Neighbours' hashes, bottom-up (RFC 6962 §2.1.1).
     pub siblings: Vec<Hash>,

@@ -1,6 +1,12 @@
 //! What the tests share: a venue to set up, and seeded histories of commands.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(missing_docs, reason = "test support")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "small random numbers"
+)]
 
 pub mod history;
 pub mod shadow;
@@ -32,7 +38,7 @@ pub const INSTRUMENTS: [InstrumentId; 6] = [
 ];
 
 /// When [`DYING_FUTURE`] expires: in the middle of a longer history.
-pub const DYING_AT: Timestamp = Timestamp(START.0 + 5_000_000);
+pub const DYING_AT: Timestamp = Timestamp(START.0 + 2_000_000);
 pub const START: Timestamp = Timestamp(1_790_000_000_000_000_000);
 
 pub const VENUE: [u8; 16] = *b"test venue 00001";
