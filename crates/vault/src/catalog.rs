@@ -371,7 +371,7 @@ impl Catalog {
         })
     }
 
-    /// What is wrong at which site, as far as loading noticed; [`crate::verify()`] reads everything.
+    /// What is wrong at which site, as far as loading noticed; [`crate::verify()`] reads all of it.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems

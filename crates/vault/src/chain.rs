@@ -240,7 +240,7 @@ impl ChainReader<'_> {
             for (other_site, other) in &signed {
                 if other.hash != believed {
                     let detail = format!(
-                        "site {other_site} holds record {}, another holds {} (first seen at {site})",
+                        "site {other_site} holds record {}, another holds {} (first at {site})",
                         hex(&other.hash[..8]),
                         hex(&believed[..8])
                     );
@@ -349,7 +349,8 @@ pub(crate) fn find_certificate(
     (None, problems)
 }
 
-fn judge_certificate(
+/// The certificate in `bytes`, if it is the one of `lineage`; else what it is.
+pub(crate) fn judge_certificate(
     bytes: &[u8],
     domain: &str,
     lineage: Lineage,
@@ -359,18 +360,18 @@ fn judge_certificate(
         DecodeError::UnexpectedEnd { .. } => (ProblemKind::Truncated, error.to_string()),
         _ => (ProblemKind::Corrupt, error.to_string()),
     })?;
-    if certificate.verify(trust).is_err() {
-        return Err((
-            ProblemKind::Foreign,
-            format!("not signed by the root key {trust}"),
-        ));
-    }
     if certificate.lineage != lineage || certificate.domain != domain {
         let detail = format!(
             "it is the certificate of domain {}, lineage {}",
             certificate.domain, certificate.lineage
         );
         return Err((ProblemKind::Foreign, detail));
+    }
+    if certificate.verify(trust).is_err() {
+        return Err((
+            ProblemKind::Corrupt,
+            format!("not signed by the root key {trust}"),
+        ));
     }
     Ok(certificate)
 }

@@ -12,7 +12,7 @@ const TEMPORARY: &str = ".tmp";
 /// Folder for damaged objects moved aside; never listed.
 const QUARANTINE: &str = ".quarantine";
 /// Longest object name.
-const KEY_LENGTH_MAX: usize = 512;
+const KEY_BYTES_MAX: usize = 512;
 
 static TEMPORARY_NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -96,11 +96,16 @@ impl FolderSite {
 
     fn path(&self, action: &'static str, key: &str) -> Result<PathBuf, SiteError> {
         check_key(key).map_err(|why| self.fail(action, key, SiteErrorKind::InvalidKey, why))?;
-        if !self.root.is_dir() {
-            let why = format!("the folder {} is not there", self.root.display());
-            return Err(self.fail(action, key, SiteErrorKind::Unavailable, &why));
-        }
+        self.check_there(action, key)?;
         Ok(self.root.join(key))
+    }
+
+    fn check_there(&self, action: &'static str, key: &str) -> Result<(), SiteError> {
+        if self.root.is_dir() {
+            return Ok(());
+        }
+        let why = format!("the folder {} is not there", self.root.display());
+        Err(self.fail(action, key, SiteErrorKind::Unavailable, &why))
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -235,9 +240,11 @@ impl Site for FolderSite {
 
     fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, SiteError> {
         let folder = match prefix.strip_suffix('/') {
-            Some(folder) => self.path("list", folder)?,
-            None if prefix.is_empty() && self.root.is_dir() => self.root.clone(),
-            None => self.path("list", prefix)?,
+            None if prefix.is_empty() => {
+                self.check_there("list", prefix)?;
+                self.root.clone()
+            }
+            folder => self.path("list", folder.unwrap_or(prefix))?,
         };
         let mut found = Vec::new();
         self.walk(&folder, &mut found)
@@ -299,7 +306,7 @@ impl Janitor for FolderSite {
 
 /// A name is relative, plain, and cannot leave the folder or hide in it.
 fn check_key(key: &str) -> Result<(), &'static str> {
-    if key.is_empty() || key.len() > KEY_LENGTH_MAX {
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
         return Err("an object name has 1 to 512 bytes");
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);

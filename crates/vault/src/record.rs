@@ -424,7 +424,7 @@ mod tests {
             let at = at % bytes.len();
             prop_assume!(bytes[at] != value);
             bytes[at] = value;
-            prop_assert!(RecordHeader::from_bytes(&bytes).is_ok_and(|read| read == header) == false);
+            prop_assert_ne!(RecordHeader::from_bytes(&bytes), Ok(header));
         }
     }
 }

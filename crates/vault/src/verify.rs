@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::catalog::{Catalog, margin};
-use crate::chain::{Listing, judge_record, list_sites};
+use crate::chain::{Listing, judge_certificate, judge_record, list_sites};
 use crate::error::{Error, Result};
 use crate::layout::{Lineage, ObjectName};
 use crate::opener::Opener;
+use crate::pack::PackReader;
 use crate::record::{ObjectRef, PointId};
 use crate::site::{Site, SiteErrorKind, each_site};
 
@@ -316,17 +317,8 @@ impl<'a> Audit<'a> {
             let detail = format!("it holds the bytes of {}", other.key(self.catalog.domain()));
             return Err((kind, detail));
         }
-        if let ObjectName::Record(lineage, counter) = name
-            && let Some(entry) = self.catalog.lineages.get(&lineage)
-        {
-            return match judge_record(bytes, lineage, counter, &entry.certificate) {
-                Ok(_) => Err((
-                    ProblemKind::Forked,
-                    "a signed record with this counter, but not the one the chain links to"
-                        .to_owned(),
-                )),
-                Err(judged) => Err(judged),
-            };
+        if let Some(judged) = self.judge_content(bytes, name) {
+            return Err(judged);
         }
         let found = bytes.len() as u64;
         match length_bytes {
@@ -343,6 +335,34 @@ impl<'a> Audit<'a> {
                 ProblemKind::Corrupt,
                 "its hash is not the signed one".to_owned(),
             )),
+        }
+    }
+
+    /// What wrong bytes say of themselves, if they say anything.
+    fn judge_content(&self, bytes: &[u8], name: ObjectName) -> Option<(ProblemKind, String)> {
+        match name {
+            ObjectName::Record(lineage, counter) => {
+                let entry = self.catalog.lineages.get(&lineage)?;
+                match judge_record(bytes, lineage, counter, &entry.certificate) {
+                    Ok(_) => Some((
+                        ProblemKind::Forked,
+                        "a signed record with this counter, but not the one the chain links to"
+                            .to_owned(),
+                    )),
+                    Err(judged) => Some(judged),
+                }
+            }
+            ObjectName::Certificate(lineage) => {
+                let (domain, trust) = (self.catalog.domain(), self.catalog.trust());
+                judge_certificate(bytes, domain, lineage, trust).err()
+            }
+            // The first shard begins with the pack's header.
+            ObjectName::Shard(lineage, _, 0) => {
+                let other = PackReader::new(bytes)?.lineage();
+                let detail = format!("it is of a pack of lineage {other}");
+                (other != lineage).then_some((ProblemKind::Foreign, detail))
+            }
+            ObjectName::Shard(..) | ObjectName::Period(..) => None,
         }
     }
 

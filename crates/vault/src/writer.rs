@@ -565,3 +565,13 @@ impl Writer {
         ))
     }
 }
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("lineage", &self.lineage())
+            .field("head", &self.head)
+            .field("period", &self.period())
+            .finish_non_exhaustive()
+    }
+}
