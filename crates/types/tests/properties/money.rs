@@ -121,7 +121,8 @@ proptest! {
 
     #[test]
     fn roundings_mirror_each_other(a in wide(), b in wide(), c in wide()) {
-        prop_assume!(a != i128::MIN);
+        // The least number has no mirror image.
+        let a = a.max(-i128::MAX);
         for (one, other) in [
             (Rounding::Floor, Rounding::Ceiling),
             (Rounding::TowardZero, Rounding::TowardZero),
