@@ -71,9 +71,10 @@ pub struct InitOptions {
 #[must_use]
 pub fn recovery_words(home: &Path) -> String {
     format!(
-        "{}\n  Until keys are split among holders, this one file reads everything and can certify a\n  \
-         new writer. It belongs on no running machine: move it to paper or to a device in a safe,\n  \
-         at two places. Without it nothing can be restored.",
+        "{}\n  \
+         Until keys are split among holders, this one file reads everything and can certify a\n  \
+         new writer. It belongs on no running machine: move it to paper or to a device in a\n  \
+         safe, at two places. Without it nothing can be restored.",
         home.join(RECOVERY).display()
     )
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use evenkeel_journal::{JournalError, Problem, Reader, RealDisk};
+use evenkeel_journal::{JournalError, Problem, Reader, RealDisk, SegmentSummary};
 use evenkeel_types::merkle::leaf_hash;
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ use crate::report::{Exit, Report, Result};
 #[serde(tag = "message_type", rename = "journal_inspect")]
 struct InspectDocument {
     dir: PathBuf,
+    cluster_id: String,
+    lineage: String,
     intact: bool,
     entries: u64,
     /// First position held.
@@ -26,14 +28,37 @@ struct InspectDocument {
     term: u64,
     chain: String,
     root: Option<String>,
+    /// Of all segments, preallocated space included.
     bytes: u64,
-    files: Vec<FileDocument>,
+    segments: Vec<SegmentDocument>,
 }
 
 #[derive(Debug, Serialize)]
-struct FileDocument {
-    name: String,
+struct SegmentDocument {
+    file: String,
+    first: u64,
+    next: u64,
+    term: u64,
+    frames: u64,
+    used_bytes: u64,
     bytes: u64,
+    /// Written from the reserve, while the disk was full.
+    reserve: bool,
+}
+
+impl From<SegmentSummary> for SegmentDocument {
+    fn from(segment: SegmentSummary) -> Self {
+        Self {
+            file: segment.file,
+            first: segment.first,
+            next: segment.next,
+            term: segment.term,
+            frames: segment.frames,
+            used_bytes: segment.used_bytes,
+            bytes: segment.length_bytes,
+            reserve: segment.reserve,
+        }
+    }
 }
 
 /// `journal verify --json`.
@@ -92,71 +117,79 @@ fn read(dir: &Path) -> Result<evenkeel_journal::Report> {
 pub(crate) fn inspect(args: &JournalShowArgs) -> Result<Exit> {
     let dir = folder(&args.place)?;
     let found = read(&dir)?;
-    let files = files(&dir)?;
-    let bytes = files.iter().map(|file| file.bytes).sum();
-    let root = found.root.map(|root| hex(&root));
+    let inside = evenkeel_journal::inspect(&RealDisk, &dir).map_err(Report::from)?;
     let intact = found.is_intact();
+    let segments: Vec<SegmentDocument> = inside
+        .segments
+        .into_iter()
+        .map(SegmentDocument::from)
+        .collect();
+    let document = InspectDocument {
+        dir,
+        cluster_id: hex(&inside.identity.cluster_id),
+        lineage: hex(&inside.identity.lineage),
+        intact,
+        entries: found.entries,
+        first: found.first,
+        next: found.next,
+        term: found.term,
+        chain: hex(&found.chain),
+        root: found.root.map(|root| hex(&root)),
+        bytes: segments.iter().map(|segment| segment.bytes).sum(),
+        segments,
+    };
     if args.json {
-        output::document(&InspectDocument {
-            dir,
-            intact,
-            entries: found.entries,
-            first: found.first,
-            next: found.next,
-            term: found.term,
-            chain: hex(&found.chain),
-            root,
-            bytes,
-            files,
-        })?;
+        output::document(&document)?;
     } else {
-        let mut results = Results::new();
-        let root = root.unwrap_or_else(|| "unknown: entries are missing or damaged".to_owned());
-        let mib = bytes / (1 << 20);
-        for (name, value) in [
-            ("journal", dir.display().to_string()),
-            ("entries", found.entries.to_string()),
-            ("positions", span(found.first, found.next)),
-            ("term", found.term.to_string()),
-            ("journal root", root),
-            ("chain", hex(&found.chain)),
-            ("on disk", format!("{mib} MiB in {} files", files.len())),
-            ("intact", if intact { "yes" } else { "NO" }.to_owned()),
-        ] {
-            results.line(&format!("{name:<13} {value}"))?;
-        }
-        results.finish()?;
+        show(document)?;
     }
     Ok(if intact { Exit::Ok } else { Exit::Integrity })
 }
 
+fn show(found: InspectDocument) -> Result<()> {
+    let unknown = "unknown: entries are missing or damaged";
+    let mut results = Results::new();
+    for (name, value) in [
+        ("journal", found.dir.display().to_string()),
+        ("cluster", found.cluster_id),
+        ("lineage", found.lineage),
+        ("entries", found.entries.to_string()),
+        ("positions", span(found.first, found.next)),
+        ("term", found.term.to_string()),
+        (
+            "journal root",
+            found.root.unwrap_or_else(|| unknown.to_owned()),
+        ),
+        ("chain", found.chain),
+        ("intact", if found.intact { "yes" } else { "NO" }.to_owned()),
+    ] {
+        results.line(&format!("{name:<13} {value}"))?;
+    }
+    for segment in &found.segments {
+        results.line(&format!(
+            "{}  positions {}, term {}, {} frames, {} of {} KiB used{}",
+            segment.file,
+            span(segment.first, segment.next),
+            segment.term,
+            segment.frames,
+            segment.used_bytes.div_ceil(1 << 10),
+            segment.bytes >> 10,
+            if segment.reserve {
+                ", from the reserve"
+            } else {
+                ""
+            }
+        ))?;
+    }
+    results.finish()
+}
+
 fn span(first: u64, next: u64) -> String {
     if first == next {
-        format!("none yet; next is {next}")
+        format!("none yet, next {next}")
     } else {
         format!("{first}..={}", next - 1)
     }
-}
-
-fn files(dir: &Path) -> Result<Vec<FileDocument>> {
-    let failed = |error: std::io::Error| Report::io("read the folder", dir, &error);
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        // A segment may be renamed or trimmed while we look.
-        let Ok(found) = entry.metadata() else {
-            continue;
-        };
-        if found.is_file() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            files.push(FileDocument {
-                name,
-                bytes: found.len(),
-            });
-        }
-    }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(files)
 }
 
 /// `journal verify`.

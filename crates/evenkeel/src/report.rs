@@ -10,6 +10,7 @@ use evenkeel_journal::JournalError;
 use evenkeel_vault::{SiteError, SiteErrorKind};
 
 use crate::documents::ErrorDocument;
+use crate::replay::ReplayError;
 
 /// Exit codes of every command; `docs/cli.md` lists them for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,7 +259,7 @@ impl From<JournalError> for Report {
             JournalError::NotAJournal { dir } => Self::new(exit, "there is no journal here yet")
                 .at(dir.display().to_string())
                 .next("begin one: evenkeel up --home DIR")
-                .next("or, if there was one, bring it back: evenkeel restore --identity FILE --to NEW"),
+                .next("bring one back: evenkeel restore --identity FILE --to NEW"),
             _ => from_text(exit, &error.to_string()),
         }
     }
@@ -301,6 +302,25 @@ impl From<SiteError> for Report {
     }
 }
 
+impl From<ReplayError> for Report {
+    fn from(error: ReplayError) -> Self {
+        let exit = match error.exit_code() {
+            2 => Exit::Usage,
+            3 => Exit::Partial,
+            _ => Exit::Failed,
+        };
+        match error {
+            ReplayError::Journal(error) => error.into(),
+            error => from_text(exit, &error.to_string()),
+        }
+    }
+}
+
+/// Words with which a message says what to do.
+const ACTIONS: &[&str] = &[
+    "bring", "check", "choose", "free", "mend", "name", "please", "run", "see", "set", "use",
+];
+
 /// A library's message says in one breath what happened, what is safe and what to do; here each
 /// part goes to its place.
 fn from_text(exit: Exit, text: &str) -> Report {
@@ -309,14 +329,8 @@ fn from_text(exit: Exit, text: &str) -> Report {
     let report = Report::new(exit, parts.next().unwrap_or_default());
     parts.fold(report, |report, part| {
         let says = |words: &[&str]| words.iter().any(|word| part.to_lowercase().contains(word));
-        if says(&[
-            "evenkeel ",
-            "bring ",
-            "free some",
-            "choose ",
-            "use the ",
-            "run verify",
-        ]) {
+        let first = part.split(' ').next().unwrap_or_default().to_lowercase();
+        if says(&["evenkeel "]) || ACTIONS.contains(&first.as_str()) {
             report.next(part)
         } else if says(&[
             "nothing",

@@ -13,8 +13,9 @@ use evenkeel_types::merkle::leaf_hash;
 /// Entries of different lengths.
 fn entry(position: u64) -> Vec<u8> {
     let length = usize::try_from(position % 300).expect("small") + 1;
+    let mask = u8::try_from(position % 256).expect("small");
     (0..length)
-        .map(|at| u8::try_from(at % 251).expect("small") ^ position as u8)
+        .map(|at| u8::try_from(at % 251).expect("small") ^ mask)
         .collect()
 }
 
@@ -127,6 +128,8 @@ fn inspect_and_verify_agree_on_an_intact_journal() {
         (&0.into(), &48.into())
     );
     assert_eq!(inspect["intact"], true);
+    assert_eq!(inspect["lineage"], "02".repeat(16));
+    assert_eq!(inspect["segments"][0]["frames"], 3);
     let verify = bench.run("journal verify --dir j --json").json();
     assert_eq!(verify["result"], "ok");
     assert_eq!(verify["root"], inspect["root"]);

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::place::Place;
 use super::time::parse_time_ns;
 use crate::config::{DashboardBind, DrillLevel};
+use crate::replay::ReplayArgs;
 
 const CODES: &str = "\
 Exit codes of every command:
@@ -43,6 +44,65 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run what the configuration names; without one, lay out and run the demonstration
+    ///
+    /// Everything stays under one folder. A start after any crash recovers by itself and says what
+    /// it found; Ctrl-C ends cleanly.
+    #[command(
+        after_help = "Example:\n  evenkeel up                      (demonstration in \
+        ./evenkeel-demo)\n  evenkeel up --config evenkeel.toml\n\nExit codes: 0 ended cleanly, 11 \
+        another process runs here, 20 the journal or its end is not intact, 2 the configuration is \
+        refused"
+    )]
+    Up(UpArgs),
+
+    /// Say what is going on: journal, engine, sites, recovery points, drills
+    ///
+    /// Asks the running daemon; without one it reads the folder at rest and the sites.
+    #[command(after_help = "Example:\n  evenkeel status --json\n\nExit codes: 0 shown, 10 no \
+        configuration there")]
+    Status(StatusArgs),
+
+    /// List the recovery points, from the sites alone
+    ///
+    /// Each with its position, state root and margin: how many more sites may be lost.
+    #[command(after_help = "Example:\n  evenkeel points --home evenkeel-demo\n\nExit codes: 0 \
+        listed, 10 none yet, 21 too few sites answer")]
+    Points(PointsArgs),
+
+    /// Restore into scratch, from the sites alone; time it, check it, sign the report
+    ///
+    /// D1 audits ciphertext, D2 what the current key opens, D3 any period as the drill host, D4
+    /// with the recovery identity. Only D3 and D4 count as a proven restore.
+    #[command(after_help = "Example:\n  evenkeel drill --level D3 --json\n\nExit codes: 0 every \
+        configured check passed, 3 unproven, 10 nothing to restore yet, 12 wrong identity, 20 a \
+        check failed, 21 not enough sites")]
+    Drill(DrillArgs),
+
+    /// Restore from the sites into a new home: now, to a time, or to a position
+    ///
+    /// What comes back is compared with what was signed before it counts. With --promote it begins
+    /// a new lineage that the sites show.
+    #[command(after_help = "Example:\n  evenkeel restore --config evenkeel.toml --identity \
+        recovery-identity.txt --to NEW\n\nExit codes: 0 restored, 12 wrong identity, 20 what came \
+        back is not what was signed, 21 not enough sites")]
+    Restore(RestoreArgs),
+
+    /// Compare every object at every site with what was signed
+    ///
+    /// Names site and object of whatever is missing, damaged, swapped, older or foreign. Changes
+    /// nothing; `repair` mends.
+    #[command(after_help = "Example:\n  evenkeel verify --json\n\nExit codes: 0 clean, 3 a site \
+        does not answer, 20 something is damaged")]
+    Verify(VerifyArgs),
+
+    /// Mend what `verify` finds: copies from a good site, shards from any k
+    ///
+    /// Needs no key. With --identity it also mends this host's journal from the sites.
+    #[command(after_help = "Example:\n  evenkeel repair && evenkeel verify\n\nExit codes: 0 \
+        nothing is left to mend, 3 something is")]
+    Repair(RepairArgs),
+
     /// Lay out a home: keys, five local sites, a commented configuration; start nothing
     ///
     /// Never overwrites anything: a folder that is not empty is refused. Afterwards move the
@@ -53,6 +113,16 @@ pub enum Command {
         is at work there"
     )]
     Init(InitArgs),
+
+    /// Drive journal and engine with recorded market data
+    ///
+    /// Reads plain, .gz, .xz and .zst files; every entry goes through a synced journal and the
+    /// engine, and the same file always gives the same roots. Nothing of a malformed file is
+    /// applied.
+    #[command(after_help = "Example:\n  evenkeel replay orders.csv.zst --format orderflow-csv \
+        --json\n\nExit codes: 0 replayed, 3 in part (lines set aside), 2 the arguments or a \
+        malformed instruments file")]
+    Replay(ReplayArgs),
 
     /// Read a journal: what it holds, whether it is intact, the hash of each entry
     ///
@@ -127,6 +197,10 @@ pub struct UpArgs {
     /// End cleanly after this many seconds, as if by Ctrl-C
     #[arg(long, value_name = "SECONDS")]
     pub exit_after: Option<u64>,
+
+    /// Test switch: do not sync the journal, so that a power cut loses acknowledged entries
+    #[arg(long, hide = true)]
+    pub unsafe_no_fdatasync: bool,
 }
 
 /// Arguments of `init`.
@@ -213,9 +287,21 @@ pub struct RestoreArgs {
     #[arg(conflicts_with = "at_position")]
     pub at_time: Option<u64>,
 
-    /// Restore the state after exactly this position
+    /// Restore the first N entries: those before position N
     #[arg(long, value_name = "N")]
     pub at_position: Option<u64>,
+
+    /// Bring back only what is needed to resume, not the journal's older history
+    #[arg(long)]
+    pub without_history: bool,
+
+    /// Lineage to restore, by its first digits [default: the one certified last]
+    #[arg(long, value_name = "ID")]
+    pub lineage: Option<String>,
+
+    /// Do not compare with the newest record that this drill host has seen: accepts a rollback
+    #[arg(long)]
+    pub without_pin: bool,
 
     /// Begin a new lineage there, ready for `evenkeel up --home NEW`
     #[arg(long)]
@@ -248,6 +334,10 @@ pub struct RepairArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    /// Also mend this host's journal from the sites; the identity opens what they hold
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
 
     /// Print one JSON document
     #[arg(long)]

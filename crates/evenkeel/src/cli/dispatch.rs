@@ -5,12 +5,21 @@ use super::manual;
 use super::place::Place;
 use crate::config::{REFERENCE, Severity, environment_keys};
 use crate::init::{self, InitOptions};
-use crate::report::{Exit, Result};
-use crate::{doctor, journal_cmd, output, sites_cmd};
+use crate::replay::{self, ReplayArgs};
+use crate::report::{Exit, Report, Result};
+use crate::{doctor, journal_cmd, node, output, sites_cmd};
 
 pub(super) fn run(command: Command) -> Result<Exit> {
     match command {
+        Command::Up(args) => node::up(&args),
+        Command::Status(args) => node::status(&args),
+        Command::Points(args) => node::points(&args),
+        Command::Drill(args) => node::drill(&args),
+        Command::Restore(args) => node::restore(&args),
+        Command::Verify(args) => node::verify(&args),
+        Command::Repair(args) => node::repair(&args),
         Command::Init(args) => init(&args),
+        Command::Replay(args) => replay(&args),
         Command::Journal(JournalCommand::Inspect(args)) => journal_cmd::inspect(&args),
         Command::Journal(JournalCommand::Verify(args)) => journal_cmd::verify(&args),
         Command::Journal(JournalCommand::Hashes(args)) => journal_cmd::hashes(&args),
@@ -22,6 +31,16 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Completions(args) => manual::completions(args.shell),
         Command::Man(args) => manual::man(args.out.as_deref()),
     }
+}
+
+fn replay(args: &ReplayArgs) -> Result<Exit> {
+    let mut result = Vec::new();
+    let outcome = replay::run(args, &mut result, &mut std::io::stderr());
+    // A replay in part has a result too.
+    if !result.is_empty() {
+        output::result(String::from_utf8_lossy(&result).trim_end())?;
+    }
+    outcome.map(|()| Exit::Ok).map_err(Report::from)
 }
 
 fn init(args: &InitArgs) -> Result<Exit> {

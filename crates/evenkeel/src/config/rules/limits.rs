@@ -1,5 +1,7 @@
 //! A limit on everything, and nothing needed left out.
 
+use std::ops::RangeInclusive;
+
 use super::Findings;
 use crate::config::{Config, DomainConfig, DrillLevel};
 
@@ -34,103 +36,34 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
 }
 
 fn numbers(config: &Config, findings: &mut Findings) {
-    let (venue, journal, recovery) = (&config.venue, &config.journal, &config.recovery);
-    let limits: [(&str, u64, u64, u64); 15] = [
-        ("venue.accounts", venue.accounts.into(), 2, 100_000),
-        (
-            "venue.commands_per_second",
-            venue.commands_per_second.into(),
-            1,
-            1_000_000,
-        ),
-        (
-            "journal.segment_bytes",
-            journal.segment_bytes,
-            1 << 20,
-            4 << 30,
-        ),
-        (
-            "journal.reserve_bytes",
-            journal.reserve_bytes,
-            1 << 20,
-            1 << 30,
-        ),
-        (
-            "journal.batch_max_entries",
-            journal.batch_max_entries.into(),
-            1,
-            65_536,
-        ),
-        (
-            "journal.group_commit_wait_us",
-            journal.group_commit_wait_us.into(),
-            0,
-            100_000,
-        ),
-        (
-            "recovery.tail_interval_ms",
-            recovery.tail_interval_ms,
-            50,
-            60_000,
-        ),
-        (
-            "recovery.point_every_seconds",
-            recovery.point_every_seconds,
-            1,
-            86_400,
-        ),
-        (
-            "recovery.point_every_entries",
-            recovery.point_every_entries,
-            1_000,
-            100_000_000,
-        ),
-        (
-            "recovery.self_contained_every_points",
-            recovery.self_contained_every_points.into(),
-            1,
-            10_000,
-        ),
-        (
-            "recovery.spool_limit_bytes",
-            recovery.spool_limit_bytes,
-            1 << 20,
-            1 << 40,
-        ),
-        (
-            "recovery.snapshot_keep",
-            recovery.snapshot_keep.into(),
-            1,
-            1_000,
-        ),
-        (
-            "recovery.disk_limit_bytes",
-            recovery.disk_limit_bytes,
-            0,
-            1 << 50,
-        ),
-        (
-            "drill.every_seconds",
-            config.drill.every_seconds,
-            0,
-            86_400 * 31,
-        ),
-        (
-            "drill.history_keep",
-            config.drill.history_keep.into(),
-            1,
-            100_000,
-        ),
-    ];
-    for (key, value, least, most) in limits {
-        if !(least..=most).contains(&value) {
+    let mut limit = |key: &str, value: u64, range: RangeInclusive<u64>| {
+        if !range.contains(&value) {
             findings.refuse(
                 RULE,
-                format!("{key} = {value} is not in {least}..={most}"),
+                format!("{key} = {value} is not in {}..={}", range.start(), range.end()),
                 "the commented reference says what it does: evenkeel config show --reference",
             );
         }
-    }
+    };
+    let venue = &config.venue;
+    limit("venue.accounts", venue.accounts.into(), 2..=100_000);
+    limit("venue.commands_per_second", venue.commands_per_second.into(), 1..=1_000_000);
+    let journal = &config.journal;
+    limit("journal.segment_bytes", journal.segment_bytes, 1 << 20..=4 << 30);
+    limit("journal.reserve_bytes", journal.reserve_bytes, 1 << 20..=1 << 30);
+    limit("journal.batch_max_entries", journal.batch_max_entries.into(), 1..=65_536);
+    limit("journal.group_commit_wait_us", journal.group_commit_wait_us.into(), 0..=100_000);
+    let recovery = &config.recovery;
+    let self_contained = recovery.self_contained_every_points.into();
+    limit("recovery.tail_interval_ms", recovery.tail_interval_ms, 50..=60_000);
+    limit("recovery.point_every_seconds", recovery.point_every_seconds, 1..=86_400);
+    limit("recovery.point_every_entries", recovery.point_every_entries, 1_000..=100_000_000);
+    limit("recovery.self_contained_every_points", self_contained, 1..=10_000);
+    limit("recovery.spool_limit_bytes", recovery.spool_limit_bytes, 1 << 20..=1 << 40);
+    limit("recovery.snapshot_keep", recovery.snapshot_keep.into(), 1..=1_000);
+    limit("recovery.disk_limit_bytes", recovery.disk_limit_bytes, 0..=1 << 50);
+    limit("drill.every_seconds", config.drill.every_seconds, 0..=86_400 * 31);
+    limit("drill.history_keep", config.drill.history_keep.into(), 1..=100_000);
     if recovery.tail_interval_ms > 1_000 {
         findings.warn(
             "rpo",
