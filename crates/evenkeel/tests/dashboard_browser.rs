@@ -167,7 +167,8 @@ fn a_failure_appears_by_itself_with_the_command_to_type_and_goes_again() {
     server.stop();
     browser.wait_until(
         "silence is said to be silence",
-        "return !document.getElementById('lost').hidden && document.body.classList.contains('stale')",
+        "return !document.getElementById('lost').hidden
+             && document.body.classList.contains('stale')",
     );
     browser.screenshot("silent-780-light");
 }

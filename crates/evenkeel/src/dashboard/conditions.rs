@@ -20,7 +20,8 @@ const RPO_CRITICAL_FACTOR: f64 = 10.0;
 /// Share of the spool bound at which to warn, in percent.
 const SPOOL_WARN_PERCENT: u64 = 50;
 /// Why the sites' copies are right although something else went wrong.
-const COPIES_SAFE: &str = "Every acknowledged entry is in this host's journal; recovery points at the sites are untouched.";
+const COPIES_SAFE: &str = "Every acknowledged entry is in this host's journal; \
+     recovery points at the sites are untouched.";
 
 /// What `status` says and what follows from it, worst first. Where the source already reports a
 /// kind, its words stand.
@@ -126,8 +127,11 @@ fn sites(status: &StatusDocument) -> Vec<ConditionDocument> {
         found.push(condition(
             "site_damaged",
             Severity::Warning,
-            format!("{} {plural} objects that are wrong or missing.", words::list(&damaged)),
-            "A restore reads around them; repair rebuilds them from the other sites, without a key.",
+            format!(
+                "{} {plural} objects that are wrong or missing.",
+                words::list(&damaged)
+            ),
+            "A restore reads around them; repair rebuilds them from the other sites, with no key.",
             command(status, "repair"),
         ));
     }

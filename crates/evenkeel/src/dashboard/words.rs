@@ -42,7 +42,7 @@ pub(super) fn age(seconds: f64) -> String {
     texts.join(" ")
 }
 
-/// A measured duration, with the digits that mean something: `4 ms`, `0.42 s`, `12.3 s`, `2 min 5 s`.
+/// A measured duration, with the digits that mean something: `4 ms`, `0.42 s`, `2 min 5 s`.
 pub(super) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "–".to_owned();

@@ -85,28 +85,6 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
     )]
     let run = (elapsed_seconds * 2013.0) as u64;
     let position = if fresh { 2_104 } else { 1_204_311 } + run;
-    let latest = points(scene, elapsed_seconds)
-        .points
-        .pop()
-        .map(|point| LatestPointDocument {
-            id: point.id,
-            position: point.position,
-            time: point.time,
-            age_seconds: point.age_seconds,
-            state_root: point.state_root,
-            margin: point.margin,
-        });
-    let last_drill = drills(scene).pop().map(|drill| LastDrillDocument {
-        result: drill.result,
-        level: drill.level,
-        rto_seconds: drill.rto_seconds,
-        age_seconds: 42.0 + elapsed_seconds,
-        detail: drill
-            .checks
-            .iter()
-            .find(|c| c.result == Outcome::Failed)
-            .map(|c| format!("{}: {}", c.name, c.detail)),
-    });
     StatusDocument {
         time: clock(43 * 60 + 12, elapsed_seconds),
         version: "0.1.0".to_owned(),
@@ -145,25 +123,52 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
             data_shards: 3,
             total_shards: 5,
         },
-        recovery_points: PointsSummaryDocument {
-            count: latest
-                .as_ref()
-                .map_or(0, |_| points(scene, 0.0).points.len() as u64),
-            margin_min: latest.as_ref().map(|latest| latest.margin),
-            latest,
-        },
+        recovery_points: points_summary(scene, elapsed_seconds),
         sites: SITES
             .iter()
             .enumerate()
             .map(|(index, _)| site(scene, index))
             .collect(),
-        last_drill,
+        last_drill: last_drill(scene, elapsed_seconds),
         last_proven_restore: (!fresh).then(|| proven(scene, elapsed_seconds)),
         next_drill_seconds: Some((38.0 - elapsed_seconds).max(0.0)),
         drill_interval_seconds: Some(60.0),
         next_point_seconds: Some((9.0 - elapsed_seconds).max(0.0)),
         conditions: notices(scene),
     }
+}
+
+fn points_summary(scene: Scene, elapsed_seconds: f64) -> PointsSummaryDocument {
+    let mut points = points(scene, elapsed_seconds).points;
+    let count = points.len() as u64;
+    let latest = points.pop().map(|point| LatestPointDocument {
+        id: point.id,
+        position: point.position,
+        time: point.time,
+        age_seconds: point.age_seconds,
+        state_root: point.state_root,
+        margin: point.margin,
+    });
+    PointsSummaryDocument {
+        count,
+        margin_min: latest.as_ref().map(|latest| latest.margin),
+        latest,
+    }
+}
+
+fn last_drill(scene: Scene, elapsed_seconds: f64) -> Option<LastDrillDocument> {
+    let drill = drills(scene).pop()?;
+    let failed = drill
+        .checks
+        .iter()
+        .find(|check| check.result == Outcome::Failed);
+    Some(LastDrillDocument {
+        result: drill.result,
+        level: drill.level,
+        rto_seconds: drill.rto_seconds,
+        age_seconds: 42.0 + elapsed_seconds,
+        detail: failed.map(|check| format!("{}: {}", check.name, check.detail)),
+    })
 }
 
 fn notices(scene: Scene) -> Vec<ConditionDocument> {
