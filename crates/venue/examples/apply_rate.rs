@@ -31,15 +31,17 @@ struct Feed {
     entries: Vec<Entry>,
     sequences: Vec<u64>,
     next_order: u64,
+    instruments: u32,
 }
 
 impl Feed {
-    fn new(collateral: Collateral) -> Self {
+    fn new(collateral: Collateral, instruments: u32) -> Self {
         let mut feed = Self {
             random: 1,
             entries: Vec::new(),
             sequences: vec![0; ACCOUNTS as usize + 1],
             next_order: 1,
+            instruments,
         };
         let (venue, salt) = ([1; 16], [2; 32]);
         feed.push(0, Command::Found { venue, salt });
@@ -49,7 +51,7 @@ impl Feed {
             let currency = Currency { id, code, scale };
             feed.push(0, Command::DefineCurrency { currency });
         }
-        for id in 1..=INSTRUMENTS {
+        for id in 1..=instruments {
             let instrument = perpetual(id);
             feed.push(0, Command::DefineInstrument { instrument });
         }
@@ -107,7 +109,7 @@ impl Feed {
             Side::Sell
         };
         let order = NewOrder {
-            instrument: InstrumentId(1 + self.below(INSTRUMENTS.into()) as u32),
+            instrument: InstrumentId(1 + self.below(self.instruments.into()) as u32),
             side,
             price: Some(Ticks(100_000 - side.sign() * offset)),
             lots: Lots(1 + self.below(20) as i64),
@@ -183,39 +185,53 @@ fn apply(feed: &Feed) -> (Engine, f64) {
     (engine, feed.entries.len() as f64 / elapsed)
 }
 
+/// `quotes`, `trades` and `depth` as arguments choose what is measured; without any, all of it.
 fn main() {
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|c| c == name);
     for (name, collateral) in [
         ("unlimited", Collateral::Unlimited),
         ("checked", Collateral::Checked),
     ] {
-        let mut feed = Feed::new(collateral);
-        feed.quotes(2_000_000, 1_000);
-        let (_, rate) = apply(&feed);
-        println!("limit and cancel, 1,000 open, {name}: {rate:>12.0} entries/s");
-        let mut feed = Feed::new(collateral);
-        feed.trades(1_000_000);
-        let (engine, rate) = apply(&feed);
-        let open = engine.open_order_count();
-        println!("limit orders that trade, {name}: {rate:>12.0} entries/s, {open} open");
+        if is_chosen("quotes") {
+            for instruments in [1, INSTRUMENTS] {
+                let mut feed = Feed::new(collateral, instruments);
+                feed.quotes(2_000_000, 1_000);
+                let (_, rate) = apply(&feed);
+                println!("limit and cancel, {name}, 1,000 open, {instruments} books: {rate:.0}/s");
+            }
+        }
+        if is_chosen("trades") {
+            let mut feed = Feed::new(collateral, INSTRUMENTS);
+            feed.trades(1_000_000);
+            let (engine, rate) = apply(&feed);
+            let open = engine.open_order_count();
+            println!("orders that trade, {name}: {rate:.0}/s, {open} left open");
+        }
     }
-    for count in [100_000, 1_000_000] {
-        let mut feed = Feed::new(Collateral::Checked);
-        feed.deep(count);
-        let (engine, rate) = apply(&feed);
-        println!(
-            "{} open orders, built at {rate:.0} entries/s",
-            engine.open_order_count()
-        );
-        let begin = Instant::now();
-        let snapshot = engine.snapshot();
-        let (bytes, ms) = (snapshot.len(), begin.elapsed().as_millis());
-        println!("  snapshot {bytes} bytes in {ms} ms");
-        let begin = Instant::now();
-        let root = engine.state_root();
-        println!("  state root in {} ms", begin.elapsed().as_millis());
-        let begin = Instant::now();
-        let restored = Engine::from_snapshot(&snapshot).unwrap();
-        println!("  restored in {} ms", begin.elapsed().as_millis());
-        assert_eq!(restored.state_root(), root);
+    if is_chosen("depth") {
+        depth(100_000);
+        depth(1_000_000);
     }
+}
+
+/// Snapshot, restore and root with `count` open orders.
+fn depth(count: usize) {
+    let mut feed = Feed::new(Collateral::Checked, INSTRUMENTS);
+    feed.deep(count);
+    let (engine, rate) = apply(&feed);
+    drop(feed);
+    let open = engine.open_order_count();
+    println!("{open} open orders, built at {rate:.0} entries/s");
+    let begin = Instant::now();
+    let snapshot = engine.snapshot();
+    let (bytes, elapsed_ms) = (snapshot.len(), begin.elapsed().as_millis());
+    println!("  snapshot of {bytes} bytes in {elapsed_ms} ms");
+    let begin = Instant::now();
+    let root = engine.state_root();
+    println!("  state root in {} ms", begin.elapsed().as_millis());
+    let begin = Instant::now();
+    let restored = Engine::from_snapshot(&snapshot).unwrap();
+    println!("  restored in {} ms", begin.elapsed().as_millis());
+    assert_eq!(restored.state_root(), root);
 }

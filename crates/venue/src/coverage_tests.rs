@@ -208,7 +208,7 @@ fn every_field_of_accounts_is_in_the_root() {
     fn holding(state: &mut State) -> &mut Holding {
         &mut account(state).holdings[0]
     }
-    each_field!(Account at account, derived [first_order, last_order];
+    each_field!(Account at account, derived [held, first_order, last_order];
         collateral => |f: &mut Collateral| *f = Collateral::Unlimited,
         balances => |f: &mut Vec<Balance>| f.clear(),
         holdings => |f: &mut Vec<Holding>| f.clear(),

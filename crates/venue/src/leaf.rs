@@ -262,6 +262,8 @@ fn write_account(account: &Account, output: &mut Output<'_>) {
         collateral,
         balances,
         holdings,
+        // Derived from the holdings.
+        held: _,
         // A leaf of its own.
         sessions: _,
         // Derived from the orders.

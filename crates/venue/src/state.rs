@@ -130,6 +130,9 @@ pub(crate) struct Account {
     pub balances: Vec<Balance>,
     /// Ascending by instrument. An entry of zeros is the same as none.
     pub holdings: Vec<Holding>,
+    /// The holdings' instruments again, close together: an account of a market maker holds
+    /// hundreds, and a search through the holdings themselves would miss the cache at each step.
+    pub held: Vec<InstrumentId>,
     pub sessions: Sessions,
     /// Ends of the list of its orders, ascending by order id.
     pub first_order: u32,
@@ -143,6 +146,7 @@ impl Account {
             collateral,
             balances: Vec::new(),
             holdings: Vec::new(),
+            held: Vec::new(),
             sessions: Sessions::default(),
             first_order: NIL,
             last_order: NIL,
@@ -192,18 +196,15 @@ impl Account {
 
     /// Its stake in an instrument.
     pub fn holding(&self, instrument: InstrumentId) -> Holding {
-        let at = self
-            .holdings
-            .binary_search_by_key(&instrument, |h| h.instrument);
+        let at = self.held.binary_search(&instrument);
         at.map_or(Holding::new(instrument), |at| self.holdings[at])
     }
 
     /// As [`Account::holding`], to change.
     pub fn holding_mut(&mut self, instrument: InstrumentId) -> &mut Holding {
-        let at = self
-            .holdings
-            .binary_search_by_key(&instrument, |h| h.instrument);
+        let at = self.held.binary_search(&instrument);
         let at = at.unwrap_or_else(|at| {
+            self.held.insert(at, instrument);
             self.holdings.insert(at, Holding::new(instrument));
             at
         });
