@@ -1,1 +1,39 @@
-//! Evenkeel recovery.
+//! Recovery: the primary's commit loop, the follower that takes snapshots, shipping to the sites,
+//! recovery points, drills and restores.
+//!
+//! **Architecture invariants**
+//! - No file and no socket is touched here except through `evenkeel_journal::Disk`,
+//!   `evenkeel_vault::Site` and [`restore::Sink`]; time comes in through [`clock::Clock`].
+//! - Nothing is acknowledged before its entry is durable, nothing is shipped before that either.
+//! - A snapshot is taken by the follower, and only where primary and follower agree.
+//! - A restore believes nothing it has not recomputed: roots, chain and digest are compared before
+//!   anything is called restored.
+#![forbid(unsafe_code)]
+
+pub mod agreement;
+pub mod boot;
+pub mod checkpoint;
+pub mod clock;
+pub mod drill;
+pub mod error;
+pub mod follower;
+pub mod frames;
+pub mod ledger;
+pub mod primary;
+pub mod report;
+pub mod restore;
+pub mod ship;
+
+pub use agreement::{Agreement, Divergence};
+pub use boot::{Booted, boot};
+pub use checkpoint::Checkpoint;
+pub use clock::{Clock, JournalClock};
+pub use drill::{DrillPlan, Drilled, drill, read_report};
+pub use error::{RecoveryError, Result};
+pub use follower::{Follower, Promise};
+pub use frames::{EntryBytes, Frame, Frames};
+pub use ledger::{Ledger, Mismatch};
+pub use primary::{Ack, Primary, Refused, Request};
+pub use report::{Check, DrillReport, Level, SignedReport, Verdict};
+pub use restore::{History, Restored, Restorer, Sink, Target, base_of};
+pub use ship::{FrameReader, PointMaker, TailShipper, write_point};

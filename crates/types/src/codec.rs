@@ -440,6 +440,15 @@ impl<T: Canonical> Canonical for Option<T> {
     }
 }
 
+impl<T: Canonical> Canonical for Vec<T> {
+    fn encode(&self, writer: &mut Writer) {
+        writer.sequence(self.iter());
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.sequence()
+    }
+}
+
 /// Implements [`Canonical`] for a struct: its fields in the order given.
 #[macro_export]
 macro_rules! canonical_struct {

@@ -1,0 +1,106 @@
+//! The state domain as configured: its sites, its trust, its keys.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use evenkeel_vault::{
+    Catalog, FolderSite, Janitor, Layout, OsRandom, Pin, Recipient, RootPublicKey, Site, Writer,
+    WriterOptions,
+};
+
+use crate::config::{Config, DomainConfig, SiteConfig, SiteKind};
+use crate::keyfile;
+use crate::report::{Exit, Report, Result};
+
+/// Name of the domain, the first part of its objects' names.
+pub(crate) const STATE: &str = "state";
+
+/// The state domain.
+pub(crate) struct Domain<'a> {
+    config: &'a Config,
+    pub(crate) settings: &'a DomainConfig,
+    pub(crate) trust: RootPublicKey,
+    pub(crate) layout: Layout,
+}
+
+impl<'a> Domain<'a> {
+    /// Reads what the configuration says about the state domain.
+    pub(crate) fn of(config: &'a Config) -> Result<Self> {
+        let settings = config.domains.state.as_ref().ok_or_else(|| {
+            Report::new(Exit::Usage, "the configuration has no [domains.state]")
+                .at(config.file.display().to_string())
+                .safe("nothing was started")
+                .next("evenkeel config show --reference   (shows a complete one)")
+        })?;
+        let trust = RootPublicKey::parse(&settings.root_public_key).map_err(Report::from)?;
+        let layout = Layout::new(settings.data_shards, settings.sites.len())?;
+        Ok(Self { config, settings, trust, layout })
+    }
+
+    fn folders(&self) -> Vec<Arc<FolderSite>> {
+        self.config.sites_of(self.settings).map(|site| Arc::new(folder_site(site))).collect()
+    }
+
+    /// The sites, in shard order. A folder that is gone answers with errors, not with an empty
+    /// site: it is never made here.
+    pub(crate) fn sites(&self) -> Vec<Arc<dyn Site>> {
+        self.folders().into_iter().map(|site| site as Arc<dyn Site>).collect()
+    }
+
+    /// Who may delete at the sites: only for capping the demonstration's disk use.
+    pub(crate) fn janitors(&self) -> Vec<Arc<dyn Janitor>> {
+        self.folders().into_iter().map(|site| site as Arc<dyn Janitor>).collect()
+    }
+
+    /// Reads the catalog.
+    pub(crate) fn catalog(&self, pin: Option<Pin>) -> Result<Catalog> {
+        Catalog::load(&self.sites(), STATE, &self.trust, pin).map_err(Report::from)
+    }
+
+    /// Where the writer remembers the last record it signed.
+    pub(crate) fn writer_state_file(&self) -> PathBuf {
+        self.config.host.data.join("vault/writer.state")
+    }
+
+    /// Opens the lineage for writing.
+    pub(crate) fn writer(&self) -> Result<Writer> {
+        let settings = self.settings;
+        let parse = |text: &String| Recipient::parse(text).map_err(Report::from);
+        let recipients = settings.recipients.iter().map(parse).collect::<Result<Vec<_>>>()?;
+        let options = WriterOptions {
+            layout: self.layout,
+            recipients,
+            period_seconds: u64::from(settings.key_period_hours) * 3600,
+            self_contained_every: self.config.recovery.self_contained_every_points.into(),
+            index_path: Some(self.config.host.data.join("vault/chunks.index")),
+            state_path: Some(self.writer_state_file()),
+        };
+        Writer::open(
+            self.sites(),
+            &self.trust,
+            keyfile::read_certificate(&settings.writer_certificate_file)?,
+            keyfile::read_writer_key(&settings.writer_key_file)?,
+            keyfile::read_chunk_id_key(&settings.chunk_id_key_file)?,
+            options,
+            Box::new(OsRandom),
+        )
+        .map_err(Report::from)
+    }
+}
+
+/// A site of the configuration.
+pub(crate) fn folder_site(site: &SiteConfig) -> FolderSite {
+    match site.kind {
+        SiteKind::Folder => {
+            FolderSite::new(&site.name, site.path.display().to_string(), &site.path)
+        }
+    }
+}
+
+/// Names the cluster in its journals: the domain's root key, which every lineage shares.
+pub(crate) fn cluster_id(trust: &RootPublicKey) -> [u8; 16] {
+    let hash = blake3::derive_key("evenkeel 2026 cluster id", trust.to_string().as_bytes());
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash[..16]);
+    id
+}

@@ -1,0 +1,302 @@
+//! `evenkeel drill`: restores into scratch from the sites alone, checks, signs and keeps the report.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use evenkeel_journal::Identity as JournalIdentity;
+use evenkeel_recovery::report::Text;
+use evenkeel_recovery::{DrillPlan, Drilled, Level, SignedReport, Verdict, drill, read_report};
+use evenkeel_types::Canonical as _;
+use evenkeel_vault::{Identity, Pin};
+
+use super::clock::SystemClock;
+use super::domain::{Domain, STATE};
+use super::journal_sink::JournalSink;
+use crate::cli::{DrillArgs, format_time_ns};
+use crate::config::{Config, DrillLevel as LevelName};
+use crate::control::{self, Request};
+use crate::documents::{CheckDocument, DrillDocument, DrillLevel, Outcome, PhaseDocument};
+use crate::keyfile::{self, hex};
+use crate::report::{Exit, Report, Result};
+use crate::output;
+
+/// How long the host may take to say how far it is.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+const REPORT_EXTENSION: &str = "drill";
+
+/// Runs the command.
+pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
+    let config = args.place.load()?;
+    let level = args.level.unwrap_or(config.drill.level);
+    let document = match level {
+        LevelName::D2 => on_the_host(&config)?,
+        _ => here(&config, level, args.identity.as_deref())?,
+    };
+    if args.json {
+        output::document(&document)?;
+    } else {
+        output::result(&words(&document))?;
+    }
+    Ok(exit_of(&document))
+}
+
+/// D2 needs the key that only the running writer has: it is asked.
+fn on_the_host(config: &Config) -> Result<DrillDocument> {
+    let request = Request::new("drill");
+    let answer = control::ask(&config.control_socket(), &request, Duration::from_secs(120))?;
+    let answer = answer.ok_or_else(|| {
+        Report::new(Exit::NothingYet, "D2 needs the running writer, and none runs here")
+            .safe("nothing was changed")
+            .next("evenkeel up --home DIR   (starts it)")
+            .next("evenkeel drill --level D3   (needs no running writer)")
+    })?;
+    serde_json::from_value(answer).map_err(|error| {
+        Report::new(Exit::Failed, format!("the daemon's answer cannot be read: {error}"))
+    })
+}
+
+/// D1, D3 and D4: in this process, which plays the drill host.
+fn here(config: &Config, level: LevelName, file: Option<&Path>) -> Result<DrillDocument> {
+    let domain = Domain::of(config)?;
+    let level = match level {
+        LevelName::D1 => Level::D1,
+        LevelName::D2 => Level::D2,
+        LevelName::D3 => Level::D3,
+        LevelName::D4 => Level::D4,
+    };
+    let identity = identity(config, level, file)?;
+    let home = DrillHome::open(config)?;
+    let key = keyfile::read_report_key(&home.dir.join("report.key"))?;
+    let durable_position = durable_position(config);
+    let key_used = identity.as_ref().map_or("none".to_owned(), |one| one.recipient().to_string());
+    let plan = DrillPlan {
+        level,
+        sites: domain.sites(),
+        domain: STATE.to_owned(),
+        trust: domain.trust,
+        pin: home.pin()?,
+        identity,
+        key_used,
+        durable_position,
+        lineage: None,
+        clock: &SystemClock::new(),
+    };
+    let scratch = home.scratch()?;
+    // The scratch journal is thrown away, so its identity is nobody's.
+    let nobody = JournalIdentity { cluster_id: [0; 16], lineage: [0; 16] };
+    let mut sink = JournalSink::new(scratch.path(), nobody, config.journal.segment_bytes);
+    let drilled = drill(plan, &mut sink, &key);
+    drop(scratch);
+    home.keep(config, &drilled)?;
+    let document = document(&drilled.report);
+    match drilled.error {
+        // What prevents any restore has its own exit code, and its message says what to do.
+        Some(error) if document.result != Outcome::Unproven => {
+            let report = Report::from(error);
+            report.print(false);
+            Ok(document)
+        }
+        _ => Ok(document),
+    }
+}
+
+fn identity(config: &Config, level: Level, file: Option<&Path>) -> Result<Option<Identity>> {
+    match (level, file) {
+        (Level::D1 | Level::D2, _) => Ok(None),
+        (_, Some(file)) => keyfile::read_identity(file).map(Some),
+        (Level::D3, None) => keyfile::read_identity(&config.drill.identity_file).map(Some),
+        (Level::D4, None) => Err(Report::new(
+            Exit::Usage,
+            "D4 proves a restore with the recovery identity: name its file",
+        )
+        .safe("nothing was started")
+        .next("evenkeel drill --level D4 --identity recovery-identity.txt")),
+    }
+}
+
+/// How far the host is, if it runs and can be asked from here.
+fn durable_position(config: &Config) -> Option<u64> {
+    let answer = control::ask(&config.control_socket(), &Request::new("status"), ASK_TIMEOUT);
+    let answer = answer.ok().flatten()?;
+    answer.get("journal")?.get("durable_position")?.as_u64()
+}
+
+/// The drill host's folder: scratch, pin and history.
+struct DrillHome {
+    dir: PathBuf,
+}
+
+impl DrillHome {
+    fn open(config: &Config) -> Result<Self> {
+        let dir = config.drill.home.clone();
+        let history = dir.join("drills");
+        std::fs::create_dir_all(&history)
+            .map_err(|error| Report::io("make the drill history", &history, &error))?;
+        Ok(Self { dir })
+    }
+
+    fn pin(&self) -> Result<Option<Pin>> {
+        Pin::load(&self.dir.join("pin")).map_err(Report::from)
+    }
+
+    fn scratch(&self) -> Result<Scratch> {
+        let path = self.dir.join(format!("scratch-{}", std::process::id()));
+        let fail = |error: &std::io::Error| Report::io("make the scratch folder", &path, error);
+        std::fs::create_dir_all(&path).map_err(|error| fail(&error))?;
+        Ok(Scratch(path))
+    }
+
+    /// Keeps the report, lets the oldest go, and remembers the newest record seen.
+    fn keep(&self, config: &Config, drilled: &Drilled) -> Result<()> {
+        let history = self.dir.join("drills");
+        let report = &drilled.report.report;
+        let name = format!("{:020}.{REPORT_EXTENSION}", report.started_ns);
+        let (path, part) = (history.join(&name), history.join(format!("{name}.part")));
+        std::fs::write(&part, drilled.report.to_bytes())
+            .and_then(|()| std::fs::rename(&part, &path))
+            .map_err(|error| Report::io("keep the drill report", &path, &error))?;
+        let mut all = report_files(&history);
+        let excess = all.len().saturating_sub(config.drill.history_keep.max(1) as usize);
+        for old in all.drain(..excess) {
+            // The next drill tries again.
+            let _ = std::fs::remove_file(old);
+        }
+        let failed = report.checks.iter().any(|check| {
+            check.name == Text::from("freshness") && check.verdict == Verdict::Failed
+        });
+        match drilled.pin {
+            // A rolled-back history must not replace the memory of the newer one.
+            Some(pin) if !failed => pin.save(&self.dir.join("pin")).map_err(Report::from),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Removed when the drill ends, however it ends.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What remains after a failure is removed by hand; it is plaintext and says so by its name.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn report_files(history: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(history).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == REPORT_EXTENSION));
+    paths.sort();
+    paths
+}
+
+/// The drill host's history, oldest first; reports that are not genuine are left out.
+pub(crate) fn history(config: &Config) -> Vec<DrillDocument> {
+    let files = report_files(&config.drill.home.join("drills"));
+    let reports = files.iter().filter_map(|path| read_report(&std::fs::read(path).ok()?));
+    reports.map(|report| document(&report)).collect()
+}
+
+/// A report as a document.
+pub(crate) fn document(signed: &SignedReport) -> DrillDocument {
+    let report = &signed.report;
+    let texts = |texts: &[Text]| texts.iter().map(|text| text.0.clone()).collect();
+    DrillDocument {
+        result: outcome(report.verdict()),
+        level: level_name(report.level),
+        key_used: report.key_used.0.clone(),
+        recovery_point: report.point.0.clone(),
+        position: report.position,
+        entries_replayed: report.entries_replayed,
+        rto_seconds: report.rto_ns.map(seconds),
+        rpo_entries: report.rpo_entries,
+        rpo_seconds: report.rpo_ns.map(seconds),
+        sites_used: texts(&report.sites_used),
+        sites_missing: texts(&report.sites_missing),
+        checks: report
+            .checks
+            .iter()
+            .map(|check| CheckDocument {
+                name: check.name.0.clone(),
+                result: outcome(check.verdict),
+                detail: check.detail.0.clone(),
+            })
+            .collect(),
+        id: format!("{:020}", report.started_ns),
+        time: format_time_ns(report.started_ns),
+        bytes_read: report.bytes_read,
+        state_root: report.state_root.map(|hash| hex(&hash)),
+        journal_root: report.journal_root.map(|hash| hex(&hash)),
+        output_digest: report.output_digest.map(|hash| hex(&hash)),
+        phases: report
+            .phases
+            .iter()
+            .map(|phase| PhaseDocument {
+                name: phase.name.0.clone(),
+                seconds: seconds(phase.elapsed_ns),
+            })
+            .collect(),
+        signature: Some(format!("{}:{}", hex(&signed.signer), hex(&signed.signature))),
+    }
+}
+
+fn outcome(verdict: Verdict) -> Outcome {
+    match verdict {
+        Verdict::Ok => Outcome::Ok,
+        Verdict::Failed => Outcome::Failed,
+        Verdict::Unproven => Outcome::Unproven,
+        Verdict::NotConfigured => Outcome::NotConfigured,
+    }
+}
+
+fn level_name(level: Level) -> DrillLevel {
+    match level {
+        Level::D1 => DrillLevel::D1,
+        Level::D2 => DrillLevel::D2,
+        Level::D3 => DrillLevel::D3,
+        Level::D4 => DrillLevel::D4,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "durations for people and plots")]
+pub(crate) fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+fn exit_of(document: &DrillDocument) -> Exit {
+    match document.result {
+        Outcome::Ok => Exit::Ok,
+        Outcome::Unproven | Outcome::NotConfigured => Exit::Partial,
+        Outcome::Failed => Exit::Integrity,
+    }
+}
+
+fn words(document: &DrillDocument) -> String {
+    let mut lines = vec![format!(
+        "drill {} {}: position {} restored from {}",
+        document.level.word(),
+        document.result.word(),
+        document.position,
+        if document.recovery_point.is_empty() { "nothing" } else { &document.recovery_point },
+    )];
+    if let Some(rto) = document.rto_seconds {
+        let replayed = document.entries_replayed;
+        lines.push(format!("  RTO {rto:.3} s (snapshot, then {replayed} entries)"));
+    }
+    if let (Some(entries), Some(age)) = (document.rpo_entries, document.rpo_seconds) {
+        lines.push(format!("  RPO {entries} entries; newest restored data {age:.1} s old"));
+    }
+    for check in &document.checks {
+        lines.push(format!("  {:<16} {:<15} {}", check.name, check.result.word(), check.detail));
+    }
+    if !document.sites_missing.is_empty() {
+        lines.push(format!("  sites missing: {}", document.sites_missing.join(", ")));
+    }
+    lines.join("\n")
+}

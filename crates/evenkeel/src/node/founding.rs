@@ -1,0 +1,89 @@
+//! Founding the demonstration's venue, and opening it again.
+//!
+//! Each founding command has a fixed sequence in one session of the operator, so a founding that a
+//! crash cut short is sent again whole: what was applied before is recognised.
+
+use evenkeel_recovery::{JournalClock, Primary, Request};
+use evenkeel_types::{AccountId, ClientSequence, Origin, SessionId, Timestamp};
+use evenkeel_venue::Engine;
+
+use super::clock::SystemClock;
+use crate::config::Config;
+use crate::demo::{MarketPlan, PriceModel, plan};
+use crate::report::{Exit, Report, Result};
+
+/// The operator's session for founding; 0 is the primary's own.
+const SESSION: SessionId = SessionId(1);
+
+/// The market as it is or shall be.
+pub(crate) struct Market {
+    pub(crate) plan: MarketPlan,
+    pub(crate) prices: PriceModel,
+    /// Not every account of the plan exists yet.
+    unfinished: bool,
+}
+
+/// The market of this configuration, continuing what the engine holds.
+pub(crate) fn market(config: &Config, engine: &Engine, now: Timestamp) -> Market {
+    let venue = &config.venue;
+    if engine.account_count() < venue.accounts as usize {
+        let plan = plan(venue.seed, venue.accounts, now);
+        let prices = PriceModel::new(&plan, venue.seed);
+        return Market { plan, prices, unfinished: true };
+    }
+    let accounts: Vec<AccountId> = engine.accounts().map(|account| account.id).collect();
+    let plan = MarketPlan::reopen(
+        engine.currencies().cloned().collect(),
+        engine.instruments().cloned().collect(),
+        &accounts,
+        now,
+    );
+    let mut prices = PriceModel::new(&plan, venue.seed ^ engine.next_position().0);
+    let marks: Vec<_> = engine
+        .instruments()
+        .filter_map(|instrument| Some((instrument.id, engine.mark(instrument.id)?)))
+        .collect();
+    prices.continue_from(&marks);
+    Market { plan, prices, unfinished: false }
+}
+
+/// Founds the venue, or what of it is missing, and ends the sessions of the term before.
+pub(crate) fn found(
+    primary: &mut Primary,
+    market: &Market,
+    time: &mut JournalClock,
+    clock: &SystemClock,
+    batch_max: usize,
+) -> Result<()> {
+    let mut requests = Vec::new();
+    if market.unfinished {
+        let (mut venue, mut salt) = ([0; 16], [0; 32]);
+        for secret in [venue.as_mut_slice(), salt.as_mut_slice()] {
+            getrandom::fill(secret).map_err(|error| {
+                Report::new(Exit::Failed, format!("the system gave no randomness: {error}"))
+            })?;
+        }
+        let commands = market.plan.founding_commands(venue, salt);
+        requests.extend(commands.into_iter().zip(1..).map(|(command, sequence)| {
+            let account = AccountId::OPERATOR;
+            let sequence = ClientSequence(sequence);
+            Request { origin: Origin { account, session: SESSION, sequence }, command }
+        }));
+    }
+    let engine = primary.engine();
+    let connected = engine.sessions().filter(|session| session.connected);
+    requests.extend(connected.map(|session| Request {
+        origin: Origin {
+            account: session.account,
+            session: session.session,
+            // Behind whatever the client sent: it is gone, and its term is over.
+            sequence: ClientSequence(u64::MAX),
+        },
+        command: evenkeel_types::Command::Disconnect,
+    }));
+    while !requests.is_empty() {
+        let rest = requests.split_off(requests.len().min(batch_max));
+        primary.commit(time.now(clock), std::mem::replace(&mut requests, rest))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! The daemon, and the commands that work on a whole installation.
+
+mod clients;
+mod clock;
+mod domain;
+mod drill_cmd;
+mod drill_loop;
+mod follow_loop;
+mod founding;
+mod gateway;
+mod journal_repair;
+mod journal_sink;
+mod observed;
+mod point_loop;
+mod points_cmd;
+mod primary_loop;
+mod restore_cmd;
+mod ship_loop;
+mod snapshots;
+mod start;
+mod status;
+mod status_cmd;
+mod stop;
+mod up;
+mod vault_writer;
+mod verify_cmd;
+
+use evenkeel_recovery::RecoveryError;
+
+use crate::report::{Exit, Report};
+
+pub(crate) use drill_cmd::run as drill;
+pub(crate) use points_cmd::run as points;
+pub(crate) use restore_cmd::run as restore;
+pub(crate) use status_cmd::run as status;
+pub(crate) use up::run as up;
+pub(crate) use verify_cmd::{repair, verify};
+
+impl From<RecoveryError> for Report {
+    fn from(error: RecoveryError) -> Self {
+        let exit = match error {
+            RecoveryError::Journal(error) => return error.into(),
+            RecoveryError::Vault(error) => return error.into(),
+            RecoveryError::Mismatch { .. }
+            | RecoveryError::Divergence(_)
+            | RecoveryError::Snapshot { .. }
+            | RecoveryError::Gap { .. }
+            | RecoveryError::Entry { .. } => Exit::Integrity,
+            RecoveryError::BeforeFirstPoint { .. } => Exit::NothingYet,
+            RecoveryError::Arithmetic(_) | RecoveryError::Sink { .. } => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

@@ -1,0 +1,77 @@
+//! `evenkeel points`: the recovery points, from the sites alone.
+
+use evenkeel_recovery::Clock as _;
+use evenkeel_vault::{Freshness as VaultFreshness, Pin};
+
+use super::clock::SystemClock;
+use super::domain::Domain;
+use super::observed::point_documents;
+use super::status::age_seconds;
+use crate::cli::PointsArgs;
+use crate::documents::{ErasureDocument, Freshness, PointsDocument};
+use crate::output;
+use crate::report::{Exit, Report, Result};
+
+/// Runs the command.
+pub(crate) fn run(args: &PointsArgs) -> Result<Exit> {
+    let config = args.place.load()?;
+    let domain = Domain::of(&config)?;
+    // What the drill host has seen is not what these sites have to show; the pin is optional.
+    let pin = Pin::load(&config.drill.home.join("pin")).ok().flatten();
+    let catalog = domain.catalog(pin)?;
+    let now_ns = SystemClock::new().wall_ns();
+    let mut points = point_documents(&catalog);
+    for point in &mut points {
+        point.age_seconds = age_seconds(&point.time, now_ns);
+    }
+    let document = PointsDocument {
+        erasure: ErasureDocument {
+            data_shards: domain.layout.k() as u64,
+            total_shards: domain.layout.n() as u64,
+        },
+        freshness: freshness(catalog.freshness()),
+        points,
+    };
+    for fork in catalog.forks() {
+        output::note(&format!("FORK: {}", fork.detail));
+    }
+    if args.json {
+        output::document(&document)?;
+    } else {
+        print(&document)?;
+    }
+    if document.points.is_empty() {
+        return Err(Report::new(Exit::NothingYet, "there is no recovery point yet")
+            .safe("nothing was changed")
+            .next("evenkeel up   (makes the first one within seconds)"));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The vault's word on freshness, as documents have it.
+pub(crate) fn freshness(freshness: &VaultFreshness) -> Freshness {
+    match freshness {
+        VaultFreshness::Proven { .. } => Freshness::Proven,
+        _ => Freshness::Unproven,
+    }
+}
+
+fn print(document: &PointsDocument) -> Result<()> {
+    let mut results = output::Results::new();
+    results.line("id               position  time                      margin  state root")?;
+    for point in &document.points {
+        let root = point.state_root.get(..16).unwrap_or_default();
+        results.line(&format!(
+            "{:<14} {:>10}  {:<24}  {:>6}  {root}…{}",
+            point.id,
+            point.position,
+            point.time,
+            point.margin,
+            if point.self_contained { "  self-contained" } else { "" }
+        ))?;
+    }
+    if document.freshness == Freshness::Unproven {
+        output::note("freshness unproven: nothing says that no newer point exists");
+    }
+    results.finish()
+}

@@ -1,0 +1,158 @@
+//! The primary's thread: takes what clients hand over, commits it, answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_recovery::{Ack, JournalClock, Primary, Refused};
+use evenkeel_types::{Event, Mode};
+
+use super::clock::SystemClock;
+use super::gateway::{Answers, Batch, Intake, Taken};
+use super::observed::{Observed, lock};
+use super::status::folder_bytes;
+use super::stop::Stop;
+use crate::config::JournalConfig;
+use crate::documents::Severity;
+use crate::report::{Report, Result};
+
+/// After this long without a batch the journal's end is sealed.
+const IDLE: Duration = Duration::from_millis(50);
+/// A wall clock that differs by more from journal time is shown.
+const SKEW_SHOWN_NS: u64 = 1_000_000_000;
+
+pub(crate) struct PrimaryLoop {
+    pub(crate) primary: Primary,
+    pub(crate) journal_clock: JournalClock,
+    pub(crate) clock: SystemClock,
+    pub(crate) observed: Arc<Observed>,
+    pub(crate) trades: u64,
+}
+
+impl PrimaryLoop {
+    /// Runs until every client is gone or the stop flag is set, then closes the journal.
+    pub(crate) fn run(mut self, intake: &Intake, config: &JournalConfig, stop: &Stop) -> Result<()> {
+        let gather = Duration::from_micros(config.group_commit_wait_us.into());
+        let entries_max = config.batch_max_entries as usize;
+        self.observe();
+        while !stop.is_set() {
+            self.trim()?;
+            match intake.take(IDLE, gather, entries_max) {
+                Taken::Batches(batches) => self.commit(batches, entries_max)?,
+                Taken::Nothing => {
+                    self.primary.seal_if_idle()?;
+                    self.observe();
+                }
+                Taken::NoClients => break,
+            }
+        }
+        lock(&self.observed.primary).running = false;
+        self.primary.close().map_err(Report::from)
+    }
+
+    fn commit(&mut self, batches: Vec<Batch>, entries_max: usize) -> Result<()> {
+        let mut requests = Vec::new();
+        let mut clients = Vec::with_capacity(batches.len());
+        for batch in batches {
+            clients.push((batch.requests.len(), batch.received, batch.reply));
+            requests.extend(batch.requests);
+        }
+        let mut answers: Answers = Vec::with_capacity(requests.len());
+        while !requests.is_empty() {
+            let rest = requests.split_off(requests.len().min(entries_max));
+            let now = self.journal_clock.now(&self.clock);
+            let part = std::mem::replace(&mut requests, rest);
+            answers.extend(self.primary.commit(now, part).map_err(Report::from)?);
+        }
+        self.count_trades(&answers);
+        for (count, received, reply) in clients {
+            let rest = answers.split_off(count);
+            let mine = std::mem::replace(&mut answers, rest);
+            lock(&self.observed.rates).note(count as u64, received.elapsed());
+            // A client that went away does not need its answer.
+            let _ = reply.send(mine);
+        }
+        self.observe();
+        Ok(())
+    }
+
+    /// Lets go of old segments once the journal exceeds its share of the disk; never of anything
+    /// that a self-contained recovery point does not cover.
+    fn trim(&mut self) -> Result<()> {
+        let Some((bytes_max, position)) = lock(&self.observed.trim).take() else { return Ok(()) };
+        if folder_bytes(self.primary.log().dir()) > bytes_max {
+            self.primary.trim_before(position)?;
+        }
+        Ok(())
+    }
+
+    fn count_trades(&mut self, answers: &[Result<Ack, Refused>]) {
+        let events = answers.iter().flatten().flat_map(|ack| &ack.events);
+        let trades = events.filter(|event| matches!(event, Event::Traded { .. })).count();
+        self.trades += trades as u64;
+    }
+
+    fn observe(&self) {
+        let engine = self.primary.engine();
+        let skew = self.journal_clock.wall_skew_ns(&self.clock);
+        let on_reserve = self.primary.log().is_on_reserve();
+        {
+            let mut figures = lock(&self.observed.primary);
+            figures.running = true;
+            figures.mode = engine.mode();
+            figures.position = self.primary.log().next();
+            figures.term = self.primary.log().term();
+            figures.output_digest = engine.output_digest();
+            figures.open_orders = engine.open_order_count() as u64;
+            figures.accounts = engine.account_count() as u64;
+            figures.instruments = engine.instruments().count() as u64;
+            figures.trades = self.trades;
+            figures.on_reserve = on_reserve;
+            figures.wall_skew_ns = skew;
+        }
+        self.show_conditions(engine.mode(), on_reserve, skew);
+    }
+
+    fn show_conditions(&self, mode: Mode, on_reserve: bool, skew_ns: i64) {
+        let conditions = &self.observed.conditions;
+        if on_reserve {
+            conditions.raise(
+                "disk_full",
+                Severity::Critical,
+                "the host's disk is full: only cancels, withdrawals and mode changes are taken",
+                "every acknowledged entry is durable; nothing is lost",
+                "free space on the host's disk; writing resumes by itself",
+            );
+        } else {
+            conditions.clear("disk_full");
+        }
+        if skew_ns.unsigned_abs() > SKEW_SHOWN_NS {
+            let seconds = skew_ns / 1_000_000_000;
+            conditions.raise(
+                "wall_clock_stepped",
+                Severity::Warning,
+                format!("the wall clock is {seconds} s off journal time: it was set while running"),
+                "entries keep their order and their time; no expiry is skipped or repeated",
+                "check the machine's time; a restart takes over the wall clock, if it is ahead",
+            );
+        } else {
+            conditions.clear("wall_clock_stepped");
+        }
+        self.show_mode(mode);
+    }
+
+    fn show_mode(&self, mode: Mode) {
+        let conditions = &self.observed.conditions;
+        let what = match mode {
+            Mode::Normal => return conditions.clear("mode"),
+            Mode::CancelOnly => "the venue takes only cancels and withdrawals",
+            Mode::Halted => "the venue is halted",
+        };
+        conditions.raise(
+            "mode",
+            Severity::Critical,
+            what,
+            "no order is lost; balances and positions are untouched",
+            "evenkeel status",
+        );
+    }
+}

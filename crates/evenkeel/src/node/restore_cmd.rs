@@ -1,0 +1,319 @@
+//! `evenkeel restore`: from the sites into a new home; with `--promote` as a new lineage.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use evenkeel_journal::Identity as JournalIdentity;
+use evenkeel_recovery::{
+    Checkpoint, Clock as _, Frames, History, Promise, Restored, Restorer, Target, write_point,
+};
+use evenkeel_types::Timestamp;
+use evenkeel_vault::{
+    Catalog, IdKey, Lineage, Opener, OsRandom, Parent, Pin, RecoveryIdentity, WriterKey,
+};
+
+use super::clock::SystemClock;
+use super::domain::{Domain, STATE, cluster_id};
+use super::journal_sink::JournalSink;
+use super::points_cmd::freshness;
+use super::snapshots::Snapshots;
+use crate::cli::{RestoreArgs, format_time_ns};
+use crate::config::{Config, FILE_NAME};
+use crate::documents::RestoreDocument;
+use crate::keyfile::{self, hex};
+use crate::report::{Exit, Report, Result};
+use crate::output;
+
+/// Marks a home that was restored for inspection.
+const UNPROMOTED: &str = "RESTORED-FOR-INSPECTION";
+
+/// A restored copy shows what was; only a promoted one may go on.
+pub(crate) fn refuse_unpromoted(config: &Config) -> Result<()> {
+    if !config.host.data.join(UNPROMOTED).exists() {
+        return Ok(());
+    }
+    Err(Report::new(Exit::Usage, "this home was restored for inspection and may not go live")
+        .at(config.home().display().to_string())
+        .safe("nothing was started; the lineage it came from is untouched")
+        .next("evenkeel restore --config FILE --identity FILE --to NEW --promote"))
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
+    let begun = Instant::now();
+    let config = args.place.load()?;
+    let domain = Domain::of(&config)?;
+    let identity = keyfile::read_identity(&args.identity)?;
+    // Only the recovery identity may certify a new writer: better to know before reading anything.
+    let authority = match args.promote {
+        true => Some(keyfile::read_recovery_identity(&args.identity)?),
+        false => None,
+    };
+    refuse_occupied(&args.to)?;
+    let pin = match args.without_pin {
+        true => None,
+        false => Pin::load(&config.drill.home.join("pin")).ok().flatten(),
+    };
+    let catalog = Arc::new(domain.catalog(pin)?);
+    let from = choose_lineage(&catalog, args.lineage.as_deref())?;
+    let opener = Opener::new(Arc::clone(&catalog), identity)?;
+    let restorer = Restorer::new(&catalog, &opener, from)?;
+    let home = NewHome::begin(&args.to, &config, authority)?;
+    let result = restorer
+        .restore(target(args), history(args), false, &mut home.sink(&config, from, &domain))
+        .map_err(Report::from)
+        .and_then(|restored| home.finish(&restored, &catalog, from).map(|new| (restored, new)));
+    let (restored, promoted) = match result {
+        Ok(done) => done,
+        Err(report) => {
+            home.discard();
+            return Err(report);
+        }
+    };
+    let seen = opener.seen();
+    let document = RestoreDocument {
+        position: restored.position,
+        state_root: hex(&restored.engine.state_root()),
+        elapsed_seconds: begun.elapsed().as_secs_f64(),
+        bytes_read: seen.bytes,
+        sites_missing: missing(&catalog, &seen.sites_used),
+        sites_used: seen.sites_used,
+        last_shipped_time: Some(format_time_ns(restored.last_shipped_ns)),
+        to: args.to.display().to_string(),
+        recovery_point: restored.point.id.to_string(),
+        entries_replayed: restored.replayed,
+        entry_time: Some(format_time_ns(restored.engine.time().0)),
+        journal_root: hex(&restored.journal_root),
+        output_digest: hex(&restored.engine.output_digest()),
+        lineage: from.to_string(),
+        promoted_lineage: promoted.map(|lineage| lineage.to_string()),
+        freshness: freshness(catalog.freshness()),
+    };
+    for problem in &seen.problems {
+        output::note(&format!("passed over: {problem}"));
+    }
+    show(&document, args.json)?;
+    Ok(Exit::Ok)
+}
+
+fn show(document: &RestoreDocument, json: bool) -> Result<()> {
+    if json {
+        return output::document(document);
+    }
+    let mut results = output::Results::new();
+    results.line(&format!(
+        "restored position {} into {} in {:.2} s",
+        document.position, document.to, document.elapsed_seconds
+    ))?;
+    results.line(&format!("  state root    {}", document.state_root))?;
+    results.line(&format!("  journal root  {}", document.journal_root))?;
+    results.line(&format!(
+        "  from          {} and {} entries behind it; {} bytes from {}",
+        document.recovery_point,
+        document.entries_replayed,
+        document.bytes_read,
+        document.sites_used.join(", ")
+    ))?;
+    if !document.sites_missing.is_empty() {
+        results.line(&format!("  sites missing {}", document.sites_missing.join(", ")))?;
+    }
+    if let Some(time) = &document.last_shipped_time {
+        results.line(&format!("  last shipped  {time}"))?;
+    }
+    results.finish()?;
+    output::note(&match &document.promoted_lineage {
+        Some(lineage) => format!(
+            "new lineage {lineage}\nnext:  evenkeel up --home {}   (never again the old home)",
+            document.to
+        ),
+        None => format!(
+            "next:  evenkeel status --home {}   (to go live there: restore with --promote)",
+            document.to
+        ),
+    });
+    Ok(())
+}
+
+fn target(args: &RestoreArgs) -> Target {
+    match (args.at_time, args.at_position) {
+        (Some(time_ns), _) => Target::Time(Timestamp(time_ns)),
+        (None, Some(position)) => Target::Position(position),
+        (None, None) => Target::Latest,
+    }
+}
+
+fn history(args: &RestoreArgs) -> History {
+    if args.without_history { History::SinceSnapshot } else { History::Full }
+}
+
+/// Sites that gave nothing, with the reason if one is known.
+fn missing(catalog: &Catalog, used: &[String]) -> Vec<String> {
+    let unreachable = catalog.unreachable();
+    let is_used = |text: &String| used.iter().any(|name| text.starts_with(name.as_str()));
+    unreachable.into_iter().filter(|text| !is_used(text)).collect()
+}
+
+/// The lineage named, or the one certified last; where history forked, somebody has to choose.
+pub(crate) fn choose_lineage(catalog: &Catalog, named: Option<&str>) -> Result<Lineage> {
+    let known: Vec<Lineage> = catalog.lineages().iter().map(|one| one.lineage).collect();
+    let list = || known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if let Some(named) = named {
+        let matching = known.iter().find(|lineage| lineage.to_string().starts_with(named));
+        return matching.copied().ok_or_else(|| {
+            Report::new(Exit::Usage, format!("no lineage begins with `{named}`"))
+                .detail(format!("known: {}", list()))
+                .safe("nothing was written")
+        });
+    }
+    if let Some(fork) = catalog.forks().first() {
+        return Err(Report::new(Exit::Integrity, format!("FORK: {}", fork.detail))
+            .detail(format!("lineages: {}", list()))
+            .safe("nothing was written; both histories are kept at the sites")
+            .next("choose one: evenkeel restore --lineage ID …"));
+    }
+    catalog.current_lineage().ok_or_else(|| {
+        Report::new(Exit::NothingYet, "the sites hold no lineage of this domain")
+            .safe("nothing was written")
+    })
+}
+
+fn refuse_occupied(to: &Path) -> Result<()> {
+    let mut entries = match fs::read_dir(to) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Report::io("look into the target", to, &error)),
+    };
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(Report::new(Exit::Usage, "the folder to restore into is not empty")
+            .at(to.display().to_string())
+            .safe("nothing was written")
+            .next("name a new or empty folder: --to NEW")),
+    }
+}
+
+/// The home being restored.
+struct NewHome {
+    home: PathBuf,
+    host: PathBuf,
+    config: Config,
+    promotion: Option<Promotion>,
+}
+
+/// What a new lineage needs.
+struct Promotion {
+    authority: RecoveryIdentity,
+    lineage: Lineage,
+}
+
+impl NewHome {
+    fn begin(to: &Path, old: &Config, authority: Option<RecoveryIdentity>) -> Result<Self> {
+        let home = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
+        let host = home.join("host");
+        fs::create_dir_all(&host).map_err(|error| Report::io("make the folder", &host, &error))?;
+        let mut config = old.clone();
+        config.host.data.clone_from(&host);
+        config.file = home.join(FILE_NAME);
+        let keys = host.join("keys").join(STATE);
+        if let Some(domain) = &mut config.domains.state {
+            domain.writer_key_file = keys.join("writer.key");
+            domain.writer_certificate_file = keys.join("writer.certificate");
+            domain.chunk_id_key_file = keys.join("chunk-id.key");
+        }
+        let promotion = match authority {
+            Some(authority) => {
+                let mut lineage = [0; 16];
+                getrandom::fill(&mut lineage).map_err(|error| {
+                    Report::new(Exit::Failed, format!("the system gave no randomness: {error}"))
+                })?;
+                Some(Promotion { authority, lineage: Lineage(lineage) })
+            }
+            None => None,
+        };
+        Ok(Self { home, host, config, promotion })
+    }
+
+    fn sink(&self, config: &Config, from: Lineage, domain: &Domain<'_>) -> JournalSink {
+        let lineage = self.promotion.as_ref().map_or(from, |promotion| promotion.lineage);
+        let identity =
+            JournalIdentity { cluster_id: cluster_id(&domain.trust), lineage: lineage.0 };
+        JournalSink::new(&self.host, identity, config.journal.segment_bytes)
+    }
+
+    /// Completes the home; returns the new lineage if it goes live.
+    fn finish(
+        &self,
+        restored: &Restored,
+        catalog: &Catalog,
+        from: Lineage,
+    ) -> Result<Option<Lineage>> {
+        let text = self.config.to_toml()?;
+        keyfile::write_new(&self.config.file, text.as_bytes())?;
+        let Some(promotion) = &self.promotion else {
+            let words = "This home was restored for inspection. It may not go live: its lineage \
+                         may still be written elsewhere. To go live: evenkeel restore --promote\n";
+            keyfile::write_new(&self.host.join(UNPROMOTED), words.as_bytes())?;
+            return Ok(None);
+        };
+        self.promote(promotion, restored, catalog, from)?;
+        Ok(Some(promotion.lineage))
+    }
+
+    /// Certifies a new writer and shows the new lineage at the sites, with a first point.
+    fn promote(
+        &self,
+        promotion: &Promotion,
+        restored: &Restored,
+        catalog: &Catalog,
+        from: Lineage,
+    ) -> Result<()> {
+        let head = catalog.pin(from).ok_or_else(|| {
+            Report::new(Exit::NothingYet, "the lineage to continue has no record")
+        })?;
+        let position = restored.position.checked_sub(1).ok_or_else(|| {
+            Report::new(Exit::NothingYet, "there is no entry to continue from")
+        })?;
+        let parent = Parent { lineage: from, position, record_hash: head.hash };
+        let now_ns = SystemClock::new().wall_ns();
+        let key = WriterKey::generate(&mut OsRandom)?;
+        let chunk_ids = IdKey::generate(&mut OsRandom)?;
+        let certificate =
+            promotion.authority.certify(promotion.lineage, Some(parent), key.public(), now_ns)?;
+        let domain = Domain::of(&self.config)?;
+        let settings = domain.settings;
+        for dir in [settings.writer_key_file.parent(), Some(&self.host.join("vault"))] {
+            let dir = dir.unwrap_or(&self.host);
+            fs::create_dir_all(dir).map_err(|error| Report::io("make the folder", dir, &error))?;
+        }
+        keyfile::write_writer_key(&settings.writer_key_file, STATE, &key)?;
+        keyfile::write_chunk_id_key(&settings.chunk_id_key_file, STATE, &chunk_ids)?;
+        keyfile::write_certificate(&settings.writer_certificate_file, &certificate)?;
+        let checkpoint = Checkpoint {
+            chain: restored.chain,
+            frontier: restored.frontier.clone(),
+            engine: restored.engine.snapshot(),
+        };
+        let promise = Promise {
+            state_root: restored.engine.state_root(),
+            journal_root: restored.journal_root,
+            output_digest: restored.engine.output_digest(),
+            chain: restored.chain,
+        };
+        Snapshots::new(self.config.snapshots_dir(), 2).save(&checkpoint).map_err(|error| {
+            Report::io("write the snapshot", &self.config.snapshots_dir(), &error)
+        })?;
+        let mut writer = domain.writer()?;
+        write_point(&mut writer, &checkpoint, &promise, &Frames::default(), now_ns)?;
+        Ok(())
+    }
+
+    /// Nothing half restored stays behind.
+    fn discard(&self) {
+        // The folder was new or empty; what cannot be removed is harmless and has no configuration.
+        let _ = fs::remove_dir_all(&self.host);
+        let _ = fs::remove_file(&self.config.file);
+        let _ = fs::remove_dir(&self.home);
+    }
+}

@@ -1,0 +1,168 @@
+//! Starting after whatever happened: the journal opens, its end is compared with what the sites
+//! confirm, and the engine is rebuilt. Nothing is written before that comparison.
+
+use std::sync::Arc;
+
+use evenkeel_journal::{
+    Base, Confirmation, Disk, Durability, EndState, FileLog, Identity, JournalError, Opened,
+    Options,
+};
+use evenkeel_recovery::restore::CHAIN_ROOT;
+use evenkeel_recovery::{Booted, Promise, boot};
+use evenkeel_vault::{Catalog, Lineage};
+
+use super::domain::{Domain, cluster_id};
+use super::snapshots::Snapshots;
+use crate::config::Config;
+use crate::keyfile;
+use crate::report::{Exit, Report, Result};
+
+/// A host that stands where it stood.
+pub(crate) struct Recovered {
+    pub(crate) log: FileLog,
+    pub(crate) booted: Booted,
+    pub(crate) end: EndState,
+    pub(crate) lineage: Lineage,
+    /// What was found, for people.
+    pub(crate) account: Vec<String>,
+}
+
+/// Opens and recovers everything a primary needs.
+pub(crate) fn recover(
+    config: &Config,
+    domain: &Domain<'_>,
+    disk: &Arc<dyn Disk>,
+    durability: Durability,
+) -> Result<Recovered> {
+    let certificate = keyfile::read_certificate(&domain.settings.writer_certificate_file)?;
+    let lineage = certificate.lineage;
+    let (mut log, opened) = open_journal(config, domain, lineage, disk, durability)?;
+    let mut account = Vec::new();
+    let is_new = opened.is_none();
+    match &opened {
+        Some(opened) => account.extend(opened.to_string().lines().map(str::to_owned)),
+        None => account.push("a new journal begins".to_owned()),
+    }
+    let snapshots = Snapshots::new(config.snapshots_dir(), 1);
+    let (snapshots, unreadable) = snapshots.load().map_err(|error| {
+        Report::io("read the snapshots", &config.snapshots_dir(), &error)
+    })?;
+    for path in unreadable {
+        account.push(format!("not used: {} does not read back intact", path.display()));
+    }
+    let (catalog, unreachable) = match Catalog::load(
+        &domain.sites(),
+        super::domain::STATE,
+        &domain.trust,
+        None,
+    ) {
+        Ok(catalog) => (Some(catalog), None),
+        Err(evenkeel_vault::Error::NothingYet { .. }) => (None, None),
+        Err(error) => (None, Some(error)),
+    };
+    let mut confirmed = confirmations(catalog.as_ref(), lineage);
+    confirmed.extend(snapshots.iter().map(|snapshot| Confirmation {
+        source: "a snapshot on this host".to_owned(),
+        next: snapshot.position(),
+        chain: Some(snapshot.chain),
+    }));
+    let mut end = log.confirm_end(&confirmed).map_err(|error| vanished(error, config))?;
+    match unreachable {
+        Some(error) => {
+            end = EndState::Unconfirmed;
+            account.push(format!("tail unconfirmed: the sites cannot be asked ({error})"));
+        }
+        None if is_new => end = EndState::Confirmed,
+        None => {}
+    }
+    let (dir, base) = (log.dir().to_owned(), log.base().clone());
+    let booted = boot(disk, &dir, &base, &log.watermark(), snapshots)?;
+    if !is_new {
+        let from = booted.checkpoint.position();
+        let replayed = booted.replayed;
+        account.push(format!("state: snapshot at {from}, then {replayed} entries applied"));
+    }
+    Ok(Recovered { log, booted, end, lineage, account })
+}
+
+fn open_journal(
+    config: &Config,
+    domain: &Domain<'_>,
+    lineage: Lineage,
+    disk: &Arc<dyn Disk>,
+    durability: Durability,
+) -> Result<(FileLog, Option<Opened>)> {
+    let options = Options {
+        segment_bytes: config.journal.segment_bytes,
+        reserve_bytes: config.journal.reserve_bytes,
+        durability,
+        ..Options::default()
+    };
+    let dir = config.journal_dir();
+    match FileLog::open(Arc::clone(disk), &dir, options) {
+        Ok((log, opened)) => {
+            if log.identity().lineage == lineage.0 {
+                return Ok((log, Some(opened)));
+            }
+            Err(Report::new(Exit::Integrity, "the journal belongs to another lineage")
+                .at(dir.display().to_string())
+                .detail(format!("the writer's certificate is for lineage {lineage}"))
+                .safe("nothing was written")
+                .next("use the journal and the certificate of one lineage"))
+        }
+        Err(JournalError::NotAJournal { .. }) => {
+            let identity = Identity { cluster_id: cluster_id(&domain.trust), lineage: lineage.0 };
+            let log =
+                FileLog::create(Arc::clone(disk), &dir, identity, Base::genesis(), options)?;
+            Ok((log, None))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What the sites hold of this lineage: its tails and its points.
+pub(crate) fn confirmations(catalog: Option<&Catalog>, lineage: Lineage) -> Vec<Confirmation> {
+    let Some(catalog) = catalog else { return Vec::new() };
+    let mut confirmed = Vec::new();
+    if let Some(tail) = catalog.tails_after(lineage, None).last() {
+        let chain = tail.roots.iter().find(|root| root.name == CHAIN_ROOT);
+        confirmed.push(Confirmation {
+            source: format!("record {} at the sites", tail.counter),
+            next: tail.last + 1,
+            chain: chain.map(|root| root.hash),
+        });
+    }
+    for point in catalog.points() {
+        if point.id.lineage == lineage {
+            confirmed.push(Confirmation {
+                source: format!("recovery point {} at the sites", point.id),
+                next: point.position,
+                chain: Promise::from_roots(&point.roots).map(|promise| promise.chain),
+            });
+        }
+    }
+    confirmed
+}
+
+/// A vanished tail is fetched by `repair`, which needs an identity; that is said here, where the
+/// files are known.
+fn vanished(error: JournalError, config: &Config) -> Report {
+    let JournalError::TailVanished { ours, theirs, confirmed_by } = &error else {
+        return error.into();
+    };
+    let file = config.file.display();
+    let what = format!(
+        "the journal ends at position {ours}, but {confirmed_by} holds acknowledged entries up to \
+         position {theirs}"
+    );
+    Report::new(Exit::Integrity, what)
+        .at(config.journal_dir().display().to_string())
+        .detail(format!("{} entries have vanished from this host", theirs - ours))
+        .safe("nothing was written; the missing entries are at the sites")
+        .next(format!("evenkeel repair --config {file} --identity FILE   (fetches them)"))
+        .next(format!(
+            "evenkeel restore --config {file} --identity FILE --to NEW --promote   (if this host \
+             is beyond repair)"
+        ))
+}
+

@@ -1,0 +1,171 @@
+//! `evenkeel status`: asks the running daemon; without one, reads the folder at rest and the sites.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_journal::{RealDisk, verify};
+use evenkeel_recovery::Clock as _;
+
+use super::clock::SystemClock;
+use super::domain::Domain;
+use super::drill_cmd::history;
+use super::observed::point_documents;
+use super::status::{age_seconds, drill_summaries, folder_bytes};
+use crate::cli::{StatusArgs, format_time_ns};
+use crate::config::Config;
+use crate::control::{self, Request};
+use crate::documents::{
+    ErasureDocument, JournalDocument, LatestPointDocument, ModeName, PointsSummaryDocument,
+    SiteClass, SiteDocument, SiteState, StatusDocument, TailDocument,
+};
+use crate::keyfile::hex;
+use crate::output;
+use crate::report::{Exit, Report, Result};
+
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs the command.
+pub(crate) fn run(args: &StatusArgs) -> Result<Exit> {
+    let config = args.place.load()?;
+    let answer = control::ask(&config.control_socket(), &Request::new("status"), ASK_TIMEOUT)?;
+    let document = match answer {
+        Some(answer) => serde_json::from_value(answer).map_err(|error| {
+            Report::new(Exit::Failed, format!("the daemon's answer cannot be read: {error}"))
+        })?,
+        None => at_rest(&config)?,
+    };
+    if args.json {
+        output::document(&document)?;
+    } else {
+        output::result(&words(&document))?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// What can be known while no daemon runs.
+fn at_rest(config: &Config) -> Result<StatusDocument> {
+    let domain = Domain::of(config)?;
+    let now_ns = SystemClock::new().wall_ns();
+    let mut document = StatusDocument {
+        time: format_time_ns(now_ns),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        home: config.home().display().to_string(),
+        demonstration: true,
+        domain: super::domain::STATE.to_owned(),
+        mode: ModeName::Starting,
+        mode_cause: Some("no daemon runs".to_owned()),
+        erasure: ErasureDocument {
+            data_shards: domain.layout.k() as u64,
+            total_shards: domain.layout.n() as u64,
+        },
+        ..StatusDocument::default()
+    };
+    let dir = config.journal_dir();
+    if dir.exists() {
+        let report = verify(Arc::new(RealDisk).as_ref(), &dir)?;
+        document.journal = JournalDocument {
+            position: report.next,
+            durable_position: report.next,
+            term: report.term,
+            bytes: folder_bytes(&dir),
+            journal_root: report.root.map(|root| hex(&root)),
+            ..JournalDocument::default()
+        };
+    }
+    if let Ok(catalog) = domain.catalog(None) {
+        let lineage = catalog.current_lineage();
+        document.lineage = lineage.map(|lineage| lineage.to_string()).unwrap_or_default();
+        document.recovery_points = summary(point_documents(&catalog), now_ns);
+        let tail = lineage.and_then(|lineage| catalog.tails_after(lineage, None).pop());
+        document.tail = TailDocument {
+            shipped_position: tail.as_ref().map_or(0, |tail| tail.last + 1),
+            last_shipped_time: tail.map(|tail| format_time_ns(tail.time_ns)),
+            ..TailDocument::default()
+        };
+    }
+    document.sites = sites(&domain);
+    let (last, proven) = drill_summaries(&history(config), now_ns);
+    (document.last_drill, document.last_proven_restore) = (last, proven);
+    Ok(document)
+}
+
+fn summary(points: Vec<crate::documents::PointDocument>, now_ns: u64) -> PointsSummaryDocument {
+    PointsSummaryDocument {
+        count: points.len() as u64,
+        margin_min: points.iter().map(|point| point.margin).min(),
+        latest: points.into_iter().next_back().map(|point| LatestPointDocument {
+            age_seconds: age_seconds(&point.time, now_ns),
+            id: point.id,
+            position: point.position,
+            time: point.time,
+            state_root: point.state_root,
+            margin: point.margin,
+        }),
+    }
+}
+
+fn sites(domain: &Domain<'_>) -> Vec<SiteDocument> {
+    let document = |site: &Arc<dyn evenkeel_vault::Site>| {
+        let used = site.used_bytes();
+        SiteDocument {
+            name: site.name().to_owned(),
+            location: site.location(),
+            class: SiteClass::Mutable,
+            state: if used.is_ok() { SiteState::Healthy } else { SiteState::Down },
+            detail: used.as_ref().err().map(|error| error.detail.clone()),
+            behind_seconds: None,
+            bytes: used.ok(),
+            objects: None,
+        }
+    };
+    domain.sites().iter().map(document).collect()
+}
+
+fn words(status: &StatusDocument) -> String {
+    let mut lines = vec![format!(
+        "{}  {}  lineage {}",
+        status.home,
+        if status.running { status.mode.word() } else { "no daemon runs" },
+        status.lineage
+    )];
+    let journal = &status.journal;
+    lines.push(format!(
+        "journal   position {} (durable {}), term {}, {:.0} entries/s",
+        journal.position, journal.durable_position, journal.term, journal.entries_per_second
+    ));
+    lines.push(format!(
+        "sites     everything before {}; {:.1} s and {} entries behind",
+        status.tail.shipped_position, status.tail.rpo.seconds, status.tail.rpo.entries
+    ));
+    for site in &status.sites {
+        let detail = site.detail.as_ref().map_or_else(String::new, |why| format!("  {why}"));
+        let bytes = site.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+        lines.push(format!(
+            "          {:<10} {:<8} {:<8} {bytes:>12} bytes{detail}",
+            site.name,
+            site.class.word(),
+            site.state.word()
+        ));
+    }
+    lines.push(match &status.recovery_points.latest {
+        Some(point) => format!(
+            "points    {}; newest {} at position {}, {:.0} s old, margin {}",
+            status.recovery_points.count, point.id, point.position, point.age_seconds, point.margin
+        ),
+        None => "points    none yet".to_owned(),
+    });
+    lines.push(match &status.last_proven_restore {
+        Some(proven) => format!(
+            "restore   last proven {:.0} s ago by {}: RTO {:.3} s",
+            proven.age_seconds,
+            proven.level.word(),
+            proven.rto_seconds
+        ),
+        None => "restore   never proven yet".to_owned(),
+    });
+    for condition in &status.conditions {
+        lines.push(format!("{}: {}", condition.severity.word(), condition.message));
+        lines.push(format!("  safe: {}\n  next: {}", condition.safe, condition.next));
+    }
+    lines.join("\n")
+}

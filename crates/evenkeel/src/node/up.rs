@@ -1,0 +1,434 @@
+//! `evenkeel up`: recovers what is there, starts the daemon's threads, and runs until asked to
+//! stop.
+//!
+//! ```text
+//!  clients ─▸ gateway ─▸ primary ─▸ journal ─▸ acknowledgement
+//!                                      │ durable watermark
+//!                                      ├─▸ follower ─▸ checkpoints ─▸ points ─┐
+//!                                      └─▸ shipper ─▸ tails ──────────────────┴─▸ sites ─▸ drills
+//! ```
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use evenkeel_journal::{Disk, Durability, EndState, RealDisk};
+use evenkeel_recovery::{Agreement, Checkpoint, Follower, JournalClock, Primary};
+use evenkeel_types::SessionId;
+use evenkeel_vault::Lineage;
+
+use super::clients::{self, AckLog, ClientContext};
+use super::clock::SystemClock;
+use super::domain::Domain;
+use super::drill_loop::DrillLoop;
+use super::follow_loop::{Checkpoints, FollowLoop};
+use super::founding::{self, Market};
+use super::gateway::{Gateway, Operator};
+use super::observed::Observed;
+use super::point_loop::PointLoop;
+use super::primary_loop::PrimaryLoop;
+use super::ship_loop::ShipLoop;
+use super::snapshots::Snapshots;
+use super::start::{self, Recovered};
+use super::status::Status;
+use super::stop::Stop;
+use super::vault_writer::{JournalView, VaultWriter};
+use crate::cli::UpArgs;
+use crate::config::Config;
+use crate::dashboard::{DashboardError, StatusSource as _};
+use crate::documents::Severity;
+use crate::report::{Exit, Report, Result};
+use crate::{control, dashboard, init, output, signals};
+
+/// How often a line says how it goes.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+const BEAT: Duration = Duration::from_millis(100);
+
+/// Runs the command.
+pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
+    let config = configuration(args)?;
+    for finding in config.refuse()? {
+        output::note(&format!("{}: {}", finding.severity.word(), finding.message));
+    }
+    super::restore_cmd::refuse_unpromoted(&config)?;
+    let stop = Stop::default();
+    let asked = stop.clone();
+    signals::on_stop(move |why| {
+        output::note(&format!("\n{why}: ending cleanly"));
+        asked.set();
+    })?;
+    let mut daemon = Daemon::start(&config, args, &stop)?;
+    let result = daemon.watch(args);
+    let ended = daemon.end();
+    result.and_then(|exit| ended.map(|()| exit))
+}
+
+fn configuration(args: &UpArgs) -> Result<Config> {
+    let file = args.place.file();
+    let mut config = if file.exists() || args.place.names_a_file() {
+        Config::load(&file)?
+    } else {
+        let home = args.place.home();
+        let config = init::init_home(&home, &init::InitOptions::default())?;
+        output::note(&format!("laid out a new home in {}", home.display()));
+        output::note(&format!("move away: {}\n", init::recovery_words(&home)));
+        config
+    };
+    let venue = &mut config.venue;
+    venue.commands_per_second = args.rate.unwrap_or(venue.commands_per_second);
+    venue.seed = args.seed.unwrap_or(venue.seed);
+    venue.accounts = args.accounts.unwrap_or(venue.accounts);
+    config.dashboard.bind = args.dashboard.unwrap_or(config.dashboard.bind);
+    Ok(config)
+}
+
+/// Sessions that each term uses for itself, so that sequences start afresh.
+const SESSIONS_PER_TERM: u64 = 8;
+
+/// What every thread shares.
+struct Live {
+    config: Config,
+    clock: SystemClock,
+    observed: Arc<Observed>,
+    agreement: Arc<Agreement>,
+    journal: JournalView,
+    vault: Arc<VaultWriter>,
+    lineage: Lineage,
+    gateway: Gateway,
+    term: u64,
+}
+
+impl Live {
+    /// One of this term's sessions.
+    fn session(&self, number: u64) -> SessionId {
+        SessionId(self.term * SESSIONS_PER_TERM + number)
+    }
+}
+
+type Finished = (&'static str, Result<()>);
+
+/// The running threads.
+struct Daemon {
+    live: Live,
+    status: Arc<Status>,
+    /// Asks clients and primary to end.
+    stop: Stop,
+    /// Asks those that read the journal to end, once the primary has closed it.
+    stop_readers: Stop,
+    writing: Vec<JoinHandle<()>>,
+    reading: Vec<JoinHandle<()>>,
+    finished: (Sender<Finished>, Receiver<Finished>),
+    _control: control::Handle,
+    dashboard: Option<dashboard::ServerHandle>,
+}
+
+impl Daemon {
+    fn start(config: &Config, args: &UpArgs, stop: &Stop) -> Result<Self> {
+        let (started, clock) = (Instant::now(), SystemClock::new());
+        let domain = Domain::of(config)?;
+        let ack_log = args.ack_log.as_deref().map(AckLog::open).transpose()?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let recovered = start::recover(config, &domain, &disk, durability(args))?;
+        recovered.account.iter().for_each(|line| output::note(line));
+        let Recovered { log, booted, end, lineage, .. } = recovered;
+        let observed = Arc::new(Observed::default());
+        show_start(&observed, end, args);
+        let journal = JournalView {
+            disk,
+            dir: log.dir().to_owned(),
+            watermark: log.watermark(),
+            base: log.base().position,
+        };
+        let vault = Arc::new(VaultWriter::new(config.clone(), log.next()));
+        let agreement = Arc::new(Agreement::new());
+        let mut time = JournalClock::start(&clock, booted.engine.time());
+        let market = founding::market(config, &booted.engine, time.now(&clock));
+        let mut primary =
+            Primary::begin(log, booted.engine, Arc::clone(&agreement), time.now(&clock))?;
+        let batch_max = config.journal.batch_max_entries as usize;
+        founding::found(&mut primary, &market, &mut time, &clock, batch_max)?;
+        let (gateway, intake) = Gateway::new();
+        let term = primary.log().term();
+        let live = Live {
+            config: config.clone(),
+            clock,
+            observed: Arc::clone(&observed),
+            agreement,
+            journal,
+            vault,
+            lineage,
+            gateway,
+            term,
+        };
+        let primary = PrimaryLoop { primary, journal_clock: time, clock, observed, trades: 0 };
+        let mut daemon = Self::with_doors(live, &domain, stop, started)?;
+        let (journal_config, stop) = (config.journal.clone(), stop.clone());
+        daemon.write("primary", move || primary.run(&intake, &journal_config, &stop));
+        daemon.start_readers(&domain, &booted.checkpoint)?;
+        daemon.start_clients(market, ack_log);
+        Ok(daemon)
+    }
+
+    /// Opens the control socket and the dashboard.
+    fn with_doors(live: Live, domain: &Domain<'_>, stop: &Stop, started: Instant) -> Result<Self> {
+        let asked = stop.clone();
+        let status = Arc::new(Status {
+            config: live.config.clone(),
+            observed: Arc::clone(&live.observed),
+            agreement: Arc::clone(&live.agreement),
+            watermark: live.journal.watermark.clone(),
+            clock: live.clock,
+            started,
+            lineage: live.lineage.to_string(),
+            layout: domain.layout,
+            stop: Box::new(move || asked.set()),
+        });
+        let control = control::serve(&live.config.control_socket(), Arc::clone(&status) as _)?;
+        let dashboard = serve_dashboard(&live.config, &status)?;
+        Ok(Self {
+            live,
+            status,
+            stop: stop.clone(),
+            stop_readers: Stop::default(),
+            writing: Vec::new(),
+            reading: Vec::new(),
+            finished: channel(),
+            _control: control,
+            dashboard,
+        })
+    }
+
+    fn write(&mut self, name: &'static str, work: impl FnOnce() -> Result<()> + Send + 'static) {
+        let thread = spawn(name, self.finished.0.clone(), work);
+        self.writing.push(thread);
+    }
+
+    fn read(&mut self, name: &'static str, work: impl FnOnce() -> Result<()> + Send + 'static) {
+        let thread = spawn(name, self.finished.0.clone(), work);
+        self.reading.push(thread);
+    }
+
+    /// Follower, shipper, recovery points, drills.
+    fn start_readers(&mut self, domain: &Domain<'_>, checkpoint: &Checkpoint) -> Result<()> {
+        let live = &self.live;
+        let (config, journal) = (&live.config, &live.journal);
+        let (checkpoints, requests) = Checkpoints::new();
+        let follow = FollowLoop {
+            follower: Follower::start(
+                checkpoint,
+                Arc::clone(&journal.disk),
+                &journal.dir,
+                journal.watermark.clone(),
+                Arc::clone(&live.agreement),
+            )?,
+            watermark: journal.watermark.clone(),
+            requests,
+            observed: Arc::clone(&live.observed),
+        };
+        let ship = ShipLoop {
+            shipper: None,
+            vault: Arc::clone(&live.vault),
+            journal: journal.clone(),
+            clock: live.clock,
+            observed: Arc::clone(&live.observed),
+            operator: Operator::new(live.gateway.clone(), live.session(1)),
+            interval: Duration::from_millis(config.recovery.tail_interval_ms),
+            spool_limit_bytes: config.recovery.spool_limit_bytes,
+        };
+        let keep = config.recovery.snapshot_keep as usize;
+        let points = PointLoop {
+            maker: None,
+            checkpoints,
+            snapshots: Snapshots::new(config.snapshots_dir(), keep),
+            vault: Arc::clone(&live.vault),
+            lineage: live.lineage,
+            sites: domain.sites(),
+            trust: domain.trust,
+            janitors: domain.janitors(),
+            journal: journal.clone(),
+            clock: live.clock,
+            observed: Arc::clone(&live.observed),
+            config: config.recovery.clone(),
+        };
+        let drills =
+            DrillLoop { config: config.clone(), observed: Arc::clone(&live.observed) };
+        let stop = self.stop_readers.clone();
+        self.read("follower", { let stop = stop.clone(); move || follow.run(&stop) });
+        self.read("points", { let stop = stop.clone(); move || points.run(&stop) });
+        self.read("shipper", move || ship.run(&stop));
+        let stop = self.stop.clone();
+        self.write("drills", move || drills.run(&stop));
+        Ok(())
+    }
+
+    fn start_clients(&mut self, market: Market, ack_log: Option<AckLog>) {
+        let live = &self.live;
+        let context = ClientContext {
+            gateway: live.gateway.clone(),
+            clock: live.clock,
+            stop: self.stop.clone(),
+            ack_log,
+            session: live.session(0),
+        };
+        let venue = &live.config.venue;
+        let Market { plan, prices, .. } = market;
+        let threads =
+            clients::start(&context, &plan, prices, venue.seed, venue.commands_per_second);
+        self.writing.extend(threads);
+    }
+
+    /// Waits until asked to stop, saying now and then how it goes.
+    fn watch(&mut self, args: &UpArgs) -> Result<Exit> {
+        self.say_where();
+        let deadline = args.exit_after.map(|after| Instant::now() + Duration::from_secs(after));
+        let mut next_line = Instant::now() + Duration::from_secs(3);
+        while !self.stop.sleep(BEAT) {
+            if let Ok((name, result)) = self.finished.1.try_recv() {
+                self.stop.set();
+                let why = result.err().unwrap_or_else(|| ended_early(name));
+                return Err(why);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                self.stop.set();
+            }
+            if Instant::now() >= next_line {
+                output::note(&status_line(&self.status.status()));
+                next_line = Instant::now() + REPORT_EVERY;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn say_where(&self) {
+        let file = self.live.config.file.display();
+        if let Some(dashboard) = &self.dashboard {
+            output::note(&format!("dashboard  http://{}/", dashboard.local_addr()));
+        }
+        output::note(&format!("status     evenkeel status --config {file}"));
+        output::note("end        Ctrl-C; or kill -9: the next start recovers by itself\n");
+    }
+
+    /// Ends clients and primary first, so that the readers can ship what was acknowledged last.
+    fn end(mut self) -> Result<()> {
+        self.stop.set();
+        self.writing.drain(..).for_each(join);
+        self.stop_readers.set();
+        self.reading.drain(..).for_each(join);
+        let mut result = Ok(());
+        while let Ok((_, finished)) = self.finished.1.try_recv() {
+            result = result.and(finished);
+        }
+        let status = self.status.status();
+        output::note(&format!(
+            "ended at position {}; the sites hold everything before {}",
+            status.journal.durable_position, status.tail.shipped_position
+        ));
+        result
+    }
+}
+
+fn durability(args: &UpArgs) -> Durability {
+    if args.unsafe_no_fdatasync { Durability::NoSync } else { Durability::Fdatasync }
+}
+
+fn show_start(observed: &Observed, end: EndState, args: &UpArgs) {
+    if args.unsafe_no_fdatasync {
+        observed.conditions.raise(
+            "no_fdatasync",
+            Severity::Critical,
+            "fdatasync is switched off (a test switch): acknowledged entries die with the power",
+            "nothing on this host; what is shipped is at the sites",
+            "restart without --unsafe-no-fdatasync",
+        );
+    }
+    if end == EndState::Unconfirmed {
+        observed.conditions.raise(
+            "tail_unconfirmed",
+            Severity::Warning,
+            "no site could be asked at the start: entries that this host lost would not be noticed",
+            "every entry that this host holds",
+            "bring sites back and restart; evenkeel sites list",
+        );
+    }
+}
+
+fn serve_dashboard(
+    config: &Config,
+    status: &Arc<Status>,
+) -> Result<Option<dashboard::ServerHandle>> {
+    let Some(bind) = config.dashboard.bind.0 else { return Ok(None) };
+    let token = match &config.dashboard.token_file {
+        Some(file) => Some(
+            std::fs::read_to_string(file)
+                .map_err(|error| Report::io("read the dashboard's token", file, &error))?
+                .trim()
+                .to_owned(),
+        ),
+        None => None,
+    };
+    let serve = |bind| {
+        let source = Arc::clone(status) as Arc<dyn dashboard::StatusSource>;
+        dashboard::serve(bind, token.clone(), source)
+    };
+    let served = match serve(bind) {
+        // Another installation on this machine is no reason not to protect this one.
+        Err(DashboardError::PortTaken { .. }) => {
+            output::note(&format!("dashboard: {bind} is taken; it listens on another port"));
+            serve(std::net::SocketAddr::new(bind.ip(), 0))
+        }
+        served => served,
+    };
+    served.map(Some).map_err(|error| {
+        Report::new(Exit::Failed, error.to_string())
+            .safe("nothing was started")
+            .next("evenkeel up --dashboard 127.0.0.1:PORT, or --dashboard off")
+    })
+}
+
+fn spawn(
+    name: &'static str,
+    finished: Sender<Finished>,
+    work: impl FnOnce() -> Result<()> + Send + 'static,
+) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        let result = result.unwrap_or_else(|_| Err(ended_early(name)));
+        // The drill thread may end without trouble when no drill is configured.
+        if result.is_err() || name == "primary" {
+            let _ = finished.send((name, result));
+        }
+    })
+}
+
+fn join(thread: JoinHandle<()>) {
+    // Its panic, if any, has been reported by the hook and sent as its result.
+    let _ = thread.join();
+}
+
+fn ended_early(name: &str) -> Report {
+    Report::new(Exit::Failed, format!("the {name} thread ended"))
+        .safe("everything acknowledged is durable; the next start recovers by itself")
+        .next("evenkeel up")
+}
+
+fn status_line(status: &crate::documents::StatusDocument) -> String {
+    let point = status.recovery_points.latest.as_ref().map_or_else(
+        || "no recovery point yet".to_owned(),
+        |point| format!("point {} ({:.0} s old, margin {})", point.id, point.age_seconds, point.margin),
+    );
+    let drill = status.last_drill.as_ref().map_or_else(
+        || "no drill yet".to_owned(),
+        |drill| {
+            let rto = drill.rto_seconds.map_or_else(String::new, |rto| format!(", RTO {rto:.2} s"));
+            format!("{} drill {}{rto}", drill.level.word(), drill.result.word())
+        },
+    );
+    format!(
+        "position {}  {:.0}/s  orders {}  sites {:.1} s behind  {point}  {drill}",
+        status.journal.durable_position,
+        status.journal.entries_per_second,
+        status.engine.open_orders,
+        status.tail.rpo.seconds,
+    )
+}

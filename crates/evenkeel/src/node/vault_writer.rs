@@ -1,0 +1,79 @@
+//! The vault's writer, opened when the sites answer: a host must be able to start, and trade, while
+//! they do not.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use evenkeel_journal::{Disk, Watermark};
+use evenkeel_recovery::{FrameReader, RecoveryError};
+use evenkeel_vault::Writer;
+
+use super::domain::Domain;
+use super::observed::lock;
+use crate::config::Config;
+use crate::report::{Exit, Report, Result};
+
+/// The journal as its readers in this process see it.
+#[derive(Debug, Clone)]
+pub(crate) struct JournalView {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    pub(crate) watermark: Watermark,
+    /// First position that the journal holds.
+    pub(crate) base: u64,
+}
+
+impl JournalView {
+    pub(crate) fn frames_from(&self, position: u64) -> Result<FrameReader, RecoveryError> {
+        let disk = Arc::clone(&self.disk);
+        FrameReader::start(disk, &self.dir, position, self.watermark.clone())
+    }
+}
+
+/// One writer for tails and points.
+pub(crate) struct VaultWriter {
+    config: Config,
+    /// Durable position when this process began to write.
+    began_at: u64,
+    writer: Mutex<Option<Writer>>,
+}
+
+impl VaultWriter {
+    pub(crate) fn new(config: Config, began_at: u64) -> Self {
+        Self { config, began_at, writer: Mutex::new(None) }
+    }
+
+    /// Works with the writer, opening it first if the sites did not answer before.
+    ///
+    /// # Errors
+    /// What opening says; what `work` says.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
+        let mut slot = lock(&self.writer);
+        if slot.is_none() {
+            *slot = Some(self.open()?);
+        }
+        match slot.as_mut() {
+            Some(writer) => work(writer),
+            None => Err(Report::new(Exit::Failed, "the vault's writer did not open")),
+        }
+    }
+
+    fn open(&self) -> Result<Writer> {
+        let mut writer = Domain::of(&self.config)?.writer()?;
+        writer.settle()?;
+        match writer.next_position() {
+            // The start could not ask the sites. What this process wrote since is another history.
+            Some(theirs) if theirs > self.began_at => Err(Report::new(
+                Exit::Integrity,
+                format!(
+                    "the sites hold entries up to position {theirs}, this host began to write at \
+                     {}: it had lost its tail and could not know",
+                    self.began_at
+                ),
+            )
+            .safe("nothing more is shipped; both histories are kept")
+            .next("stop this daemon, then decide: evenkeel restore --promote")),
+            _ => Ok(writer),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The primary: commands become durable entries, durable entries are applied, outcomes return.
+//!
+//! The order is the product's first promise: nothing is applied, and no outcome leaves, before the
+//! entry is durable.
+
+use std::sync::Arc;
+
+use evenkeel_journal::{Admission, FileLog, JournalError};
+use evenkeel_types::codec::{Canonical, Writer};
+use evenkeel_types::merkle::{Hash, leaf_hash};
+use evenkeel_types::{
+    AccountId, ClientSequence, Command, Entry, Event, Origin, Position, SessionId, Term, Timestamp,
+};
+use evenkeel_venue::Engine;
+
+use crate::agreement::{Agreement, Party};
+use crate::error::Result;
+
+/// A command on its way into the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Who sends it.
+    pub origin: Origin,
+    /// What to do.
+    pub command: Command,
+}
+
+/// The acknowledgement of a durable, applied entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    /// Where it stands.
+    pub position: Position,
+    /// Its RFC 6962 leaf hash.
+    pub entry_hash: Hash,
+    /// What it changed; the last event is its outcome.
+    pub events: Vec<Event>,
+}
+
+/// Why a request was not taken. It is not in the journal; the client may send it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The disk is full: only cancels, mass cancels, disconnects, withdrawals and mode changes are
+    /// taken until space returns.
+    DiskFull,
+}
+
+/// Session of the primary's own entries.
+pub const PRIMARY_SESSION: SessionId = SessionId(0);
+
+/// The one writer: journal and engine together.
+#[derive(Debug)]
+pub struct Primary {
+    log: FileLog,
+    engine: Engine,
+    agreement: Arc<Agreement>,
+    encoder: Writer,
+}
+
+impl Primary {
+    /// Takes over an opened log, whose end has been confirmed, with an engine that has applied
+    /// everything in it; begins the next term and journals `Resume`.
+    ///
+    /// # Errors
+    /// Whatever the journal refuses.
+    pub fn begin(
+        mut log: FileLog,
+        engine: Engine,
+        agreement: Arc<Agreement>,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let term = log.term().max(engine.term().0) + 1;
+        log.begin_term(term)?;
+        let mut primary = Self { log, engine, agreement, encoder: Writer::new() };
+        if primary.engine.venue_id().is_some() {
+            primary.operate(now, Command::Resume { term: Term(term) })?;
+        }
+        Ok(primary)
+    }
+
+    /// Journals and applies one command of the operator.
+    ///
+    /// # Errors
+    /// Whatever the journal refuses.
+    pub fn operate(&mut self, now: Timestamp, command: Command) -> Result<Ack> {
+        let sequence = ClientSequence(self.log.next());
+        let origin = Origin { account: AccountId::OPERATOR, session: PRIMARY_SESSION, sequence };
+        let entry = Entry { time: now, origin, command };
+        let bytes = entry.to_bytes();
+        let admission = admission(&entry.command);
+        self.log.append(&[&bytes], admission)?;
+        let ack = self.apply(&entry, &bytes);
+        self.publish()?;
+        Ok(ack)
+    }
+
+    /// Journals a batch as one frame, then applies it. Answers stand in the order of the requests.
+    ///
+    /// # Errors
+    /// A failed disk: then nothing of the batch was acknowledged, and nothing more is taken until
+    /// a restart has read the journal back. A full disk is no error but refuses single requests.
+    pub fn commit(
+        &mut self,
+        now: Timestamp,
+        requests: Vec<Request>,
+    ) -> Result<Vec<Result<Ack, Refused>>> {
+        let entries: Vec<Entry> = requests
+            .into_iter()
+            .map(|Request { origin, command }| Entry { time: now, origin, command })
+            .collect();
+        let bytes: Vec<Vec<u8>> = entries.iter().map(|entry| self.encode(entry)).collect();
+        let all: Vec<usize> = (0..entries.len()).collect();
+        let admitted = match self.append(&bytes, &all, Admission::Normal) {
+            Ok(()) => all,
+            Err(JournalError::DiskFull { .. }) => self.commit_protective(&entries, &bytes)?,
+            Err(error) => return Err(error.into()),
+        };
+        let mut answers: Vec<Result<Ack, Refused>> =
+            entries.iter().map(|_| Err(Refused::DiskFull)).collect();
+        for index in admitted {
+            answers[index] = Ok(self.apply(&entries[index], &bytes[index]));
+        }
+        self.publish()?;
+        Ok(answers)
+    }
+
+    /// On a full disk, what shrinks risk or frees space still goes into the reserve.
+    fn commit_protective(&mut self, entries: &[Entry], bytes: &[Vec<u8>]) -> Result<Vec<usize>> {
+        let protective: Vec<usize> =
+            (0..entries.len()).filter(|at| entries[*at].command.is_protective()).collect();
+        if protective.is_empty() {
+            return Ok(protective);
+        }
+        match self.append(bytes, &protective, Admission::Reserve) {
+            Ok(()) => Ok(protective),
+            Err(JournalError::DiskFull { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn append(
+        &mut self,
+        bytes: &[Vec<u8>],
+        which: &[usize],
+        admission: Admission,
+    ) -> Result<(), JournalError> {
+        if which.is_empty() {
+            return Ok(());
+        }
+        let batch: Vec<&[u8]> = which.iter().map(|at| bytes[*at].as_slice()).collect();
+        self.log.append(&batch, admission).map(|_| ())
+    }
+
+    fn encode(&mut self, entry: &Entry) -> Vec<u8> {
+        self.encoder.clear();
+        entry.encode(&mut self.encoder);
+        self.encoder.as_bytes().to_vec()
+    }
+
+    fn apply(&mut self, entry: &Entry, bytes: &[u8]) -> Ack {
+        let position = self.engine.next_position();
+        let mut events = Vec::new();
+        self.engine.apply(entry, &mut events);
+        Ack { position, entry_hash: leaf_hash(bytes), events }
+    }
+
+    fn publish(&self) -> Result<()> {
+        let position = self.engine.next_position().0;
+        self.agreement.publish(Party::Primary, position, self.engine.output_digest())?;
+        Ok(())
+    }
+
+    /// The engine, for views.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The log, for its figures.
+    #[must_use]
+    pub fn log(&self) -> &FileLog {
+        &self.log
+    }
+
+    /// Seals the journal's end when nothing happens, so that its loss cannot pass for a torn tail.
+    ///
+    /// # Errors
+    /// A failed disk.
+    pub fn seal_if_idle(&mut self) -> Result<bool> {
+        Ok(self.log.seal_if_idle()?)
+    }
+
+    /// Gives up whole segments below `position`, which the caller knows to be safe elsewhere.
+    ///
+    /// # Errors
+    /// Damage in what would be given up; a failed disk.
+    pub fn trim_before(&mut self, position: u64) -> Result<()> {
+        self.log.trim_before(position)?;
+        Ok(())
+    }
+
+    /// Ends cleanly.
+    ///
+    /// # Errors
+    /// A failed disk; everything acknowledged is durable in any case.
+    pub fn close(self) -> Result<()> {
+        Ok(self.log.close()?)
+    }
+}
+
+fn admission(command: &Command) -> Admission {
+    if command.is_protective() { Admission::Reserve } else { Admission::Normal }
+}

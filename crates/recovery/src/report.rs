@@ -1,0 +1,273 @@
+//! What a drill found, signed by the host that ran it.
+
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use evenkeel_types::codec::{Canonical, DecodeError, Reader, Writer};
+use evenkeel_types::merkle::Hash;
+use evenkeel_types::{canonical_enum, canonical_struct};
+
+/// How one check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Checked, and right.
+    Ok,
+    /// Checked, and wrong.
+    Failed,
+    /// Configured, but could not be checked.
+    Unproven,
+    /// Not configured.
+    NotConfigured,
+}
+canonical_enum!(Verdict { 1 => Ok, 2 => Failed, 3 => Unproven, 4 => NotConfigured });
+
+/// How much a drill can prove, by the key it uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Ciphertext audit, no key.
+    D1,
+    /// On the writer host: what the current key opens.
+    D2,
+    /// On a drill host with its own recipient and read-only access: any key period.
+    D3,
+    /// With the recovery identity.
+    D4,
+}
+canonical_enum!(Level { 1 => D1, 2 => D2, 3 => D3, 4 => D4 });
+
+/// Text of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Text(pub String);
+
+impl Canonical for Text {
+    fn encode(&self, writer: &mut Writer) {
+        writer.bytes(self.0.as_bytes());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bytes = reader.bytes(4096)?.to_vec();
+        String::from_utf8(bytes).map(Self).map_err(|_| reader.not_canonical("text is not UTF-8"))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Its stable name.
+    pub name: Text,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was compared, or why it could not be.
+    pub detail: Text,
+}
+canonical_struct!(Check { name, verdict, detail });
+
+impl Check {
+    /// A check with its verdict.
+    #[must_use]
+    pub fn new(name: &str, verdict: Verdict, detail: impl Into<Text>) -> Self {
+        Self { name: name.into(), verdict, detail: detail.into() }
+    }
+
+    /// A comparison of a promised with a recomputed hash.
+    #[must_use]
+    pub fn same(name: &str, promised: Option<Hash>, restored: Hash) -> Self {
+        let short = |hash: &Hash| hex(&hash[..8]);
+        match promised {
+            Some(promised) if promised == restored => {
+                Self::new(name, Verdict::Ok, format!("recomputed {}…", short(&restored)))
+            }
+            Some(promised) => Self::new(
+                name,
+                Verdict::Failed,
+                format!("promised {}…, recomputed {}…", short(&promised), short(&restored)),
+            ),
+            None => Self::new(name, Verdict::Unproven, "the recovery point does not promise it"),
+        }
+    }
+}
+
+/// One phase and how long it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phase {
+    /// Its stable name.
+    pub name: Text,
+    /// Duration in nanoseconds.
+    pub elapsed_ns: u64,
+}
+canonical_struct!(Phase { name, elapsed_ns });
+
+/// The report of one drill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrillReport {
+    /// When it began: nanoseconds since 1970 UTC by the drill host's clock.
+    pub started_ns: u64,
+    /// What the key used allows to prove.
+    pub level: Level,
+    /// Public name of the key used; `none` at D1.
+    pub key_used: Text,
+    /// Lineage restored.
+    pub lineage: [u8; 16],
+    /// Id of the recovery point it started from; empty if there was none.
+    pub point: Text,
+    /// Position restored (next entry).
+    pub position: u64,
+    /// Entries replayed on top of the snapshot.
+    pub entries_replayed: u64,
+    /// From the moment the identity was present until trading could resume from the scratch copy.
+    pub rto_ns: Option<u64>,
+    /// Durable entries on the host that the restore did not bring back.
+    pub rpo_entries: Option<u64>,
+    /// Age of the newest restored moment when the drill began.
+    pub rpo_ns: Option<u64>,
+    /// Sites that answered.
+    pub sites_used: Vec<Text>,
+    /// Sites that did not.
+    pub sites_missing: Vec<Text>,
+    /// Bytes read from the sites.
+    pub bytes_read: u64,
+    /// Recomputed state root.
+    pub state_root: Option<Hash>,
+    /// Recomputed journal root.
+    pub journal_root: Option<Hash>,
+    /// Recomputed output digest.
+    pub output_digest: Option<Hash>,
+    /// Every check.
+    pub checks: Vec<Check>,
+    /// Where the time went, in order.
+    pub phases: Vec<Phase>,
+}
+canonical_struct!(DrillReport {
+    started_ns, level, key_used, lineage, point, position, entries_replayed, rto_ns, rpo_entries,
+    rpo_ns, sites_used, sites_missing, bytes_read, state_root, journal_root, output_digest, checks,
+    phases,
+});
+
+impl DrillReport {
+    /// An empty report of a drill that begins now.
+    #[must_use]
+    pub fn begin(started_ns: u64, level: Level, key_used: &str) -> Self {
+        Self {
+            started_ns,
+            level,
+            key_used: key_used.into(),
+            lineage: [0; 16],
+            point: Text::default(),
+            position: 0,
+            entries_replayed: 0,
+            rto_ns: None,
+            rpo_entries: None,
+            rpo_ns: None,
+            sites_used: Vec::new(),
+            sites_missing: Vec::new(),
+            bytes_read: 0,
+            state_root: None,
+            journal_root: None,
+            output_digest: None,
+            checks: Vec::new(),
+            phases: Vec::new(),
+        }
+    }
+
+    /// Failed if a check failed; unproven if one that is configured could not be made, or if there
+    /// was none at all; otherwise ok.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let any = |verdict| self.checks.iter().any(|check| check.verdict == verdict);
+        if any(Verdict::Failed) {
+            Verdict::Failed
+        } else if any(Verdict::Unproven) || !any(Verdict::Ok) {
+            Verdict::Unproven
+        } else {
+            Verdict::Ok
+        }
+    }
+
+    /// Signs the report with the drill host's key.
+    #[must_use]
+    pub fn sign(self, key: &SigningKey) -> SignedReport {
+        let signature = key.sign(&signed_bytes(&self)).to_bytes();
+        SignedReport { report: self, signer: key.verifying_key().to_bytes(), signature }
+    }
+}
+
+/// A report with the signature of the host that ran the drill (Ed25519, RFC 8032).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedReport {
+    /// The report.
+    pub report: DrillReport,
+    /// Public key of the signer.
+    pub signer: [u8; 32],
+    /// Signature over the report's canonical bytes behind a fixed prefix.
+    pub signature: [u8; 64],
+}
+canonical_struct!(SignedReport { report, signer, signature });
+
+impl SignedReport {
+    /// True if the signature is the signer's and the report is unchanged.
+    #[must_use]
+    pub fn is_genuine(&self) -> bool {
+        VerifyingKey::from_bytes(&self.signer).is_ok_and(|key| {
+            let signature = Signature::from_bytes(&self.signature);
+            key.verify_strict(&signed_bytes(&self.report), &signature).is_ok()
+        })
+    }
+}
+
+fn signed_bytes(report: &DrillReport) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.fixed(b"evenkeel drill report v1\0");
+    report.encode(&mut writer);
+    writer.into_bytes()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> DrillReport {
+        let mut report = DrillReport::begin(7, Level::D3, "age1drill");
+        report.checks.push(Check::same("state_root", Some([1; 32]), [1; 32]));
+        report.checks.push(Check::new("chain", Verdict::NotConfigured, "no chain"));
+        report
+    }
+
+    #[test]
+    fn a_signed_report_reads_back_and_any_change_breaks_it() {
+        let signed = report().sign(&SigningKey::from_bytes(&[5; 32]));
+        assert!(signed.is_genuine());
+        let bytes = signed.to_bytes();
+        assert_eq!(SignedReport::from_bytes(&bytes), Ok(signed));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            let genuine = SignedReport::from_bytes(&changed).is_ok_and(|one| one.is_genuine());
+            assert!(!genuine, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn ok_needs_every_configured_check() {
+        let mut report = report();
+        assert_eq!(report.verdict(), Verdict::Ok);
+        report.checks.push(Check::same("journal_root", None, [1; 32]));
+        assert_eq!(report.verdict(), Verdict::Unproven);
+        report.checks.push(Check::same("output_digest", Some([1; 32]), [2; 32]));
+        assert_eq!(report.verdict(), Verdict::Failed);
+        assert_eq!(DrillReport::begin(0, Level::D1, "none").verdict(), Verdict::Unproven);
+    }
+}
