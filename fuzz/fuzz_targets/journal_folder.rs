@@ -62,7 +62,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// Patches `file, offset (3 bytes), length, bytes…`; an odd length byte cuts the file there instead.
+/// Patches `file, offset (3 bytes), length, bytes…`; an odd length byte cuts the file there.
 fn damage(fault: &FaultDisk, mut patches: &[u8]) {
     let paths = fault.paths();
     while let [file, a, b, c, length, rest @ ..] = patches {

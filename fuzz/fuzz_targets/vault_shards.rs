@@ -9,7 +9,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let k = usize::from(*k % 12);
-    // As they come: cut into pieces of one length, under indices that may repeat or be out of range.
+    // As they come: pieces of one length, under indices that may repeat or be out of range.
     let piece = usize::from(*length).max(1);
     let pieces: Vec<(usize, &[u8])> = body
         .chunks(piece)

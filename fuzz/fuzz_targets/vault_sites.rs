@@ -1,5 +1,5 @@
-//! Five sites with objects overwritten, cut, swapped and deleted: reading the catalog, verifying and
-//! restoring never panic, and whatever is restored is what was saved.
+//! Five sites with objects overwritten, cut, swapped and deleted: reading the catalog, verifying
+//! and restoring never panic, and whatever is restored is what was saved.
 #![no_main]
 
 use evenkeel_vault::{
