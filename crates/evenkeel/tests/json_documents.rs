@@ -1,5 +1,6 @@
 //! The documents of `--json` against their schemas in `docs/schemas/`, both ways: no field is
 //! undocumented, and no documented field is missing.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod scripted;
 

@@ -42,7 +42,7 @@ pub(super) enum Verdict {
 }
 
 impl Gate {
-    pub(super) fn new(bound: IpAddr, token: Option<&str>) -> Self {
+    pub(super) fn new(bound: IpAddr, token: Option<String>) -> Self {
         let token = token.map(|token| Token {
             hash: leaf_hash(token.as_bytes()),
             cookie: hex(&leaf_hash(format!("{COOKIE_CONTEXT}{token}").as_bytes())),
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_token_is_taken_from_the_bearer_header_and_a_wrong_one_is_not() {
-        let gate = Gate::new(ANYWHERE, Some(TOKEN));
+        let gate = Gate::new(ANYWHERE, Some(TOKEN.to_owned()));
         let root = Uri::from_static("/api/status");
         let judge = |value: &str| gate.judge(&root, &headers(&[(header::AUTHORIZATION, value)]));
         assert_eq!(judge(&format!("Bearer {TOKEN}")), Verdict::Admit);
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_token_in_the_address_becomes_a_cookie_that_is_not_the_token() {
-        let gate = Gate::new(ANYWHERE, Some(TOKEN));
+        let gate = Gate::new(ANYWHERE, Some(TOKEN.to_owned()));
         let first: Uri = "/points?all=1&token=correct%20horse%20battery%20staple"
             .parse()
             .unwrap();
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_redirect_never_leaves_this_server() {
-        let gate = Gate::new(ANYWHERE, Some("aaaaaaaaaaaaaaaa"));
+        let gate = Gate::new(ANYWHERE, Some("aaaaaaaaaaaaaaaa".to_owned()));
         let uri: Uri = "//evil.example/?token=aaaaaaaaaaaaaaaa".parse().unwrap();
         if let Verdict::SetCookie { location, .. } = gate.judge(&uri, &HeaderMap::new()) {
             assert!(!location.starts_with("//"), "{location}");
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_malformed_token_in_the_address_is_a_wrong_token() {
-        let gate = Gate::new(ANYWHERE, Some(TOKEN));
+        let gate = Gate::new(ANYWHERE, Some(TOKEN.to_owned()));
         for query in [
             "/?token=%",
             "/?token=%zz",

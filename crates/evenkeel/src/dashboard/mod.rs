@@ -121,7 +121,7 @@ pub fn serve(
 
     let (stop, stopped) = watch::channel(false);
     let (publisher, newest) = publish::Publisher::new(source);
-    let gate = gate::Gate::new(local_addr.ip(), token.as_deref());
+    let gate = gate::Gate::new(local_addr.ip(), token);
     let router = routes::router(gate, newest, stopped.clone());
     let publish_stopped = stopped.clone();
     let publish_thread = std::thread::Builder::new()

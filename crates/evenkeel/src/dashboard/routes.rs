@@ -176,11 +176,11 @@ async fn dashboard(State(app): State<App>) -> Result<Response, Response> {
 }
 
 /// The fragment for the page's own scripts, a page around it for everybody else.
-fn fragment_or_page(headers: &HeaderMap, title: &str, fragment: String) -> Response {
+fn fragment_or_page(headers: &HeaderMap, title: &str, fragment: &str) -> Response {
     let page = if headers.contains_key("hx-request") {
         format!("<p class=\"close\"><a href=\"/\" data-close>Close</a></p>{fragment}")
     } else {
-        page::single(title, &fragment)
+        page::single(title, fragment)
     };
     ([(header::VARY, "HX-Request")], html(page)).into_response()
 }
@@ -189,7 +189,7 @@ async fn points(State(app): State<App>, headers: HeaderMap) -> Result<Response, 
     let now = current(&app).await?;
     let table = page::points_table(&now.points, &now.status, true);
     let body = format!("<h2>All recovery points</h2>{table}");
-    Ok(fragment_or_page(&headers, "Recovery points", body))
+    Ok(fragment_or_page(&headers, "Recovery points", &body))
 }
 
 async fn drills(State(app): State<App>, headers: HeaderMap) -> Result<Response, Response> {
@@ -198,7 +198,7 @@ async fn drills(State(app): State<App>, headers: HeaderMap) -> Result<Response, 
     Ok(fragment_or_page(
         &headers,
         "Drills",
-        format!("<h2>All drills</h2>{table}"),
+        &format!("<h2>All drills</h2>{table}"),
     ))
 }
 
@@ -210,7 +210,7 @@ async fn drill(
     let now = current(&app).await?;
     let found = now.drills.iter().rev().find(|drill| drill.id == id);
     let drill = found.ok_or_else(|| missing("There is no such drill in the history."))?;
-    Ok(fragment_or_page(&headers, "Drill", page::drill(drill)))
+    Ok(fragment_or_page(&headers, "Drill", &page::drill(drill)))
 }
 
 async fn api_status(State(app): State<App>) -> Result<Response, Response> {

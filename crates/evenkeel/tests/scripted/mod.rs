@@ -259,7 +259,7 @@ pub fn points(scene: Scene, elapsed_seconds: f64) -> PointsDocument {
             position: 590_000 + u64::from(number) * 14_800,
             time: clock(43 * 60 - 600 + u64::from(number) * 15, 0.0),
             age_seconds: back_seconds + elapsed_seconds,
-            state_root: ROOT[usize::from(number % 9 == 0)..].to_owned(),
+            state_root: ROOT[usize::from(number.is_multiple_of(9))..].to_owned(),
             journal_root: DIGEST.to_owned(),
             output_digest: DIGEST.to_owned(),
             bytes: 4_100_000,
