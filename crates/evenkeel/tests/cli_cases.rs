@@ -155,6 +155,60 @@ const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        typed: "status --home nowhere",
+        exit: 10,
+        err: &["no configuration yet"],
+        ..CASE
+    },
+    Case {
+        typed: "up --config nowhere/evenkeel.toml",
+        exit: 10,
+        err: &["no configuration yet"],
+        ..CASE
+    },
+    Case {
+        typed: "up --home h --rate 0",
+        exit: 2,
+        err: &["invalid value '0' for '--rate <N>'"],
+        ..CASE
+    },
+    Case {
+        typed: "up --home h --dashboard localhost",
+        exit: 2,
+        err: &["`localhost` is neither an address", "127.0.0.1:7171"],
+        ..CASE
+    },
+    Case {
+        typed: "drill --home h --level D9",
+        exit: 2,
+        err: &["invalid value 'D9'", "D1, D2, D3, D4"],
+        ..CASE
+    },
+    Case {
+        typed: "restore --home h --to new",
+        exit: 2,
+        err: &["--identity <FILE>"],
+        ..CASE
+    },
+    Case {
+        typed: "restore --home h --to new --identity i --at-time yesterday",
+        exit: 2,
+        err: &["`yesterday` is no time such as 2026-02-03T07:00:00Z"],
+        ..CASE
+    },
+    Case {
+        typed: "restore --to n --identity i --at-time 2026-02-03T07:00:00Z --at-position 4",
+        exit: 2,
+        err: &["cannot be used with"],
+        ..CASE
+    },
+    Case {
+        typed: "replay nowhere.csv --format orderflow-csv",
+        exit: 1,
+        err: &["nowhere.csv", "nothing was applied"],
+        ..CASE
+    },
+    Case {
         typed: "journal verify --home h",
         exit: 10,
         err: &["no journal here yet", "h/host/journal", "evenkeel restore"],
