@@ -1,7 +1,7 @@
 //! Amend, cancel, mass cancel, connect, disconnect.
 
 use crate::margin;
-use crate::matching::{Incoming, Taker};
+use crate::matching::{Incoming, Taker, close_unrested};
 use crate::orders::NIL;
 use crate::state::{OPERATOR_SLOT, State};
 use evenkeel_types::{
@@ -87,11 +87,7 @@ impl State {
         };
         self.cross(&mut taker, events);
         if taker.open == Lots::ZERO {
-            events.push(Event::OrderClosed {
-                order,
-                reason: CloseReason::Filled,
-                open: Lots::ZERO,
-            });
+            close_unrested(&taker, CloseReason::Filled, events);
             self.forget(slot);
         } else {
             let order = self.orders.at_mut(slot);

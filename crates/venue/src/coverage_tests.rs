@@ -15,9 +15,9 @@ use evenkeel_types::{
 };
 
 const COIN: CurrencyId = CurrencyId(1);
-const CASH: CurrencyId = CurrencyId(2);
-const FUTURE: InstrumentId = InstrumentId(1);
-const TRADER: usize = 1;
+pub(crate) const CASH: CurrencyId = CurrencyId(2);
+pub(crate) const FUTURE: InstrumentId = InstrumentId(1);
+pub(crate) const TRADER: usize = 1;
 
 fn instrument() -> Instrument {
     Instrument {
@@ -34,7 +34,7 @@ fn instrument() -> Instrument {
     }
 }
 
-fn order(side: Side, price: i64, lots: i64) -> Command {
+pub(crate) fn order(side: Side, price: i64, lots: i64) -> Command {
     Command::Place {
         order: NewOrder {
             instrument: FUTURE,
@@ -49,7 +49,7 @@ fn order(side: Side, price: i64, lots: i64) -> Command {
 }
 
 /// A venue in which every field of every structure holds something.
-fn venue() -> Engine {
+pub(crate) fn venue() -> Engine {
     let mut engine = Engine::new();
     let (venue, salt) = ([1; 16], [2; 32]);
     let currency = |id, code, scale| Command::DefineCurrency {

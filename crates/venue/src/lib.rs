@@ -49,6 +49,8 @@
 
 mod accounting;
 mod book;
+#[cfg(test)]
+mod bounds_tests;
 mod changes;
 #[cfg(test)]
 mod coverage_tests;
@@ -58,6 +60,8 @@ mod margin;
 mod matching;
 mod operator;
 mod orders;
+#[cfg(test)]
+mod refusal_tests;
 mod restore;
 mod restore_books;
 mod restore_checks;

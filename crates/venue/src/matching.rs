@@ -80,39 +80,41 @@ impl State {
             open: terms.lots,
         };
         self.cross(&mut taker, events);
-        match terms.price {
-            Some(price) if is_good_till_cancel && taker.open.0 > 0 => {
-                let slot = self.orders.insert(Order {
-                    id: order,
-                    account,
-                    instrument,
-                    session,
-                    label: terms.label,
-                    side: terms.side,
-                    post_only: terms.post_only,
-                    price,
-                    open: taker.open,
-                    reserve: Money::ZERO,
-                    in_level: Link::UNLINKED,
-                    in_account: Link::UNLINKED,
-                });
-                self.append_to_account(slot);
-                self.rest(slot, events);
-            }
-            _ => {
-                let is_filled = taker.open == Lots::ZERO;
-                events.push(Event::OrderClosed {
-                    order,
-                    reason: if is_filled {
-                        CloseReason::Filled
-                    } else {
-                        CloseReason::Unfilled
-                    },
-                    open: taker.open,
-                });
-            }
+        if taker.open == Lots::ZERO {
+            close_unrested(&taker, CloseReason::Filled, events);
+        } else if is_good_till_cancel && let Some(price) = terms.price {
+            self.rest_new(&taker, price, session, terms, events);
+        } else {
+            close_unrested(&taker, CloseReason::Unfilled, events);
         }
         Ok(OutcomeKind::Order { order })
+    }
+
+    /// Gives what is left of a new order its place in the book.
+    fn rest_new(
+        &mut self,
+        taker: &Taker,
+        price: Ticks,
+        session: SessionId,
+        terms: &NewOrder,
+        events: &mut Vec<Event>,
+    ) {
+        let slot = self.orders.insert(Order {
+            id: taker.order,
+            account: taker.account,
+            instrument: taker.instrument,
+            session,
+            label: terms.label,
+            side: terms.side,
+            post_only: terms.post_only,
+            price,
+            open: taker.open,
+            reserve: Money::ZERO,
+            in_level: Link::UNLINKED,
+            in_account: Link::UNLINKED,
+        });
+        self.append_to_account(slot);
+        self.rest(slot, events);
     }
 
     /// Everything that can refuse an order, before anything changes.
@@ -357,4 +359,13 @@ impl State {
             next: NIL,
         };
     }
+}
+
+/// Tells the end of an order that is in no book.
+pub(crate) fn close_unrested(taker: &Taker, reason: CloseReason, events: &mut Vec<Event>) {
+    events.push(Event::OrderClosed {
+        order: taker.order,
+        reason,
+        open: taker.open,
+    });
 }

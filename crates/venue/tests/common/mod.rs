@@ -53,14 +53,14 @@ pub fn currency(id: CurrencyId, code: &str, scale: u8) -> Currency {
     Currency { id, code, scale }
 }
 
-pub fn instruments() -> Vec<Instrument> {
-    let far = Timestamp(START.0 + (1 << 60));
-    let option = |right| InstrumentKind::Option {
-        expiry: far,
-        strike: decimal("60000"),
-        right,
-    };
-    let make = |id, symbol, kind, style, settlement, [tick, lot, size]: [&str; 3]| Instrument {
+fn instrument(
+    id: InstrumentId,
+    symbol: &str,
+    kind: InstrumentKind,
+    (style, settlement): (Style, CurrencyId),
+    [tick, lot, size]: [&str; 3],
+) -> Instrument {
+    Instrument {
         id,
         symbol: Symbol::new(symbol).expect("a symbol"),
         kind,
@@ -71,57 +71,56 @@ pub fn instruments() -> Vec<Instrument> {
         tick: decimal(tick),
         lot: decimal(lot),
         contract_size: decimal(size),
+    }
+}
+
+pub fn instruments() -> Vec<Instrument> {
+    let far = Timestamp(START.0 + (1 << 60));
+    let option = |right| InstrumentKind::Option {
+        expiry: far,
+        strike: decimal("60000"),
+        right,
     };
-    let (linear, inverse) = (Style::Linear, Style::Inverse);
+    let (linear, inverse) = ((Style::Linear, USD), (Style::Inverse, BTC));
     let future = |expiry| InstrumentKind::Future { expiry };
-    let perpetual = InstrumentKind::Perpetual;
+    let (spot, perpetual) = (InstrumentKind::Spot, InstrumentKind::Perpetual);
+    let (call, put) = (option(OptionRight::Call), option(OptionRight::Put));
+    let dying = future(DYING_AT);
     vec![
-        make(
-            SPOT,
-            "BTC_USD",
-            InstrumentKind::Spot,
-            linear,
-            USD,
-            ["0.5", "0.0001", "1"],
-        ),
-        make(
+        instrument(SPOT, "BTC_USD", spot, linear, ["0.5", "0.0001", "1"]),
+        instrument(
             INVERSE_PERPETUAL,
             "BTC-PERPETUAL",
             perpetual,
             inverse,
-            BTC,
             ["0.5", "1", "10"],
         ),
-        make(
+        instrument(
             LINEAR_FUTURE,
             "BTC_USD-FUT",
             future(far),
             linear,
-            USD,
             ["0.5", "0.001", "1"],
         ),
-        make(
+        instrument(
             INVERSE_OPTION,
             "BTC-60000-C",
-            option(OptionRight::Call),
+            call,
             inverse,
-            BTC,
             ["0.0005", "0.1", "1"],
         ),
-        make(
+        instrument(
             LINEAR_OPTION,
             "BTC_USD-60000-P",
-            option(OptionRight::Put),
+            put,
             linear,
-            USD,
             ["5", "0.01", "1"],
         ),
-        make(
+        instrument(
             DYING_FUTURE,
             "BTC_USD-SOON",
-            future(DYING_AT),
+            dying,
             linear,
-            USD,
             ["1", "0.001", "1"],
         ),
     ]

@@ -110,30 +110,7 @@ impl Shadow {
                 };
                 assert!(self.orders.insert(*order, known).is_none());
             }
-            Event::Traded {
-                trade,
-                lots,
-                maker,
-                maker_open,
-                taker,
-                taker_open,
-                maker_account,
-                taker_account,
-                ..
-            } => {
-                self.trades += 1;
-                assert_eq!(trade.0, self.trades, "trades are numbered without gaps");
-                for (order, open, account) in [
-                    (maker, maker_open, maker_account),
-                    (taker, taker_open, taker_account),
-                ] {
-                    let known = self.orders.get_mut(order).expect("a known order trades");
-                    assert_eq!(known.open.0 - lots.0, open.0);
-                    assert_eq!(known.account, *account);
-                    known.open = *open;
-                }
-                assert!(self.orders[maker].is_resting && !self.orders[taker].is_resting);
-            }
+            Event::Traded { .. } => self.fold_trade(event),
             Event::OrderRested { order, price, open } => {
                 let known = self.orders.get_mut(order).expect("a known order rests");
                 assert_eq!((known.price, known.open), (Some(*price), *open));
@@ -165,6 +142,35 @@ impl Shadow {
             }
             other => panic!("not an order's event: {other:?}"),
         }
+    }
+
+    fn fold_trade(&mut self, event: &Event) {
+        let Event::Traded {
+            trade,
+            lots,
+            maker,
+            maker_open,
+            taker,
+            taker_open,
+            maker_account,
+            taker_account,
+            ..
+        } = event
+        else {
+            panic!("not a trade: {event:?}");
+        };
+        self.trades += 1;
+        assert_eq!(trade.0, self.trades, "trades are numbered without gaps");
+        for (order, open, account) in [
+            (maker, maker_open, maker_account),
+            (taker, taker_open, taker_account),
+        ] {
+            let known = self.orders.get_mut(order).expect("a known order trades");
+            assert_eq!(known.open.0 - lots.0, open.0);
+            assert_eq!(known.account, *account);
+            known.open = *open;
+        }
+        assert!(self.orders[maker].is_resting && !self.orders[taker].is_resting);
     }
 
     fn unqueue(&mut self, order: OrderId) {
