@@ -1,6 +1,5 @@
 //! The state domain as configured: its sites, its trust, its keys.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use evenkeel_vault::{
@@ -57,23 +56,21 @@ impl<'a> Domain<'a> {
         Catalog::load(&self.sites(), STATE, &self.trust, pin).map_err(Report::from)
     }
 
-    /// Where the writer remembers the last record it signed.
-    pub(crate) fn writer_state_file(&self) -> PathBuf {
-        self.config.host.data.join("vault/writer.state")
-    }
-
     /// Opens the lineage for writing.
     pub(crate) fn writer(&self) -> Result<Writer> {
         let settings = self.settings;
         let parse = |text: &String| Recipient::parse(text).map_err(Report::from);
         let recipients = settings.recipients.iter().map(parse).collect::<Result<Vec<_>>>()?;
+        let memory = self.config.host.data.join("vault");
+        std::fs::create_dir_all(&memory)
+            .map_err(|error| Report::io("make the folder", &memory, &error))?;
         let options = WriterOptions {
             layout: self.layout,
             recipients,
             period_seconds: u64::from(settings.key_period_hours) * 3600,
             self_contained_every: self.config.recovery.self_contained_every_points.into(),
-            index_path: Some(self.config.host.data.join("vault/chunks.index")),
-            state_path: Some(self.writer_state_file()),
+            index_path: Some(memory.join("chunks.index")),
+            state_path: Some(memory.join("writer.state")),
         };
         Writer::open(
             self.sites(),

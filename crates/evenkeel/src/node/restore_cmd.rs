@@ -283,10 +283,8 @@ impl NewHome {
             promotion.authority.certify(promotion.lineage, Some(parent), key.public(), now_ns)?;
         let domain = Domain::of(&self.config)?;
         let settings = domain.settings;
-        for dir in [settings.writer_key_file.parent(), Some(&self.host.join("vault"))] {
-            let dir = dir.unwrap_or(&self.host);
-            fs::create_dir_all(dir).map_err(|error| Report::io("make the folder", dir, &error))?;
-        }
+        let dir = settings.writer_key_file.parent().unwrap_or(&self.host);
+        fs::create_dir_all(dir).map_err(|error| Report::io("make the folder", dir, &error))?;
         keyfile::write_writer_key(&settings.writer_key_file, STATE, &key)?;
         keyfile::write_chunk_id_key(&settings.chunk_id_key_file, STATE, &chunk_ids)?;
         keyfile::write_certificate(&settings.writer_certificate_file, &certificate)?;
