@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cli::{DoctorArgs, format_time_ns};
 use crate::config::{Config, Severity};
 use crate::output::{self, Results};
-use crate::report::{Exit, Report, Result};
+use crate::report::{Exit, Report, Result, plain};
 use crate::sites_cmd::open_site;
 
 /// Writes timed.
@@ -177,7 +177,11 @@ fn durable_writes(folder: &Path) -> Check {
     let times = match time_syncs(folder) {
         Ok(times) => times,
         Err(error) => {
-            let detail = format!("cannot write and sync in {}: {error}", folder.display());
+            let detail = format!(
+                "cannot write and sync in {}: {}",
+                folder.display(),
+                plain(&error)
+            );
             let next = "choose a folder on a disk that this user can write: --home DIR";
             return Check::new(NAME, Verdict::Fail, detail, next);
         }
@@ -273,7 +277,11 @@ fn locks(folder: &Path) -> Check {
             "two daemons could write one journal: use a local filesystem",
         ),
         Err(error) => {
-            let detail = format!("cannot lock a file in {}: {error}", folder.display());
+            let detail = format!(
+                "cannot lock a file in {}: {}",
+                folder.display(),
+                plain(&error)
+            );
             Check::new(
                 NAME,
                 Verdict::Fail,

@@ -237,7 +237,7 @@ impl fmt::Display for Report {
 impl std::error::Error for Report {}
 
 /// The system's words without Rust's "(os error 2)".
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),
