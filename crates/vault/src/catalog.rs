@@ -11,7 +11,7 @@ use crate::layout::{Layout, Lineage, ObjectName, check_domain, hex};
 use crate::record::{Kind, ObjectRef, Record};
 use crate::site::{Site, SiteError, Sites};
 use crate::state::Pin;
-use crate::verify::{Problem, ProblemKind};
+use crate::verify::{EVERY_SITE, Problem, ProblemKind};
 
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -129,6 +129,14 @@ impl Catalog {
         );
         self.problems.extend(problems);
         let Some(certificate) = certificate else {
+            self.problems.push(Problem {
+                site: EVERY_SITE.to_owned(),
+                object: ObjectName::Certificate(lineage).key(&self.domain),
+                kind: ProblemKind::Unexpected,
+                detail: "objects of a lineage that the root key did not certify: somebody else's, \
+                         or every copy of the certificate is lost"
+                    .to_owned(),
+            });
             return;
         };
         let reader = ChainReader {
@@ -150,7 +158,7 @@ impl Catalog {
         for gap in chain.gaps {
             if !expired(&chain.records, gap.last) {
                 self.problems.push(Problem {
-                    site: "every site".to_owned(),
+                    site: EVERY_SITE.to_owned(),
                     object: ObjectName::Record(lineage, gap.last).key(&self.domain),
                     kind: ProblemKind::Missing,
                     detail: format!(

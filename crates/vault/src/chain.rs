@@ -8,7 +8,7 @@ use crate::certificate::{Certificate, RootPublicKey};
 use crate::layout::{Lineage, ObjectName, hex};
 use crate::record::Record;
 use crate::site::{Site, SiteError, SiteErrorKind, Sites, each_site};
-use crate::verify::{Problem, ProblemKind};
+use crate::verify::{EVERY_SITE, Problem, ProblemKind};
 
 /// What one site says it holds.
 #[derive(Debug, Clone, Default)]
@@ -185,7 +185,7 @@ impl ChainReader<'_> {
     fn check_start(&self, expected: Option<(u64, [u8; 32])>, chain: &mut Chain) {
         match expected {
             Some((0, hash)) if hash != self.certificate.hash() => chain.problems.push(Problem {
-                site: "every site".to_owned(),
+                site: EVERY_SITE.to_owned(),
                 object: ObjectName::Record(self.lineage, 1).key(self.domain),
                 kind: ProblemKind::Foreign,
                 detail: "the first record does not link to this lineage's certificate".to_owned(),

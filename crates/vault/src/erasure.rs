@@ -3,9 +3,12 @@
 //! The code is the one of `reed-solomon-simd` 3 over GF(2^16) (Lin, Han and Chung, 2016) for k data
 //! and [`PARITY_MAX`] parity shards, always; a domain with n sites stores the first n. So a site
 //! added later gets a shard that fits those already there, and nothing is rewritten. The matrix is
-//! in `docs/formats/vault.md`, kept there by a test.
+//! in `docs/formats/vault.md`, kept there by a test. Encoding is the library's; decoding solves the
+//! equations that this matrix stands for, so that each checks the other.
 
-use reed_solomon_simd::{ReedSolomonDecoder, ReedSolomonEncoder};
+use reed_solomon_simd::ReedSolomonEncoder;
+use reed_solomon_simd::engine::tables::get_exp_log;
+use reed_solomon_simd::engine::{DefaultEngine, Engine};
 
 use crate::error::{Error, Result};
 
@@ -14,6 +17,9 @@ pub const PARITY_MAX: usize = 8;
 
 /// Shards are a multiple of this many bytes (one block of the code).
 const BLOCK_BYTES: usize = 64;
+
+/// Shards are coded this many bytes at a time, so that the working set stays in the cache.
+const STRIPE_BYTES: usize = 32 * 1024;
 
 /// Bytes of each of `k` data shards for an object of `length_bytes`.
 pub(crate) fn shard_bytes(length_bytes: usize, k: usize) -> usize {
@@ -43,12 +49,21 @@ pub fn encode_shards(bytes: &[u8], k: usize) -> Result<Vec<Vec<u8>>> {
         shard.resize(size, 0);
         shards.push(shard);
     }
-    let mut encoder = ReedSolomonEncoder::new(k, PARITY_MAX, size).map_err(code)?;
-    for shard in &shards {
-        encoder.add_original_shard(shard).map_err(code)?;
+    let mut parity: Vec<Vec<u8>> = (0..PARITY_MAX).map(|_| Vec::with_capacity(size)).collect();
+    let mut encoder =
+        ReedSolomonEncoder::new(k, PARITY_MAX, STRIPE_BYTES.min(size)).map_err(code)?;
+    for from in (0..size).step_by(STRIPE_BYTES) {
+        let to = (from + STRIPE_BYTES).min(size);
+        encoder.reset(k, PARITY_MAX, to - from).map_err(code)?;
+        for shard in &shards {
+            encoder.add_original_shard(&shard[from..to]).map_err(code)?;
+        }
+        let coded = encoder.encode().map_err(code)?;
+        for (shard, stripe) in parity.iter_mut().zip(coded.recovery_iter()) {
+            shard.extend_from_slice(stripe);
+        }
     }
-    let parity = encoder.encode().map_err(code)?;
-    shards.extend(parity.recovery_iter().map(<[u8]>::to_vec));
+    shards.append(&mut parity);
     Ok(shards)
 }
 
@@ -68,36 +83,120 @@ pub fn decode_shards(shards: &[(usize, &[u8])], k: usize, length_bytes: usize) -
             "shard {number} has {found} bytes instead of {size}"
         )));
     }
-    let mut data: Vec<Option<&[u8]>> = vec![None; k];
-    for (number, shard) in shards {
-        if let Some(place) = data.get_mut(*number) {
-            *place = Some(shard);
+    // Data shards first: the more of them, the less there is to solve.
+    let mut all: Vec<(usize, &[u8])> = shards.to_vec();
+    all.sort_by_key(|(number, _)| *number);
+    all.dedup_by_key(|(number, _)| *number);
+    if let Some((number, _)) = all.iter().find(|(number, _)| *number >= k + PARITY_MAX) {
+        return Err(invalid(format!("there is no shard {number}")));
+    }
+    all.truncate(k);
+    let chosen = all;
+    if chosen.len() < k {
+        return Err(invalid(format!("{} of {k} shards needed", chosen.len())));
+    }
+    let mut bytes = vec![0; k * size];
+    let mut missing: Vec<usize> = Vec::new();
+    for (number, place) in bytes.chunks_exact_mut(size).enumerate() {
+        match chosen.iter().find(|(at, _)| *at == number) {
+            Some((_, shard)) => place.copy_from_slice(shard),
+            None => missing.push(number),
         }
     }
-    let mut bytes = Vec::with_capacity(k * size);
-    if data.iter().all(Option::is_some) {
-        for shard in data.into_iter().flatten() {
-            bytes.extend_from_slice(shard);
-        }
-    } else {
-        let mut decoder = ReedSolomonDecoder::new(k, PARITY_MAX, size).map_err(code)?;
-        for (number, shard) in shards {
-            match number.checked_sub(k) {
-                None => decoder.add_original_shard(*number, shard),
-                Some(parity) => decoder.add_recovery_shard(parity, shard),
-            }
-            .map_err(code)?;
-        }
-        let restored = decoder.decode().map_err(code)?;
-        for (number, shard) in data.into_iter().enumerate() {
-            let shard = shard
-                .or_else(|| restored.restored_original(number))
-                .ok_or_else(|| invalid(format!("shard {number} was not restored")))?;
-            bytes.extend_from_slice(shard);
+    if !missing.is_empty() {
+        let inverse = invert(rows(&chosen, k)?)?;
+        for number in missing {
+            combine(
+                &inverse[number],
+                &chosen,
+                &mut bytes[number * size..(number + 1) * size],
+            );
         }
     }
     bytes.truncate(length_bytes);
     Ok(bytes)
+}
+
+/// The rows that made these shards out of the data: unit rows for data, the generator's for parity.
+fn rows(chosen: &[(usize, &[u8])], k: usize) -> Result<Vec<Vec<u16>>> {
+    let generator = generator_matrix(k)?;
+    let row = |number: usize| match number.checked_sub(k) {
+        Some(parity) => generator[parity].clone(),
+        None => (0..k).map(|column| u16::from(column == number)).collect(),
+    };
+    Ok(chosen.iter().map(|(number, _)| row(*number)).collect())
+}
+
+/// Inverts a square matrix over GF(2^16), by Gauss and Jordan.
+fn invert(mut matrix: Vec<Vec<u16>>) -> Result<Vec<Vec<u16>>> {
+    let size = matrix.len();
+    for (at, row) in matrix.iter_mut().enumerate() {
+        row.extend((0..size).map(|column| u16::from(column == at)));
+    }
+    for column in 0..size {
+        let pivot = (column..size).find(|row| matrix[*row][column] != 0);
+        // Any k rows of the generator are independent; else it would not be this code.
+        let pivot = pivot.ok_or_else(|| invalid("shards that depend on each other".to_owned()))?;
+        matrix.swap(column, pivot);
+        let scale = reciprocal(matrix[column][column]);
+        let normal: Vec<u16> = matrix[column]
+            .iter()
+            .map(|one| multiply(*one, scale))
+            .collect();
+        for (at, row) in matrix.iter_mut().enumerate() {
+            let factor = row[column];
+            if at != column && factor != 0 {
+                for (one, other) in row.iter_mut().zip(&normal) {
+                    *one ^= multiply(*other, factor);
+                }
+            }
+        }
+        matrix[column] = normal;
+    }
+    Ok(matrix.into_iter().map(|row| row[size..].to_vec()).collect())
+}
+
+/// `into` = sum of the shards, each times its factor.
+fn combine(factors: &[u16], shards: &[(usize, &[u8])], into: &mut [u8]) {
+    let engine = DefaultEngine::new();
+    let log = &get_exp_log().log;
+    let mut scratch = vec![[0_u8; BLOCK_BYTES]; STRIPE_BYTES / BLOCK_BYTES];
+    for (at, stripe) in into.chunks_mut(STRIPE_BYTES).enumerate() {
+        let from = at * STRIPE_BYTES;
+        let (sum, _) = stripe.as_chunks_mut::<8>();
+        for (factor, (_, shard)) in factors
+            .iter()
+            .zip(shards)
+            .filter(|(factor, _)| **factor != 0)
+        {
+            let (blocks, _) = shard[from..from + sum.len() * 8].as_chunks::<BLOCK_BYTES>();
+            let scratch = &mut scratch[..blocks.len()];
+            scratch.copy_from_slice(blocks);
+            engine.mul(scratch, log[usize::from(*factor)]);
+            let (product, _) = scratch.as_flattened().as_chunks::<8>();
+            for (sum, product) in sum.iter_mut().zip(product) {
+                *sum = (u64::from_ne_bytes(*sum) ^ u64::from_ne_bytes(*product)).to_ne_bytes();
+            }
+        }
+    }
+}
+
+/// Order of the multiplicative group.
+const GROUP: u32 = 65_535;
+
+fn multiply(a: u16, b: u16) -> u16 {
+    if a == 0 || b == 0 {
+        return 0;
+    }
+    let tables = get_exp_log();
+    let logarithm = |value: u16| u32::from(tables.log[usize::from(value)]);
+    tables.exp[((logarithm(a) + logarithm(b)) % GROUP) as usize]
+}
+
+/// One divided by `a`, which is not 0.
+fn reciprocal(a: u16) -> u16 {
+    let tables = get_exp_log();
+    tables.exp[((GROUP - u32::from(tables.log[usize::from(a)])) % GROUP) as usize]
 }
 
 /// The generator matrix for `k` data shards: row r, column c is the factor (an element of GF(2^16)
@@ -154,6 +253,23 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_library_decodes_to_the_same() {
+        let object = bytes(100_000);
+        let shards = encode_shards(&object, 3).unwrap();
+        let mut decoder =
+            reed_solomon_simd::ReedSolomonDecoder::new(3, PARITY_MAX, shards[0].len()).unwrap();
+        for parity in [0, 4, 7] {
+            decoder
+                .add_recovery_shard(parity, &shards[3 + parity])
+                .unwrap();
+        }
+        let restored = decoder.decode().unwrap();
+        for (number, shard) in shards[..3].iter().enumerate() {
+            assert_eq!(restored.restored_original(number).unwrap(), shard);
         }
     }
 

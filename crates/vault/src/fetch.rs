@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::layout::{Lineage, ObjectName, hex};
 use crate::record::{ObjectRef, Record};
 use crate::site::{SiteErrorKind, Sites};
-use crate::verify::{Problem, ProblemKind};
+use crate::verify::{EVERY_SITE, Problem, ProblemKind};
 
 /// A replicated object, and the sites that did not have it right.
 pub(crate) struct FetchedCopy {
@@ -191,5 +191,5 @@ fn assemble(
 
 /// A pack whose bytes are not what signed records say.
 pub(crate) fn pack_integrity(object: &ObjectRef, detail: &str) -> Error {
-    Error::integrity(format!("pack {}", hex(&object.pack)), "every site", detail)
+    Error::integrity(format!("pack {}", hex(&object.pack)), EVERY_SITE, detail)
 }

@@ -262,8 +262,10 @@ impl Site for FolderSite {
     }
 
     fn free_bytes(&self) -> Result<Option<u64>, SiteError> {
-        // The standard library cannot ask a file system for its room.
-        Ok(None)
+        self.check_there("measure", "")?;
+        let room = rustix::fs::statvfs(&self.root)
+            .map_err(|error| self.error("measure", "", &error.into()))?;
+        Ok(Some(room.f_bavail.saturating_mul(room.f_frsize)))
     }
 
     fn quarantine(&self, key: &str) -> Result<String, SiteError> {
@@ -384,6 +386,7 @@ mod tests {
         assert_eq!(site.get("d/x").unwrap(), b"one");
         assert_eq!(site.get_range("d/x", 1, 9).unwrap(), b"ne");
         assert_eq!(site.used_bytes().unwrap(), 3);
+        assert!(site.free_bytes().unwrap().is_some_and(|free| free > 0));
     }
 
     #[test]

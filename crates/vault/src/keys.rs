@@ -195,7 +195,8 @@ impl RecoveryIdentity {
     /// The text of the recovery file. [`RecoveryIdentity::parse`] reads it.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::new());
+        // Room for the whole, so that no copy of a part is left behind by growing.
+        let mut text = Zeroizing::new(String::with_capacity(1024));
         let root = Zeroizing::new(hex(self.root.as_bytes()));
         let secret = self.identity.0.to_string();
         // Writing to a string cannot fail.

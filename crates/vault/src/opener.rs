@@ -17,7 +17,7 @@ use crate::pack::{PackEntry, PackReader};
 use crate::period::{self, PeriodKey};
 use crate::record::{Kind, ObjectRef, PeriodRef, PointId, Record, RecordHeader};
 use crate::seal::{Decompressor, SealingKey};
-use crate::verify::Problem;
+use crate::verify::{EVERY_SITE, Problem};
 
 /// Packs kept in memory between chunks: 4 × 16 MiB at most.
 const CACHED_PACKS: usize = 4;
@@ -290,7 +290,7 @@ impl Opener {
         let period = header.periods.first().map_or(0, |period| period.number);
         let key = self.key(header, period)?;
         open_body(header, &record.body, &key).ok_or_else(|| {
-            Error::integrity(record_label(record), "every site", "its body does not open")
+            Error::integrity(record_label(record), EVERY_SITE, "its body does not open")
         })
     }
 
@@ -346,7 +346,7 @@ impl Opener {
         }
         Err(Error::integrity(
             format!("source {} of {}", source.name, record_label(record)),
-            "every site",
+            EVERY_SITE,
             "the plaintext is not what the writer hashed",
         ))
     }
@@ -384,7 +384,7 @@ fn period_ref(header: &RecordHeader, number: u64) -> Result<PeriodRef> {
     found.copied().ok_or_else(|| {
         Error::integrity(
             format!("record {}", header.counter),
-            "every site",
+            EVERY_SITE,
             "unknown key period",
         )
     })
@@ -393,7 +393,7 @@ fn period_ref(header: &RecordHeader, number: u64) -> Result<PeriodRef> {
 fn not_of_its_kind(record: &Record) -> Error {
     Error::integrity(
         record_label(record),
-        "every site",
+        EVERY_SITE,
         "its body is not of the record's kind",
     )
 }

@@ -11,6 +11,7 @@ use crate::keys::{Identity, Recipient};
 use crate::layout::{Lineage, ObjectName};
 use crate::random::{self, Random};
 use crate::record::PeriodRef;
+use crate::verify::EVERY_SITE;
 
 const MAGIC: &[u8; 4] = b"EVKK";
 const VERSION: u8 = 1;
@@ -90,7 +91,7 @@ pub(crate) fn open(
     identity: &Identity,
 ) -> Result<PeriodKey> {
     let name = ObjectName::Period(lineage, number).key(domain);
-    let integrity = |detail: String| Error::integrity(&name, "every site", detail);
+    let integrity = |detail: String| Error::integrity(&name, EVERY_SITE, detail);
     let wrong = || Error::WrongIdentity {
         lineage: lineage.to_string(),
         period: number,

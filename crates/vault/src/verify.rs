@@ -112,25 +112,66 @@ impl Verification {
 }
 
 /// Reads every object of the catalog at every site and compares it with what signed records say.
+/// What a writer adds or retention removes in the meantime is not held against a site.
 ///
 /// # Errors
-/// [`Error::NotEnoughSites`], [`Error::WrongIdentity`] or [`Error::Integrity`] for a point that
-/// could not be opened, if [`Verify::Full`] was asked for.
+/// [`Error::WrongIdentity`], if [`Verify::Full`] was asked for. A point that does not open for
+/// another reason is among the problems.
 pub fn verify(catalog: &Catalog, depth: Verify<'_>) -> Result<Verification> {
     let audit = Audit::new(catalog);
     let reports = each_site(catalog.sites(), |at, site| audit.site(at, site));
     let mut found = audit.join(&reports);
+    forget_expired(catalog, &mut found);
     if let Verify::Full(opener) = depth {
-        for point in catalog.points() {
-            for source in opener.sources(point.id)? {
-                let mut nowhere = std::io::sink();
-                opener.read_source(point.id, &source.name, &mut nowhere)?;
+        for point in found.margins.iter().map(|(point, _)| *point) {
+            match open_point(opener, point) {
+                Ok(()) => found.points_opened += 1,
+                Err(error @ Error::WrongIdentity { .. }) => return Err(error),
+                Err(error) => found.problems.push(Problem {
+                    site: EVERY_SITE.to_owned(),
+                    object: ObjectName::Record(point.lineage, point.counter).key(catalog.domain()),
+                    kind: ProblemKind::Unreadable,
+                    detail: format!("recovery point {point} does not open: {error}"),
+                }),
             }
-            found.points_opened += 1;
         }
     }
     Ok(found)
 }
+
+fn open_point(opener: &Opener, point: PointId) -> Result<()> {
+    for source in opener.sources(point)? {
+        opener.read_source(point, &source.name, &mut std::io::sink())?;
+    }
+    Ok(())
+}
+
+/// Retention may have removed objects since the catalog was loaded: what a catalog loaded now does
+/// not expect any more is not missing.
+fn forget_expired(catalog: &Catalog, found: &mut Verification) {
+    if !found
+        .problems
+        .iter()
+        .any(|problem| problem.kind == ProblemKind::Missing)
+    {
+        return;
+    }
+    let fresh = Catalog::load(catalog.sites(), catalog.domain(), catalog.trust(), None);
+    let Ok(fresh) = fresh else { return };
+    let expected = Audit::new(&fresh);
+    found.problems.retain(|problem| {
+        problem.kind != ProblemKind::Missing
+            || problem.site == EVERY_SITE
+            || ObjectName::parse(catalog.domain(), &problem.object)
+                .is_none_or(|name| expected.expects(&name))
+    });
+    found
+        .margins
+        .retain(|(point, _)| expected.expects(&ObjectName::Record(point.lineage, point.counter)));
+}
+
+/// Where a problem is that no single site has.
+pub(crate) const EVERY_SITE: &str = "every site";
 
 /// What has to be at the sites.
 pub(crate) struct Audit<'a> {
@@ -245,7 +286,12 @@ impl<'a> Audit<'a> {
                 self.object(site, name, root, Some(length), &mut report);
             }
         }
-        let extra = listing.objects.keys().filter(|name| !wanted.contains(name));
+        let before = self.catalog.listings[at].as_ref();
+        let new = |name: &ObjectName| before.is_ok_and(|before| !before.objects.contains_key(name));
+        let extra = listing
+            .objects
+            .keys()
+            .filter(|name| !wanted.contains(name) && !new(name));
         let extra = extra.map(|name| name.key(self.catalog.domain()));
         for object in extra.chain(listing.unknown.iter().cloned()) {
             report.problems.push(Problem {
@@ -391,7 +437,7 @@ impl<'a> Audit<'a> {
             .flat_map(|report| report.problems.iter().cloned())
             .collect();
         // What loading saw and no single object shows: records that are nowhere.
-        let nowhere = |problem: &&Problem| problem.site == "every site";
+        let nowhere = |problem: &&Problem| problem.site == EVERY_SITE;
         problems.extend(self.catalog.problems().iter().filter(nowhere).cloned());
         problems.sort();
         Verification {
@@ -400,6 +446,13 @@ impl<'a> Audit<'a> {
             points_opened: 0,
             objects: reports.iter().map(|report| report.objects).sum(),
             bytes: reports.iter().map(|report| report.bytes).sum(),
+        }
+    }
+
+    fn expects(&self, name: &ObjectName) -> bool {
+        match name {
+            ObjectName::Shard(lineage, pack, _) => self.packs.contains_key(&(*lineage, *pack)),
+            _ => self.replicated.contains_key(name),
         }
     }
 

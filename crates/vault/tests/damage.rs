@@ -277,7 +277,15 @@ fn what_nothing_refers_to_is_named_and_left_alone() {
         .map(|one| (one.object.as_str(), one.kind))
         .collect();
     let unexpected = ProblemKind::Unexpected;
-    assert_eq!(named, [(stray, unexpected), (stranger, unexpected)]);
+    let certificate = "state/22222222222222222222222222222222/certificate";
+    assert_eq!(
+        named,
+        [
+            (stray, unexpected),
+            (stranger, unexpected),
+            (certificate, unexpected)
+        ]
+    );
     assert!(found.is_clean());
     assert_eq!(repair(&written.desk.catalog()).unwrap(), []);
     assert_eq!(site.get(stray).unwrap(), b"stray");
@@ -334,4 +342,27 @@ fn damage_beyond_repair_is_said_and_nothing_is_made_worse() {
     let opener = written.desk.opener();
     assert!(read(&opener, &written.points[0], "source").is_ok());
     assert!(read(&opener, &written.points[1], "source").is_err());
+    let full = verify(opener.catalog(), Verify::Full(&opener)).unwrap();
+    assert_eq!(full.points_opened, 1);
+    let unopened = full.problems.last().unwrap();
+    assert_eq!(
+        (unopened.site.as_str(), unopened.kind),
+        ("every site", ProblemKind::Unreadable)
+    );
+    assert!(unopened.detail.contains(&id.to_string()));
+}
+
+#[test]
+fn what_is_written_or_pruned_while_verifying_is_not_held_against_a_site() {
+    let written = written();
+    let catalog = written.desk.catalog();
+    let mut writer = written.desk.writer(5);
+    writer
+        .append_tail(10, 11, &noise(9, 100_000), &[], START + 3 * SECOND)
+        .unwrap();
+    let tail = written.desk.objects(0, "/records/")[0].clone();
+    for at in 0..5 {
+        fs::remove_file(written.desk.object(at, &tail)).unwrap();
+    }
+    assert_eq!(verify(&catalog, Verify::Ciphertext).unwrap().problems, []);
 }

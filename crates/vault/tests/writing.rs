@@ -455,3 +455,12 @@ fn heartbeats_say_that_the_writer_lives() {
     let beat = |position| Kind::Heartbeat { position };
     assert_eq!(kinds, [beat(None), beat(Some(7))]);
 }
+
+#[test]
+fn writers_and_openers_can_move_between_threads() {
+    fn sent<T: Send>() {}
+    fn shared<T: Send + Sync>() {}
+    sent::<Writer>();
+    shared::<Opener>();
+    shared::<evenkeel_vault::Catalog>();
+}
