@@ -230,7 +230,7 @@ struct Generator {
 
 impl Generator {
     fn row(&mut self, row: u64) {
-        let time_ns = row * 1_000 - self.random.below(3) * 700;
+        let time_ns = 10_000 + row * 1_000 - self.random.below(3) * 700;
         let name = |instrument: usize| INSTRUMENTS[instrument];
         match self.random.below(10) {
             _ if row <= 2 => self.add(row, time_ns, usize::try_from(row - 1).expect("small")),

@@ -5,10 +5,11 @@
 //! order and is fed as one. Changes, trades and what concerns orders already deleted are not fed.
 //! Buyers and sellers are two accounts: the feed does not name any.
 //!
-//! A trade is **equal** if it is between the same two orders at the same price and amount; *equal as
-//! far as told* if the recording tells only one of the two orders. The others are explained where they can be: a trade with an order older than the recording is
-//! impossible for us, a market order's limit was never told, and what involves an order of such a
-//! trade **follows** from it, since that order is then open with another amount.
+//! A trade is **equal** if it is between the same two orders at the same price and amount; *equal
+//! as far as told* if the recording tells only one of the two orders. The others are explained
+//! where they can be: a trade with an order older than the recording is impossible for us, a market
+//! order's limit was never told, and what involves an order of such a trade **follows** from it,
+//! since that order is then open with another amount.
 
 use super::super::error::ReplayError;
 use super::super::feed::Units;

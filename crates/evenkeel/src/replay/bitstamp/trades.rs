@@ -1,9 +1,9 @@
 //! Which orders a recorded trade was between.
 //!
-//! The feed's trades name no orders. But each trade is surrounded by two fills: changes or deletions
-//! of one buy and one sell order whose open amount falls by the trade's, mostly before it, sometimes
-//! a few milliseconds behind it. An order from before the recording shows only what is left of it,
-//! so its fill fits any amount.
+//! The feed's trades name no orders. But each trade is surrounded by two fills: changes or
+//! deletions of one buy and one sell order whose open amount falls by the trade's, mostly before
+//! it, sometimes a few milliseconds behind it. An order from before the recording shows only what
+//! is left of it, so its fill fits any amount.
 
 use super::line::{Happening, Message, OrderEvent, Record};
 use evenkeel_types::Side;

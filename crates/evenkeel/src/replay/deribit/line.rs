@@ -259,9 +259,8 @@ mod tests {
     #[test]
     fn a_bad_line_is_named_at_its_column() {
         let data = |levels: &str| {
-            line(&format!(
-                r#"{{"type":"snapshot","change_id":9,"instrument_name":"X","bids":[{levels}],"asks":[]}}"#
-            ))
+            let head = r#"{"type":"snapshot","change_id":9,"instrument_name":"X","bids":["#;
+            line(&format!("{head}{levels}],\"asks\":[]}}"))
         };
         for (text, reason) in [
             (

@@ -7,6 +7,19 @@ use evenkeel_types::{Side, Symbol};
 /// The first line of every file.
 pub const HEADER: &str = "time_ns,instrument,action,order_id,account,side,price,amount,type,tif";
 const COLUMNS: usize = 10;
+/// The header's words.
+const NAMES: [&str; COLUMNS] = [
+    "time_ns",
+    "instrument",
+    "action",
+    "order_id",
+    "account",
+    "side",
+    "price",
+    "amount",
+    "type",
+    "tif",
+];
 /// Longest order id or account name.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -153,7 +166,6 @@ const TIFS: &[(&str, Tif)] = &[
 ];
 
 fn columns(line: &[u8]) -> Result<[Column<'_>; COLUMNS], Fault> {
-    let names = HEADER.split(',');
     let mut found = [Column {
         name: "",
         text: b"",
@@ -161,7 +173,7 @@ fn columns(line: &[u8]) -> Result<[Column<'_>; COLUMNS], Fault> {
     }; COLUMNS];
     let (mut at, mut count) = (0, 0);
     let mut texts = line.split(|byte| *byte == b',');
-    for (slot, name) in found.iter_mut().zip(names) {
+    for (slot, name) in found.iter_mut().zip(NAMES) {
         let Some(text) = texts.next() else {
             let reason = format!("{count} columns instead of {COLUMNS}: {name} is missing");
             return Err(Fault::new(line.len(), reason));
@@ -256,11 +268,6 @@ fn no_price(price: Column<'_>) -> Result<Option<Number>, Fault> {
 mod tests {
     use super::*;
 
-    fn fault(line: &str) -> (usize, String) {
-        let fault = parse_line(line.as_bytes()).expect_err(line);
-        (fault.at + 1, fault.reason)
-    }
-
     #[test]
     fn an_order_is_read() {
         let fields = parse_line(b"17,BTC-PERP,add,o1,alice,sell,236.470,0.5,limit,post_only");
@@ -302,82 +309,48 @@ mod tests {
         }
     }
 
+    /// Lines, and what is said of them: column and reason.
+    const BAD_LINES: &str = r#"
+        1,X,add => 8: 3 columns instead of 10: order_id is missing
+        1,X,cancel,o1,,,,,,, => 20: 11 columns instead of 10
+        ,X,cancel,o1,,,,,, => 1: time_ns is empty
+        -1,X,cancel,o1,,,,,, => 1: time_ns "-1" is not a whole number of nanoseconds
+        1.5,X,cancel,o1,,,,,, => 1: time_ns "1.5" is not a whole number of nanoseconds
+        1,X,delete,o1,,,,,, => 5: action "delete" is not one of add, cancel, amend
+        1,X,cancel,,,,,,, => 12: order_id is empty
+        1,,add,o1,a,buy,1,1,limit,gtc => 3: instrument is empty
+        1,X,add,o1,,buy,1,1,limit,gtc => 12: account is empty
+        1,X,add,o1,a,,1,1,limit,gtc => 14: side is empty
+        1,X,add,o1,a,bid,1,1,limit,gtc => 14: side "bid" is not one of buy, sell
+        1,X,add,o1,a,buy,,1,limit,gtc => 18: price is empty
+        1,X,add,o1,a,buy,0,1,limit,gtc => 18: price "0" must be positive
+        1,X,add,o1,a,buy,-1,1,limit,gtc => 18: price "-1" must not be negative
+        1,X,add,o1,a,buy,1e3,1,limit,gtc => 18: price "1e3" is not a decimal number like 12.345
+        1,X,add,o1,a,buy,1,,limit,gtc => 20: amount is empty
+        1,X,add,o1,a,buy,1,0.0,limit,gtc => 20: amount "0.0" must be positive
+        1,X,add,o1,a,buy,1,1,,gtc => 22: type is empty
+        1,X,add,o1,a,buy,1,1,stop,gtc => 22: type "stop" is not one of limit, market
+        1,X,add,o1,a,buy,1,1,limit,day => 28: tif "day" is not one of gtc, ioc, fok, post_only
+        1,X,add,o1,a,buy,1,1,limit, => 28: tif is empty
+        1,X,add,o1,a,buy,5,1,market,ioc => 18: price "5" is set, but a market order takes no price
+        1,X,cancel,o1,,,x,,, => 17: price "x" is not a decimal number like 12.345
+        1,X,amend,o1,,,,0,, => 18: amount "0" must be positive
+    "#;
+
     #[test]
     fn a_bad_line_is_named_by_column_and_field() {
-        for (line, column, reason) in [
-            ("", 1, "1 columns instead of 10: instrument is missing"),
-            ("1,X,add", 8, "3 columns instead of 10: order_id is missing"),
-            ("1,X,cancel,o1,,,,,,,", 20, "11 columns instead of 10"),
-            (",X,cancel,o1,,,,,,", 1, "time_ns is empty"),
-            (
-                "-1,X,cancel,o1,,,,,,",
-                1,
-                "time_ns \"-1\" is not a whole number of nanoseconds",
-            ),
-            (
-                "1.5,X,cancel,o1,,,,,,",
-                1,
-                "time_ns \"1.5\" is not a whole number of nanoseconds",
-            ),
-            (
-                "1,X,delete,o1,,,,,,",
-                5,
-                "action \"delete\" is not one of add, cancel, amend",
-            ),
-            ("1,X,cancel,,,,,,,", 12, "order_id is empty"),
-            ("1,X,add,o1,,buy,1,1,limit,gtc", 12, "account is empty"),
-            ("1,X,add,o1,a,,1,1,limit,gtc", 14, "side is empty"),
-            (
-                "1,X,add,o1,a,bid,1,1,limit,gtc",
-                14,
-                "side \"bid\" is not one of buy, sell",
-            ),
-            ("1,X,add,o1,a,buy,,1,limit,gtc", 18, "price is empty"),
-            (
-                "1,X,add,o1,a,buy,0,1,limit,gtc",
-                18,
-                "price \"0\" must be positive",
-            ),
-            (
-                "1,X,add,o1,a,buy,-1,1,limit,gtc",
-                18,
-                "price \"-1\" must not be negative",
-            ),
-            (
-                "1,X,add,o1,a,buy,1e3,1,limit,gtc",
-                18,
-                "price \"1e3\" is not a decimal number like 12.345",
-            ),
-            ("1,X,add,o1,a,buy,1,,limit,gtc", 20, "amount is empty"),
-            (
-                "1,X,add,o1,a,buy,1,0.0,limit,gtc",
-                20,
-                "amount \"0.0\" must be positive",
-            ),
-            (
-                "1,X,add,o1,a,buy,1,1,stop,gtc",
-                22,
-                "type \"stop\" is not one of limit, market",
-            ),
-            (
-                "1,X,add,o1,a,buy,1,1,limit,day",
-                28,
-                "tif \"day\" is not one of gtc, ioc, fok, post_only",
-            ),
-            ("1,X,add,o1,a,buy,1,1,limit,", 28, "tif is empty"),
-            (
-                "1,X,add,o1,a,buy,5,1,market,ioc",
-                18,
-                "price \"5\" is set, but a market order takes no price",
-            ),
-            (
-                "1,X,cancel,o1,,,x,,,",
-                17,
-                "price \"x\" is not a decimal number like 12.345",
-            ),
-            ("1,X,amend,o1,,,,0,,", 17, "amount \"0\" must be positive"),
-        ] {
-            assert_eq!(fault(line), (column, reason.to_owned()), "{line}");
+        let cases = BAD_LINES.trim().lines();
+        let cases: Vec<_> = cases
+            .filter_map(|case| case.trim().split_once(" => "))
+            .collect();
+        assert_eq!(cases.len(), 24);
+        for (line, said) in cases {
+            let fault = parse_line(line.as_bytes()).expect_err(line);
+            assert_eq!(
+                format!("{}: {}", fault.at + 1, fault.reason),
+                said,
+                "{line}"
+            );
         }
     }
 

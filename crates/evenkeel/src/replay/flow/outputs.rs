@@ -52,7 +52,10 @@ impl Outputs {
     /// True if the book is to be written behind this row.
     #[must_use]
     pub fn book_is_due(&self, row: u64) -> bool {
-        self.book.is_some() && self.book_every.is_some_and(|every| row.is_multiple_of(every))
+        self.book.is_some()
+            && self
+                .book_every
+                .is_some_and(|every| row.is_multiple_of(every))
     }
 }
 
