@@ -11,7 +11,6 @@ use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::documents::{
@@ -96,8 +95,10 @@ fn flag(on: bool) -> f64 {
 }
 
 fn build(registry: &mut Registry, status: &StatusDocument) {
-    let info = Info::new(vec![("version", status.version.clone())]);
-    registry.register("build", "Version of the program", info);
+    let info = Family::<Labels, Gauge>::default();
+    info.get_or_create(&vec![("version", status.version.clone())])
+        .set(1);
+    registry.register("build_info", "Version of the program", info);
     if let Some(uptime) = status.uptime_seconds {
         gauge_with(
             registry,

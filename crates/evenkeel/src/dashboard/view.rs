@@ -348,6 +348,7 @@ fn venue_fact(status: &StatusDocument, tone: &'static str) -> Fact {
 pub(super) struct SiteRow {
     pub name: String,
     pub location: String,
+    pub location_short: String,
     pub class: &'static str,
     pub tone: &'static str,
     pub mark: &'static str,
@@ -372,6 +373,7 @@ fn site_row(site: &SiteDocument) -> SiteRow {
     SiteRow {
         name: site.name.clone(),
         location: site.location.clone(),
+        location_short: words::short_path(&site.location),
         class: site.class.word(),
         tone,
         mark,

@@ -122,6 +122,23 @@ pub(super) fn short_hash(hash: &str) -> String {
     }
 }
 
+/// The end of a long path: where folders differ.
+pub(super) fn short_path(path: &str) -> String {
+    const SHOWN_MAX: usize = 24;
+    if path.chars().count() <= SHOWN_MAX {
+        return path.to_owned();
+    }
+    let tail: Vec<&str> = path
+        .rsplit('/')
+        .filter(|part| !part.is_empty())
+        .take(2)
+        .collect();
+    match tail[..] {
+        [last, before] => format!("…/{before}/{last}"),
+        _ => path.to_owned(),
+    }
+}
+
 /// The clock time within an RFC 3339 time: `01:43:12`.
 pub(super) fn clock(time: &str) -> String {
     time.get(11..19).unwrap_or(time).to_owned()
@@ -211,6 +228,19 @@ mod tests {
         assert_eq!(short_hash("0123456789abcdef"), "01234567…");
         assert_eq!(short_hash("äöüäöüäöü"), "äöüä…");
         assert_eq!(short_hash("short"), "short");
+    }
+
+    #[test]
+    fn long_paths_keep_their_end() {
+        assert_eq!(short_path("sites/amber"), "sites/amber");
+        assert_eq!(
+            short_path("/srv/evenkeel/demo/sites/amber/"),
+            "…/sites/amber"
+        );
+        assert_eq!(
+            short_path("s3.eu.example.invalid.bucket"),
+            "s3.eu.example.invalid.bucket"
+        );
     }
 
     #[test]

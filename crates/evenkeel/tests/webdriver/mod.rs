@@ -1,5 +1,6 @@
 //! As much of a WebDriver client as the browser test needs, over plain HTTP to a local
 //! `chromedriver` that this starts and ends.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,6 +13,8 @@ use serde_json::{Value, json};
 const INSTALL: &str =
     "run `cargo xtask test`, which installs it, or: apt-get install chromium chromium-driver";
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than anything waited for takes on a slow machine.
+const WAIT: Duration = Duration::from_secs(90);
 
 /// A headless browser with one page.
 pub struct Browser {
@@ -86,10 +89,7 @@ impl Browser {
     pub fn wait_until(&self, what: &str, script: &str) {
         let begun = Instant::now();
         while self.eval(script) != Value::Bool(true) {
-            assert!(
-                begun.elapsed() < Duration::from_secs(30),
-                "never happened: {what}"
-            );
+            assert!(begun.elapsed() < WAIT, "never happened: {what}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
