@@ -334,7 +334,7 @@ mod tests {
         1,X,add,o1,a,buy,1,1,limit, => 28: tif is empty
         1,X,add,o1,a,buy,5,1,market,ioc => 18: price "5" is set, but a market order takes no price
         1,X,cancel,o1,,,x,,, => 17: price "x" is not a decimal number like 12.345
-        1,X,amend,o1,,,,0,, => 18: amount "0" must be positive
+        1,X,amend,o1,,,,0,, => 17: amount "0" must be positive
     "#;
 
     #[test]
