@@ -10,6 +10,7 @@ mod founding;
 mod gateway;
 mod journal_repair;
 mod journal_sink;
+mod mend_loop;
 mod observed;
 mod point_loop;
 mod points_cmd;

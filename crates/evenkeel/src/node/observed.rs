@@ -1,6 +1,7 @@
 //! What each thread of the daemon last knew, for whoever asks: status, dashboard, metrics.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -237,6 +238,8 @@ pub(crate) struct Observed {
     pub(crate) follower: Mutex<FollowerFigures>,
     pub(crate) tail: Mutex<TailFigures>,
     pub(crate) sites: Mutex<BTreeMap<String, SiteFigures>>,
+    /// A site that had failed took something again: it may lack what came meanwhile.
+    pub(crate) site_returned: AtomicBool,
     pub(crate) points: Mutex<PointFigures>,
     pub(crate) drills: Mutex<DrillFigures>,
     /// Bytes the journal may use, and the position below which it may be trimmed beyond that.

@@ -1,6 +1,7 @@
 //! The shipper's thread: the journal's tail to the sites, twice a second.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use evenkeel_recovery::{Clock as _, TailShipper};
@@ -107,13 +108,20 @@ impl ShipLoop {
         tail.shipped_position = self.shipped_next();
         tail.shipped_wall_ns = Some(time_ns);
         drop(tail);
-        let mut sites = lock(&self.observed.sites);
         for (name, error) in &shipped.sites_failed {
-            sites.entry(name.clone()).or_default().failure = Some(error.detail.clone());
+            self.note_failure(name, &error.detail);
         }
+        let mut sites = lock(&self.observed.sites);
         for name in &shipped.sites_ok {
-            sites.entry(name.clone()).or_default().failure = None;
+            if sites.entry(name.clone()).or_default().failure.take().is_some() {
+                self.observed.site_returned.store(true, Ordering::Relaxed);
+            }
         }
+    }
+
+    fn note_failure(&self, site: &str, why: &str) {
+        let mut sites = lock(&self.observed.sites);
+        sites.entry(site.to_owned()).or_default().failure = Some(why.to_owned());
     }
 
     fn succeeded(&self, cut: Instant) {
@@ -130,12 +138,20 @@ impl ShipLoop {
         self.observed.conditions.clear("not_shipping");
     }
 
-    fn failed(&self, why: &Report) {
+    fn failed(&self, report: &Report) {
         lock(&self.observed.tail).pending_bytes = self.spool_bytes();
+        // The message names each site that failed, with its reason.
+        let text = report.to_string();
+        let names: Vec<String> = lock(&self.observed.sites).keys().cloned().collect();
+        for name in names {
+            if let Some((_, reason)) = text.split_once(&format!("{name} (")) {
+                self.note_failure(&name, reason.split(')').next().unwrap_or_default());
+            }
+        }
         self.observed.conditions.raise(
             "not_shipping",
             Severity::Critical,
-            format!("the tail does not reach enough sites: {}", why.message()),
+            format!("the tail does not reach enough sites: {}", report.message()),
             "everything acknowledged is durable on this host; what is on the sites stays there",
             "bring sites back; shipping goes on by itself. evenkeel sites list",
         );

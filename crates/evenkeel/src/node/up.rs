@@ -25,7 +25,8 @@ use super::drill_loop::DrillLoop;
 use super::follow_loop::{Checkpoints, FollowLoop};
 use super::founding::{self, Market};
 use super::gateway::{Gateway, Operator};
-use super::observed::Observed;
+use super::mend_loop::MendLoop;
+use super::observed::{Observed, lock};
 use super::point_loop::PointLoop;
 use super::primary_loop::PrimaryLoop;
 use super::ship_loop::ShipLoop;
@@ -172,6 +173,9 @@ impl Daemon {
 
     /// Opens the control socket and the dashboard.
     fn with_doors(live: Live, domain: &Domain<'_>, stop: &Stop, started: Instant) -> Result<Self> {
+        for name in &domain.settings.sites {
+            lock(&live.observed.sites).entry(name.clone()).or_default();
+        }
         let asked = stop.clone();
         let status = Arc::new(Status {
             config: live.config.clone(),
@@ -253,12 +257,21 @@ impl Daemon {
         };
         let drills =
             DrillLoop { config: config.clone(), observed: Arc::clone(&live.observed) };
+        let mend = MendLoop {
+            sites: domain.sites(),
+            trust: domain.trust,
+            observed: Arc::clone(&live.observed),
+        };
         let stop = self.stop_readers.clone();
         self.read("follower", { let stop = stop.clone(); move || follow.run(&stop) });
         self.read("points", { let stop = stop.clone(); move || points.run(&stop) });
         self.read("shipper", move || ship.run(&stop));
         let stop = self.stop.clone();
-        self.write("drills", move || drills.run(&stop));
+        self.write("drills", {
+            let stop = stop.clone();
+            move || drills.run(&stop)
+        });
+        self.write("mending", move || mend.run(&stop));
         Ok(())
     }
 
