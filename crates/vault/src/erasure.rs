@@ -34,37 +34,81 @@ pub(crate) fn shard_bytes(length_bytes: usize, k: usize) -> usize {
 /// # Errors
 /// [`Error::Invalid`] if `k` is 0 or `bytes` is empty.
 pub fn encode_shards(bytes: &[u8], k: usize) -> Result<Vec<Vec<u8>>> {
+    let size = shard_bytes(bytes.len(), k.max(1));
+    let mut shards = split(bytes, k)?;
+    let mut parity: Vec<Vec<u8>> = (0..PARITY_MAX).map(|_| Vec::with_capacity(size)).collect();
+    code_stripes(&shards, |data, at, stripe| {
+        if !data {
+            parity[at].extend_from_slice(stripe);
+        }
+    })?;
+    shards.append(&mut parity);
+    Ok(shards)
+}
+
+/// BLAKE3 of each shard.
+type Roots = Vec<[u8; 32]>;
+
+/// The first `n` shards of `bytes`, and the BLAKE3 of all k + [`PARITY_MAX`].
+pub(crate) fn encode_with_roots(bytes: &[u8], k: usize, n: usize) -> Result<(Vec<Vec<u8>>, Roots)> {
+    let size = shard_bytes(bytes.len(), k);
+    let mut shards = split(bytes, k)?;
+    let kept = n.saturating_sub(k);
+    let mut parity: Vec<Vec<u8>> = (0..kept).map(|_| Vec::with_capacity(size)).collect();
+    let mut hashers = vec![blake3::Hasher::new(); k + PARITY_MAX];
+    code_stripes(&shards, |data, at, stripe| {
+        let number = if data { at } else { k + at };
+        hashers[number].update(stripe);
+        if let Some(shard) = parity.get_mut(at).filter(|_| !data) {
+            shard.extend_from_slice(stripe);
+        }
+    })?;
+    shards.append(&mut parity);
+    let roots = hashers
+        .iter()
+        .map(|hasher| *hasher.finalize().as_bytes())
+        .collect();
+    Ok((shards, roots))
+}
+
+/// Zero-padded data shards.
+fn split(bytes: &[u8], k: usize) -> Result<Vec<Vec<u8>>> {
     if k == 0 || bytes.is_empty() {
         return Err(invalid(
             "nothing to encode, or no data shards asked for".to_owned(),
         ));
     }
     let size = shard_bytes(bytes.len(), k);
-    let mut shards: Vec<Vec<u8>> = Vec::with_capacity(k + PARITY_MAX);
-    for at in 0..k {
+    let shard = |at: usize| {
         let from = (at * size).min(bytes.len());
         let to = (from + size).min(bytes.len());
         let mut shard = Vec::with_capacity(size);
         shard.extend_from_slice(&bytes[from..to]);
         shard.resize(size, 0);
-        shards.push(shard);
-    }
-    let mut parity: Vec<Vec<u8>> = (0..PARITY_MAX).map(|_| Vec::with_capacity(size)).collect();
-    let mut encoder =
-        ReedSolomonEncoder::new(k, PARITY_MAX, STRIPE_BYTES.min(size)).map_err(code)?;
+        shard
+    };
+    Ok((0..k).map(shard).collect())
+}
+
+/// Codes data shards stripe by stripe, and gives each stripe of each shard to `each` in order:
+/// whether it is data, the number among data or parity, and the bytes.
+fn code_stripes(data: &[Vec<u8>], mut each: impl FnMut(bool, usize, &[u8])) -> Result<()> {
+    let (k, size) = (data.len(), data.first().map_or(0, Vec::len));
+    let stripe = STRIPE_BYTES.min(size);
+    let mut encoder = ReedSolomonEncoder::new(k, PARITY_MAX, stripe).map_err(code)?;
     for from in (0..size).step_by(STRIPE_BYTES) {
         let to = (from + STRIPE_BYTES).min(size);
         encoder.reset(k, PARITY_MAX, to - from).map_err(code)?;
-        for shard in &shards {
+        for (at, shard) in data.iter().enumerate() {
             encoder.add_original_shard(&shard[from..to]).map_err(code)?;
+            each(true, at, &shard[from..to]);
         }
         let coded = encoder.encode().map_err(code)?;
-        for (shard, stripe) in parity.iter_mut().zip(coded.recovery_iter()) {
-            shard.extend_from_slice(stripe);
+        for (at, stripe) in coded.recovery_iter().enumerate() {
+            each(false, at, stripe);
         }
     }
-    shards.append(&mut parity);
-    Ok(shards)
+    Ok(())
 }
 
 /// Brings back the `length_bytes` of an object from any `k` of its shards, given with their
@@ -253,6 +297,21 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn roots_are_the_hashes_of_all_shards_whatever_number_is_stored() {
+        for (k, n, length) in [(3, 5, 200_000), (3, 3, 77), (2, 10, 65_537)] {
+            let object = bytes(length);
+            let all = encode_shards(&object, k).unwrap();
+            let (stored, roots) = encode_with_roots(&object, k, n).unwrap();
+            assert_eq!(stored, all[..n]);
+            let hashes: Vec<[u8; 32]> = all
+                .iter()
+                .map(|shard| *blake3::hash(shard).as_bytes())
+                .collect();
+            assert_eq!(roots, hashes);
         }
     }
 

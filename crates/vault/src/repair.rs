@@ -130,8 +130,17 @@ impl Mender<'_> {
             Some((_, Err(why))) => return Err(why.clone()),
             None => return Err("the pack was not read".to_owned()),
         };
-        let right = shards.get(shard).cloned();
-        right.ok_or_else(|| "the code has no shard of that number".to_owned())
+        let root = self
+            .audit
+            .pack(lineage, &pack)
+            .map(|(object, _)| &object.shard_roots);
+        let root = root.and_then(|roots| roots.get(shard));
+        let right = shards
+            .get(shard)
+            .filter(|right| root == Some(blake3::hash(right).as_bytes()));
+        right
+            .cloned()
+            .ok_or_else(|| "the shard made anew has not the signed root".to_owned())
     }
 
     fn shards(&self, lineage: Lineage, pack: &[u8; 32]) -> Result<Vec<Vec<u8>>, String> {
@@ -141,16 +150,7 @@ impl Mender<'_> {
             .ok_or("the catalog does not know the pack")?;
         let fetched = fetch_pack(self.catalog, lineage, object, k);
         let bytes = fetched.pack.map_err(|error| error.to_string())?;
-        let shards = encode_shards(&bytes, k).map_err(|error| error.to_string())?;
-        let same = shards
-            .iter()
-            .zip(&object.shard_roots)
-            .all(|(shard, root)| blake3::hash(shard).as_bytes() == root);
-        if same {
-            Ok(shards)
-        } else {
-            Err("its shards do not have the signed roots".to_owned())
-        }
+        encode_shards(&bytes, k).map_err(|error| error.to_string())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::erasure::{PARITY_MAX, decode_shards, encode_shards};
+use crate::erasure::{decode_shards, encode_with_roots};
 use crate::error::{Error, Result};
 use crate::keys::IdKey;
 use crate::layout::{Layout, Lineage, ObjectName};
@@ -129,14 +129,10 @@ pub(crate) fn encode_pack(
     id_key: &IdKey,
 ) -> Result<EncodedPack> {
     let k = layout.k();
-    let mut shards = encode_shards(&pack.bytes, k)?;
-    let shard_roots: Vec<[u8; 32]> = shards
-        .iter()
-        .map(|shard| *blake3::hash(shard).as_bytes())
-        .collect();
-    // Leave out as many data shards as parity can replace: what remains contains parity.
-    let skip = k.min(PARITY_MAX);
-    let some: Vec<(usize, &[u8])> = (skip..skip + k)
+    let (shards, shard_roots) = encode_with_roots(&pack.bytes, k, layout.n())?;
+    // Leave out as many data shards as the stored parity can replace: what remains contains all
+    // of that parity.
+    let some: Vec<(usize, &[u8])> = (layout.n() - k..layout.n())
         .map(|at| (at, shards[at].as_slice()))
         .collect();
     let decoded = decode_shards(&some, k, pack.bytes.len())?;
@@ -148,7 +144,6 @@ pub(crate) fn encode_pack(
         });
     }
     check_pack(&decoded, &pack.entries, &period.key, id_key)?;
-    shards.truncate(layout.n());
     let object = ObjectRef {
         pack: *name.as_bytes(),
         length_bytes: pack.bytes.len() as u64,
