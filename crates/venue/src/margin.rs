@@ -14,7 +14,8 @@
 //! The reserve is that of the open size at the limit price, rounded up; it shrinks with fills and
 //! ends with the order. Held positions reserve nothing yet. A market order must be covered at the
 //! worst price it would reach in the book, for what it would fill. Accounts with
-//! [`Collateral::Unlimited`] reserve nothing.
+//! [`Collateral::Unlimited`] reserve nothing. Without margin there is no netting either: an order
+//! that would reduce a position must be covered like any other.
 //!
 //! Each fill rounds its own value half to even, so an order filled in n parts may cost up to n/2
 //! smallest units more than it reserved; a checked spot balance can fall below zero by that dust.

@@ -315,15 +315,72 @@ fn time_never_goes_back_whatever_an_entry_says() {
     assert_eq!(desk.engine.time().0, DYING_AT.0 + 1);
 }
 
+/// 2^52 lots is the bound; an order here has 2^46, so 64 of them reach it.
 #[test]
-fn a_position_cannot_be_ordered_beyond_its_bound() {
-    let mut desk = Desk::open();
-    let big = || limit(INVERSE_PERPETUAL, Side::Buy, 1 << 46, 1 << 46);
-    for _ in 0..64 {
-        desk.accept(1, big());
+fn position_and_open_orders_together_never_pass_the_bound() {
+    let (price, lots) = (1 << 45, 1 << 46);
+    for side in [Side::Buy, Side::Sell] {
+        let mut desk = Desk::open();
+        let order = |side, price| limit(INVERSE_PERPETUAL, side, price, lots);
+        let is_full = |desk: &mut Desk| {
+            let code = desk.refuse(1, order(side, price));
+            assert_eq!(code, RejectCode::PositionTooLarge);
+        };
+        for _ in 0..64 {
+            desk.accept(1, order(side, price));
+        }
+        is_full(&mut desk);
+        // A fill moves lots from the orders to the position.
+        desk.accept(2, order(side.opposite(), price));
+        is_full(&mut desk);
+        // A cancelled order makes room for another, a smaller one for its own old size.
+        let id = evenkeel_types::OrderId;
+        desk.accept(1, Command::Cancel { order: id(2) });
+        desk.accept(1, order(side, price));
+        is_full(&mut desk);
+        for size in [lots / 2, lots] {
+            let change = Command::Amend {
+                order: id(3),
+                price: None,
+                lots: Some(Lots(size)),
+            };
+            desk.accept(1, change);
+        }
+        is_full(&mut desk);
+        // So does a position that was sold again; account 2 bids better than account 1 itself.
+        let better = price + side.sign();
+        desk.accept(2, order(side, better));
+        desk.accept(1, order(side.opposite(), better));
+        assert_eq!(desk.position(1, INVERSE_PERPETUAL).0, 0);
+        desk.accept(1, order(side, price));
+        is_full(&mut desk);
     }
-    assert_eq!(desk.refuse(1, big()), RejectCode::PositionTooLarge);
-    desk.accept(2, big());
+}
+
+#[test]
+fn one_side_of_a_book_takes_no_more_than_its_bound() {
+    let mut desk = Desk::open();
+    let order = || limit(INVERSE_PERPETUAL, Side::Buy, 1 << 45, 1 << 46);
+    let accounts = (evenkeel_venue::MAX_SIDE_LOTS.0 >> 52).cast_unsigned();
+    for id in 10..=10 + accounts {
+        let account = AccountId(id);
+        let collateral = Collateral::Unlimited;
+        desk.operator(Command::OpenAccount {
+            account,
+            collateral,
+        });
+        if id < 10 + accounts {
+            (0..64).for_each(|_| assert!(!desk.accept(id, order()).is_empty()));
+        }
+    }
+    assert_eq!(
+        desk.refuse(10 + accounts, order()),
+        RejectCode::LimitReached
+    );
+    desk.accept(
+        10 + accounts,
+        limit(INVERSE_PERPETUAL, Side::Sell, 1 << 46, 1 << 46),
+    );
 }
 
 #[test]

@@ -163,6 +163,13 @@ fn connected_sessions_are_never_dropped() {
     assert!(is_applied(&send(&mut desk, origin(2, 5_000, 1))));
     assert!(is_too_old(&send(&mut desk, origin(2, 150, 3))));
     assert!(is_applied(&send(&mut desk, origin(2, 149, 2))));
+    // Room below the dropped one does not bring it back.
+    desk.send_as(origin(2, 149, 3), Command::Disconnect);
+    assert!(is_too_old(&send(&mut desk, origin(2, 150, 1))));
+    assert!(matches!(
+        send(&mut desk, origin(2, 149, 2)),
+        Event::Repeated { .. }
+    ));
 }
 
 #[test]
