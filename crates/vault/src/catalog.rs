@@ -315,7 +315,7 @@ impl Catalog {
         newest.and_then(|record| self.point_info(record))
     }
 
-    /// The point that `id` (as [`PointId`] prints it) names.
+    /// The point that `id` (as [`PointId`](crate::PointId) prints it) names.
     ///
     /// # Errors
     /// [`Error::NotFound`] with the ids there are.
