@@ -61,7 +61,7 @@ fn counters_out_of_range() {
     refused(rule, |state| state.meta.next_order.0 = u64::MAX);
     refused(rule, |state| state.meta.next_trade.0 = 0);
     refused("a venue that was not founded holds something", |state| {
-        state.meta.venue = None
+        state.meta.venue = None;
     });
 }
 
@@ -77,7 +77,7 @@ fn terms_and_marks_that_no_venue_accepts() {
         state.instruments[0].terms.settlement = CurrencyId(77);
     });
     refused("a mark is out of range", |state| {
-        state.instruments[0].mark = Some(Ticks(0))
+        state.instruments[0].mark = Some(Ticks(0));
     });
     refused("an instrument is out of order", |state| {
         state.instruments[0].terms.id = InstrumentId(5);
@@ -115,7 +115,7 @@ fn books_that_matching_cannot_leave() {
 fn money_that_does_not_add_up() {
     let rule = "a reserve is not the sum of its orders'";
     refused(rule, |state| {
-        state.accounts[TRADER].balances[0].reserved.0 += 1
+        state.accounts[TRADER].balances[0].reserved.0 += 1;
     });
     refused(rule, |state| {
         let slot = best_bid(state);
