@@ -101,6 +101,13 @@
     readout.textContent = clock(u.data[0][i], true) + " · " + took + " · " + history.results[i];
   }
 
+  function spanOfTime(u) {
+    const times = u.data[0];
+    const [first, last] = [times[0], times[times.length - 1]];
+    const room = Math.max(30, (last - first) * 0.04);
+    return [first - room, last + room];
+  }
+
   function plotOptions(box) {
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px " + getComputedStyle(document.body).fontFamily };
     return {
@@ -108,7 +115,11 @@
       height: Math.max(box.clientHeight, 176),
       legend: { show: false },
       cursor: { y: false, points: { size: 9 } },
-      scales: { y: { range: (u, min, max) => [0, max > 0 ? max * 1.2 : 1] } },
+      scales: {
+        // Room on both sides, and a sensible span around a single drill.
+        x: { range: spanOfTime },
+        y: { range: (u, min, max) => [0, max > 0 ? max * 1.2 : 1] },
+      },
       axes: [
         { ...axis, space: 64, size: 28, values: (u, ticks, axisIndex, space, step) => ticks.map((t) => clock(t, step < 60)) },
         { ...axis, size: 44, values: (u, ticks) => ticks.map((t) => t + " s") },

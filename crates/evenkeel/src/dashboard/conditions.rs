@@ -59,10 +59,9 @@ pub fn conditions(status: &StatusDocument) -> Vec<ConditionDocument> {
 /// The source may write in fragments; the page shows sentences.
 fn in_sentences(condition: &ConditionDocument) -> ConditionDocument {
     let sentence = |text: &str| {
-        let mut letters = text.chars();
-        let Some(first) = letters.next() else {
-            return String::new();
-        };
+        let ends = text.is_empty() || text.ends_with(['.', '!', '?', '…']);
+        words::capitalised(text) + if ends { "" } else { "." }
+    };
         let end = if text.ends_with(['.', '!', '?', '…']) {
             ""
         } else {

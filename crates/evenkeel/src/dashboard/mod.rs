@@ -13,10 +13,12 @@ mod assets;
 mod conditions;
 mod error;
 mod gate;
+mod margin;
 mod metrics;
 mod page;
 mod publish;
 mod routes;
+mod rows;
 mod view;
 mod words;
 
@@ -31,6 +33,7 @@ use crate::documents::{DrillDocument, PointsDocument, StatusDocument};
 
 pub use conditions::conditions;
 pub use error::DashboardError;
+pub use margin::discount_lost_sites;
 
 /// Where the dashboard's figures come from. Called once per second from one thread.
 pub trait StatusSource: Send + Sync {

@@ -4,7 +4,8 @@ use askama::Template;
 
 use crate::documents::{ConditionDocument, DrillDocument, PointsDocument, StatusDocument};
 
-use super::view::{self, DrillRow, Fact, PointRow, Proven, SiteRow, Verdict};
+use super::rows::{self, DrillRow, PointRow, SiteRow};
+use super::view::{self, Fact, Proven, Verdict};
 use super::{conditions, words};
 
 /// A part of the page that is replaced on its own when it changes.
@@ -158,7 +159,7 @@ pub(super) fn fragments(
         clock: words::clock(&status.time),
     };
     let sites = SitesFragment {
-        rows: view::site_rows(status),
+        rows: rows::site_rows(status),
         needed: status.erasure.data_shards,
         total: status.erasure.total_shards,
         all_mutable: !status.sites.is_empty()
@@ -223,7 +224,7 @@ pub(super) fn points_table(points: &PointsDocument, status: &StatusDocument, all
         Some(seconds) => format!("The first is due {}.", words::ahead(seconds)),
         None => "The first follows with the first snapshot.".to_owned(),
     };
-    let rows = view::point_rows(points, all);
+    let rows = rows::point_rows(points, all);
     render(&PointsFragment {
         rows,
         total: points.points.len(),
@@ -239,7 +240,7 @@ pub(super) fn drills_table(drills: &[DrillDocument], status: &StatusDocument, al
         None => "None is scheduled. Type: evenkeel drill --level D3".to_owned(),
     };
     render(&DrillsFragment {
-        rows: view::drill_rows(drills, all),
+        rows: rows::drill_rows(drills, all),
         total: drills.len(),
         due,
         all,
@@ -248,9 +249,9 @@ pub(super) fn drills_table(drills: &[DrillDocument], status: &StatusDocument, al
 
 /// One drill with every check.
 pub(super) fn drill(drill: &DrillDocument) -> String {
-    let (tone, mark) = view::outcome_mark(drill.result);
+    let (tone, mark) = rows::outcome_mark(drill.result);
     let checks = drill.checks.iter().map(|check| {
-        let (tone, mark) = view::outcome_mark(check.result);
+        let (tone, mark) = rows::outcome_mark(check.result);
         let result = check.result.word();
         CheckRow {
             name: &check.name,

@@ -9,7 +9,7 @@ use crate::documents::{ConditionDocument, DrillDocument, PointsDocument, StatusD
 
 use super::metrics::DrillTally;
 use super::page::{self, Fragment};
-use super::{StatusSource, conditions};
+use super::{StatusSource, conditions, discount_lost_sites};
 
 /// How often the source is asked.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -66,8 +66,9 @@ impl Publisher {
     }
 
     fn publish(&mut self) {
-        let status = self.source.status();
-        let points = self.source.points();
+        let mut status = self.source.status();
+        let mut points = self.source.points();
+        discount_lost_sites(&mut status, &mut points);
         let drills = self.source.drills();
         self.tally.count(&drills);
         let conditions = conditions(&status);

@@ -139,6 +139,14 @@ pub(super) fn short_path(path: &str) -> String {
     }
 }
 
+/// With a capital first letter.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
 /// The clock time within an RFC 3339 time: `01:43:12`.
 pub(super) fn clock(time: &str) -> String {
     time.get(11..19).unwrap_or(time).to_owned()

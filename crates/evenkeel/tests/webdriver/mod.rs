@@ -89,7 +89,11 @@ impl Browser {
     pub fn wait_until(&self, what: &str, script: &str) {
         let begun = Instant::now();
         while self.eval(script) != Value::Bool(true) {
-            assert!(begun.elapsed() < WAIT, "never happened: {what}");
+            assert!(
+                begun.elapsed() < WAIT,
+                "never happened: {what}; the page says: {}",
+                self.eval("return document.body.innerText")
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
