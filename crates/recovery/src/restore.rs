@@ -18,6 +18,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{RecoveryError, Result};
 use crate::follower::{Promise, decode};
 use crate::frames::{Frame, Frames};
+use crate::ledger::Ledger;
 
 /// Source of a recovery point that holds its [`Checkpoint`].
 pub const SNAPSHOT_SOURCE: &str = "snapshot";
@@ -140,8 +141,6 @@ pub struct Restored {
     pub chain: Chain,
     /// When the newest record that was used was made, by the writer's clock, in nanoseconds.
     pub last_shipped_ns: u64,
-    /// Events of the replayed entries, if they were asked for.
-    pub events: Vec<Event>,
 }
 
 /// Reads one lineage.
@@ -241,7 +240,8 @@ impl<'a> Restorer<'a> {
         Err(RecoveryError::BeforeFirstPoint { asked, earliest })
     }
 
-    /// Restores into `sink`.
+    /// Restores into `sink`. A `ledger` is opened with the snapshot's figures and fed with every
+    /// event of the entries applied on top of it.
     ///
     /// # Errors
     /// Whatever the vault or the sink says; [`RecoveryError::Gap`] if entries are missing;
@@ -250,7 +250,7 @@ impl<'a> Restorer<'a> {
         &self,
         target: Target,
         history: History,
-        keep_events: bool,
+        mut ledger: Option<&mut Ledger>,
         sink: &mut dyn Sink,
     ) -> Result<Restored> {
         let (index, checkpoint, engine) = self.choose(target)?;
@@ -262,8 +262,11 @@ impl<'a> Restorer<'a> {
         sink.snapshot(&checkpoint)?;
         let root = RootTracker::resume(checkpoint.position(), checkpoint.frontier.clone());
         let last_shipped_ns = point.time_ns;
+        if let Some(ledger) = ledger.as_deref_mut() {
+            *ledger = Ledger::opened_with(&engine)?;
+        }
         let mut replay =
-            Replay { target, engine, root, sink, events: Vec::new(), keep_events, done: false };
+            Replay { target, engine, root, sink, events: Vec::new(), ledger, done: false };
         let mut newest_ns = last_shipped_ns;
         let mut promised_chain = Promise::from_roots(&point.roots).map(|promise| promise.chain);
         for later in self.points[index + 1..].iter().map(Shipment::Point).chain(self.tail_list()) {
@@ -281,7 +284,7 @@ impl<'a> Restorer<'a> {
                 newest_ns = newest_ns.max(later.time_ns());
             }
         }
-        let Replay { engine, root, sink, events, .. } = replay;
+        let Replay { engine, root, sink, .. } = replay;
         let chain = sink.finish()?;
         if let Some(promised) = promised_chain {
             compare("journal chain", promised, chain)?;
@@ -296,7 +299,6 @@ impl<'a> Restorer<'a> {
             engine,
             chain,
             last_shipped_ns: newest_ns,
-            events,
         })
     }
 
@@ -400,7 +402,7 @@ struct Replay<'a> {
     root: RootTracker,
     sink: &'a mut dyn Sink,
     events: Vec<Event>,
-    keep_events: bool,
+    ledger: Option<&'a mut Ledger>,
     done: bool,
 }
 
@@ -409,7 +411,8 @@ impl Replay<'_> {
     fn frames(&mut self, frames: &Frames) -> Result<bool> {
         for frame in &frames.0 {
             let Some(frame) = unseen(frame, self.root.next())? else { continue };
-            let mut admitted = Frame { entries: Vec::new(), ..frame.clone() };
+            let mut admitted =
+                Frame { term: frame.term, first: frame.first, entries: Vec::new() };
             for bytes in frame.entries {
                 let position = self.root.next();
                 let entry = decode(position, &bytes.0)?;
@@ -417,10 +420,11 @@ impl Replay<'_> {
                     self.done = true;
                     break;
                 }
-                if !self.keep_events {
-                    self.events.clear();
-                }
+                self.events.clear();
                 self.engine.apply(&entry, &mut self.events);
+                if let Some(ledger) = self.ledger.as_deref_mut() {
+                    self.events.iter().try_for_each(|event| ledger.fold(event))?;
+                }
                 self.root.push(&bytes.0);
                 admitted.entries.push(bytes);
             }

@@ -28,8 +28,8 @@ const REPORT_EXTENSION: &str = "drill";
 pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let level = args.level.unwrap_or(config.drill.level);
-    let document = match level {
-        LevelName::D2 => on_the_host(&config)?,
+    let (document, error) = match level {
+        LevelName::D2 => (on_the_host(&config)?, None),
         _ => here(&config, level, args.identity.as_deref())?,
     };
     if args.json {
@@ -37,7 +37,11 @@ pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
     } else {
         output::result(&words(&document))?;
     }
-    Ok(exit_of(&document))
+    match error {
+        // What prevented the restore has its own exit code, and its message says what to do.
+        Some(error) => Err(error),
+        None => Ok(exit_of(&document)),
+    }
 }
 
 /// D2 needs the key that only the running writer has: it is asked.
@@ -56,7 +60,11 @@ fn on_the_host(config: &Config) -> Result<DrillDocument> {
 }
 
 /// D1, D3 and D4: in this process, which plays the drill host.
-fn here(config: &Config, level: LevelName, file: Option<&Path>) -> Result<DrillDocument> {
+fn here(
+    config: &Config,
+    level: LevelName,
+    file: Option<&Path>,
+) -> Result<(DrillDocument, Option<Report>)> {
     let domain = Domain::of(config)?;
     let level = match level {
         LevelName::D1 => Level::D1,
@@ -88,16 +96,7 @@ fn here(config: &Config, level: LevelName, file: Option<&Path>) -> Result<DrillD
     let drilled = drill(plan, &mut sink, &key);
     drop(scratch);
     home.keep(config, &drilled)?;
-    let document = document(&drilled.report);
-    match drilled.error {
-        // What prevents any restore has its own exit code, and its message says what to do.
-        Some(error) if document.result != Outcome::Unproven => {
-            let report = Report::from(error);
-            report.print(false);
-            Ok(document)
-        }
-        _ => Ok(document),
-    }
+    Ok((document(&drilled.report), drilled.error.map(Report::from)))
 }
 
 fn identity(config: &Config, level: Level, file: Option<&Path>) -> Result<Option<Identity>> {

@@ -89,7 +89,7 @@ fn replace(
     }
     let identity = JournalIdentity { cluster_id: cluster_id(&domain.trust), lineage };
     let mut sink = JournalSink::new(&config.host.data, identity, config.journal.segment_bytes);
-    let restored = restorer.restore(Target::Latest, History::Full, false, &mut sink)?;
+    let restored = restorer.restore(Target::Latest, History::Full, None, &mut sink)?;
     output::note(&format!(
         "journal: restored from the sites up to position {}",
         restored.position

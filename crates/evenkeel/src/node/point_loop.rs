@@ -1,11 +1,12 @@
 //! The recovery point thread: a checkpoint from the follower, kept on this host and sealed at the
 //! sites; then what is no longer needed may go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_recovery::{Checkpoint, Clock as _, Frames, PointMaker, Promise, write_point};
-use evenkeel_vault::{Catalog, Janitor, Lineage, Policy, Reason, RootPublicKey, Site};
+use evenkeel_vault::{Catalog, Janitor, Lineage, Plan, Policy, Reason, RootPublicKey, Site};
 use evenkeel_vault::{plan_retention, prune_demo};
 
 use super::clock::SystemClock;
@@ -31,6 +32,8 @@ const PATIENCE_AT_END: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_secs(1);
 /// The sites are looked over after a point, but no more than this share of the time.
 const LOOK_SHARE: u32 = 20;
+/// How long an object that is no longer needed stays.
+const DELETION_DELAY: Duration = Duration::from_secs(600);
 /// Share of the home's disk limit that the sites may use, and the journal, in percent.
 const SITES_PERCENT: u64 = 70;
 const JOURNAL_PERCENT: u64 = 25;
@@ -49,6 +52,8 @@ pub(crate) struct PointLoop {
     pub(crate) clock: SystemClock,
     pub(crate) observed: Arc<Observed>,
     pub(crate) config: RecoveryConfig,
+    /// Objects that may go, and since when.
+    pub(crate) planned: BTreeMap<String, Instant>,
 }
 
 /// A point that was begun: kept until the sites have taken it.
@@ -171,6 +176,7 @@ impl PointLoop {
             one.reason == Reason::Covered || over.deletions.iter().any(|other| other == one)
         });
         // A site that is away would keep what the others forgot.
+        let plan = self.ripe(plan);
         if limit > 0 && catalog.unreachable().is_empty() {
             for error in prune_demo(&self.janitors, &plan) {
                 self.observed.conditions.raise(
@@ -190,6 +196,20 @@ impl PointLoop {
         if let (true, Some(point)) = (limit > 0, full) {
             *lock(&self.observed.trim) = Some((journal_max, point.position));
         }
+    }
+
+    /// The part of a plan that has stood for a while: whoever restores from what is about to go
+    /// has had the time to finish.
+    fn ripe(&mut self, mut plan: Plan) -> Plan {
+        let before = std::mem::take(&mut self.planned);
+        for deletion in &plan.deletions {
+            let since = before.get(&deletion.object).copied().unwrap_or_else(Instant::now);
+            self.planned.insert(deletion.object.clone(), since);
+        }
+        plan.deletions.retain(|one| {
+            self.planned.get(&one.object).is_some_and(|since| since.elapsed() >= DELETION_DELAY)
+        });
+        plan
     }
 
     fn observe_sites(&self) {

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     let restorer = Restorer::new(&catalog, &opener, from)?;
     let home = NewHome::begin(&args.to, &config, authority)?;
     let result = restorer
-        .restore(target(args), history(args), false, &mut home.sink(&config, from, &domain))
+        .restore(target(args), history(args), None, &mut home.sink(&config, from, &domain))
         .map_err(Report::from)
         .and_then(|restored| home.finish(&restored, &catalog, from).map(|new| (restored, new)));
     let (restored, promoted) = match result {

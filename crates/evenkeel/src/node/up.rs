@@ -254,6 +254,7 @@ impl Daemon {
             clock: live.clock,
             observed: Arc::clone(&live.observed),
             config: config.recovery.clone(),
+            planned: std::collections::BTreeMap::new(),
         };
         let drills =
             DrillLoop { config: config.clone(), observed: Arc::clone(&live.observed) };
