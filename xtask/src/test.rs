@@ -162,15 +162,23 @@ fn relay(from: Option<impl Read>, mut to: impl Write) -> Tally {
     tally
 }
 
-/// Reads the closing line of libtest (`test result: …`) or of nextest (`Summary [ … ] …`).
+/// Reads the closing line of libtest (`test result: …`) or of nextest (`Summary [ … ] …`). Nextest
+/// shows the output of a failed test indented, libtest's closing line in it included: not counted.
 fn tally_of(line: &str) -> Option<Tally> {
-    let line = line.trim();
     let counts = match line.strip_prefix("test result:") {
         Some(rest) => rest,
-        None => line.strip_prefix("Summary [")?.split_once(" run:")?.1,
+        None => {
+            line.trim()
+                .strip_prefix("Summary [")?
+                .split_once(" run:")?
+                .1
+        }
     };
     let mut tally = Tally::default();
-    let words: Vec<&str> = counts.split([' ', ',', ';', '(', ')', '.']).collect();
+    let words: Vec<&str> = counts
+        .trim()
+        .split([' ', ',', ';', '(', ')', '.'])
+        .collect();
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     for pair in words.windows(2) {
         let Ok(count) = pair[0].parse::<u64>() else {
@@ -221,6 +229,8 @@ mod tests {
                 skipped: 0
             })
         );
+        let shown_again = "    test result: FAILED. 0 passed; 1 failed; 0 ignored";
+        assert_eq!(tally_of(shown_again), None);
         assert_eq!(tally_of("test money::rounds_half_even ... ok"), None);
     }
 
