@@ -62,13 +62,6 @@ fn in_sentences(condition: &ConditionDocument) -> ConditionDocument {
         let ends = text.is_empty() || text.ends_with(['.', '!', '?', '…']);
         words::capitalised(text) + if ends { "" } else { "." }
     };
-        let end = if text.ends_with(['.', '!', '?', '…']) {
-            ""
-        } else {
-            "."
-        };
-        format!("{}{}{end}", first.to_uppercase(), letters.as_str())
-    };
     ConditionDocument {
         message: sentence(&condition.message),
         safe: sentence(&condition.safe),
