@@ -67,9 +67,15 @@ pub fn drill(plan: DrillPlan<'_>, sink: &mut dyn Sink, key: &SigningKey) -> Dril
             | RecoveryError::BeforeFirstPoint { .. } => Verdict::Unproven,
             _ => Verdict::Failed,
         };
-        run.report.checks.push(Check::new("restore", verdict, error.to_string()));
+        run.report
+            .checks
+            .push(Check::new("restore", verdict, error.to_string()));
     }
-    Drilled { report: run.report.sign(key), pin: run.pin, error }
+    Drilled {
+        report: run.report.sign(key),
+        pin: run.pin,
+        error,
+    }
 }
 
 struct Run<'a> {
@@ -89,7 +95,9 @@ impl Run<'_> {
         let missing = catalog.unreachable();
         self.report.sites_missing = missing.into_iter().map(Text).collect();
         let current = catalog.current_lineage();
-        let Some(lineage) = self.plan.lineage.or(current) else { return Ok(()) };
+        let Some(lineage) = self.plan.lineage.or(current) else {
+            return Ok(());
+        };
         self.report.lineage = lineage.0;
         self.check_history(&catalog);
         self.pin = catalog.pin(lineage);
@@ -110,35 +118,51 @@ impl Run<'_> {
     fn phase(&mut self, name: &str) {
         let now = self.plan.clock.monotonic_ns();
         let elapsed_ns = now.saturating_sub(self.phase_ns);
-        self.report.phases.push(Phase { name: name.into(), elapsed_ns });
+        self.report.phases.push(Phase {
+            name: name.into(),
+            elapsed_ns,
+        });
         self.phase_ns = now;
     }
 
     /// Forks and freshness: whether this is the history, and the newest of it.
     fn check_history(&mut self, catalog: &Catalog) {
-        let forks: Vec<&str> = catalog.forks().iter().map(|fork| fork.detail.as_str()).collect();
+        let forks: Vec<&str> = catalog
+            .forks()
+            .iter()
+            .map(|fork| fork.detail.as_str())
+            .collect();
         self.report.checks.push(if forks.is_empty() {
             Check::new("single_history", Verdict::Ok, "no fork")
         } else {
-            Check::new("single_history", Verdict::Failed, format!("FORK: {}", forks.join("; ")))
+            Check::new(
+                "single_history",
+                Verdict::Failed,
+                format!("FORK: {}", forks.join("; ")),
+            )
         });
         let (verdict, detail) = match catalog.freshness() {
-            Freshness::Proven { pinned } => {
-                (Verdict::Ok, format!("the sites show at least record {pinned}, seen before"))
-            }
+            Freshness::Proven { pinned } => (
+                Verdict::Ok,
+                format!("the sites show at least record {pinned}, seen before"),
+            ),
             // The first drill of a host has nothing to compare with; what it cannot know is said,
             // but a host that was never asked to remember is not a failure of the restore.
             Freshness::Unproven { why } => {
                 (Verdict::NotConfigured, format!("freshness unproven: {why}"))
             }
-            Freshness::RolledBack { pinned, found, .. } => {
-                (Verdict::Failed, format!("rolled back: record {pinned} was seen, now {found}"))
-            }
-            Freshness::Contradicted { counter, .. } => {
-                (Verdict::Failed, format!("record {counter} is another than was seen before"))
-            }
+            Freshness::RolledBack { pinned, found, .. } => (
+                Verdict::Failed,
+                format!("rolled back: record {pinned} was seen, now {found}"),
+            ),
+            Freshness::Contradicted { counter, .. } => (
+                Verdict::Failed,
+                format!("record {counter} is another than was seen before"),
+            ),
         };
-        self.report.checks.push(Check::new("freshness", verdict, detail));
+        self.report
+            .checks
+            .push(Check::new("freshness", verdict, detail));
     }
 
     /// D1: every byte of ciphertext against its signature or hash, without any key.
@@ -156,8 +180,14 @@ impl Run<'_> {
                 one.kind
             ),
         };
-        let verdict = if problems.is_empty() { Verdict::Ok } else { Verdict::Failed };
-        self.report.checks.push(Check::new("ciphertext", verdict, detail));
+        let verdict = if problems.is_empty() {
+            Verdict::Ok
+        } else {
+            Verdict::Failed
+        };
+        self.report
+            .checks
+            .push(Check::new("ciphertext", verdict, detail));
         if let Some(point) = catalog.latest_point() {
             self.report.point = point.id.to_string().into();
             self.report.position = point.position;
@@ -171,14 +201,21 @@ impl Run<'_> {
         let restored = restorer.restore(Target::Latest, History::SinceSnapshot, books, sink)?;
         self.phase("restore");
         // Here a primary could take orders; the checks below only prove that it would be right.
-        let elapsed_ns = self.plan.clock.monotonic_ns().saturating_sub(self.started_ns);
+        let elapsed_ns = self
+            .plan
+            .clock
+            .monotonic_ns()
+            .saturating_sub(self.started_ns);
         self.report.rto_ns = Some(elapsed_ns);
         self.report.point = restored.point.id.to_string().into();
         self.report.position = restored.position;
         self.report.entries_replayed = restored.replayed;
         let durable = self.plan.durable_position;
         self.report.rpo_entries = durable.map(|next| next.saturating_sub(restored.position));
-        let age_ns = self.report.started_ns.saturating_sub(restored.last_shipped_ns);
+        let age_ns = self
+            .report
+            .started_ns
+            .saturating_sub(restored.last_shipped_ns);
         self.report.rpo_ns = Some(age_ns);
         self.report.state_root = Some(restored.engine.state_root());
         self.report.journal_root = Some(restored.journal_root);
@@ -186,7 +223,9 @@ impl Run<'_> {
         self.check_snapshot(restorer, &restored)?;
         self.check_equity(&ledger, &restored)?;
         let detail = "no chain is configured: balances were not compared with one";
-        self.report.checks.push(Check::new("chain", Verdict::NotConfigured, detail));
+        self.report
+            .checks
+            .push(Check::new("chain", Verdict::NotConfigured, detail));
         self.phase("check");
         Ok(())
     }
@@ -195,7 +234,10 @@ impl Run<'_> {
     /// nothing), by applying every entry between the two.
     fn check_snapshot(&mut self, restorer: &Restorer<'_>, restored: &Restored) -> Result<()> {
         let points = restorer.points();
-        let at = points.iter().position(|point| point.id == restored.point.id).unwrap_or(0);
+        let at = points
+            .iter()
+            .position(|point| point.id == restored.point.id)
+            .unwrap_or(0);
         let (mut engine, mut frontier, from) = match at.checked_sub(1) {
             Some(before) => {
                 let (checkpoint, engine) = restorer.checkpoint(&points[before])?;
@@ -203,13 +245,23 @@ impl Run<'_> {
             }
             None => {
                 let checkpoint = crate::Checkpoint::genesis();
-                (checkpoint.engine()?, checkpoint.frontier, "the beginning".to_owned())
+                (
+                    checkpoint.engine()?,
+                    checkpoint.frontier,
+                    "the beginning".to_owned(),
+                )
             }
         };
         let frames = restorer.frames_of(&restored.point)?;
-        if frames.0.first().is_some_and(|frame| frame.first != frontier.leaf_count()) {
+        if frames
+            .0
+            .first()
+            .is_some_and(|frame| frame.first != frontier.leaf_count())
+        {
             let detail = "the entries since the point before are no longer at the sites";
-            self.report.checks.push(Check::new("state_root", Verdict::Unproven, detail));
+            self.report
+                .checks
+                .push(Check::new("state_root", Verdict::Unproven, detail));
             return Ok(());
         }
         let mut events: Vec<Event> = Vec::new();
@@ -221,9 +273,21 @@ impl Run<'_> {
         }
         let promise = Promise::from_roots(&restored.point.roots);
         let recomputed = [
-            ("state_root", promise.map(|one| one.state_root), engine.state_root()),
-            ("journal_root", promise.map(|one| one.journal_root), frontier.root()),
-            ("output_digest", promise.map(|one| one.output_digest), engine.output_digest()),
+            (
+                "state_root",
+                promise.map(|one| one.state_root),
+                engine.state_root(),
+            ),
+            (
+                "journal_root",
+                promise.map(|one| one.journal_root),
+                frontier.root(),
+            ),
+            (
+                "output_digest",
+                promise.map(|one| one.output_digest),
+                engine.output_digest(),
+            ),
         ];
         for (name, promised, recomputed) in recomputed {
             let mut check = Check::same(name, promised, recomputed);
@@ -254,8 +318,14 @@ impl Run<'_> {
                 one.ledger
             ),
         };
-        let verdict = if mismatches.is_empty() { Verdict::Ok } else { Verdict::Failed };
-        self.report.checks.push(Check::new("equity", verdict, detail));
+        let verdict = if mismatches.is_empty() {
+            Verdict::Ok
+        } else {
+            Verdict::Failed
+        };
+        self.report
+            .checks
+            .push(Check::new("equity", verdict, detail));
         Ok(())
     }
 }
@@ -263,5 +333,7 @@ impl Run<'_> {
 /// Reads a stored report; `None` if its bytes or its signature are not right.
 #[must_use]
 pub fn read_report(bytes: &[u8]) -> Option<SignedReport> {
-    SignedReport::from_bytes(bytes).ok().filter(SignedReport::is_genuine)
+    SignedReport::from_bytes(bytes)
+        .ok()
+        .filter(SignedReport::is_genuine)
 }

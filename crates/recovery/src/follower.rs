@@ -55,7 +55,9 @@ impl Follower {
     pub fn step(&mut self, batches_max: usize) -> Result<u64> {
         let mut applied = 0;
         for _ in 0..batches_max {
-            let Some(batch) = self.reader.next_batch()? else { break };
+            let Some(batch) = self.reader.next_batch()? else {
+                break;
+            };
             for record in &batch.records {
                 let entry = decode(record.position, &record.entry)?;
                 self.events.clear();
@@ -65,7 +67,8 @@ impl Follower {
             self.chain = batch.chain;
             applied += batch.records.len() as u64;
             let digest = self.engine.output_digest();
-            self.agreement.publish(Party::Follower, batch.next(), digest)?;
+            self.agreement
+                .publish(Party::Follower, batch.next(), digest)?;
         }
         Ok(applied)
     }

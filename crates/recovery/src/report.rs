@@ -44,7 +44,9 @@ impl Canonical for Text {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bytes = reader.bytes(4096)?.to_vec();
-        String::from_utf8(bytes).map(Self).map_err(|_| reader.not_canonical("text is not UTF-8"))
+        String::from_utf8(bytes)
+            .map(Self)
+            .map_err(|_| reader.not_canonical("text is not UTF-8"))
     }
 }
 
@@ -70,13 +72,21 @@ pub struct Check {
     /// What was compared, or why it could not be.
     pub detail: Text,
 }
-canonical_struct!(Check { name, verdict, detail });
+canonical_struct!(Check {
+    name,
+    verdict,
+    detail
+});
 
 impl Check {
     /// A check with its verdict.
     #[must_use]
     pub fn new(name: &str, verdict: Verdict, detail: impl Into<Text>) -> Self {
-        Self { name: name.into(), verdict, detail: detail.into() }
+        Self {
+            name: name.into(),
+            verdict,
+            detail: detail.into(),
+        }
     }
 
     /// A comparison of a promised with a recomputed hash.
@@ -84,15 +94,25 @@ impl Check {
     pub fn same(name: &str, promised: Option<Hash>, restored: Hash) -> Self {
         let short = |hash: &Hash| hex(&hash[..8]);
         match promised {
-            Some(promised) if promised == restored => {
-                Self::new(name, Verdict::Ok, format!("recomputed {}…", short(&restored)))
-            }
+            Some(promised) if promised == restored => Self::new(
+                name,
+                Verdict::Ok,
+                format!("recomputed {}…", short(&restored)),
+            ),
             Some(promised) => Self::new(
                 name,
                 Verdict::Failed,
-                format!("promised {}…, recomputed {}…", short(&promised), short(&restored)),
+                format!(
+                    "promised {}…, recomputed {}…",
+                    short(&promised),
+                    short(&restored)
+                ),
             ),
-            None => Self::new(name, Verdict::Unproven, "the recovery point does not promise it"),
+            None => Self::new(
+                name,
+                Verdict::Unproven,
+                "the recovery point does not promise it",
+            ),
         }
     }
 }
@@ -148,8 +168,23 @@ pub struct DrillReport {
     pub phases: Vec<Phase>,
 }
 canonical_struct!(DrillReport {
-    started_ns, level, key_used, lineage, point, position, entries_replayed, rto_ns, rpo_entries,
-    rpo_ns, sites_used, sites_missing, bytes_read, state_root, journal_root, output_digest, checks,
+    started_ns,
+    level,
+    key_used,
+    lineage,
+    point,
+    position,
+    entries_replayed,
+    rto_ns,
+    rpo_entries,
+    rpo_ns,
+    sites_used,
+    sites_missing,
+    bytes_read,
+    state_root,
+    journal_root,
+    output_digest,
+    checks,
     phases,
 });
 
@@ -197,7 +232,11 @@ impl DrillReport {
     #[must_use]
     pub fn sign(self, key: &SigningKey) -> SignedReport {
         let signature = key.sign(&signed_bytes(&self)).to_bytes();
-        SignedReport { report: self, signer: key.verifying_key().to_bytes(), signature }
+        SignedReport {
+            report: self,
+            signer: key.verifying_key().to_bytes(),
+            signature,
+        }
     }
 }
 
@@ -211,7 +250,11 @@ pub struct SignedReport {
     /// Signature over the report's canonical bytes behind a fixed prefix.
     pub signature: [u8; 64],
 }
-canonical_struct!(SignedReport { report, signer, signature });
+canonical_struct!(SignedReport {
+    report,
+    signer,
+    signature
+});
 
 impl SignedReport {
     /// True if the signature is the signer's and the report is unchanged.
@@ -219,7 +262,8 @@ impl SignedReport {
     pub fn is_genuine(&self) -> bool {
         VerifyingKey::from_bytes(&self.signer).is_ok_and(|key| {
             let signature = Signature::from_bytes(&self.signature);
-            key.verify_strict(&signed_bytes(&self.report), &signature).is_ok()
+            key.verify_strict(&signed_bytes(&self.report), &signature)
+                .is_ok()
         })
     }
 }
@@ -241,8 +285,12 @@ mod tests {
 
     fn report() -> DrillReport {
         let mut report = DrillReport::begin(7, Level::D3, "age1drill");
-        report.checks.push(Check::same("state_root", Some([1; 32]), [1; 32]));
-        report.checks.push(Check::new("chain", Verdict::NotConfigured, "no chain"));
+        report
+            .checks
+            .push(Check::same("state_root", Some([1; 32]), [1; 32]));
+        report
+            .checks
+            .push(Check::new("chain", Verdict::NotConfigured, "no chain"));
         report
     }
 
@@ -264,10 +312,17 @@ mod tests {
     fn ok_needs_every_configured_check() {
         let mut report = report();
         assert_eq!(report.verdict(), Verdict::Ok);
-        report.checks.push(Check::same("journal_root", None, [1; 32]));
+        report
+            .checks
+            .push(Check::same("journal_root", None, [1; 32]));
         assert_eq!(report.verdict(), Verdict::Unproven);
-        report.checks.push(Check::same("output_digest", Some([1; 32]), [2; 32]));
+        report
+            .checks
+            .push(Check::same("output_digest", Some([1; 32]), [2; 32]));
         assert_eq!(report.verdict(), Verdict::Failed);
-        assert_eq!(DrillReport::begin(0, Level::D1, "none").verdict(), Verdict::Unproven);
+        assert_eq!(
+            DrillReport::begin(0, Level::D1, "none").verdict(),
+            Verdict::Unproven
+        );
     }
 }

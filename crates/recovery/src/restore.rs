@@ -33,8 +33,17 @@ impl Promise {
     /// The promise as a record's roots.
     #[must_use]
     pub fn to_roots(&self) -> Vec<Root> {
-        let hashes = [self.state_root, self.journal_root, self.output_digest, self.chain];
-        Self::NAMES.into_iter().zip(hashes).map(|(name, hash)| Root::new(name, hash)).collect()
+        let hashes = [
+            self.state_root,
+            self.journal_root,
+            self.output_digest,
+            self.chain,
+        ];
+        Self::NAMES
+            .into_iter()
+            .zip(hashes)
+            .map(|(name, hash)| Root::new(name, hash))
+            .collect()
     }
 
     /// Reads a record's roots; `None` if one is missing.
@@ -52,7 +61,10 @@ impl Promise {
 }
 
 fn root(roots: &[Root], name: &str) -> Option<Hash> {
-    roots.iter().find(|root| root.name == name).map(|root| root.hash)
+    roots
+        .iter()
+        .find(|root| root.name == name)
+        .map(|root| root.hash)
 }
 
 /// How far to restore.
@@ -167,7 +179,12 @@ impl<'a> Restorer<'a> {
                 earliest: "none: the writer has shipped no recovery point yet".to_owned(),
             });
         }
-        Ok(Self { opener, lineage, points, tails })
+        Ok(Self {
+            opener,
+            lineage,
+            points,
+            tails,
+        })
     }
 
     /// The lineage being restored.
@@ -188,17 +205,28 @@ impl<'a> Restorer<'a> {
     /// Whatever the vault says; [`RecoveryError::Mismatch`] if it is not what was promised.
     pub fn checkpoint(&self, point: &PointInfo) -> Result<(Checkpoint, Engine)> {
         let mut bytes = Vec::new();
-        self.opener.read_source(point.id, SNAPSHOT_SOURCE, &mut bytes)?;
-        let checkpoint = Checkpoint::from_bytes(&bytes)
-            .map_err(|error| RecoveryError::Snapshot { detail: error.to_string() })?;
+        self.opener
+            .read_source(point.id, SNAPSHOT_SOURCE, &mut bytes)?;
+        let checkpoint =
+            Checkpoint::from_bytes(&bytes).map_err(|error| RecoveryError::Snapshot {
+                detail: error.to_string(),
+            })?;
         let engine = checkpoint.engine()?;
         let Some(promise) = Promise::from_roots(&point.roots) else {
             let detail = format!("recovery point {} promises no roots", point.id);
             return Err(RecoveryError::Snapshot { detail });
         };
         compare("state root", promise.state_root, engine.state_root())?;
-        compare("journal root", promise.journal_root, checkpoint.frontier.root())?;
-        compare("output digest", promise.output_digest, engine.output_digest())?;
+        compare(
+            "journal root",
+            promise.journal_root,
+            checkpoint.frontier.root(),
+        )?;
+        compare(
+            "output digest",
+            promise.output_digest,
+            engine.output_digest(),
+        )?;
         compare("chain", promise.chain, checkpoint.chain)?;
         Ok((checkpoint, engine))
     }
@@ -209,7 +237,8 @@ impl<'a> Restorer<'a> {
     /// Whatever the vault says.
     pub fn frames_of(&self, point: &PointInfo) -> Result<Frames> {
         let mut bytes = Vec::new();
-        self.opener.read_source(point.id, JOURNAL_SOURCE, &mut bytes)?;
+        self.opener
+            .read_source(point.id, JOURNAL_SOURCE, &mut bytes)?;
         decode_frames(&bytes)
     }
 
@@ -236,7 +265,10 @@ impl<'a> Restorer<'a> {
             Target::Time(end) => format!("time {} ns since 1970", end.0),
         };
         let first = &self.points[0];
-        let earliest = format!("position {} ({} ns since 1970)", first.position, first.time_ns);
+        let earliest = format!(
+            "position {} ({} ns since 1970)",
+            first.position, first.time_ns
+        );
         Err(RecoveryError::BeforeFirstPoint { asked, earliest })
     }
 
@@ -265,11 +297,22 @@ impl<'a> Restorer<'a> {
         if let Some(ledger) = ledger.as_deref_mut() {
             *ledger = Ledger::opened_with(&engine)?;
         }
-        let mut replay =
-            Replay { target, engine, root, sink, events: Vec::new(), ledger, done: false };
+        let mut replay = Replay {
+            target,
+            engine,
+            root,
+            sink,
+            events: Vec::new(),
+            ledger,
+            done: false,
+        };
         let mut newest_ns = last_shipped_ns;
         let mut promised_chain = Promise::from_roots(&point.roots).map(|promise| promise.chain);
-        for later in self.points[index + 1..].iter().map(Shipment::Point).chain(self.tail_list()) {
+        for later in self.points[index + 1..]
+            .iter()
+            .map(Shipment::Point)
+            .chain(self.tail_list())
+        {
             if replay.done {
                 break;
             }
@@ -284,7 +327,9 @@ impl<'a> Restorer<'a> {
                 newest_ns = newest_ns.max(later.time_ns());
             }
         }
-        let Replay { engine, root, sink, .. } = replay;
+        let Replay {
+            engine, root, sink, ..
+        } = replay;
         let chain = sink.finish()?;
         if let Some(promised) = promised_chain {
             compare("journal chain", promised, chain)?;
@@ -313,7 +358,12 @@ impl<'a> Restorer<'a> {
         take: &mut dyn FnMut(&Frame) -> Result<()>,
     ) -> Result<u64> {
         let mut next = position;
-        for shipment in self.points.iter().map(Shipment::Point).chain(self.tail_list()) {
+        for shipment in self
+            .points
+            .iter()
+            .map(Shipment::Point)
+            .chain(self.tail_list())
+        {
             if shipment.next() <= next {
                 continue;
             }
@@ -349,7 +399,10 @@ impl<'a> Restorer<'a> {
         }
         if root.next() != end.position() {
             let (missing_from, missing_to) = (root.next(), end.position());
-            return Err(RecoveryError::Gap { missing_from, missing_to });
+            return Err(RecoveryError::Gap {
+                missing_from,
+                missing_to,
+            });
         }
         compare("journal root", end.frontier.root(), root.root())
     }
@@ -410,9 +463,14 @@ impl Replay<'_> {
     /// Returns whether every frame was applied whole.
     fn frames(&mut self, frames: &Frames) -> Result<bool> {
         for frame in &frames.0 {
-            let Some(frame) = unseen(frame, self.root.next())? else { continue };
-            let mut admitted =
-                Frame { term: frame.term, first: frame.first, entries: Vec::new() };
+            let Some(frame) = unseen(frame, self.root.next())? else {
+                continue;
+            };
+            let mut admitted = Frame {
+                term: frame.term,
+                first: frame.first,
+                entries: Vec::new(),
+            };
             for bytes in frame.entries {
                 let position = self.root.next();
                 let entry = decode(position, &bytes.0)?;
@@ -423,7 +481,9 @@ impl Replay<'_> {
                 self.events.clear();
                 self.engine.apply(&entry, &mut self.events);
                 if let Some(ledger) = self.ledger.as_deref_mut() {
-                    self.events.iter().try_for_each(|event| ledger.fold(event))?;
+                    self.events
+                        .iter()
+                        .try_for_each(|event| ledger.fold(event))?;
                 }
                 self.root.push(&bytes.0);
                 admitted.entries.push(bytes);
@@ -442,14 +502,21 @@ impl Replay<'_> {
 /// The part of a frame from `next` on; `None` if it lies before.
 fn unseen(frame: &Frame, next: u64) -> Result<Option<Frame>> {
     if frame.first > next {
-        return Err(RecoveryError::Gap { missing_from: next, missing_to: frame.first });
+        return Err(RecoveryError::Gap {
+            missing_from: next,
+            missing_to: frame.first,
+        });
     }
     let skip = usize::try_from(next - frame.first).unwrap_or(usize::MAX);
     if skip >= frame.entries.len() {
         return Ok(None);
     }
     let entries = frame.entries[skip..].to_vec();
-    Ok(Some(Frame { term: frame.term, first: next, entries }))
+    Ok(Some(Frame {
+        term: frame.term,
+        first: next,
+        entries,
+    }))
 }
 
 fn write_frames(frames: &Frames, root: &mut RootTracker, sink: &mut dyn Sink) -> Result<()> {
@@ -465,8 +532,9 @@ fn write_frames(frames: &Frames, root: &mut RootTracker, sink: &mut dyn Sink) ->
 }
 
 fn decode_frames(bytes: &[u8]) -> Result<Frames> {
-    Frames::from_bytes(bytes)
-        .map_err(|error| RecoveryError::Snapshot { detail: format!("journal part: {error}") })
+    Frames::from_bytes(bytes).map_err(|error| RecoveryError::Snapshot {
+        detail: format!("journal part: {error}"),
+    })
 }
 
 /// Where a journal begins that goes on from a checkpoint.
@@ -484,5 +552,9 @@ fn compare(what: &'static str, promised: Hash, restored: Hash) -> Result<()> {
         return Ok(());
     }
     let hex = |hash: Hash| hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    Err(RecoveryError::Mismatch { what, promised: hex(promised), restored: hex(restored) })
+    Err(RecoveryError::Mismatch {
+        what,
+        promised: hex(promised),
+        restored: hex(restored),
+    })
 }

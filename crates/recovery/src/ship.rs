@@ -24,13 +24,10 @@ impl FrameReader {
     ///
     /// # Errors
     /// A journal that does not hold that position.
-    pub fn start(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        from: u64,
-        watermark: Watermark,
-    ) -> Result<Self> {
-        Ok(Self { reader: Reader::follow(disk, dir, from, watermark)? })
+    pub fn start(disk: Arc<dyn Disk>, dir: &Path, from: u64, watermark: Watermark) -> Result<Self> {
+        Ok(Self {
+            reader: Reader::follow(disk, dir, from, watermark)?,
+        })
     }
 
     /// Next position that will be read.
@@ -44,9 +41,22 @@ impl FrameReader {
     /// # Errors
     /// Corruption of the journal.
     pub fn next_frame(&mut self) -> Result<Option<(Frame, Chain)>> {
-        let Some(batch) = self.reader.next_batch()? else { return Ok(None) };
-        let entries = batch.records.into_iter().map(|record| EntryBytes(record.entry)).collect();
-        Ok(Some((Frame { term: batch.term, first: batch.first, entries }, batch.chain)))
+        let Some(batch) = self.reader.next_batch()? else {
+            return Ok(None);
+        };
+        let entries = batch
+            .records
+            .into_iter()
+            .map(|record| EntryBytes(record.entry))
+            .collect();
+        Ok(Some((
+            Frame {
+                term: batch.term,
+                first: batch.first,
+                entries,
+            },
+            batch.chain,
+        )))
     }
 }
 
@@ -63,13 +73,21 @@ impl TailShipper {
     /// Ships from a position on.
     #[must_use]
     pub fn new(frames: FrameReader) -> Self {
-        Self { frames, pending: Frames::default(), pending_bytes: 0, chain: None }
+        Self {
+            frames,
+            pending: Frames::default(),
+            pending_bytes: 0,
+            chain: None,
+        }
     }
 
     /// Position behind the last entry that was shipped.
     #[must_use]
     pub fn shipped_next(&self) -> u64 {
-        self.pending.0.first().map_or(self.frames.position(), |frame| frame.first)
+        self.pending
+            .0
+            .first()
+            .map_or(self.frames.position(), |frame| frame.first)
     }
 
     /// Bytes of entries read but not yet shipped.
@@ -82,7 +100,7 @@ impl TailShipper {
     /// whether that was all there is.
     ///
     /// # Errors
-    /// [`evenkeel_vault::Error::NotEnoughSites`]: nothing advances, the same tail is sent next time.
+    /// [`evenkeel_vault::Error::NotEnoughSites`]: nothing advances, the same is sent next time.
     pub fn ship(
         &mut self,
         writer: &mut Writer,
@@ -109,7 +127,9 @@ impl TailShipper {
     /// Reads frames until `bytes_max`; returns whether it caught up with the writer.
     fn gather(&mut self, bytes_max: u64) -> Result<bool> {
         while self.pending_bytes < bytes_max {
-            let Some((frame, chain)) = self.frames.next_frame()? else { return Ok(true) };
+            let Some((frame, chain)) = self.frames.next_frame()? else {
+                return Ok(true);
+            };
             let bytes: usize = frame.entries.iter().map(|entry| entry.0.len()).sum();
             self.pending_bytes += bytes as u64;
             self.chain = Some(chain);
@@ -146,7 +166,9 @@ impl PointMaker {
     pub fn frames_up_to(&mut self, checkpoint: &Checkpoint, frames: &mut Frames) -> Result<()> {
         let end = checkpoint.position();
         while self.frames.position() < end {
-            let Some((frame, _)) = self.frames.next_frame()? else { break };
+            let Some((frame, _)) = self.frames.next_frame()? else {
+                break;
+            };
             frames.0.push(frame);
         }
         if self.frames.position() == end {

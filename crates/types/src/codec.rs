@@ -36,14 +36,14 @@ pub enum DecodeError {
         tag: u64,
     },
     /// A length beyond what the field may hold.
-    #[error("length {length} at offset {at} exceeds the limit of {limit} bytes")]
+    #[error("length {length_bytes} at offset {at} exceeds the limit of {limit_bytes} bytes")]
     TooLong {
         /// Offset behind the length.
         at: usize,
         /// The length found.
-        length: u64,
+        length_bytes: u64,
         /// The largest length allowed.
-        limit: u64,
+        limit_bytes: u64,
     },
     /// Bytes remain behind the value.
     #[error("{count} bytes are left over behind the value at offset {at}")]
@@ -121,8 +121,13 @@ impl Writer {
     }
 
     /// An unsigned varint, 1–10 bytes.
-    pub fn u64(&mut self, value: u64) {
-        self.u128(u128::from(value));
+    pub fn u64(&mut self, mut value: u64) {
+        // Not by way of `u128`: this is the hot path of every entry and event.
+        while value > 0x7f {
+            self.bytes.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push((value & 0x7f) as u8);
     }
 
     /// A signed varint (zigzag), 1–10 bytes.
@@ -254,14 +259,14 @@ impl<'a> Reader<'a> {
         Ok((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
     }
 
-    /// Exactly `length` bytes.
+    /// Exactly `length_bytes` bytes.
     ///
     /// # Errors
     /// [`DecodeError::UnexpectedEnd`].
-    pub fn fixed(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+    pub fn fixed(&mut self, length_bytes: usize) -> Result<&'a [u8], DecodeError> {
         let end = self
             .at
-            .checked_add(length)
+            .checked_add(length_bytes)
             .filter(|end| *end <= self.bytes.len());
         let end = end.ok_or(DecodeError::UnexpectedEnd {
             at: self.bytes.len(),
@@ -288,11 +293,11 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self, limit_bytes: usize) -> Result<&'a [u8], DecodeError> {
         let length = self.u64()?;
         if length > limit_bytes as u64 {
-            let limit = limit_bytes as u64;
+            let (length_bytes, limit_bytes) = (length, limit_bytes as u64);
             return Err(DecodeError::TooLong {
                 at: self.at,
-                length,
-                limit,
+                length_bytes,
+                limit_bytes,
             });
         }
         self.fixed(usize::try_from(length).map_err(|_| self.not_canonical("length"))?)
@@ -322,8 +327,8 @@ impl<'a> Reader<'a> {
         if count > limit {
             return Err(DecodeError::TooLong {
                 at: self.at,
-                length: count,
-                limit,
+                length_bytes: count,
+                limit_bytes: limit,
             });
         }
         usize::try_from(count).map_err(|_| self.not_canonical("count"))

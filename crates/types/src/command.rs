@@ -360,7 +360,9 @@ impl RejectCode {
             Self::StaleTerm => "a primary of this or a later term has begun already",
             Self::PositionTooLarge => "the position could grow too large",
             Self::NothingToAmend => "neither price nor size is given",
-            Self::LimitReached => "a limit on the number of orders, sessions or accounts is reached",
+            Self::LimitReached => {
+                "a limit on the number of orders, sessions or accounts is reached"
+            }
         }
     }
 }

@@ -71,6 +71,10 @@ impl Side {
 
 macro_rules! checked_operations {
     ($name:ident, $inner:ty) => {
+        #[expect(
+            clippy::should_implement_trait,
+            reason = "the operators cannot return errors"
+        )]
         impl $name {
             /// Nothing.
             pub const ZERO: Self = Self(0);

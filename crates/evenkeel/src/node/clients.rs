@@ -32,7 +32,8 @@ pub(crate) struct AckLog(Arc<Mutex<File>>);
 impl AckLog {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = File::options().create(true).append(true).open(path);
-        let file = file.map_err(|error| Report::io("open the acknowledgement log", path, &error))?;
+        let file =
+            file.map_err(|error| Report::io("open the acknowledgement log", path, &error))?;
         Ok(Self(Arc::new(Mutex::new(file))))
     }
 
@@ -99,7 +100,10 @@ fn run_market(context: &ClientContext, mut prices: PriceModel, board: &QuoteBoar
         let changed = marks.iter().filter(|mark| !shown.contains(mark));
         let requests = changed
             .map(|(instrument, mark)| {
-                operator.request(Command::SetMark { instrument: *instrument, mark: *mark })
+                operator.request(Command::SetMark {
+                    instrument: *instrument,
+                    mark: *mark,
+                })
             })
             .collect();
         shown = marks;
@@ -124,15 +128,23 @@ fn run_crowd(
         credit = (credit + (now - last).as_secs_f64() * commands_per_second)
             .min(commands_per_second / 4.0 + 1.0);
         last = now;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small, ≥ 0")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "small, ≥ 0"
+        )]
         let budget = credit as usize;
         let batch = crowd.next_batch(context.clock.wall_ns(), board, budget);
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         let sent = batch.len() as f64;
         credit -= sent;
-        let requests =
-            batch.into_iter().map(|(origin, command)| Request { origin, command }).collect();
-        let Some(acked) = context.send(requests) else { return };
+        let requests = batch
+            .into_iter()
+            .map(|(origin, command)| Request { origin, command })
+            .collect();
+        let Some(acked) = context.send(requests) else {
+            return;
+        };
         for (origin, ack) in acked {
             crowd.on_ack(&origin, &ack.events);
         }
@@ -160,9 +172,13 @@ pub(crate) fn start(
         let crowd_seed = seed ^ context.session.0.rotate_left(32) ^ first as u64;
         let crowd = Crowd::new(plan, crowd_seed, range, context.session);
         let (context, board) = (context.clone(), board.clone());
-        threads.push(std::thread::spawn(move || run_crowd(&context, crowd, &board, rate)));
+        threads.push(std::thread::spawn(move || {
+            run_crowd(&context, crowd, &board, rate)
+        }));
     }
     let context = context.clone();
-    threads.push(std::thread::spawn(move || run_market(&context, prices, &board)));
+    threads.push(std::thread::spawn(move || {
+        run_market(&context, prices, &board)
+    }));
     threads
 }

@@ -1,4 +1,4 @@
-//! `evenkeel drill`: restores into scratch from the sites alone, checks, signs and keeps the report.
+//! `evenkeel drill`: restores into scratch from the sites alone, checks, signs, keeps the report.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::config::{Config, DrillLevel as LevelName};
 use crate::control::{self, Request};
 use crate::documents::{CheckDocument, DrillDocument, DrillLevel, Outcome, PhaseDocument};
 use crate::keyfile::{self, hex};
-use crate::report::{Exit, Report, Result};
 use crate::output;
+use crate::report::{Exit, Report, Result};
 
 /// How long the host may take to say how far it is.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -49,13 +49,19 @@ fn on_the_host(config: &Config) -> Result<DrillDocument> {
     let request = Request::new("drill");
     let answer = control::ask(&config.control_socket(), &request, Duration::from_secs(120))?;
     let answer = answer.ok_or_else(|| {
-        Report::new(Exit::NothingYet, "D2 needs the running writer, and none runs here")
-            .safe("nothing was changed")
-            .next("evenkeel up --home DIR   (starts it)")
-            .next("evenkeel drill --level D3   (needs no running writer)")
+        Report::new(
+            Exit::NothingYet,
+            "D2 needs the running writer, and none runs here",
+        )
+        .safe("nothing was changed")
+        .next("evenkeel up --home DIR   (starts it)")
+        .next("evenkeel drill --level D3   (needs no running writer)")
     })?;
     serde_json::from_value(answer).map_err(|error| {
-        Report::new(Exit::Failed, format!("the daemon's answer cannot be read: {error}"))
+        Report::new(
+            Exit::Failed,
+            format!("the daemon's answer cannot be read: {error}"),
+        )
     })
 }
 
@@ -76,7 +82,9 @@ fn here(
     let home = DrillHome::open(config)?;
     let key = keyfile::read_report_key(&home.dir.join("report.key"))?;
     let durable_position = durable_position(config);
-    let key_used = identity.as_ref().map_or("none".to_owned(), |one| one.recipient().to_string());
+    let key_used = identity
+        .as_ref()
+        .map_or("none".to_owned(), |one| one.recipient().to_string());
     let plan = DrillPlan {
         level,
         sites: domain.sites(),
@@ -91,7 +99,10 @@ fn here(
     };
     let scratch = home.scratch()?;
     // The scratch journal is thrown away, so its identity is nobody's.
-    let nobody = JournalIdentity { cluster_id: [0; 16], lineage: [0; 16] };
+    let nobody = JournalIdentity {
+        cluster_id: [0; 16],
+        lineage: [0; 16],
+    };
     let mut sink = JournalSink::new(scratch.path(), nobody, config.journal.segment_bytes);
     let drilled = drill(plan, &mut sink, &key);
     drop(scratch);
@@ -115,7 +126,11 @@ fn identity(config: &Config, level: Level, file: Option<&Path>) -> Result<Option
 
 /// How far the host is, if it runs and can be asked from here.
 fn durable_position(config: &Config) -> Option<u64> {
-    let answer = control::ask(&config.control_socket(), &Request::new("status"), ASK_TIMEOUT);
+    let answer = control::ask(
+        &config.control_socket(),
+        &Request::new("status"),
+        ASK_TIMEOUT,
+    );
     let answer = answer.ok().flatten()?;
     answer.get("journal")?.get("durable_position")?.as_u64()
 }
@@ -155,14 +170,17 @@ impl DrillHome {
             .and_then(|()| std::fs::rename(&part, &path))
             .map_err(|error| Report::io("keep the drill report", &path, &error))?;
         let mut all = report_files(&history);
-        let excess = all.len().saturating_sub(config.drill.history_keep.max(1) as usize);
+        let excess = all
+            .len()
+            .saturating_sub(config.drill.history_keep.max(1) as usize);
         for old in all.drain(..excess) {
             // The next drill tries again.
             let _ = std::fs::remove_file(old);
         }
-        let failed = report.checks.iter().any(|check| {
-            check.name == Text::from("freshness") && check.verdict == Verdict::Failed
-        });
+        let failed = report
+            .checks
+            .iter()
+            .any(|check| check.name == Text::from("freshness") && check.verdict == Verdict::Failed);
         match drilled.pin {
             // A rolled-back history must not replace the memory of the newer one.
             Some(pin) if !failed => pin.save(&self.dir.join("pin")).map_err(Report::from),
@@ -190,7 +208,10 @@ impl Drop for Scratch {
 fn report_files(history: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(history).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == REPORT_EXTENSION));
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == REPORT_EXTENSION)
+    });
     paths.sort();
     paths
 }
@@ -198,7 +219,9 @@ fn report_files(history: &Path) -> Vec<PathBuf> {
 /// The drill host's history, oldest first; reports that are not genuine are left out.
 pub(crate) fn history(config: &Config) -> Vec<DrillDocument> {
     let files = report_files(&config.drill.home.join("drills"));
-    let reports = files.iter().filter_map(|path| read_report(&std::fs::read(path).ok()?));
+    let reports = files
+        .iter()
+        .filter_map(|path| read_report(&std::fs::read(path).ok()?));
     reports.map(|report| document(&report)).collect()
 }
 
@@ -241,7 +264,11 @@ pub(crate) fn document(signed: &SignedReport) -> DrillDocument {
                 seconds: seconds(phase.elapsed_ns),
             })
             .collect(),
-        signature: Some(format!("{}:{}", hex(&signed.signer), hex(&signed.signature))),
+        signature: Some(format!(
+            "{}:{}",
+            hex(&signed.signer),
+            hex(&signed.signature)
+        )),
     }
 }
 
@@ -282,20 +309,36 @@ fn words(document: &DrillDocument) -> String {
         document.level.word(),
         document.result.word(),
         document.position,
-        if document.recovery_point.is_empty() { "nothing" } else { &document.recovery_point },
+        if document.recovery_point.is_empty() {
+            "nothing"
+        } else {
+            &document.recovery_point
+        },
     )];
     if let Some(rto) = document.rto_seconds {
         let replayed = document.entries_replayed;
-        lines.push(format!("  RTO {rto:.3} s (snapshot, then {replayed} entries)"));
+        lines.push(format!(
+            "  RTO {rto:.3} s (snapshot, then {replayed} entries)"
+        ));
     }
     if let (Some(entries), Some(age)) = (document.rpo_entries, document.rpo_seconds) {
-        lines.push(format!("  RPO {entries} entries; newest restored data {age:.1} s old"));
+        lines.push(format!(
+            "  RPO {entries} entries; newest restored data {age:.1} s old"
+        ));
     }
     for check in &document.checks {
-        lines.push(format!("  {:<16} {:<15} {}", check.name, check.result.word(), check.detail));
+        lines.push(format!(
+            "  {:<16} {:<15} {}",
+            check.name,
+            check.result.word(),
+            check.detail
+        ));
     }
     if !document.sites_missing.is_empty() {
-        lines.push(format!("  sites missing: {}", document.sites_missing.join(", ")));
+        lines.push(format!(
+            "  sites missing: {}",
+            document.sites_missing.join(", ")
+        ));
     }
     lines.join("\n")
 }

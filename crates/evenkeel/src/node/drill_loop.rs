@@ -89,14 +89,18 @@ impl DrillLoop {
         if passed {
             self.observed.conditions.clear("drill_failed");
             let mut points = lock(&self.observed.points);
-            let proven = points.points.iter_mut().find(|one| one.id == document.recovery_point);
+            let proven = points
+                .points
+                .iter_mut()
+                .find(|one| one.id == document.recovery_point);
             if let Some(point) = proven {
                 point.proven_time = Some(document.time.clone());
             }
         } else {
-            let first = document.checks.iter().find(|check| {
-                matches!(check.result, Outcome::Failed | Outcome::Unproven)
-            });
+            let first = document
+                .checks
+                .iter()
+                .find(|check| matches!(check.result, Outcome::Failed | Outcome::Unproven));
             let why = first.map_or_else(String::new, |check| {
                 format!("{} {}: {}", check.name, check.result.word(), check.detail)
             });

@@ -34,7 +34,9 @@ pub(crate) fn run(config: &Config, domain: &Domain<'_>, identity: &Identity) -> 
     };
     let mut log = match FileLog::open(Arc::new(RealDisk), &dir, options) {
         Ok((log, _)) => log,
-        Err(error) if error.is_corruption() || matches!(error, JournalError::NotAJournal { .. }) => {
+        Err(error)
+            if error.is_corruption() || matches!(error, JournalError::NotAJournal { .. }) =>
+        {
             output::note(&format!("journal: {error}"));
             return replace(config, domain, &restorer, lineage.0);
         }
@@ -42,7 +44,10 @@ pub(crate) fn run(config: &Config, domain: &Domain<'_>, identity: &Identity) -> 
     };
     match log.confirm_end(&confirmations(Some(&catalog), lineage)) {
         Ok(_) => {
-            output::note(&format!("journal: intact, it ends at position {}", log.next()));
+            output::note(&format!(
+                "journal: intact, it ends at position {}",
+                log.next()
+            ));
             log.close().map_err(Report::from)
         }
         Err(JournalError::TailVanished { .. }) => fetch(log, &restorer),
@@ -67,7 +72,11 @@ fn append(log: &mut FileLog, frame: &Frame) -> Result<(), RecoveryError> {
     if frame.term > log.term() {
         log.begin_term(frame.term)?;
     }
-    let entries: Vec<&[u8]> = frame.entries.iter().map(|entry| entry.0.as_slice()).collect();
+    let entries: Vec<&[u8]> = frame
+        .entries
+        .iter()
+        .map(|entry| entry.0.as_slice())
+        .collect();
     log.append(&entries, Admission::Normal)?;
     Ok(())
 }
@@ -85,9 +94,15 @@ fn replace(
     if dir.exists() {
         std::fs::rename(&dir, &aside)
             .map_err(|error| Report::io("move the damaged journal aside", &dir, &error))?;
-        output::note(&format!("journal: the damaged one was kept as {}", aside.display()));
+        output::note(&format!(
+            "journal: the damaged one was kept as {}",
+            aside.display()
+        ));
     }
-    let identity = JournalIdentity { cluster_id: cluster_id(&domain.trust), lineage };
+    let identity = JournalIdentity {
+        cluster_id: cluster_id(&domain.trust),
+        lineage,
+    };
     let mut sink = JournalSink::new(&config.host.data, identity, config.journal.segment_bytes);
     let restored = restorer.restore(Target::Latest, History::Full, None, &mut sink)?;
     output::note(&format!(
@@ -109,7 +124,9 @@ fn aside(dir: &Path) -> PathBuf {
 
 /// Entries that the damaged journal holds behind `next`, if its history continues the restored one.
 fn salvage(dir: &Path, aside: &Path, next: u64) -> Result<u64> {
-    let Some(before) = next.checked_sub(1) else { return Ok(0) };
+    let Some(before) = next.checked_sub(1) else {
+        return Ok(0);
+    };
     let Ok(mut damaged) = Reader::external(Arc::new(RealDisk), aside, before) else {
         return Ok(0);
     };
@@ -119,12 +136,17 @@ fn salvage(dir: &Path, aside: &Path, next: u64) -> Result<u64> {
         Ok(Some(batch)) if batch.next() == next && batch.chain == log.chain());
     while continues {
         // Whatever does not read back intact ends what can be salvaged.
-        let Ok(Some(batch)) = damaged.next_batch() else { break };
+        let Ok(Some(batch)) = damaged.next_batch() else {
+            break;
+        };
         if batch.term > log.term() {
             log.begin_term(batch.term)?;
         }
-        let entries: Vec<&[u8]> =
-            batch.records.iter().map(|record| record.entry.as_slice()).collect();
+        let entries: Vec<&[u8]> = batch
+            .records
+            .iter()
+            .map(|record| record.entry.as_slice())
+            .collect();
         log.append(&entries, Admission::Normal)?;
     }
     let salvaged = log.next() - next;

@@ -74,7 +74,11 @@ impl PointLoop {
             let stopping = stop.sleep(BEAT);
             let waited = last.unwrap_or(started).elapsed();
             let every = Duration::from_secs(self.config.point_every_seconds);
-            let due = if last.is_none() { FIRST_POINT.min(every) } else { every };
+            let due = if last.is_none() {
+                FIRST_POINT.min(every)
+            } else {
+                every
+            };
             let made = self.maker.as_ref().map_or(0, PointMaker::last_position);
             let entries = self.journal.watermark.durable_next().saturating_sub(made);
             lock(&self.observed.points).next_in = due.saturating_sub(waited);
@@ -101,7 +105,9 @@ impl PointLoop {
         if self.maker.is_none() {
             self.maker = self.begin()?;
         }
-        let Some(maker) = &mut self.maker else { return Ok(()) };
+        let Some(maker) = &mut self.maker else {
+            return Ok(());
+        };
         let patience = if stopping { PATIENCE_AT_END } else { PATIENCE };
         let Some((checkpoint, promise)) = self.checkpoints.take(patience) else {
             let why = "the follower gave no checkpoint: it does not agree with the primary yet";
@@ -116,7 +122,14 @@ impl PointLoop {
         } else {
             lock(&self.observed.follower).snapshot_position = checkpoint.position();
         }
-        self.ship(&Draft { checkpoint, promise, frames }, stop)
+        self.ship(
+            &Draft {
+                checkpoint,
+                promise,
+                frames,
+            },
+            stop,
+        )
     }
 
     /// Where the last point of this lineage ended; `None` while the sites do not say.
@@ -143,7 +156,11 @@ impl PointLoop {
         loop {
             let time_ns = self.clock.wall_ns();
             let made = self.vault.with(|writer| {
-                let Draft { checkpoint, promise, frames } = draft;
+                let Draft {
+                    checkpoint,
+                    promise,
+                    frames,
+                } = draft;
                 Ok(write_point(writer, checkpoint, promise, frames, time_ns)?)
             });
             match made {
@@ -164,14 +181,25 @@ impl PointLoop {
     /// Reads the catalog: margins as they are now, bytes at the sites; then lets go of what is no
     /// longer needed.
     fn look(&mut self) {
-        let Ok(catalog) = Catalog::load(&self.sites, STATE, &self.trust, None) else { return };
+        let Ok(catalog) = Catalog::load(&self.sites, STATE, &self.trust, None) else {
+            return;
+        };
         lock(&self.observed.points).replace(&catalog);
         self.observe_sites();
         let limit = self.config.disk_limit_bytes;
-        let sites_max = if limit == 0 { u64::MAX } else { limit / 100 * SITES_PERCENT };
+        let sites_max = if limit == 0 {
+            u64::MAX
+        } else {
+            limit / 100 * SITES_PERCENT
+        };
         // Tails that a self-contained point covers go at once; points only beyond the limit.
         let mut plan = plan_retention(&catalog, Policy { bytes_max: 0 });
-        let over = plan_retention(&catalog, Policy { bytes_max: sites_max });
+        let over = plan_retention(
+            &catalog,
+            Policy {
+                bytes_max: sites_max,
+            },
+        );
         plan.deletions.retain(|one| {
             one.reason == Reason::Covered || over.deletions.iter().any(|other| other == one)
         });
@@ -203,11 +231,16 @@ impl PointLoop {
     fn ripe(&mut self, mut plan: Plan) -> Plan {
         let before = std::mem::take(&mut self.planned);
         for deletion in &plan.deletions {
-            let since = before.get(&deletion.object).copied().unwrap_or_else(Instant::now);
+            let since = before
+                .get(&deletion.object)
+                .copied()
+                .unwrap_or_else(Instant::now);
             self.planned.insert(deletion.object.clone(), since);
         }
         plan.deletions.retain(|one| {
-            self.planned.get(&one.object).is_some_and(|since| since.elapsed() >= DELETION_DELAY)
+            self.planned
+                .get(&one.object)
+                .is_some_and(|since| since.elapsed() >= DELETION_DELAY)
         });
         plan
     }

@@ -30,7 +30,12 @@ pub(crate) struct PrimaryLoop {
 
 impl PrimaryLoop {
     /// Runs until every client is gone or the stop flag is set, then closes the journal.
-    pub(crate) fn run(mut self, intake: &Intake, config: &JournalConfig, stop: &Stop) -> Result<()> {
+    pub(crate) fn run(
+        mut self,
+        intake: &Intake,
+        config: &JournalConfig,
+        stop: &Stop,
+    ) -> Result<()> {
         let gather = Duration::from_micros(config.group_commit_wait_us.into());
         let entries_max = config.batch_max_entries as usize;
         self.observe();
@@ -78,7 +83,9 @@ impl PrimaryLoop {
     /// Lets go of old segments once the journal exceeds its share of the disk; never of anything
     /// that a self-contained recovery point does not cover.
     fn trim(&mut self) -> Result<()> {
-        let Some((bytes_max, position)) = lock(&self.observed.trim).take() else { return Ok(()) };
+        let Some((bytes_max, position)) = lock(&self.observed.trim).take() else {
+            return Ok(());
+        };
         if folder_bytes(self.primary.log().dir()) > bytes_max {
             self.primary.trim_before(position)?;
         }
@@ -87,7 +94,9 @@ impl PrimaryLoop {
 
     fn count_trades(&mut self, answers: &[Result<Ack, Refused>]) {
         let events = answers.iter().flatten().flat_map(|ack| &ack.events);
-        let trades = events.filter(|event| matches!(event, Event::Traded { .. })).count();
+        let trades = events
+            .filter(|event| matches!(event, Event::Traded { .. }))
+            .count();
         self.trades += trades as u64;
     }
 

@@ -53,7 +53,10 @@ impl ShipLoop {
                 Ok(()) => self.succeeded(cut),
                 Err(report) if report.exit() == Exit::Integrity => {
                     lock(&self.observed.tail).stopped = Some(report.to_string());
-                    self.operator.send(Command::SetMode { mode: Mode::Halted, cause: CAUSE_FORK });
+                    self.operator.send(Command::SetMode {
+                        mode: Mode::Halted,
+                        cause: CAUSE_FORK,
+                    });
                     return Err(report);
                 }
                 Err(report) => self.failed(&report),
@@ -113,7 +116,13 @@ impl ShipLoop {
         }
         let mut sites = lock(&self.observed.sites);
         for name in &shipped.sites_ok {
-            if sites.entry(name.clone()).or_default().failure.take().is_some() {
+            if sites
+                .entry(name.clone())
+                .or_default()
+                .failure
+                .take()
+                .is_some()
+            {
                 self.observed.site_returned.store(true, Ordering::Relaxed);
             }
         }
@@ -159,7 +168,11 @@ impl ShipLoop {
 
     /// Bytes of the journal that wait for the sites, roughly.
     fn spool_bytes(&self) -> u64 {
-        let waiting = self.journal.watermark.durable_next().saturating_sub(self.shipped_next());
+        let waiting = self
+            .journal
+            .watermark
+            .durable_next()
+            .saturating_sub(self.shipped_next());
         waiting.saturating_mul(ENTRY_BYTES)
     }
 
@@ -172,7 +185,9 @@ impl ShipLoop {
             conditions.raise(
                 "spool_filling",
                 Severity::Critical,
-                format!("{spool} bytes wait for the sites; at {limit} the venue takes only cancels"),
+                format!(
+                    "{spool} bytes wait for the sites; at {limit} the venue takes only cancels"
+                ),
                 "everything acknowledged is durable on this host",
                 "bring sites back: evenkeel sites list",
             );

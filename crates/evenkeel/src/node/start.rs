@@ -44,33 +44,36 @@ pub(crate) fn recover(
         None => account.push("a new journal begins".to_owned()),
     }
     let snapshots = Snapshots::new(config.snapshots_dir(), 1);
-    let (snapshots, unreadable) = snapshots.load().map_err(|error| {
-        Report::io("read the snapshots", &config.snapshots_dir(), &error)
-    })?;
+    let (snapshots, unreadable) = snapshots
+        .load()
+        .map_err(|error| Report::io("read the snapshots", &config.snapshots_dir(), &error))?;
     for path in unreadable {
-        account.push(format!("not used: {} does not read back intact", path.display()));
+        account.push(format!(
+            "not used: {} does not read back intact",
+            path.display()
+        ));
     }
-    let (catalog, unreachable) = match Catalog::load(
-        &domain.sites(),
-        super::domain::STATE,
-        &domain.trust,
-        None,
-    ) {
-        Ok(catalog) => (Some(catalog), None),
-        Err(evenkeel_vault::Error::NothingYet { .. }) => (None, None),
-        Err(error) => (None, Some(error)),
-    };
+    let (catalog, unreachable) =
+        match Catalog::load(&domain.sites(), super::domain::STATE, &domain.trust, None) {
+            Ok(catalog) => (Some(catalog), None),
+            Err(evenkeel_vault::Error::NothingYet { .. }) => (None, None),
+            Err(error) => (None, Some(error)),
+        };
     let mut confirmed = confirmations(catalog.as_ref(), lineage);
     confirmed.extend(snapshots.iter().map(|snapshot| Confirmation {
         source: "a snapshot on this host".to_owned(),
         next: snapshot.position(),
         chain: Some(snapshot.chain),
     }));
-    let mut end = log.confirm_end(&confirmed).map_err(|error| vanished(error, config))?;
+    let mut end = log
+        .confirm_end(&confirmed)
+        .map_err(|error| vanished(error, config))?;
     match unreachable {
         Some(error) => {
             end = EndState::Unconfirmed;
-            account.push(format!("tail unconfirmed: the sites cannot be asked ({error})"));
+            account.push(format!(
+                "tail unconfirmed: the sites cannot be asked ({error})"
+            ));
         }
         None if is_new => end = EndState::Confirmed,
         None => {}
@@ -80,9 +83,17 @@ pub(crate) fn recover(
     if !is_new {
         let from = booted.checkpoint.position();
         let replayed = booted.replayed;
-        account.push(format!("state: snapshot at {from}, then {replayed} entries applied"));
+        account.push(format!(
+            "state: snapshot at {from}, then {replayed} entries applied"
+        ));
     }
-    Ok(Recovered { log, booted, end, lineage, account })
+    Ok(Recovered {
+        log,
+        booted,
+        end,
+        lineage,
+        account,
+    })
 }
 
 fn open_journal(
@@ -104,16 +115,20 @@ fn open_journal(
             if log.identity().lineage == lineage.0 {
                 return Ok((log, Some(opened)));
             }
-            Err(Report::new(Exit::Integrity, "the journal belongs to another lineage")
-                .at(dir.display().to_string())
-                .detail(format!("the writer's certificate is for lineage {lineage}"))
-                .safe("nothing was written")
-                .next("use the journal and the certificate of one lineage"))
+            Err(
+                Report::new(Exit::Integrity, "the journal belongs to another lineage")
+                    .at(dir.display().to_string())
+                    .detail(format!("the writer's certificate is for lineage {lineage}"))
+                    .safe("nothing was written")
+                    .next("use the journal and the certificate of one lineage"),
+            )
         }
         Err(JournalError::NotAJournal { .. }) => {
-            let identity = Identity { cluster_id: cluster_id(&domain.trust), lineage: lineage.0 };
-            let log =
-                FileLog::create(Arc::clone(disk), &dir, identity, Base::genesis(), options)?;
+            let identity = Identity {
+                cluster_id: cluster_id(&domain.trust),
+                lineage: lineage.0,
+            };
+            let log = FileLog::create(Arc::clone(disk), &dir, identity, Base::genesis(), options)?;
             Ok((log, None))
         }
         Err(error) => Err(error.into()),
@@ -122,7 +137,9 @@ fn open_journal(
 
 /// What the sites hold of this lineage: its tails and its points.
 pub(crate) fn confirmations(catalog: Option<&Catalog>, lineage: Lineage) -> Vec<Confirmation> {
-    let Some(catalog) = catalog else { return Vec::new() };
+    let Some(catalog) = catalog else {
+        return Vec::new();
+    };
     let mut confirmed = Vec::new();
     if let Some(tail) = catalog.tails_after(lineage, None).last() {
         let chain = tail.roots.iter().find(|root| root.name == CHAIN_ROOT);
@@ -147,7 +164,12 @@ pub(crate) fn confirmations(catalog: Option<&Catalog>, lineage: Lineage) -> Vec<
 /// A vanished tail is fetched by `repair`, which needs an identity; that is said here, where the
 /// files are known.
 fn vanished(error: JournalError, config: &Config) -> Report {
-    let JournalError::TailVanished { ours, theirs, confirmed_by } = &error else {
+    let JournalError::TailVanished {
+        ours,
+        theirs,
+        confirmed_by,
+    } = &error
+    else {
         return error.into();
     };
     let file = config.file.display();
@@ -157,12 +179,16 @@ fn vanished(error: JournalError, config: &Config) -> Report {
     );
     Report::new(Exit::Integrity, what)
         .at(config.journal_dir().display().to_string())
-        .detail(format!("{} entries have vanished from this host", theirs - ours))
+        .detail(format!(
+            "{} entries have vanished from this host",
+            theirs - ours
+        ))
         .safe("nothing was written; the missing entries are at the sites")
-        .next(format!("evenkeel repair --config {file} --identity FILE   (fetches them)"))
+        .next(format!(
+            "evenkeel repair --config {file} --identity FILE   (fetches them)"
+        ))
         .next(format!(
             "evenkeel restore --config {file} --identity FILE --to NEW --promote   (if this host \
              is beyond repair)"
         ))
 }
-

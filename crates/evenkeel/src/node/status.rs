@@ -73,7 +73,10 @@ impl Status {
 
     fn tail(&self) -> TailDocument {
         let tail = lock(&self.observed.tail).clone();
-        let entries = self.watermark.durable_next().saturating_sub(tail.shipped_position);
+        let entries = self
+            .watermark
+            .durable_next()
+            .saturating_sub(tail.shipped_position);
         let state = match (tail.stopped.is_some(), tail.complete_to.is_some()) {
             (true, _) => TailState::Stopped,
             (false, true) => TailState::Confirmed,
@@ -110,9 +113,14 @@ impl Status {
 
     fn sites(&self) -> Vec<SiteDocument> {
         let tail = lock(&self.observed.tail).clone();
-        let entries = self.watermark.durable_next().saturating_sub(tail.shipped_position);
+        let entries = self
+            .watermark
+            .durable_next()
+            .saturating_sub(tail.shipped_position);
         let figures = lock(&self.observed.sites);
-        let Some(domain) = &self.config.domains.state else { return Vec::new() };
+        let Some(domain) = &self.config.domains.state else {
+            return Vec::new();
+        };
         let document = |site: &crate::config::SiteConfig| {
             let known = figures.get(&site.name).cloned().unwrap_or_default();
             let state = match (&known.failure, known.complete_to) {
@@ -122,7 +130,11 @@ impl Status {
                 (None, None) => SiteState::Unknown,
             };
             let complete = known.complete_to;
-            let missing = if known.failure.is_some() { entries.max(1) } else { entries };
+            let missing = if known.failure.is_some() {
+                entries.max(1)
+            } else {
+                entries
+            };
             SiteDocument {
                 name: site.name.clone(),
                 location: site.path.display().to_string(),
@@ -198,7 +210,10 @@ pub(crate) fn drill_summaries(
 /// Bytes of the files in a folder, as allocated lengths.
 pub(crate) fn folder_bytes(dir: &std::path::Path) -> u64 {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).map(|status| status.len()).sum()
+    entries
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|status| status.len())
+        .sum()
 }
 
 impl StatusSource for Status {
@@ -218,7 +233,11 @@ impl StatusSource for Status {
             lineage: self.lineage.clone(),
             uptime_seconds: Some(self.started.elapsed().as_secs_f64()),
             running: true,
-            mode: if running { primary.mode.into() } else { ModeName::Starting },
+            mode: if running {
+                primary.mode.into()
+            } else {
+                ModeName::Starting
+            },
             mode_cause: None,
             journal: self.journal(),
             engine: self.engine(),
@@ -243,7 +262,11 @@ impl StatusSource for Status {
             point.age_seconds = age_seconds(&point.time, now_ns);
         }
         // The writer itself made them: nothing newer can exist in its lineage.
-        PointsDocument { erasure: self.erasure(), freshness: Freshness::Proven, points }
+        PointsDocument {
+            erasure: self.erasure(),
+            freshness: Freshness::Proven,
+            points,
+        }
     }
 
     fn drills(&self) -> Vec<DrillDocument> {
@@ -268,7 +291,9 @@ impl ControlHandler for Status {
                 next: "ask for status, points, drills or stop".to_owned(),
             }),
         };
-        answer.unwrap_or_else(|error| serde_json::json!({"message_type": "error",
-            "exit_code": 1, "message": error.to_string(), "safe": "", "next": ""}))
+        answer.unwrap_or_else(|error| {
+            serde_json::json!({"message_type": "error",
+            "exit_code": 1, "message": error.to_string(), "safe": "", "next": ""})
+        })
     }
 }

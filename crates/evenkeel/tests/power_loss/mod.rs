@@ -22,7 +22,12 @@ pub fn build(dir: &Path) -> PathBuf {
 }
 
 /// Makes `command` write below `dir` through the shim, with its undo log at `log`.
-pub fn preload<'a>(command: &'a mut Command, shim: &Path, dir: &Path, log: &Path) -> &'a mut Command {
+pub fn preload<'a>(
+    command: &'a mut Command,
+    shim: &Path,
+    dir: &Path,
+    log: &Path,
+) -> &'a mut Command {
     let dir = fs::canonicalize(dir).expect("the folder exists");
     command
         .env("LD_PRELOAD", shim)
@@ -61,12 +66,21 @@ pub fn cut_power(dir: &Path, log: &Path) -> Cut {
     let mut paths = BTreeMap::new();
     collect(dir, &mut paths, &mut BTreeSet::new());
     for (inode, undos) in pending {
-        let Some(path) = paths.get(&inode) else { continue };
-        let file = File::options().write(true).open(path).expect("the file opens");
+        let Some(path) = paths.get(&inode) else {
+            continue;
+        };
+        let file = File::options()
+            .write(true)
+            .open(path)
+            .expect("the file opens");
         for undo in undos.iter().rev() {
-            file.write_all_at(&undo.replaced, undo.offset).expect("old bytes return");
-            file.set_len(undo.length_before.max(undo.offset + undo.replaced.len() as u64))
-                .expect("old length returns");
+            file.write_all_at(&undo.replaced, undo.offset)
+                .expect("old bytes return");
+            file.set_len(
+                undo.length_before
+                    .max(undo.offset + undo.replaced.len() as u64),
+            )
+            .expect("old length returns");
             cut.undone += 1;
         }
     }
@@ -86,14 +100,20 @@ fn parse(bytes: &[u8]) -> Option<Parsed<'_>> {
     }
     let count = u32::from_ne_bytes(bytes.get(25..29)?.try_into().ok()?) as usize;
     let replaced = bytes.get(29..29 + count)?.to_vec();
-    let undo = Undo { offset: number(9)?, length_before: number(17)?, replaced };
+    let undo = Undo {
+        offset: number(9)?,
+        length_before: number(17)?,
+        replaced,
+    };
     Some((kind, inode, Some(undo), &bytes[29 + count..]))
 }
 
 fn collect(dir: &Path, paths: &mut BTreeMap<u64, PathBuf>, seen: &mut BTreeSet<PathBuf>) {
     for entry in fs::read_dir(dir).expect("the folder lists") {
         let path = entry.expect("the entry reads").path();
-        let Ok(status) = fs::symlink_metadata(&path) else { continue };
+        let Ok(status) = fs::symlink_metadata(&path) else {
+            continue;
+        };
         if status.is_dir() && seen.insert(path.clone()) {
             collect(&path, paths, seen);
         } else if status.is_file() {
