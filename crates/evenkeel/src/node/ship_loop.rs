@@ -151,18 +151,24 @@ impl ShipLoop {
         lock(&self.observed.tail).pending_bytes = self.spool_bytes();
         // The message names each site that failed, with its reason.
         let text = report.to_string();
-        let names: Vec<String> = lock(&self.observed.sites).keys().cloned().collect();
-        for name in names {
-            if let Some((_, reason)) = text.split_once(&format!("{name} (")) {
-                self.note_failure(&name, reason.split(')').next().unwrap_or_default());
+        let mut failing: Vec<String> = lock(&self.observed.sites).keys().cloned().collect();
+        failing.retain(|name| match text.split_once(&format!("{name} (")) {
+            Some((_, reason)) => {
+                self.note_failure(name, reason.split(')').next().unwrap_or_default());
+                true
             }
-        }
+            None => false,
+        });
+        let why = match failing.as_slice() {
+            [] => report.message().to_owned(),
+            names => format!("{} did not take it", names.join(", ")),
+        };
         self.observed.conditions.raise(
             "not_shipping",
             Severity::Critical,
-            format!("the tail does not reach enough sites: {}", report.message()),
-            "everything acknowledged is durable on this host; what is on the sites stays there",
-            "bring sites back; shipping goes on by itself. evenkeel sites list",
+            format!("the tail does not reach enough sites: {why}"),
+            "everything acknowledged is durable on this host; shipping goes on by itself when sites return",
+            "evenkeel sites list",
         );
     }
 

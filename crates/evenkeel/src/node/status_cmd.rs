@@ -33,12 +33,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit> {
         ASK_TIMEOUT,
     )?;
     let document = match answer {
-        Some(answer) => serde_json::from_value(answer).map_err(|error| {
-            Report::new(
-                Exit::Failed,
-                format!("the daemon's answer cannot be read: {error}"),
-            )
-        })?,
+        Some(answer) => as_shown(answer)?,
         None => at_rest(&config)?,
     };
     if args.json {
@@ -47,6 +42,18 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit> {
         output::result(&words(&document))?;
     }
     Ok(Exit::Ok)
+}
+
+/// The daemon's answer with the findings that the dashboard shows as well.
+fn as_shown(answer: serde_json::Value) -> Result<StatusDocument> {
+    let mut document: StatusDocument = serde_json::from_value(answer).map_err(|error| {
+        Report::new(
+            Exit::Failed,
+            format!("the daemon's answer cannot be read: {error}"),
+        )
+    })?;
+    document.conditions = crate::dashboard::conditions(&document);
+    Ok(document)
 }
 
 /// What can be known while no daemon runs.
