@@ -6,9 +6,10 @@ use ed25519_dalek::SigningKey;
 use evenkeel_types::Event;
 use evenkeel_types::codec::Canonical;
 use evenkeel_vault::{
-    Catalog, Freshness, Identity, Lineage, Opener, Pin, RootPublicKey, Site, Verify, verify,
+    Catalog, Freshness, Identity, Lineage, Opener, Pin, PointInfo, RootPublicKey, Site, Verify, verify,
 };
 
+use crate::checkpoint::Checkpoint;
 use crate::clock::Clock;
 use crate::error::{RecoveryError, Result};
 use crate::follower::Promise;
@@ -78,6 +79,41 @@ pub fn drill(plan: DrillPlan<'_>, sink: &mut dyn Sink, key: &SigningKey) -> Dril
     }
 }
 
+/// What the sites hold, opened.
+struct Reader<'a> {
+    catalog: &'a Catalog,
+    opener: &'a Opener,
+    lineage: Lineage,
+}
+
+impl<'a> Reader<'a> {
+    fn restorer(&self, lineage: Lineage) -> Result<Restorer<'a>> {
+        Restorer::new(self.catalog, self.opener, lineage)
+    }
+
+    /// A state from which `point` can be recomputed, where the entries since lie, and its name.
+    fn base_of(&self, point: &PointInfo) -> Result<(Restorer<'a>, Checkpoint, String)> {
+        let restorer = self.restorer(self.lineage)?;
+        let before = restorer.points().iter().take_while(|other| other.id != point.id).last();
+        if let Some(before) = before.cloned() {
+            let (checkpoint, _) = restorer.checkpoint(&before)?;
+            return Ok((restorer, checkpoint, before.id.to_string()));
+        }
+        let lineages = self.catalog.lineages();
+        let info = lineages.iter().find(|info| info.lineage == self.lineage);
+        if let Some(parent) = info.and_then(|info| info.parent) {
+            let restorer = self.restorer(parent.lineage)?;
+            let points = restorer.points().iter();
+            let before = points.filter(|other| other.position <= point.position).last().cloned();
+            if let Some(before) = before {
+                let (checkpoint, _) = restorer.checkpoint(&before)?;
+                return Ok((restorer, checkpoint, before.id.to_string()));
+            }
+        }
+        Ok((restorer, Checkpoint::genesis(), "the beginning".to_owned()))
+    }
+}
+
 struct Run<'a> {
     plan: DrillPlan<'a>,
     report: DrillReport,
@@ -105,8 +141,8 @@ impl Run<'_> {
             None => self.audit(&catalog),
             Some(identity) => {
                 let opener = Opener::new(Arc::clone(&catalog), identity)?;
-                let restorer = Restorer::new(&catalog, &opener, lineage)?;
-                let result = self.restore(&restorer, sink);
+                let reader = Reader { catalog: &catalog, opener: &opener, lineage };
+                let result = self.restore(&reader, sink);
                 let seen = opener.seen();
                 self.report.bytes_read = seen.bytes;
                 self.report.sites_used = seen.sites_used.into_iter().map(Text).collect();
@@ -195,7 +231,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn restore(&mut self, restorer: &Restorer<'_>, sink: &mut dyn Sink) -> Result<()> {
+    fn restore(&mut self, reader: &Reader<'_>, sink: &mut dyn Sink) -> Result<()> {
+        let restorer = reader.restorer(reader.lineage)?;
         let mut ledger = Ledger::new();
         let books = Some(&mut ledger);
         let restored = restorer.restore(Target::Latest, History::SinceSnapshot, books, sink)?;
@@ -220,7 +257,7 @@ impl Run<'_> {
         self.report.state_root = Some(restored.engine.state_root());
         self.report.journal_root = Some(restored.journal_root);
         self.report.output_digest = Some(restored.engine.output_digest());
-        self.check_snapshot(restorer, &restored)?;
+        self.check_snapshot(reader, &restored)?;
         self.check_equity(&ledger, &restored)?;
         let detail = "no chain is configured: balances were not compared with one";
         self.report
@@ -230,46 +267,30 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The point's promises, recomputed the long way: from the state of the point before (or from
-    /// nothing), by applying every entry between the two.
-    fn check_snapshot(&mut self, restorer: &Restorer<'_>, restored: &Restored) -> Result<()> {
-        let points = restorer.points();
-        let at = points
-            .iter()
-            .position(|point| point.id == restored.point.id)
-            .unwrap_or(0);
-        let (mut engine, mut frontier, from) = match at.checked_sub(1) {
-            Some(before) => {
-                let (checkpoint, engine) = restorer.checkpoint(&points[before])?;
-                (engine, checkpoint.frontier, points[before].id.to_string())
-            }
-            None => {
-                let checkpoint = crate::Checkpoint::genesis();
-                (
-                    checkpoint.engine()?,
-                    checkpoint.frontier,
-                    "the beginning".to_owned(),
-                )
-            }
-        };
-        let frames = restorer.frames_of(&restored.point)?;
-        if frames
-            .0
-            .first()
-            .is_some_and(|frame| frame.first != frontier.leaf_count())
-        {
-            let detail = "the entries since the point before are no longer at the sites";
-            self.report
-                .checks
-                .push(Check::new("state_root", Verdict::Unproven, detail));
-            return Ok(());
-        }
+    /// The point's promises, recomputed the long way: from the state of the point before (in this
+    /// lineage, or in the one it continues), or from nothing, by applying every entry between.
+    fn check_snapshot(&mut self, reader: &Reader<'_>, restored: &Restored) -> Result<()> {
+        let (restorer, checkpoint, from) = reader.base_of(&restored.point)?;
+        let (mut engine, mut frontier) = (checkpoint.engine()?, checkpoint.frontier);
+        let (begin, end) = (frontier.leaf_count(), restored.point.position);
         let mut events: Vec<Event> = Vec::new();
-        for entry in frames.0.iter().flat_map(|frame| &frame.entries) {
-            let position = frontier.leaf_count();
-            events.clear();
-            engine.apply(&crate::follower::decode(position, &entry.0)?, &mut events);
-            frontier.push(evenkeel_types::merkle::leaf_hash(&entry.0));
+        let reached = restorer.frames_between(begin, end, &mut |frame| {
+            for entry in &frame.entries {
+                events.clear();
+                let position = frontier.leaf_count();
+                engine.apply(&crate::follower::decode(position, &entry.0)?, &mut events);
+                frontier.push(evenkeel_types::merkle::leaf_hash(&entry.0));
+            }
+            Ok(())
+        });
+        match reached {
+            Ok(reached) if reached == end => {}
+            Ok(_) | Err(RecoveryError::Gap { .. }) => {
+                let detail = "the entries since the point before are no longer at the sites";
+                self.report.checks.push(Check::new("state_root", Verdict::Unproven, detail));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         }
         let promise = Promise::from_roots(&restored.point.roots);
         let recomputed = [
@@ -293,7 +314,7 @@ impl Run<'_> {
             let mut check = Check::same(name, promised, recomputed);
             check.detail.0.push_str(&format!(
                 " by applying {} entries since {from}",
-                frames.entry_count()
+                end - begin
             ));
             self.report.checks.push(check);
         }

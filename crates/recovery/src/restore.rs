@@ -347,28 +347,30 @@ impl<'a> Restorer<'a> {
         })
     }
 
-    /// Hands every frame from `position` on to `take`, as far as the sites hold them: what a host
-    /// lacks that lost its journal's end.
+    /// Hands every frame from position `from` to before `to` to `take`, as far as the sites hold
+    /// them; returns the position behind the last one.
     ///
     /// # Errors
     /// Whatever the vault or `take` says; [`RecoveryError::Gap`] if the sites lack entries.
-    pub fn frames_since(
+    pub fn frames_between(
         &self,
-        position: u64,
+        from: u64,
+        to: u64,
         take: &mut dyn FnMut(&Frame) -> Result<()>,
     ) -> Result<u64> {
-        let mut next = position;
-        for shipment in self
-            .points
-            .iter()
-            .map(Shipment::Point)
-            .chain(self.tail_list())
-        {
+        let mut next = from;
+        for shipment in self.points.iter().map(Shipment::Point).chain(self.tail_list()) {
+            if next >= to {
+                break;
+            }
             if shipment.next() <= next {
                 continue;
             }
             for frame in &self.read(&shipment)?.0 {
-                if let Some(frame) = unseen(frame, next)? {
+                let Some(mut frame) = unseen(frame, next)? else { continue };
+                let room = usize::try_from(to - next).unwrap_or(usize::MAX);
+                frame.entries.truncate(room);
+                if !frame.entries.is_empty() {
                     take(&frame)?;
                     next += frame.entries.len() as u64;
                 }

@@ -60,7 +60,7 @@ fn fetch(mut log: FileLog, restorer: &Restorer<'_>) -> Result<()> {
     let from = log.next();
     // The sites were just compared: they hold more, and this is how it comes back.
     log.confirm_end(&[])?;
-    restorer.frames_since(from, &mut |frame| append(&mut log, frame))?;
+    restorer.frames_between(from, u64::MAX, &mut |frame| append(&mut log, frame))?;
     output::note(&format!(
         "journal: positions {from} to {} were fetched from the sites",
         log.next().saturating_sub(1)

@@ -14,6 +14,7 @@ use super::domain::STATE;
 use super::follow_loop::Checkpoints;
 use super::observed::{Observed, lock};
 use super::snapshots::Snapshots;
+use super::start::refuse_superseded;
 use super::stop::Stop;
 use super::vault_writer::{JournalView, VaultWriter};
 use crate::config::RecoveryConfig;
@@ -69,7 +70,7 @@ impl PointLoop {
         let started = Instant::now();
         let mut last: Option<Instant> = None;
         let mut next_look = Instant::now();
-        self.look();
+        self.look()?;
         loop {
             let stopping = stop.sleep(BEAT);
             let waited = last.unwrap_or(started).elapsed();
@@ -95,7 +96,7 @@ impl PointLoop {
             }
             if Instant::now() >= next_look {
                 let begun = Instant::now();
-                self.look();
+                self.look()?;
                 next_look = Instant::now() + begun.elapsed() * LOOK_SHARE;
             }
         }
@@ -180,10 +181,14 @@ impl PointLoop {
 
     /// Reads the catalog: margins as they are now, bytes at the sites; then lets go of what is no
     /// longer needed.
-    fn look(&mut self) {
+    ///
+    /// # Errors
+    /// Another lineage has continued this one: this primary was replaced and has to end.
+    fn look(&mut self) -> Result<()> {
         let Ok(catalog) = Catalog::load(&self.sites, STATE, &self.trust, None) else {
-            return;
+            return Ok(());
         };
+        refuse_superseded(&catalog, self.lineage)?;
         lock(&self.observed.points).replace(&catalog);
         self.observe_sites();
         let limit = self.config.disk_limit_bytes;
@@ -224,6 +229,7 @@ impl PointLoop {
         if let (true, Some(point)) = (limit > 0, full) {
             *lock(&self.observed.trim) = Some((journal_max, point.position));
         }
+        Ok(())
     }
 
     /// The part of a plan that has stood for a while: whoever restores from what is about to go

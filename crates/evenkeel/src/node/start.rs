@@ -59,6 +59,9 @@ pub(crate) fn recover(
             Err(evenkeel_vault::Error::NothingYet { .. }) => (None, None),
             Err(error) => (None, Some(error)),
         };
+    if let Some(catalog) = &catalog {
+        refuse_superseded(catalog, lineage)?;
+    }
     let mut confirmed = confirmations(catalog.as_ref(), lineage);
     confirmed.extend(snapshots.iter().map(|snapshot| Confirmation {
         source: "a snapshot on this host".to_owned(),
@@ -133,6 +136,28 @@ fn open_journal(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// A lineage that another one continues is over: to write on would fork the history.
+///
+/// # Errors
+/// [`Exit::Integrity`] naming the other lineage.
+pub(crate) fn refuse_superseded(catalog: &Catalog, lineage: Lineage) -> Result<()> {
+    let continues = |parent: &evenkeel_vault::Parent| parent.lineage == lineage;
+    let lineages = catalog.lineages();
+    let Some(heir) = lineages.iter().find(|one| one.parent.as_ref().is_some_and(continues)) else {
+        return Ok(());
+    };
+    let position = heir.parent.as_ref().map_or(0, |parent| parent.position + 1);
+    let what = format!(
+        "lineage {lineage} was continued by lineage {} from position {position} on: this host was \
+         replaced",
+        heir.lineage
+    );
+    Err(Report::new(Exit::Integrity, what)
+        .safe("nothing more is written here; both histories are kept at the sites")
+        .next("evenkeel up --home NEW   (where the new lineage lives)")
+        .next("evenkeel restore --lineage ID   (to look at either history)"))
 }
 
 /// What the sites hold of this lineage: its tails and its points.

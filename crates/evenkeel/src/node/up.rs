@@ -36,7 +36,7 @@ use super::status::Status;
 use super::stop::Stop;
 use super::vault_writer::{JournalView, VaultWriter};
 use crate::cli::UpArgs;
-use crate::config::Config;
+use crate::config::{Config, Finding};
 use crate::dashboard::{DashboardError, StatusSource as _};
 use crate::documents::Severity;
 use crate::report::{Exit, Report, Result};
@@ -49,9 +49,7 @@ const BEAT: Duration = Duration::from_millis(100);
 /// Runs the command.
 pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     let config = configuration(args)?;
-    for finding in config.refuse()? {
-        output::note(&format!("{}: {}", finding.severity.word(), finding.message));
-    }
+    tell_findings(&config, &config.refuse()?);
     super::restore_cmd::refuse_unpromoted(&config)?;
     let stop = Stop::default();
     let asked = stop.clone();
@@ -63,6 +61,19 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     let result = daemon.watch(args);
     let ended = daemon.end();
     result.and_then(|exit| ended.map(|()| exit))
+}
+
+/// The warnings in one line each kind; all of them with their remedies are for `config check`.
+fn tell_findings(config: &Config, findings: &[Finding]) {
+    let Some(first) = findings.first() else { return };
+    output::note(&format!("{}: {}", first.severity.word(), first.message));
+    if findings.len() > 1 {
+        output::note(&format!(
+            "and {} more about this configuration: evenkeel config check --config {}",
+            findings.len() - 1,
+            config.file.display()
+        ));
+    }
 }
 
 fn configuration(args: &UpArgs) -> Result<Config> {
