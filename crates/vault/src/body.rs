@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Body;
 use crate::period::PeriodKey;
 use crate::record::{RecordHeader, body_context};
-use crate::seal::{Compressor, Decompressor, SALT_BYTES, SealingKey, Slot, Use};
+use crate::seal::{Compressor, Decompressor, SALT_BYTES, SealingKey, Slot, TAG_BYTES, Use};
 
 /// Largest inline body, opened.
 const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -18,6 +18,19 @@ pub(crate) fn seal_body(
     key: &PeriodKey,
     salt: [u8; SALT_BYTES],
 ) -> Result<Vec<u8>> {
+    let bytes = compressed(body)?;
+    let key = SealingKey::derive(key, &salt, Use::Body);
+    let mut sealed = salt.to_vec();
+    sealed.extend(key.seal(Slot::Body, &body_context(header), bytes)?);
+    Ok(sealed)
+}
+
+/// Length of what [`seal_body`] gives, whatever the header, salt and key.
+pub(crate) fn sealed_body_bytes(body: &Body) -> Result<usize> {
+    Ok(SALT_BYTES + compressed(body)?.len() + TAG_BYTES)
+}
+
+fn compressed(body: &Body) -> Result<Vec<u8>> {
     let plain = body.to_bytes();
     let mut bytes = u32::try_from(plain.len())
         .map_err(|_| Error::Invalid {
@@ -27,10 +40,7 @@ pub(crate) fn seal_body(
         .to_le_bytes()
         .to_vec();
     bytes.extend(Compressor::new()?.compress(&plain)?);
-    let key = SealingKey::derive(key, &salt, Use::Body);
-    let mut sealed = salt.to_vec();
-    sealed.extend(key.seal(Slot::Body, &body_context(header), bytes)?);
-    Ok(sealed)
+    Ok(bytes)
 }
 
 /// Opens what [`seal_body`] sealed.
@@ -61,6 +71,7 @@ mod tests {
             bytes: vec![7; 5000],
         };
         let sealed = seal_body(&header, &body, &key, [2; 32]).unwrap();
+        assert_eq!(sealed_body_bytes(&body).unwrap(), sealed.len());
         assert_eq!(open_body(&header, &sealed, &key), Some(body));
         let mut other = sample_header();
         other.time_ns += 1;

@@ -539,9 +539,9 @@ fn signed(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Whether a gap in the counters is what retention leaves: a later point reaches at least as far
-/// as everything the missing records could have covered.
-fn expired(records: &BTreeMap<u64, Record>, last: u64) -> bool {
+/// Whether a gap in the counters that ends at `last` is what retention leaves: a later point
+/// reaches at least as far as every tail that the missing records could have carried.
+pub(crate) fn expired(records: &BTreeMap<u64, Record>, last: u64) -> bool {
     let next = records
         .range(last + 1..)
         .next()
@@ -557,12 +557,16 @@ fn expired(records: &BTreeMap<u64, Record>, last: u64) -> bool {
             Kind::Point { position, .. } => Some(position),
             _ => None,
         });
-    let covered = covered.max();
-    covered.is_some_and(|covered| {
-        reached
-            .max(next.point_position)
-            .is_none_or(|reached| reached <= covered)
-    })
+    let Some(covered) = covered.max() else {
+        return false;
+    };
+    // What the record before the gap had reached, no missing record carried.
+    let before = records
+        .range(..=last)
+        .next_back()
+        .and_then(|(_, record)| record.header.tail_last);
+    reached.is_none_or(|reached| reached <= covered || Some(reached) <= before)
+        && next.point_position.is_none_or(|point| point <= covered)
 }
 
 fn info(entry: &Entry) -> LineageInfo {

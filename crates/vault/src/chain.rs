@@ -28,9 +28,18 @@ pub(crate) fn list_sites(
         Some(lineage) => format!("{domain}/{lineage}/"),
         None => format!("{domain}/"),
     };
+    list_under(sites, domain, &prefix)
+}
+
+/// Lists what has names that begin with `prefix` at every site.
+pub(crate) fn list_under(
+    sites: &Sites,
+    domain: &str,
+    prefix: &str,
+) -> Vec<Result<Listing, SiteError>> {
     each_site(sites, |_, site| {
         let mut listing = Listing::default();
-        for object in site.list(&prefix)? {
+        for object in site.list(prefix)? {
             match ObjectName::parse(domain, &object.key) {
                 Some(name) => {
                     listing.objects.insert(name, object.length_bytes);

@@ -76,5 +76,5 @@ pub use retention::{Deletion, Plan, Policy, Reason, plan_retention, prune_demo};
 pub use site::{Janitor, ObjectInfo, Probe, Site, SiteClass, SiteError, SiteErrorKind};
 pub use state::Pin;
 pub use verify::{Problem, ProblemKind, Verification, Verify, verify};
-pub use writer::Writer;
-pub use writing::{Point, PointInput, Shipped, WriterOptions};
+pub use writer::{CurrentCheck, CurrentFindings, PointSealer, SealedPoint, Writer};
+pub use writing::{Point, PointHead, PointInput, Shipped, WriterOptions};

@@ -19,8 +19,8 @@ pub(crate) struct Pending {
     pub(crate) bytes: Vec<u8>,
     pub(crate) header: RecordHeader,
     pub(crate) hash: [u8; 32],
-    /// Hash of the payload, when known: a retry of the same tail is recognised by it.
-    pub(crate) payload: Option<[u8; 32]>,
+    /// Hash of what is in it, when known: a retry of the same is recognised by it.
+    pub(crate) content: Option<[u8; 32]>,
 }
 
 /// Where the chain ends.
@@ -162,7 +162,7 @@ pub(crate) fn read_head(
         bytes,
         header: record.header,
         hash: record.hash,
-        payload: None,
+        content: None,
     });
     Ok((head, pending))
 }
@@ -227,7 +227,7 @@ pub(crate) fn reconcile(
         bytes: state.record,
         header,
         hash,
-        payload: None,
+        content: None,
     }))
 }
 

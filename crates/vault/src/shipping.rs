@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::chain::{Listing, list_under};
 use crate::erasure::{decode_shards, encode_with_roots};
 use crate::error::{Error, Result};
 use crate::keys::IdKey;
@@ -20,7 +21,7 @@ pub(crate) fn arrived(delivery: &Delivery) -> usize {
 }
 
 /// What became of all objects of one record, per site.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
     /// First error of each site that failed, by site number.
     failed: BTreeMap<usize, SiteError>,
@@ -94,6 +95,44 @@ pub(crate) fn ship_shards(
         let key = ObjectName::Shard(lineage, encoded.object.pack, at).key(domain);
         put_verified(site, &key, &encoded.shards[at])
     })
+}
+
+/// The shards of a lineage that the sites list.
+pub(crate) struct ShardsHeld {
+    lineage: Lineage,
+    k: usize,
+    listings: Vec<Result<Listing, SiteError>>,
+}
+
+impl ShardsHeld {
+    pub(crate) fn list(sites: &Sites, domain: &str, lineage: Lineage, k: usize) -> Self {
+        let prefix = format!("{domain}/{lineage}/shards/");
+        let listings = list_under(sites, domain, &prefix);
+        Self {
+            lineage,
+            k,
+            listings,
+        }
+    }
+
+    /// How many different shards of a pack are there whole.
+    pub(crate) fn of(&self, object: &ObjectRef) -> usize {
+        let length = object.shard_bytes(self.k);
+        let held = |shard: &usize| {
+            let name = ObjectName::Shard(self.lineage, object.pack, *shard);
+            let mut found = self.listings.iter().flatten();
+            found.any(|listing| listing.objects.get(&name) == Some(&length))
+        };
+        (0..object.shard_roots.len()).filter(held).count()
+    }
+
+    /// What the sites that did not answer said.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let errors = self.listings.iter().filter_map(|one| one.as_ref().err());
+        errors
+            .map(|error| format!("{} ({})", error.site, error.detail))
+            .collect()
+    }
 }
 
 /// An error unless at least `needed` sites verified the object.

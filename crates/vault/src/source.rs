@@ -2,35 +2,39 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use fastcdc::v2020::{Normalization, StreamCDC};
 
+use crate::body::sealed_body_bytes;
 use crate::error::{Error, Result};
 use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::IdKey;
 use crate::layout::{Layout, Lineage};
-use crate::manifest::{ChunkPlace, ChunkRef, SourceEntry};
+use crate::manifest::{Body, ChunkPlace, ChunkRef, SourceEntry, encode_sources};
 use crate::pack::{CHUNK_BYTES_MAX, Pack, PackBuilder, PackEntry, compress};
 use crate::period::Period;
 use crate::random::Random;
+use crate::record::REPLICATED_BYTES_MAX;
 use crate::seal::Compressor;
 use crate::shipping::{Tally, encode_pack, require, ship_shards};
-use crate::site::Sites;
+use crate::site::Site;
 
 /// Chunk sizes: least, average, most.
 const CDC_BYTES: (usize, usize, usize) = (16 * 1024, 64 * 1024, 256 * 1024);
 /// Marks a pack number as one of the index, until the final numbers are known.
 const OLD: u32 = 1 << 31;
 
-/// What sealing needs to know.
-pub(crate) struct Sealing<'a> {
-    pub(crate) sites: &'a Sites,
-    pub(crate) domain: &'a str,
+/// What sealing needs to know; its own, so that nobody has to wait for it.
+#[derive(Clone)]
+pub(crate) struct Sealing {
+    pub(crate) sites: Vec<Arc<dyn Site>>,
+    pub(crate) domain: String,
     pub(crate) lineage: Lineage,
     pub(crate) layout: Layout,
-    pub(crate) period: &'a Period,
-    pub(crate) id_key: &'a IdKey,
+    pub(crate) period: Arc<Period>,
+    pub(crate) id_key: Arc<IdKey>,
 }
 
 /// Where to cut.
@@ -58,7 +62,7 @@ pub(crate) struct Sealed {
 /// Chunks, seals and ships `sources`. Packs go out while later ones are being made: at most two
 /// are in memory beside the one being filled.
 pub(crate) fn seal_sources(
-    sealing: &Sealing<'_>,
+    sealing: &Sealing,
     sources: &mut [(String, &mut dyn Read)],
     known: Option<&DedupIndex>,
     cut: Cut,
@@ -91,6 +95,39 @@ pub(crate) fn seal_sources(
     })
 }
 
+/// The chunk lists of what was sealed, for the record's body; in a pack of their own (added to
+/// the others) if they are too large for it.
+pub(crate) fn describe(
+    sealing: &Sealing,
+    sealed: &mut Sealed,
+    random: &mut dyn Random,
+) -> Result<Body> {
+    let body = Body::Sources {
+        sources: std::mem::take(&mut sealed.sources),
+    };
+    if sealed_body_bytes(&body)? < REPLICATED_BYTES_MAX {
+        return Ok(body);
+    }
+    let Body::Sources { sources } = body else {
+        return Ok(body);
+    };
+    let list = encode_sources(&sources);
+    let mut list: &[u8] = &list;
+    let mut sources: [(String, &mut dyn Read); 1] = [("list".to_owned(), &mut list)];
+    let lists = seal_sources(sealing, &mut sources, None, Cut::Fixed, random)?;
+    let offset = u32::try_from(sealed.packs.len()).unwrap_or(u32::MAX);
+    sealed.packs.extend(lists.packs);
+    sealed.tally.merge(lists.tally);
+    let mut list = lists.sources.into_iter().next().ok_or(Error::EncodeCheck {
+        stage: "chunk list",
+        detail: "it was not sealed".to_owned(),
+    })?;
+    for chunk in &mut list.chunks {
+        chunk.object += offset;
+    }
+    Ok(Body::Indirect { list })
+}
+
 /// New packs at the sites, in order.
 #[derive(Default)]
 struct ShippedPacks {
@@ -98,11 +135,11 @@ struct ShippedPacks {
     tally: Tally,
 }
 
-fn ship_packs(sealing: &Sealing<'_>, packs: &Receiver<Pack>) -> Result<ShippedPacks> {
+fn ship_packs(sealing: &Sealing, packs: &Receiver<Pack>) -> Result<ShippedPacks> {
     let mut shipped = ShippedPacks::default();
     for pack in packs {
-        let encoded = encode_pack(&pack, sealing.layout, sealing.period, sealing.id_key)?;
-        let delivery = ship_shards(sealing.sites, sealing.domain, sealing.lineage, &encoded);
+        let encoded = encode_pack(&pack, sealing.layout, &sealing.period, &sealing.id_key)?;
+        let delivery = ship_shards(&sealing.sites, &sealing.domain, sealing.lineage, &encoded);
         require(&delivery, sealing.layout.k(), "sending a pack")?;
         shipped.tally.add(&delivery, encoded.shards[0].len());
         let period = sealing.period.reference;
@@ -116,7 +153,7 @@ fn ship_packs(sealing: &Sealing<'_>, packs: &Receiver<Pack>) -> Result<ShippedPa
 }
 
 struct Sealer<'a> {
-    sealing: &'a Sealing<'a>,
+    sealing: &'a Sealing,
     known: Option<&'a DedupIndex>,
     sender: SyncSender<Pack>,
     random: &'a mut dyn Random,
@@ -132,7 +169,7 @@ struct Sealer<'a> {
 
 impl<'a> Sealer<'a> {
     fn new(
-        sealing: &'a Sealing<'a>,
+        sealing: &'a Sealing,
         known: Option<&'a DedupIndex>,
         sender: SyncSender<Pack>,
         random: &'a mut dyn Random,
@@ -207,7 +244,7 @@ impl<'a> Sealer<'a> {
         let builder = match &mut self.builder {
             Some(builder) => builder,
             None => {
-                let period = self.sealing.period;
+                let period = &self.sealing.period;
                 let (number, key) = (period.reference.number, &period.key);
                 let lineage = self.sealing.lineage;
                 let new = PackBuilder::new(lineage, number, key, self.random)?;

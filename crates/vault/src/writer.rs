@@ -1,5 +1,8 @@
 //! The writer: one per lineage, appending records that count only when enough sites hold them.
 
+mod check;
+mod point;
+
 use std::io::Read;
 use std::sync::Arc;
 
@@ -12,21 +15,21 @@ use crate::error::{Error, Result};
 use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::IdKey;
 use crate::layout::{Lineage, ObjectName};
-use crate::manifest::{Body, encode_sources};
+use crate::manifest::Body;
 use crate::period::Period;
-use crate::random::{self, Random};
-use crate::record::{Kind, PointId, REPLICATED_BYTES_MAX, Record, RecordHeader, Root};
+use crate::random::{self, Random, Shared};
+use crate::record::{Kind, REPLICATED_BYTES_MAX, Record, RecordHeader, Root};
 use crate::resume::{
-    Head, Pending, check_names, check_options, next_period, read_head, reconcile, refer,
-    require_overlap,
+    Head, Pending, check_options, next_period, read_head, reconcile, refer, require_overlap,
 };
 use crate::shipping::{Tally, arrived, require, ship_replicated};
 use crate::site::Site;
-use crate::source::{Cut, Sealed, Sealing, seal_sources};
+use crate::source::{Cut, Sealing, describe, seal_sources};
 use crate::state::{Pin, WriterState};
-use crate::writing::{
-    NS_PER_SECOND, PERIOD_SECONDS_MAX, Point, PointInput, Shipped, WriterOptions,
-};
+use crate::writing::{NS_PER_SECOND, PERIOD_SECONDS_MAX, Shipped, WriterOptions};
+
+pub use check::{CurrentCheck, CurrentFindings};
+pub use point::{PointSealer, SealedPoint};
 
 /// Name of a tail's only source, when it is too large to be inline.
 const TAIL_SOURCE: &str = "tail";
@@ -36,16 +39,26 @@ pub struct Writer {
     sites: Vec<Arc<dyn Site>>,
     certificate: Certificate,
     key: WriterKey,
-    id_key: IdKey,
+    id_key: Arc<IdKey>,
     options: WriterOptions,
-    random: Box<dyn Random>,
+    random: Shared,
     head: Head,
     pending: Option<Pending>,
-    /// The tail shipped last by [`Writer::settle`], for recognising its retry.
-    settled: Option<(Kind, Option<[u8; 32]>, Shipped)>,
-    period: Option<Period>,
+    /// The record shipped last by [`Writer::settle`], for recognising its retry.
+    settled: Option<Settled>,
+    period: Option<Arc<Period>>,
     next_period: u64,
-    index: DedupIndex,
+    index: Arc<DedupIndex>,
+    /// The newest point this writer shipped: counter and hash of its record.
+    newest_point: Option<(u64, [u8; 32])>,
+}
+
+struct Settled {
+    kind: Kind,
+    content: Option<[u8; 32]>,
+    shipped: Shipped,
+    /// Sites that hold the record.
+    sites: usize,
 }
 
 impl Writer {
@@ -93,14 +106,15 @@ impl Writer {
             sites,
             certificate,
             key,
-            id_key,
+            id_key: Arc::new(id_key),
             options,
-            random,
+            random: Shared::new(random),
             head,
             pending,
             settled: None,
             period: None,
-            index,
+            index: Arc::new(index),
+            newest_point: None,
         })
     }
 
@@ -154,7 +168,7 @@ impl Writer {
                 detail: "it belongs to another lineage or writer".to_owned(),
             });
         }
-        self.index = index;
+        self.index = Arc::new(index);
         Ok(())
     }
 
@@ -173,10 +187,21 @@ impl Writer {
             return Ok(None);
         };
         let kind = pending.header.kind;
-        let payload = pending.payload;
-        let (shipped, _) = self.ship(pending, Tally::default())?;
-        self.settled = Some((kind, payload, shipped.clone()));
+        let content = pending.content;
+        let (shipped, sites) = self.ship(pending, Tally::default())?;
+        self.settled = Some(Settled {
+            kind,
+            content,
+            shipped: shipped.clone(),
+            sites,
+        });
         Ok(Some(shipped))
+    }
+
+    /// What settling shipped, if it was this: what is appended again after an error.
+    fn settled_already(&mut self, kind: Kind, content: [u8; 32]) -> Option<Settled> {
+        let settled = self.settled.take();
+        settled.filter(|settled| settled.kind == kind && settled.content == Some(content))
     }
 
     /// Ships the bytes of positions `first..=last`. The same tail again, after an error, is
@@ -196,11 +221,8 @@ impl Writer {
         self.settle()?;
         let kind = Kind::Tail { first, last };
         let hash = *blake3::hash(payload).as_bytes();
-        if let Some((settled, known, shipped)) = self.settled.take()
-            && settled == kind
-            && known == Some(hash)
-        {
-            return Ok(shipped);
+        if let Some(settled) = self.settled_already(kind, hash) {
+            return Ok(settled.shipped);
         }
         self.check_tail(first, last)?;
         self.begin_period(time_ns)?;
@@ -216,8 +238,11 @@ impl Writer {
         }
         let mut source: &[u8] = payload;
         let mut sources: [(String, &mut dyn Read); 1] = [(TAIL_SOURCE.to_owned(), &mut source)];
-        let mut sealed = self.seal_sources(&mut sources, false, Cut::Fixed)?;
-        let (header, body) = self.describe(header, &mut sealed)?;
+        let sealing = self.sealing()?;
+        let random = &mut self.random;
+        let mut sealed = seal_sources(&sealing, &mut sources, None, Cut::Fixed, random)?;
+        let body = describe(&sealing, &mut sealed, random)?;
+        let (header, body) = self.seal_packed(header, &sealed.packs, &body)?;
         self.append(header, &body, sealed.tally, Some(hash))
             .map(|done| done.0)
     }
@@ -238,69 +263,6 @@ impl Writer {
         let body = self.seal(&header, &Body::Empty)?;
         self.append(header, &body, Tally::default(), None)
             .map(|done| done.0)
-    }
-
-    /// Writes a recovery point. Its sources are streamed; packs go out while later ones are made.
-    ///
-    /// # Errors
-    /// [`Error::NotEnoughSites`]: nothing advances; [`Error::Stream`] if a source fails;
-    /// [`Error::EncodeCheck`] if what was encoded does not decode.
-    pub fn append_point(&mut self, mut input: PointInput<'_>) -> Result<Point> {
-        self.settle()?;
-        check_names(&input.sources)?;
-        self.begin_period(input.time_ns)?;
-        let due = self
-            .index
-            .points
-            .is_multiple_of(self.options.self_contained_every.max(1));
-        let whole = input.self_contained || due;
-        let present = if whole {
-            Vec::new()
-        } else {
-            self.drop_lost_packs()
-        };
-        let mut sealed = self.seal_sources(&mut input.sources, !whole, Cut::Content)?;
-        // Without a reused pack it is self-contained, whatever was intended.
-        let self_contained = sealed.packs.len() == sealed.entries.len();
-        let kind = Kind::Point {
-            position: input.position,
-            self_contained,
-        };
-        let header = self.header(kind, &input.roots, input.time_ns)?;
-        for pack in &sealed.packs[sealed.entries.len()..] {
-            let there = present.iter().find(|(name, _)| *name == pack.object.pack);
-            sealed.tally.lower(there.map_or(0, |(_, sites)| *sites));
-        }
-        let (header, body) = self.describe(header, &mut sealed)?;
-        let objects = header.objects.len();
-        let (bytes_new, bytes_dedup) = (sealed.bytes_new, sealed.bytes_dedup);
-        let (packs, entries) = (sealed.packs, sealed.entries);
-        let (shipped, least) = self.append(header, &body, sealed.tally, None)?;
-        if self_contained {
-            self.index = DedupIndex::empty(self.lineage(), self.key.public());
-        }
-        self.index.points += 1;
-        for (pack, entries) in packs.into_iter().zip(&entries) {
-            self.index.add(pack, entries);
-        }
-        if let Some(path) = &self.options.index_path {
-            self.index.save(path, &self.id_key)?;
-        }
-        let id = PointId {
-            lineage: self.lineage(),
-            counter: shipped.counter,
-        };
-        let margin = i64::try_from(least).unwrap_or(i64::MAX)
-            - i64::try_from(self.options.layout.k()).unwrap_or(i64::MAX);
-        Ok(Point {
-            id,
-            shipped,
-            margin,
-            objects,
-            bytes_new,
-            bytes_dedup,
-            self_contained,
-        })
     }
 
     fn check_tail(&self, first: u64, last: u64) -> Result<()> {
@@ -343,7 +305,7 @@ impl Writer {
             number,
             time_ns,
             recipients,
-            &mut *self.random,
+            &mut self.random,
         )?;
         let name = ObjectName::Period(lineage, number).key(&domain);
         let delivery = ship_replicated(&self.sites, &name, &period.object);
@@ -352,11 +314,11 @@ impl Writer {
             self.options.layout.k(),
             "publishing a key period",
         )?;
-        self.period = Some(period);
+        self.period = Some(Arc::new(period));
         Ok(())
     }
 
-    fn current(&self) -> Result<&Period> {
+    fn current(&self) -> Result<&Arc<Period>> {
         self.period.as_ref().ok_or_else(|| Error::Invalid {
             what: "key period",
             detail: "none has begun".to_owned(),
@@ -394,7 +356,7 @@ impl Writer {
 
     /// Seals a body and opens it again.
     fn seal(&mut self, header: &RecordHeader, body: &Body) -> Result<Vec<u8>> {
-        let salt = random::array(&mut *self.random)?;
+        let salt = random::array(&mut self.random)?;
         let key = &self.current()?.key;
         let sealed = seal_body(header, body, key, salt)?;
         if open_body(header, &sealed, key).as_ref() == Some(body) {
@@ -406,99 +368,27 @@ impl Writer {
         })
     }
 
-    fn seal_sources(
-        &mut self,
-        sources: &mut [(String, &mut dyn Read)],
-        reuse: bool,
-        cut: Cut,
-    ) -> Result<Sealed> {
-        let period = self.period.take();
-        let Some(period) = period else {
-            return Err(self.no_period());
-        };
-        let sealing = Sealing {
-            sites: &self.sites,
-            domain: &self.certificate.domain,
+    fn sealing(&self) -> Result<Sealing> {
+        Ok(Sealing {
+            sites: self.sites.clone(),
+            domain: self.certificate.domain.clone(),
             lineage: self.certificate.lineage,
             layout: self.options.layout,
-            period: &period,
-            id_key: &self.id_key,
-        };
-        let known = reuse.then_some(&self.index);
-        let sealed = seal_sources(&sealing, sources, known, cut, &mut *self.random);
-        self.period = Some(period);
-        sealed
+            period: Arc::clone(self.current()?),
+            id_key: Arc::clone(&self.id_key),
+        })
     }
 
-    fn no_period(&self) -> Error {
-        Error::Invalid {
-            what: "key period",
-            detail: format!("none has begun in lineage {}", self.lineage()),
-        }
-    }
-
-    /// Puts the packs into the header and the chunk lists into the body, which itself goes into a
-    /// pack if it is large.
-    fn describe(
+    /// Puts the packs into the header, and seals the body for it.
+    fn seal_packed(
         &mut self,
         mut header: RecordHeader,
-        sealed: &mut Sealed,
+        packs: &[IndexedPack],
+        body: &Body,
     ) -> Result<(RecordHeader, Vec<u8>)> {
-        refer(&mut header, &sealed.packs);
-        let body = Body::Sources {
-            sources: sealed.sources.clone(),
-        };
-        let bytes = self.seal(&header, &body)?;
-        if bytes.len() < REPLICATED_BYTES_MAX {
-            return Ok((header, bytes));
-        }
-        let list = encode_sources(&sealed.sources);
-        let mut list: &[u8] = &list;
-        let mut sources: [(String, &mut dyn Read); 1] = [("list".to_owned(), &mut list)];
-        let mut lists = self.seal_sources(&mut sources, false, Cut::Fixed)?;
-        let offset = u32::try_from(header.objects.len()).unwrap_or(u32::MAX);
-        let Some(mut list) = lists.sources.pop() else {
-            return Err(self.no_period());
-        };
-        for chunk in &mut list.chunks {
-            chunk.object += offset;
-        }
-        refer(&mut header, &lists.packs);
-        sealed.tally.merge(lists.tally);
-        let bytes = self.seal(&header, &Body::Indirect { list })?;
+        refer(&mut header, packs);
+        let bytes = self.seal(&header, body)?;
         Ok((header, bytes))
-    }
-
-    /// Forgets packs that fewer than k sites still hold whole; tells how many hold the others.
-    fn drop_lost_packs(&mut self) -> Vec<([u8; 32], usize)> {
-        if self.index.packs().is_empty() {
-            return Vec::new();
-        }
-        let lineage = self.lineage();
-        let k = self.options.layout.k();
-        let listings = list_sites(&self.sites, &self.certificate.domain, Some(lineage));
-        let there = |pack: &IndexedPack| {
-            let length = pack.object.shard_bytes(k);
-            let held = |shard: &usize| {
-                let name = ObjectName::Shard(lineage, pack.object.pack, *shard);
-                let mut found = listings.iter().flatten();
-                found.any(|listing| listing.objects.get(&name) == Some(&length))
-            };
-            (0..pack.object.shard_roots.len()).filter(held).count()
-        };
-        let present: Vec<([u8; 32], usize)> = self
-            .index
-            .packs()
-            .iter()
-            .map(|pack| (pack.object.pack, there(pack)))
-            .collect();
-        let enough = |pack: &IndexedPack| {
-            present
-                .iter()
-                .any(|(name, sites)| *name == pack.object.pack && *sites >= k)
-        };
-        self.index.retain_packs(enough);
-        present
     }
 
     fn append(
@@ -506,7 +396,7 @@ impl Writer {
         header: RecordHeader,
         body: &[u8],
         tally: Tally,
-        payload: Option<[u8; 32]>,
+        content: Option<[u8; 32]>,
     ) -> Result<(Shipped, usize)> {
         let bytes = Record::sign(&header, body, &self.key)?;
         let read = Record::decode(&bytes).map_err(Error::format("the record just encoded"))?;
@@ -533,7 +423,7 @@ impl Writer {
                 bytes,
                 header,
                 hash: read.hash,
-                payload,
+                content,
             },
             tally,
         )
@@ -553,6 +443,9 @@ impl Writer {
         let bytes = tally.bytes;
         let (sites_ok, sites_failed) = tally.split(&self.sites);
         self.head = Head::of(&pending.header, pending.hash);
+        if pending.header.point_id().is_some() {
+            self.newest_point = Some((self.head.counter, self.head.hash));
+        }
         let counter = self.head.counter;
         Ok((
             Shipped {

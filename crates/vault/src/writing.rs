@@ -71,6 +71,17 @@ pub struct PointInput<'a> {
     pub self_contained: bool,
 }
 
+/// What a recovery point's record says, beside what was sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PointHead {
+    /// The position it brings back.
+    pub position: u64,
+    /// Now, nanoseconds since 1970 UTC.
+    pub time_ns: u64,
+    /// Roots to sign with it.
+    pub roots: Vec<Root>,
+}
+
 /// A recovery point that is at enough sites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
