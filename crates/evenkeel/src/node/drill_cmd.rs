@@ -12,6 +12,7 @@ use evenkeel_vault::{Identity, Pin};
 use super::clock::SystemClock;
 use super::domain::{Domain, STATE};
 use super::journal_sink::JournalSink;
+use super::restore_cmd::site_name;
 use crate::cli::{DrillArgs, format_time_ns};
 use crate::config::{Config, DrillLevel as LevelName};
 use crate::control::{self, Request};
@@ -240,7 +241,11 @@ pub(crate) fn document(signed: &SignedReport) -> DrillDocument {
         rpo_entries: report.rpo_entries,
         rpo_seconds: report.rpo_ns.map(seconds),
         sites_used: texts(&report.sites_used),
-        sites_missing: texts(&report.sites_missing),
+        sites_missing: report
+            .sites_missing
+            .iter()
+            .map(|text| site_name(&text.0).to_owned())
+            .collect(),
         checks: report
             .checks
             .iter()

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use evenkeel_recovery::{Checkpoint, Clock as _, Frames, PointMaker, Promise, write_point};
+use evenkeel_recovery::{
+    Checkpoint, Clock as _, Frames, PointMaker, Promise, finish_point, seal_point,
+};
 use evenkeel_vault::{Catalog, Janitor, Lineage, Plan, Policy, Reason, RootPublicKey, Site};
 use evenkeel_vault::{plan_retention, prune_demo};
 
@@ -154,18 +156,10 @@ impl PointLoop {
 
     /// Sends a point, again and again until enough sites took it.
     fn ship(&self, draft: &Draft, stop: &Stop) -> Result<()> {
+        let mut sealed = None;
         loop {
-            let time_ns = self.clock.wall_ns();
-            let made = self.vault.with(|writer| {
-                let Draft {
-                    checkpoint,
-                    promise,
-                    frames,
-                } = draft;
-                Ok(write_point(writer, checkpoint, promise, frames, time_ns)?)
-            });
-            match made {
-                Ok(point) => {
+            match self.attempt(draft, &mut sealed) {
+                Ok((point, time_ns)) => {
                     let mut points = lock(&self.observed.points);
                     points.note(&point, draft.checkpoint.position(), time_ns, &draft.promise);
                     self.observed.conditions.clear("no_point");
@@ -177,6 +171,36 @@ impl PointLoop {
                 return Ok(());
             }
         }
+    }
+
+    /// The writer is held to begin and to finish only: the tail goes out while a point is sealed.
+    fn attempt(
+        &self,
+        draft: &Draft,
+        sealed: &mut Option<SealedPoint>,
+    ) -> Result<(Point, u64)> {
+        let Draft {
+            checkpoint,
+            promise,
+            frames,
+        } = draft;
+        if sealed.as_ref().is_some_and(SealedPoint::is_lost) {
+            *sealed = None;
+        }
+        let sealed = match sealed {
+            Some(sealed) => sealed,
+            None => {
+                let time_ns = self.clock.wall_ns();
+                let begin = |writer: &mut Writer| Ok(writer.begin_point(time_ns, false)?);
+                let sealer = self.vault.with(begin)?;
+                sealed.insert(seal_point(sealer, checkpoint, frames)?)
+            }
+        };
+        let time_ns = self.clock.wall_ns();
+        let point = self.vault.with(|writer| {
+            Ok(finish_point(writer, checkpoint, promise, sealed, time_ns)?)
+        })?;
+        Ok((point, time_ns))
     }
 
     /// Reads the catalog: margins as they are now, bytes at the sites; then lets go of what is no

@@ -89,7 +89,7 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         state_root: hex(&restored.engine.state_root()),
         elapsed_seconds: begun.elapsed().as_secs_f64(),
         bytes_read: seen.bytes,
-        sites_missing: missing(&catalog, &seen.sites_used),
+        sites_missing: missing(&catalog),
         sites_used: seen.sites_used,
         last_shipped_time: Some(format_time_ns(restored.last_shipped_ns)),
         to: args.to.display().to_string(),
@@ -166,14 +166,18 @@ fn history(args: &RestoreArgs) -> History {
     }
 }
 
-/// Sites that gave nothing, with the reason if one is known.
-fn missing(catalog: &Catalog, used: &[String]) -> Vec<String> {
+/// Names of the sites that did not answer.
+fn missing(catalog: &Catalog) -> Vec<String> {
     let unreachable = catalog.unreachable();
-    let is_used = |text: &String| used.iter().any(|name| text.starts_with(name.as_str()));
     unreachable
-        .into_iter()
-        .filter(|text| !is_used(text))
+        .iter()
+        .map(|text| site_name(text).to_owned())
         .collect()
+}
+
+/// The name in `name (reason)`.
+pub(crate) fn site_name(text: &str) -> &str {
+    text.split(" (").next().unwrap_or(text)
 }
 
 /// The lineage named, or the one certified last; where history forked, somebody has to choose.

@@ -145,7 +145,10 @@ fn open_journal(
 pub(crate) fn refuse_superseded(catalog: &Catalog, lineage: Lineage) -> Result<()> {
     let continues = |parent: &evenkeel_vault::Parent| parent.lineage == lineage;
     let lineages = catalog.lineages();
-    let Some(heir) = lineages.iter().find(|one| one.parent.as_ref().is_some_and(continues)) else {
+    let Some(heir) = lineages
+        .iter()
+        .find(|one| one.parent.as_ref().is_some_and(continues))
+    else {
         return Ok(());
     };
     let position = heir.parent.as_ref().map_or(0, |parent| parent.position + 1);

@@ -65,7 +65,9 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
 
 /// The warnings in one line each kind; all of them with their remedies are for `config check`.
 fn tell_findings(config: &Config, findings: &[Finding]) {
-    let Some(first) = findings.first() else { return };
+    let Some(first) = findings.first() else {
+        return;
+    };
     output::note(&format!("{}: {}", first.severity.word(), first.message));
     if findings.len() > 1 {
         output::note(&format!(

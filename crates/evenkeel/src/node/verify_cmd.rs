@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use evenkeel_vault::{Opener, Problem, ProblemKind, RepairOutcome, Verify};
+use evenkeel_vault::{FolderSite, Opener, Problem, ProblemKind, RepairOutcome, Verify};
 
 use super::domain::Domain;
 use crate::cli::{RepairArgs, VerifyArgs};
+use crate::config::Config;
 use crate::documents::{
     Outcome, ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument,
 };
@@ -82,6 +83,7 @@ pub(crate) fn repair(args: &RepairArgs) -> Result<Exit> {
     if let Some(identity) = &args.identity {
         super::journal_repair::run(&config, &domain, &keyfile::read_identity(identity)?)?;
     }
+    make_missing_folders(&config, &domain)?;
     let catalog = domain.catalog(None)?;
     let repairs = evenkeel_vault::repair(&catalog)?;
     let mut problems = Vec::new();
@@ -133,6 +135,22 @@ pub(crate) fn repair(args: &RepairArgs) -> Result<Exit> {
     } else {
         Exit::Partial
     })
+}
+
+/// A folder that is gone is made again, so that it can be filled: whoever types `repair` wants that.
+fn make_missing_folders(config: &Config, domain: &Domain<'_>) -> Result<()> {
+    for site in config
+        .sites_of(domain.settings)
+        .filter(|site| !site.path.exists())
+    {
+        FolderSite::create(&site.name, site.path.display().to_string(), &site.path)?;
+        output::note(&format!(
+            "{}: {} was gone and was made again (if a disk should be mounted there, mount it)",
+            site.name,
+            site.path.display()
+        ));
+    }
+    Ok(())
 }
 
 fn is_unreadable(problem: &Problem) -> bool {
