@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use evenkeel_journal::{Chain, Disk, Reader, Watermark};
 use evenkeel_types::codec::Canonical;
-use evenkeel_vault::{Point, PointInput, Root, Shipped, Writer};
+use evenkeel_vault::{Point, PointHead, PointSealer, Root, SealedPoint, Shipped, Writer};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{RecoveryError, Result};
@@ -180,7 +180,7 @@ impl PointMaker {
     }
 }
 
-/// Writes a recovery point.
+/// Writes a recovery point, with the writer held throughout: for who has no tail to ship meanwhile.
 ///
 /// # Errors
 /// Whatever the vault says; nothing advances then.
@@ -191,16 +191,43 @@ pub fn write_point(
     frames: &Frames,
     time_ns: u64,
 ) -> Result<Point> {
+    let sealer = writer.begin_point(time_ns, false)?;
+    let sealed = seal_point(sealer, checkpoint, frames)?;
+    finish_point(writer, checkpoint, promise, &sealed, time_ns)
+}
+
+/// Seals a recovery point's content, without the writer: tails can be shipped meanwhile.
+///
+/// # Errors
+/// Whatever the vault says; nothing advances then.
+pub fn seal_point(
+    sealer: PointSealer,
+    checkpoint: &Checkpoint,
+    frames: &Frames,
+) -> Result<SealedPoint> {
     let (snapshot, journal) = (checkpoint.to_bytes(), frames.to_bytes());
     let (mut snapshot, mut journal) = (snapshot.as_slice(), journal.as_slice());
-    Ok(writer.append_point(PointInput {
+    Ok(sealer.seal(&mut [
+        (SNAPSHOT_SOURCE.to_owned(), &mut snapshot),
+        (JOURNAL_SOURCE.to_owned(), &mut journal),
+    ])?)
+}
+
+/// Signs a sealed recovery point: from here on it can be restored.
+///
+/// # Errors
+/// Whatever the vault says; the same can be finished again unless [`SealedPoint::is_lost`].
+pub fn finish_point(
+    writer: &mut Writer,
+    checkpoint: &Checkpoint,
+    promise: &Promise,
+    sealed: &SealedPoint,
+    time_ns: u64,
+) -> Result<Point> {
+    let head = PointHead {
         position: checkpoint.position(),
         time_ns,
         roots: promise.to_roots(),
-        sources: vec![
-            (SNAPSHOT_SOURCE.to_owned(), &mut snapshot),
-            (JOURNAL_SOURCE.to_owned(), &mut journal),
-        ],
-        self_contained: false,
-    })?)
+    };
+    Ok(writer.finish_point(&head, sealed)?)
 }

@@ -82,7 +82,7 @@ fn tails_are_appended_by_another_thread_while_a_point_is_being_sealed() {
         sender.send(()).unwrap();
         sealing.join().unwrap().unwrap()
     });
-    let made = writer.finish_point(head(9, START + 4), &sealed).unwrap();
+    let made = writer.finish_point(&head(9, START + 4), &sealed).unwrap();
     writer
         .append_tail(40, 49, b"after", &[], START + 5)
         .unwrap();
@@ -152,7 +152,7 @@ fn a_point_whose_key_period_ended_meanwhile_names_both_periods() {
     writer.append_tail(0, 9, b"a", &[], START + DAY).unwrap();
     assert_eq!(writer.period(), Some(2));
     let made = writer
-        .finish_point(head(5, START + DAY + 1), &sealed)
+        .finish_point(&head(5, START + DAY + 1), &sealed)
         .unwrap();
     let catalog = desk.catalog();
     let record = catalog.record(writer.lineage(), made.id.counter).unwrap();
@@ -162,7 +162,7 @@ fn a_point_whose_key_period_ended_meanwhile_names_both_periods() {
     // And one whose period ends with nothing written in between.
     let sealed = seal(writer.begin_point(START + DAY + 2, true).unwrap(), &content);
     let made = writer
-        .finish_point(head(6, START + 3 * DAY), &sealed)
+        .finish_point(&head(6, START + 3 * DAY), &sealed)
         .unwrap();
     assert_eq!(writer.period(), Some(3));
     assert!(read(&desk.opener(), &made, "source").unwrap() == content);
@@ -176,15 +176,15 @@ fn a_pack_lost_before_the_end_is_noticed_and_the_point_is_sealed_again() {
     point(&mut writer, 1, START, &[("source", &content)]).unwrap();
     let sealed = seal(writer.begin_point(START, false).unwrap(), &content);
     assert_eq!((sealed.bytes_new(), sealed.bytes_dedup()), (0, 1_000_000));
-    assert!(sealed.is_held());
+    assert!(!sealed.is_lost());
     for at in 0..3 {
         for key in desk.objects(at, "/shards/") {
             fs::remove_file(desk.object(at, &key)).unwrap();
         }
     }
-    assert!(!sealed.is_held());
+    assert!(sealed.is_lost());
     let error = writer
-        .finish_point(head(2, START + 1), &sealed)
+        .finish_point(&head(2, START + 1), &sealed)
         .unwrap_err();
     assert!(
         matches!(
@@ -200,7 +200,7 @@ fn a_pack_lost_before_the_end_is_noticed_and_the_point_is_sealed_again() {
     assert_eq!(writer.pin().counter, 1);
     let sealed = seal(writer.begin_point(START, false).unwrap(), &content);
     assert_eq!(sealed.bytes_new(), 1_000_000);
-    let made = writer.finish_point(head(2, START + 2), &sealed).unwrap();
+    let made = writer.finish_point(&head(2, START + 2), &sealed).unwrap();
     assert_eq!((made.id.counter, made.margin), (2, 2));
     assert!(read(&desk.opener(), &made, "source").unwrap() == content);
 }
@@ -215,9 +215,10 @@ fn a_point_finished_again_after_a_failure_is_written_once() {
     // A tail that is pending comes first.
     away(&desk, true);
     assert!(writer.append_tail(10, 19, b"b", &[], START).is_err());
-    assert!(writer.finish_point(head(9, START + 1), &sealed).is_err());
+    assert!(writer.finish_point(&head(9, START + 1), &sealed).is_err());
+    assert!(!sealed.is_lost(), "sites that are away may come back");
     away(&desk, false);
-    let made = writer.finish_point(head(9, START + 2), &sealed).unwrap();
+    let made = writer.finish_point(&head(9, START + 2), &sealed).unwrap();
     assert_eq!((made.id.counter, made.margin), (3, 2));
     // A point whose own record stayed pending: its packs are there, its record is not.
     let sealed = seal(
@@ -234,13 +235,13 @@ fn a_point_finished_again_after_a_failure_is_written_once() {
         fs::rename(folder, aside(at)).unwrap();
         fs::write(folder, b"in the way").unwrap();
     }
-    assert!(writer.finish_point(head(12, START + 4), &sealed).is_err());
+    assert!(writer.finish_point(&head(12, START + 4), &sealed).is_err());
     assert_eq!(writer.pin().counter, 3);
     for (at, folder) in folders.iter().enumerate() {
         fs::remove_file(folder).unwrap();
         fs::rename(aside(at), folder).unwrap();
     }
-    let made = writer.finish_point(head(12, START + 5), &sealed).unwrap();
+    let made = writer.finish_point(&head(12, START + 5), &sealed).unwrap();
     assert_eq!((made.id.counter, made.margin), (4, 2));
     let catalog = desk.catalog();
     assert_eq!(
@@ -266,8 +267,8 @@ fn two_points_sealed_at_once_are_both_whole() {
     let second = seal(second, &contents[1]);
     let first = seal(first, &contents[0]);
     let made = [
-        writer.finish_point(head(1, START), &first).unwrap(),
-        writer.finish_point(head(2, START), &second).unwrap(),
+        writer.finish_point(&head(1, START), &first).unwrap(),
+        writer.finish_point(&head(2, START), &second).unwrap(),
     ];
     let opener = desk.opener();
     for (made, content) in made.iter().zip(&contents) {
@@ -287,7 +288,7 @@ fn a_point_sealed_for_another_lineage_is_refused() {
     let sealed = seal(other.writer(1).begin_point(START, false).unwrap(), b"x");
     let error = desk
         .writer(1)
-        .finish_point(head(1, START), &sealed)
+        .finish_point(&head(1, START), &sealed)
         .unwrap_err();
     assert!(
         matches!(

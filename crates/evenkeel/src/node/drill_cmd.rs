@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use evenkeel_journal::Identity as JournalIdentity;
 use evenkeel_recovery::report::Text;
-use evenkeel_recovery::{DrillPlan, Drilled, Level, SignedReport, Verdict, drill, read_report};
+use evenkeel_recovery::{
+    DrillPlan, DrillReport, Drilled, Level, SignedReport, Verdict, drill, read_report,
+};
 use evenkeel_types::Canonical as _;
 use evenkeel_vault::{Identity, Pin};
 
@@ -228,7 +230,15 @@ pub(crate) fn history(config: &Config) -> Vec<DrillDocument> {
 
 /// A report as a document.
 pub(crate) fn document(signed: &SignedReport) -> DrillDocument {
-    let report = &signed.report;
+    let signature = format!("{}:{}", hex(&signed.signer), hex(&signed.signature));
+    DrillDocument {
+        signature: Some(signature),
+        ..unsigned_document(&signed.report)
+    }
+}
+
+/// A report that nobody signed, as a document.
+pub(crate) fn unsigned_document(report: &DrillReport) -> DrillDocument {
     let texts = |texts: &[Text]| texts.iter().map(|text| text.0.clone()).collect();
     DrillDocument {
         result: outcome(report.verdict()),
@@ -269,11 +279,7 @@ pub(crate) fn document(signed: &SignedReport) -> DrillDocument {
                 seconds: seconds(phase.elapsed_ns),
             })
             .collect(),
-        signature: Some(format!(
-            "{}:{}",
-            hex(&signed.signer),
-            hex(&signed.signature)
-        )),
+        signature: None,
     }
 }
 
@@ -309,17 +315,17 @@ fn exit_of(document: &DrillDocument) -> Exit {
 }
 
 fn words(document: &DrillDocument) -> String {
-    let mut lines = vec![format!(
-        "drill {} {}: position {} restored from {}",
-        document.level.word(),
-        document.result.word(),
-        document.position,
-        if document.recovery_point.is_empty() {
-            "nothing"
-        } else {
-            &document.recovery_point
-        },
-    )];
+    let (level, result) = (document.level.word(), document.result.word());
+    let from = match document.recovery_point.as_str() {
+        "" => "nothing",
+        point => point,
+    };
+    let what = match document.level {
+        // Brought back and opened, not restored.
+        DrillLevel::D2 => format!("the {}, up to point {from}", document.key_used),
+        _ => format!("position {} restored from {from}", document.position),
+    };
+    let mut lines = vec![format!("drill {level} {result}: {what}")];
     if let Some(rto) = document.rto_seconds {
         let replayed = document.entries_replayed;
         lines.push(format!(

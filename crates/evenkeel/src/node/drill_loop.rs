@@ -13,8 +13,6 @@ use crate::report::Result;
 
 /// How often it looks whether a drill is due.
 const BEAT: Duration = Duration::from_millis(250);
-/// Drills kept for the dashboard.
-const HISTORY_MAX: usize = 500;
 
 pub(crate) struct DrillLoop {
     pub(crate) config: Config,
@@ -93,7 +91,7 @@ impl DrillLoop {
                 .points
                 .iter_mut()
                 .find(|one| one.id == document.recovery_point);
-            if let Some(point) = proven {
+            if let Some(point) = proven.filter(|_| document.level.proves_restore()) {
                 point.proven_time = Some(document.time.clone());
             }
         } else {
@@ -106,10 +104,7 @@ impl DrillLoop {
             });
             self.trouble(&why);
         }
-        let mut drills = lock(&self.observed.drills);
-        drills.drills.push(document);
-        let excess = drills.drills.len().saturating_sub(HISTORY_MAX);
-        drills.drills.drain(..excess);
+        lock(&self.observed.drills).keep(document);
     }
 
     fn trouble(&self, why: &str) {

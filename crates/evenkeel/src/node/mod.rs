@@ -12,6 +12,7 @@ mod journal_repair;
 mod journal_sink;
 mod mend_loop;
 mod observed;
+mod own_drill;
 mod point_loop;
 mod points_cmd;
 mod primary_loop;

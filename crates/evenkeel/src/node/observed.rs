@@ -151,11 +151,24 @@ pub(crate) fn point_documents(catalog: &Catalog) -> Vec<PointDocument> {
         .collect()
 }
 
+/// Drills kept for the dashboard.
+const DRILLS_MAX: usize = 500;
+
 /// Drills, newest last.
 #[derive(Debug, Default)]
 pub(crate) struct DrillFigures {
     pub(crate) drills: Vec<DrillDocument>,
     pub(crate) next_at: Option<Instant>,
+}
+
+impl DrillFigures {
+    /// Adds a drill, once, and lets the oldest go.
+    pub(crate) fn keep(&mut self, document: DrillDocument) {
+        self.drills.retain(|known| known.id != document.id);
+        self.drills.push(document);
+        let excess = self.drills.len().saturating_sub(DRILLS_MAX);
+        self.drills.drain(..excess);
+    }
 }
 
 /// Rates over the last few seconds.

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use evenkeel_recovery::{
     Checkpoint, Clock as _, Frames, PointMaker, Promise, finish_point, seal_point,
 };
-use evenkeel_vault::{Catalog, Janitor, Lineage, Plan, Policy, Reason, RootPublicKey, Site};
-use evenkeel_vault::{plan_retention, prune_demo};
+use evenkeel_vault::{
+    Catalog, Janitor, Lineage, Plan, Point, Policy, Reason, RootPublicKey, SealedPoint, Site,
+    Writer, plan_retention, prune_demo,
+};
 
 use super::clock::SystemClock;
 use super::domain::STATE;
@@ -174,11 +176,7 @@ impl PointLoop {
     }
 
     /// The writer is held to begin and to finish only: the tail goes out while a point is sealed.
-    fn attempt(
-        &self,
-        draft: &Draft,
-        sealed: &mut Option<SealedPoint>,
-    ) -> Result<(Point, u64)> {
+    fn attempt(&self, draft: &Draft, sealed: &mut Option<SealedPoint>) -> Result<(Point, u64)> {
         let Draft {
             checkpoint,
             promise,
@@ -197,9 +195,9 @@ impl PointLoop {
             }
         };
         let time_ns = self.clock.wall_ns();
-        let point = self.vault.with(|writer| {
-            Ok(finish_point(writer, checkpoint, promise, sealed, time_ns)?)
-        })?;
+        let point = self
+            .vault
+            .with(|writer| Ok(finish_point(writer, checkpoint, promise, sealed, time_ns)?))?;
         Ok((point, time_ns))
     }
 

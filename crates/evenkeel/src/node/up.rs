@@ -213,6 +213,7 @@ impl Daemon {
             started,
             lineage: live.lineage.to_string(),
             layout: domain.layout,
+            vault: Arc::clone(&live.vault),
             stop: Box::new(move || asked.set()),
         });
         let control = control::serve(&live.config.control_socket(), Arc::clone(&status) as _)?;

@@ -2,6 +2,7 @@
 //! the sites and opens. It has no key for anything earlier.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::body::open_body;
 use crate::catalog::expired;
@@ -354,10 +355,11 @@ impl Run<'_> {
             if object.period != self.sealing.period.reference.number {
                 return None;
             }
-            if !packs.contains_key(&chunk.object) {
-                packs.insert(chunk.object, self.pack(header, object)?);
-            }
-            let reader = PackReader::new(packs.get(&chunk.object)?)?;
+            let pack = match packs.entry(chunk.object) {
+                Entry::Occupied(read) => read.into_mut(),
+                Entry::Vacant(new) => new.insert(self.pack(header, object)?),
+            };
+            let reader = PackReader::new(pack)?;
             let key = reader.key(&self.sealing.period.key);
             let mut decompressor = Decompressor::new().ok()?;
             bytes.extend(reader.chunk(&key, &PackEntry::from(*chunk), &mut decompressor)?);

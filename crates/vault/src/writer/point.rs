@@ -100,13 +100,16 @@ impl PointSealer {
 }
 
 impl SealedPoint {
-    /// Whether the sites still hold every pack of it. After a failed [`Writer::finish_point`] this
-    /// tells whether finishing again can help, or it has to be sealed again.
+    /// Whether a pack of it is lost, even if every site that does not answer still has its shard.
+    /// After a failed [`Writer::finish_point`] this tells that it has to be sealed again; else
+    /// finishing again is enough.
     #[must_use]
-    pub fn is_held(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         let k = self.layout.k();
         let held = ShardsHeld::list(&self.sites, &self.domain, self.lineage, k);
-        self.packs.iter().all(|pack| held.of(&pack.object) >= k)
+        let away = held.failures().len();
+        let mut packs = self.packs.iter();
+        packs.any(|pack| held.of(&pack.object) + away < k)
     }
 
     /// Plaintext bytes that had to be written.
@@ -157,9 +160,9 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::NotEnoughSites`]: nothing advances; if it is because packs of it were lost
-    /// meanwhile ([`SealedPoint::is_held`]), begin again. [`Error::Invalid`] if it was sealed for
+    /// meanwhile ([`SealedPoint::is_lost`]), begin again. [`Error::Invalid`] if it was sealed for
     /// another lineage.
-    pub fn finish_point(&mut self, head: PointHead, sealed: &SealedPoint) -> Result<Point> {
+    pub fn finish_point(&mut self, head: &PointHead, sealed: &SealedPoint) -> Result<Point> {
         if sealed.lineage != self.lineage() || sealed.domain != self.certificate.domain {
             return Err(Error::Invalid {
                 what: "sealed point",
@@ -203,7 +206,7 @@ impl Writer {
             time_ns: input.time_ns,
             roots: input.roots,
         };
-        self.finish_point(head, &sealed)
+        self.finish_point(&head, &sealed)
     }
 
     /// Every pack has to be there still; where some shards are not, the margin is smaller.
