@@ -6,7 +6,8 @@ use ed25519_dalek::SigningKey;
 use evenkeel_types::Event;
 use evenkeel_types::codec::Canonical;
 use evenkeel_vault::{
-    Catalog, Freshness, Identity, Lineage, Opener, Pin, PointInfo, RootPublicKey, Site, Verify, verify,
+    Catalog, Freshness, Identity, Lineage, Opener, Pin, PointInfo, Problem, ProblemKind,
+    RootPublicKey, Site, Verify, verify,
 };
 
 use crate::checkpoint::Checkpoint;
@@ -94,7 +95,11 @@ impl<'a> Reader<'a> {
     /// A state from which `point` can be recomputed, where the entries since lie, and its name.
     fn base_of(&self, point: &PointInfo) -> Result<(Restorer<'a>, Checkpoint, String)> {
         let restorer = self.restorer(self.lineage)?;
-        let before = restorer.points().iter().take_while(|other| other.id != point.id).last();
+        let before = restorer
+            .points()
+            .iter()
+            .take_while(|other| other.id != point.id)
+            .last();
         if let Some(before) = before.cloned() {
             let (checkpoint, _) = restorer.checkpoint(&before)?;
             return Ok((restorer, checkpoint, before.id.to_string()));
@@ -103,8 +108,11 @@ impl<'a> Reader<'a> {
         let info = lineages.iter().find(|info| info.lineage == self.lineage);
         if let Some(parent) = info.and_then(|info| info.parent) {
             let restorer = self.restorer(parent.lineage)?;
-            let points = restorer.points().iter();
-            let before = points.filter(|other| other.position <= point.position).last().cloned();
+            let before = restorer
+                .points()
+                .iter()
+                .rfind(|other| other.position <= point.position)
+                .cloned();
             if let Some(before) = before {
                 let (checkpoint, _) = restorer.checkpoint(&before)?;
                 return Ok((restorer, checkpoint, before.id.to_string()));
@@ -141,7 +149,11 @@ impl Run<'_> {
             None => self.audit(&catalog),
             Some(identity) => {
                 let opener = Opener::new(Arc::clone(&catalog), identity)?;
-                let reader = Reader { catalog: &catalog, opener: &opener, lineage };
+                let reader = Reader {
+                    catalog: &catalog,
+                    opener: &opener,
+                    lineage,
+                };
                 let result = self.restore(&reader, sink);
                 let seen = opener.seen();
                 self.report.bytes_read = seen.bytes;
@@ -203,31 +215,52 @@ impl Run<'_> {
 
     /// D1: every byte of ciphertext against its signature or hash, without any key.
     fn audit(&mut self, catalog: &Catalog) -> Result<()> {
-        let verification = verify(catalog, Verify::Ciphertext)?;
-        self.phase("check");
-        let problems = &verification.problems;
-        let detail = match problems.first() {
-            None => "every object at every site matches its signature or hash".to_owned(),
-            Some(one) => format!(
-                "{} problems; first: {} at {} is {}",
-                problems.len(),
-                one.object,
-                one.site,
-                one.kind
-            ),
-        };
-        let verdict = if problems.is_empty() {
-            Verdict::Ok
-        } else {
-            Verdict::Failed
-        };
-        self.report
-            .checks
-            .push(Check::new("ciphertext", verdict, detail));
         if let Some(point) = catalog.latest_point() {
             self.report.point = point.id.to_string().into();
             self.report.position = point.position;
         }
+        catalog.check_restorable()?;
+        let verification = verify(catalog, Verify::Ciphertext)?;
+        self.phase("check");
+        self.report.bytes_read = verification.bytes;
+        let missing = catalog.unreachable();
+        let answered = self.plan.sites.iter().map(|site| site.name().to_owned());
+        let is_missing = |name: &String| {
+            missing
+                .iter()
+                .any(|one| one.starts_with(&format!("{name} (")))
+        };
+        self.report.sites_used = answered
+            .filter(|name| !is_missing(name))
+            .map(Text)
+            .collect();
+        // What nothing depends on, such as the remains of an interrupted write, is no damage.
+        let mut damage = verification
+            .problems
+            .iter()
+            .filter(|one| one.kind.is_damage());
+        let is_unread = |one: &Problem| one.kind == ProblemKind::Unreadable;
+        let first = damage
+            .clone()
+            .find(|one| !is_unread(one))
+            .or_else(|| damage.next());
+        let (verdict, detail) = match first {
+            None => {
+                let detail = "every object at every site matches its signature or hash";
+                (Verdict::Ok, detail.to_owned())
+            }
+            Some(one) if is_unread(one) => (
+                Verdict::Unproven,
+                format!("what answers is right; {} could not be read", one.site),
+            ),
+            Some(one) => (
+                Verdict::Failed,
+                format!("first: {} at {} is {}", one.object, one.site, one.kind),
+            ),
+        };
+        self.report
+            .checks
+            .push(Check::new("ciphertext", verdict, detail));
         Ok(())
     }
 
@@ -287,7 +320,9 @@ impl Run<'_> {
             Ok(reached) if reached == end => {}
             Ok(_) | Err(RecoveryError::Gap { .. }) => {
                 let detail = "the entries since the point before are no longer at the sites";
-                self.report.checks.push(Check::new("state_root", Verdict::Unproven, detail));
+                self.report
+                    .checks
+                    .push(Check::new("state_root", Verdict::Unproven, detail));
                 return Ok(());
             }
             Err(error) => return Err(error),

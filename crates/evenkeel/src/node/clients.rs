@@ -173,12 +173,12 @@ pub(crate) fn start(
         let crowd = Crowd::new(plan, crowd_seed, range, context.session);
         let (context, board) = (context.clone(), board.clone());
         threads.push(std::thread::spawn(move || {
-            run_crowd(&context, crowd, &board, rate)
+            run_crowd(&context, crowd, &board, rate);
         }));
     }
     let context = context.clone();
     threads.push(std::thread::spawn(move || {
-        run_market(&context, prices, &board)
+        run_market(&context, prices, &board);
     }));
     threads
 }

@@ -1,7 +1,7 @@
 //! The follower's thread: applies, compares, and hands out checkpoints when asked.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use evenkeel_journal::Watermark;
@@ -35,10 +35,7 @@ impl Checkpoints {
     pub(crate) fn take(&self, patience: Duration) -> Option<(Checkpoint, Promise)> {
         let (answer, checkpoint) = channel();
         self.0.send(answer).ok()?;
-        match checkpoint.recv_timeout(patience) {
-            Ok(checkpoint) => Some(checkpoint),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        checkpoint.recv_timeout(patience).ok()
     }
 }
 

@@ -134,19 +134,16 @@ fn salvage(dir: &Path, aside: &Path, next: u64) -> Result<u64> {
     log.confirm_end(&[])?;
     let continues = matches!(damaged.next_batch(),
         Ok(Some(batch)) if batch.next() == next && batch.chain == log.chain());
-    while continues {
-        // Whatever does not read back intact ends what can be salvaged.
-        let Ok(Some(batch)) = damaged.next_batch() else {
-            break;
-        };
+    if !continues {
+        return Ok(0);
+    }
+    // Whatever does not read back intact ends what can be salvaged.
+    while let Ok(Some(batch)) = damaged.next_batch() {
         if batch.term > log.term() {
             log.begin_term(batch.term)?;
         }
-        let entries: Vec<&[u8]> = batch
-            .records
-            .iter()
-            .map(|record| record.entry.as_slice())
-            .collect();
+        let entries: Vec<&[u8]> =
+            batch.records.iter().map(|record| record.entry.as_slice()).collect();
         log.append(&entries, Admission::Normal)?;
     }
     let salvaged = log.next() - next;

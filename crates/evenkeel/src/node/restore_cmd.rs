@@ -102,7 +102,12 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         promoted_lineage: promoted.map(|lineage| lineage.to_string()),
         freshness: freshness(catalog.freshness()),
     };
-    for problem in &seen.problems {
+    let answered = |site: &String| !document.sites_missing.contains(site);
+    for problem in seen
+        .problems
+        .iter()
+        .filter(|problem| answered(&problem.site))
+    {
         output::note(&format!("passed over: {problem}"));
     }
     show(&document, args.json)?;
