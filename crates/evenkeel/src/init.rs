@@ -13,7 +13,7 @@
 //! files that an `init` makes and begins again.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -253,11 +253,16 @@ fn make_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| Report::io("make the folder", folder, &error))
+    let parent = folder.parent().filter(|parent| *parent != Path::new(""));
+    if let Some(parent) = parent {
+        make_folder(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        made => made.map_err(|error| Report::io("make the folder", folder, &error))?,
+    }
+    // Its name is durable only with the folder it stands in: else a power cut takes the whole home.
+    sync_folder(parent.unwrap_or(Path::new(".")))
 }
 
 fn sync_folder(folder: &Path) -> Result<()> {

@@ -49,8 +49,9 @@ const BEAT: Duration = Duration::from_millis(100);
 /// Runs the command.
 pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     let config = configuration(args)?;
-    tell_findings(&config, &config.refuse()?);
+    // Before the rules: a copy for inspection has no writer keys, and need not be told to mend that.
     super::restore_cmd::refuse_unpromoted(&config)?;
+    tell_findings(&config, &config.refuse()?);
     let stop = Stop::default();
     let asked = stop.clone();
     signals::on_stop(move |why| {
