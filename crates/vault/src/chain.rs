@@ -10,6 +10,11 @@ use crate::record::Record;
 use crate::site::{Site, SiteError, SiteErrorKind, Sites, each_site};
 use crate::verify::{EVERY_SITE, Problem, ProblemKind};
 
+/// Records read from one site at once.
+const LANES: usize = 8;
+/// Fewer records than this are not worth a thread.
+const LANE_RECORDS_MIN: usize = 16;
+
 /// What one site says it holds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listing {
@@ -204,7 +209,8 @@ impl ChainReader<'_> {
         }
     }
 
-    /// Reads every record once, each from one of its holders in turn, all sites at once.
+    /// Reads every record once, each from one of its holders in turn: all sites at once, and
+    /// several at each, so that the time a site takes to answer passes once for many.
     fn prefetch(&self) -> BTreeMap<u64, Record> {
         let mut jobs: Vec<Vec<u64>> = vec![Vec::new(); self.sites.len()];
         for (turn, counter) in self.counters().into_iter().enumerate() {
@@ -215,15 +221,31 @@ impl ChainReader<'_> {
             }
         }
         let read = each_site(self.sites, |at, site| {
-            let records = jobs[at].iter().filter_map(|counter| {
-                let key = ObjectName::Record(self.lineage, *counter).key(self.domain);
-                let mut record = Record::decode(&site.get(&key).ok()?).ok()?;
-                record.body = Vec::new();
-                Some((*counter, record))
-            });
-            records.collect::<Vec<_>>()
+            let lane = jobs[at].len().div_ceil(LANES).max(LANE_RECORDS_MIN);
+            std::thread::scope(|scope| {
+                let lanes: Vec<_> = jobs[at]
+                    .chunks(lane)
+                    .map(|counters| scope.spawn(|| self.fetch(site, counters)))
+                    .collect();
+                let join = |lane: std::thread::ScopedJoinHandle<'_, Vec<(u64, Record)>>| {
+                    lane.join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                };
+                lanes.into_iter().flat_map(join).collect::<Vec<_>>()
+            })
         });
         read.into_iter().flatten().collect()
+    }
+
+    /// Records of one site, without bodies; what cannot be read is left out.
+    fn fetch(&self, site: &dyn Site, counters: &[u64]) -> Vec<(u64, Record)> {
+        let records = counters.iter().filter_map(|counter| {
+            let key = ObjectName::Record(self.lineage, *counter).key(self.domain);
+            let mut record = Record::decode(&site.get(&key).ok()?).ok()?;
+            record.body = Vec::new();
+            Some((*counter, record))
+        });
+        records.collect()
     }
 
     /// Judges every site's copy of one record and gives the one to believe: the one linked to, or

@@ -6,6 +6,11 @@
 //! reads back what is there from any k sites, [`Opener`] decrypts it, [`verify`] finds damage,
 //! [`repair`] mends it from ciphertext alone. The formats are drawn in `docs/formats/vault.md`.
 //!
+//! A recovery point takes long to seal, and a tail must not wait: [`Writer::begin_point`] gives a
+//! [`PointSealer`] that works without the writer, [`Writer::finish_point`] signs what it sealed.
+//! In the same way [`Writer::current_check`] gives a [`CurrentCheck`], which brings back what the
+//! current key opens.
+//!
 //! ```text
 //!  source ▸ FastCDC chunk ▸ keyed BLAKE3 id ▸ zstd ▸ AES-256-GCM ▸ pack ▸ k + parity shards
 //!                              │ known? then only a reference             one shard per site
@@ -18,7 +23,8 @@
 //! - The writer cannot delete: deletion is a trait of its own ([`Janitor`]), and nothing here
 //!   deletes except [`prune_demo`].
 //! - The writer cannot read what it wrote in an earlier key period: a period key lives in memory
-//!   only, wrapped for recipients whose identities are elsewhere.
+//!   only, until its period is over and what was begun under it is sealed or checked, and is
+//!   wrapped for recipients whose identities are elsewhere.
 //! - Nothing counts before it was read back: packs are decoded from shards (parity included),
 //!   opened and compared before they are sent, and every object is re-read from its site.
 //! - Repair and retention never need a key.
