@@ -260,14 +260,27 @@ impl From<JournalError> for Report {
                 .at(dir.display().to_string())
                 .next("begin one: evenkeel up --home DIR")
                 .next("bring one back: evenkeel restore --identity FILE --to NEW"),
-            JournalError::Locked { dir, holder_pid, since_unix_seconds, command } => {
+            JournalError::Locked {
+                dir,
+                holder_pid,
+                since_unix_seconds,
+                command,
+            } => {
                 let since = crate::cli::format_time_ns(since_unix_seconds * 1_000_000_000);
-                Self::new(exit, format!("process {holder_pid} runs here since {since}: {command}"))
-                    .at(dir.display().to_string())
-                    .safe("Nothing was touched")
-                    .next("evenkeel status   (asks the running one)")
-                    .next(format!("kill -INT {holder_pid}   (ends it cleanly)"))
+                Self::new(
+                    exit,
+                    format!("process {holder_pid} runs here since {since}: {command}"),
+                )
+                .at(dir.display().to_string())
+                .safe("Nothing was touched")
+                .next("evenkeel status   (asks the running one)")
+                .next(format!("kill -INT {holder_pid}   (ends it cleanly)"))
             }
+            JournalError::Io {
+                action,
+                path,
+                error,
+            } => Self::io(action, path, error).safe("every acknowledged entry is as it was"),
             _ => from_text(exit, &error.to_string()),
         }
     }
@@ -414,9 +427,7 @@ mod tests {
             "{report}"
         );
         assert!(
-            report
-                .to_string()
-                .contains("\n  next:  evenkeel status"),
+            report.to_string().contains("\n  next:  evenkeel status"),
             "{report}"
         );
         let missing = evenkeel_vault::Error::NotEnoughSites {

@@ -60,6 +60,35 @@ fn what_was_appended_is_read_back_after_reopening() {
 }
 
 #[test]
+fn entries_brought_back_keep_their_term_and_so_the_chain() {
+    let (folder, disk) = real_disk();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    let mut log = create(&disk, &whole, SMALL);
+    for _ in 0..3 {
+        append(&mut log, 4).unwrap();
+    }
+    let mut restored = create(&disk, &cut, SMALL);
+    append(&mut restored, 4).unwrap();
+    drop(restored);
+    let (mut restored, _) = FileLog::open(disk.clone(), &cut, SMALL).unwrap();
+    restored.confirm_end(&[]).unwrap();
+    let refused = append(&mut restored, 4);
+    assert!(matches!(refused, Err(JournalError::NoTerm { last: 1 })));
+    assert!(matches!(
+        restored.rejoin_term(0),
+        Err(JournalError::StaleTerm { asked: 0, last: 1 })
+    ));
+    restored.rejoin_term(1).unwrap();
+    for _ in 0..2 {
+        append(&mut restored, 4).unwrap();
+    }
+    assert_eq!(
+        (restored.chain(), restored.next()),
+        (log.chain(), log.next())
+    );
+}
+
+#[test]
 fn a_reader_can_begin_at_every_position() {
     let (_, disk) = fault_disk();
     let mut log = create(&disk, &dir(), SMALL);

@@ -19,10 +19,14 @@ pub(super) fn explain(error: &toml::de::Error, text: &str, file: &Path) -> Repor
             Some(section) => format!(" in [{section}]"),
             None => String::new(),
         };
-        let report = Report::new(Exit::Usage, format!("unknown key `{name}`{of}")).at(place);
+        let report = Report::new(Exit::Usage, format!("unknown key `{name}`{of}"))
+            .at(place)
+            .safe("nothing was started");
         return suggest(report, name, &expected(message), section.as_deref());
     }
-    let report = Report::new(Exit::Usage, sentence(message)).at(place);
+    let report = Report::new(Exit::Usage, sentence(message))
+        .at(place)
+        .safe("nothing was started");
     match quoted_after(message, "unknown variant ") {
         Some(name) => suggest_value(report, name, &expected(message)),
         None => report.next("the commented reference: evenkeel config show --reference"),

@@ -42,6 +42,14 @@ pub(crate) fn run(config: &Config, domain: &Domain<'_>, identity: &Identity) -> 
         }
         Err(error) => return Err(error.into()),
     };
+    // Opening reads the last segment whole; damage in an older one shows only now. Nobody writes
+    // meanwhile: the lock is ours.
+    let found = evenkeel_journal::verify(&RealDisk, &dir)?;
+    if let Some(damage) = found.problems.iter().find(|problem| !problem.harmless) {
+        output::note(&format!("journal: {damage}"));
+        drop(log);
+        return replace(config, domain, &restorer, lineage.0);
+    }
     match log.confirm_end(&confirmations(Some(&catalog), lineage)) {
         Ok(_) => {
             output::note(&format!(
@@ -69,9 +77,7 @@ fn fetch(mut log: FileLog, restorer: &Restorer<'_>) -> Result<()> {
 }
 
 fn append(log: &mut FileLog, frame: &Frame) -> Result<(), RecoveryError> {
-    if frame.term > log.term() {
-        log.begin_term(frame.term)?;
-    }
+    log.rejoin_term(frame.term)?;
     let entries: Vec<&[u8]> = frame
         .entries
         .iter()
@@ -139,11 +145,12 @@ fn salvage(dir: &Path, aside: &Path, next: u64) -> Result<u64> {
     }
     // Whatever does not read back intact ends what can be salvaged.
     while let Ok(Some(batch)) = damaged.next_batch() {
-        if batch.term > log.term() {
-            log.begin_term(batch.term)?;
-        }
-        let entries: Vec<&[u8]> =
-            batch.records.iter().map(|record| record.entry.as_slice()).collect();
+        log.rejoin_term(batch.term)?;
+        let entries: Vec<&[u8]> = batch
+            .records
+            .iter()
+            .map(|record| record.entry.as_slice())
+            .collect();
         log.append(&entries, Admission::Normal)?;
     }
     let salvaged = log.next() - next;

@@ -24,11 +24,10 @@ pub struct Frame {
 }
 
 /// Segments of a journal in order.
-fn segments(dir: &Path) -> Vec<PathBuf> {
-    let names = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+pub fn segments(dir: &Path) -> Vec<PathBuf> {
+    let names = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut all: Vec<PathBuf> = names
+        .map(|entry| entry.path())
         .filter(|path| {
             let name = path.file_name().unwrap().to_string_lossy();
             name.len() == 20 && name.ends_with(".seg")

@@ -227,6 +227,20 @@ impl FileLog {
         Ok(())
     }
 
+    /// Begins a term, or goes on in the last one: for entries that are brought back from a copy of
+    /// this history under the terms they were written in. Never for new ones: whoever writes those
+    /// begins a term of its own.
+    ///
+    /// # Errors
+    /// [`JournalError::StaleTerm`] if it is lower than the last one.
+    pub fn rejoin_term(&mut self, term: u64) -> Result<()> {
+        if term == self.term {
+            self.term_begun = true;
+            return Ok(());
+        }
+        self.begin_term(term)
+    }
+
     /// Ends cleanly: seals the end and gives the lock back.
     ///
     /// # Errors

@@ -1,0 +1,149 @@
+//! What happens to a host's journal: flipped bits, a frame damaged in the middle, an end that
+//! vanished. More flips: `cargo xtask campaign flips`.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use common::Rig;
+use common::audit::{Promises, audit, lost_acks};
+use common::daemon::Daemon;
+use common::flips::{self, Tally};
+use common::random::{Random, seed};
+
+/// A home that ran a while and ended cleanly.
+fn ended() -> Rig {
+    let rig = Rig::new().with("EVENKEEL_RECOVERY_POINT_EVERY_SECONDS", "1");
+    let mut daemon = Daemon::start(&rig, "");
+    daemon.until_points(&rig, 2);
+    daemon.until_acked(&rig, 3_000);
+    daemon.end();
+    rig
+}
+
+#[test]
+fn every_flipped_bit_in_a_frame_is_detected_and_in_unused_space_is_harmless() {
+    let rig = ended();
+    let mut random = Random::new(seed() ^ 0xf1);
+    let tally = flips::run(&rig, 60, &mut random).unwrap_or_else(|why| panic!("{why}"));
+    let Tally {
+        in_frames, unused, ..
+    } = tally;
+    assert!(in_frames >= 15 && unused >= 5, "{tally:?}");
+}
+
+/// The journal's frames: file, offset, extent, number of entries.
+fn frames(rig: &Rig) -> Vec<flips::Frame> {
+    flips::frames(&rig.journal())
+        .into_iter()
+        .filter(|frame| frame.entries > 0)
+        .collect()
+}
+
+fn zero(frame: &flips::Frame) {
+    let file = File::options().write(true).open(&frame.file).unwrap();
+    file.write_all_at(&vec![0; frame.length_bytes as usize], frame.offset)
+        .unwrap();
+}
+
+/// Zeroes the last frames with entries, and every seal among and behind them.
+fn cut_tail(rig: &Rig, count: usize) -> u64 {
+    let all = flips::frames(&rig.journal());
+    let with_entries: Vec<usize> = (0..all.len()).filter(|at| all[*at].entries > 0).collect();
+    let from = with_entries[with_entries.len() - count];
+    let lost = all[from..].iter().map(|frame| frame.entries).sum();
+    let kept: Vec<&PathBuf> = all[..from].iter().map(|frame| &frame.file).collect();
+    for frame in &all[from..] {
+        // Later segments would show by their existence that something is missing.
+        assert!(kept.contains(&&frame.file), "cut less: {frame:?}");
+        zero(frame);
+    }
+    lost
+}
+
+#[test]
+fn an_acknowledged_end_that_vanished_is_noticed_fetched_and_nothing_is_lost() {
+    let rig = ended();
+    let mut promises = Promises::default();
+    audit(&rig, &mut promises).unwrap();
+    let acks = rig.acks();
+    let lost = cut_tail(&rig, 3);
+    assert!(lost > 0);
+    // Locally it cannot be seen: the journal just ends earlier.
+    assert_eq!(rig.json("journal verify --home h --json")["result"], "ok");
+    let said = rig.run("up --home h --dashboard off --exit-after 2");
+    said.refuses(20, &["vanished", "nothing was written", "evenkeel repair"]);
+    assert!(!lost_acks(&rig, &acks).is_empty());
+
+    rig.ok("repair --home h --identity h/recovery-identity.txt --json");
+    assert_eq!(lost_acks(&rig, &acks), []);
+    let mut daemon = Daemon::start(&rig, "");
+    daemon.until_acked(&rig, 200);
+    daemon.end();
+    audit(&rig, &mut promises).unwrap();
+}
+
+#[test]
+fn a_damaged_frame_in_the_middle_stops_the_start_and_is_replaced_from_the_sites() {
+    let rig = ended();
+    let mut promises = Promises::default();
+    audit(&rig, &mut promises).unwrap();
+    let all = frames(&rig);
+    // In the last segment, which is read whole at every start.
+    let last = all.last().unwrap().file.clone();
+    let candidates: Vec<_> = all.iter().filter(|frame| frame.file == last).collect();
+    let frame = candidates[candidates.len() / 2];
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(&frame.file)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, frame.offset + 170).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], frame.offset + 170)
+        .unwrap();
+    let name = last.file_name().unwrap().to_string_lossy().into_owned();
+    rig.run("up --home h --dashboard off --exit-after 2")
+        .refuses(20, &[&name, "safe:", "repair"]);
+    rig.run("journal verify --home h")
+        .refuses(20, &["nothing was changed", "repair"]);
+
+    rig.ok("repair --home h --identity h/recovery-identity.txt --json");
+    assert_eq!(lost_acks(&rig, &rig.acks()), []);
+    let mut daemon = Daemon::start(&rig, "");
+    daemon.until_acked(&rig, 200);
+    daemon.end();
+    audit(&rig, &mut promises).unwrap();
+    let kept = fs::read_dir(rig.path("h/host")).unwrap().flatten();
+    let kept = kept.filter(|entry| entry.file_name().to_string_lossy().contains("damaged"));
+    assert_eq!(kept.count(), 1, "the damaged journal is kept aside");
+}
+
+#[test]
+fn damage_in_an_older_segment_is_found_by_verify_and_mended() {
+    let rig = Rig::new()
+        .with("EVENKEEL_JOURNAL_SEGMENT_BYTES", "1048576")
+        .with("EVENKEEL_VENUE_COMMANDS_PER_SECOND", "30000");
+    let mut daemon = Daemon::start(&rig, "");
+    daemon.until("a second segment", || {
+        (flips::segments(&rig.journal()).len() > 1).then_some(())
+    });
+    daemon.until_points(&rig, 1);
+    daemon.end();
+    let all = frames(&rig);
+    let by_file = all.iter().fold(BTreeMap::new(), |mut map, frame| {
+        map.entry(frame.file.clone()).or_insert(frame);
+        map
+    });
+    assert!(by_file.len() > 1, "one segment is not enough: {by_file:?}");
+    let frame = by_file.values().next().unwrap();
+    let file = File::options().write(true).open(&frame.file).unwrap();
+    file.write_all_at(b"damage", frame.offset + 200).unwrap();
+    assert_eq!(rig.run("journal verify --home h --json").exit, 20);
+    rig.ok("repair --home h --identity h/recovery-identity.txt --json");
+    rig.ok("journal verify --home h --json");
+    assert_eq!(lost_acks(&rig, &rig.acks()), []);
+}
