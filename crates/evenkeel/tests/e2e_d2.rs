@@ -87,7 +87,7 @@ fn the_writer_brings_back_what_its_current_key_opens_and_proves_no_restore() {
         "{}",
         said.err
     );
-    let daemon = Daemon::start(&bench);
+    let _daemon = Daemon::start(&bench);
     wait_for(&bench, "a recovery point", |status| {
         status["recovery_points"]["count"].as_u64() >= Some(1)
     });
@@ -119,14 +119,27 @@ fn the_writer_brings_back_what_its_current_key_opens_and_proves_no_restore() {
         status["last_drill"]["level"] == "D2"
     });
     assert_eq!(status["last_proven_restore"], Value::Null);
+}
 
-    // Two sites fewer still prove it; they are named.
-    let away = bench.path("away");
-    std::fs::create_dir(&away).unwrap();
+#[test]
+fn sites_that_are_away_are_named_and_damage_fails_the_drill() {
+    let bench = Bench::with_home();
+    let _daemon = Daemon::start(&bench);
+    wait_for(&bench, "a recovery point", |status| {
+        status["recovery_points"]["count"].as_u64() >= Some(1)
+    });
     let sites: Vec<PathBuf> = std::fs::read_dir(bench.path("h/sites"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
+    take_away_and_bring_back(&bench, &sites);
+    flip_a_bit(&bench, sites[4].file_name().unwrap().to_str().unwrap());
+}
+
+fn take_away_and_bring_back(bench: &Bench, sites: &[PathBuf]) {
+    // Two sites fewer still prove it; they are named.
+    let away = bench.path("away");
+    std::fs::create_dir(&away).unwrap();
     let moved: Vec<PathBuf> = sites
         .iter()
         .map(|site| away.join(site.file_name().unwrap()))
@@ -134,12 +147,12 @@ fn the_writer_brings_back_what_its_current_key_opens_and_proves_no_restore() {
     for at in 0..2 {
         std::fs::rename(&sites[at], &moved[at]).unwrap();
     }
-    let drill = ask(&bench, "drill --home h --level D2 --json").json();
+    let drill = ask(bench, "drill --home h --level D2 --json").json();
     assert_eq!(check(&drill).0, "ok", "{drill}");
     assert_eq!(drill["sites_missing"].as_array().unwrap().len(), 2);
     // A third one less: nothing about packs can be proven, and nothing failed.
     std::fs::rename(&sites[2], &moved[2]).unwrap();
-    let said = ask(&bench, "drill --home h --level D2 --json");
+    let said = ask(bench, "drill --home h --level D2 --json");
     assert_eq!(check(&said.json()).0, "unproven", "{}", said.out);
     assert_ne!(said.exit, 0);
     for at in 0..3 {
@@ -147,28 +160,30 @@ fn the_writer_brings_back_what_its_current_key_opens_and_proves_no_restore() {
     }
 
     // What the three missed is mended by the daemon itself.
-    let mended = (0..60).any(|_| {
+    let mended = (0..240).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(500));
-        let drill = ask(&bench, "drill --home h --level D2 --json").json();
+        let drill = ask(bench, "drill --home h --level D2 --json").json();
         check(&drill).0 == "ok" && drill["sites_missing"] == serde_json::json!([])
     });
     assert!(mended);
+}
 
-    // One flipped bit in a record at one site is found and named.
-    let site = sites[4].file_name().unwrap().to_str().unwrap().to_owned();
-    let newest = objects(&bench, &site, "/records/").pop().unwrap();
-    let mut bytes = std::fs::read(&newest).unwrap();
+/// One flipped bit in a record at one site is found and named.
+fn flip_a_bit(bench: &Bench, site: &str) {
+    // The newest one may still be on its way.
+    let record = objects(bench, site, "/records/").into_iter().rev().nth(1);
+    let record = record.unwrap();
+    let mut bytes = std::fs::read(&record).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    std::fs::write(&newest, bytes).unwrap();
-    let said = ask(&bench, "drill --home h --level D2 --json");
+    std::fs::write(&record, bytes).unwrap();
+    let said = ask(bench, "drill --home h --level D2 --json");
     let drill = said.json();
     let (result, detail) = check(&drill);
     assert_eq!(result, "failed", "{detail}");
     assert!(detail.contains(&format!("{site} is corrupt")), "{detail}");
     assert_eq!(said.exit, 20, "{detail}");
-    wait_for(&bench, "the failed drill in the status", |status| {
+    wait_for(bench, "the failed drill in the status", |status| {
         status["last_drill"]["result"] == "failed"
     });
-    drop(daemon);
 }

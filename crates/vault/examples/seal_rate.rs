@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use evenkeel_vault::{
-    Catalog, FolderSite, IdKey, Layout, Lineage, Opener, OsRandom, Point, PointInput,
+    Catalog, FolderSite, IdKey, Layout, Lineage, Opener, OsRandom, Point, PointHead,
     RecoveryIdentity, Site, Verify, Writer, WriterKey, WriterOptions, decode_shards, encode_shards,
     verify,
 };
@@ -195,11 +195,21 @@ fn writer(recovery: &RecoveryIdentity, sites: &[Arc<dyn Site>]) -> Result<Writer
 }
 
 fn append(writer: &mut Writer, mut data: &[u8], position: u64) -> Result<Point, Failure> {
-    Ok(writer.append_point(PointInput {
+    let begun = Instant::now();
+    let sealer = writer.begin_point(0, false)?;
+    let sealing = Instant::now();
+    let sealed = sealer.seal(&mut [("data".to_owned(), &mut data as &mut dyn Read)])?;
+    let ending = Instant::now();
+    let head = PointHead {
         position,
         time_ns: 0,
         roots: Vec::new(),
-        sources: vec![("data".to_owned(), &mut data as &mut dyn Read)],
-        self_contained: false,
-    })?)
+    };
+    let point = writer.finish_point(&head, &sealed)?;
+    println!(
+        "(the writer was held for {:.0} ms to begin and {:.0} ms to finish)",
+        (sealing - begun).as_secs_f64() * 1e3,
+        ending.elapsed().as_secs_f64() * 1e3,
+    );
+    Ok(point)
 }
