@@ -69,6 +69,35 @@ pub(crate) fn count(value: f64) -> String {
     words
 }
 
+/// Processor time of this thread: what others do on the machine does not count into it.
+pub(crate) fn core_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Processor seconds of this process with all its threads, and of its ended children.
+pub(crate) fn core_seconds() -> (f64, f64) {
+    // Kernel and user time in hundredths of a second are fields 14 to 17, see proc(5); the name
+    // before them may hold spaces.
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = text
+        .rsplit_once(") ")
+        .map_or("", |(_, rest)| rest)
+        .split(' ')
+        .skip(11);
+    let ticks: Vec<f64> = fields
+        .take(4)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    match ticks[..] {
+        [user, kernel, user_of_children, kernel_of_children] => (
+            (user + kernel) / 100.0,
+            (user_of_children + kernel_of_children) / 100.0,
+        ),
+        _ => (f64::NAN, f64::NAN),
+    }
+}
+
 /// Work of others on this machine makes every figure worse: it is printed with them.
 pub(crate) fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();

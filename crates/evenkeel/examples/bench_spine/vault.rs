@@ -13,7 +13,7 @@ use evenkeel_vault::{
     RecoveryIdentity, Site, Verify, Writer, WriterKey, WriterOptions, verify,
 };
 
-use crate::figures::median;
+use crate::figures::{core_seconds, median};
 use crate::restic::{Restic, folder_bytes};
 use crate::{Outcome, Plan, stages};
 
@@ -90,7 +90,9 @@ fn compare(plan: &Plan, data: &[u8], limit: f64) -> Outcome {
         let file = dir.join("data");
         std::fs::write(&file, data)?;
         let mut home = Home::create(dir)?;
+        let before = core_seconds().0;
         own.time("backup", || home.backup(&file))?;
+        own.note("cores", core_seconds().0 - before);
         own.note("stored", folder_bytes(&dir.join("sites"))? as f64);
         own.time("bare", || bare(dir, folder_bytes(&dir.join("sites"))?))?;
         let restic = match version {
@@ -98,7 +100,9 @@ fn compare(plan: &Plan, data: &[u8], limit: f64) -> Outcome {
             None => None,
         };
         if let Some(restic) = &restic {
+            let before = core_seconds().1;
             peer.time("backup", || restic.backup(&file))?;
+            peer.note("cores", core_seconds().1 - before);
             peer.note("stored", restic.bytes()? as f64);
         }
         let changed = change(data, plan.seed);
@@ -149,6 +153,12 @@ fn print(own: &Figures, peer: &Figures, bytes: usize) {
             mine / theirs
         );
     }
+    let [mine, theirs] = [own, peer].map(|one| one.median("cores") * 1e9 / bytes as f64);
+    println!(
+        "  {:<38} {mine:>6.2} s/GB   restic {theirs:>6.2} s/GB   x{:.2}",
+        "backup, processor time",
+        theirs / mine
+    );
     let (mine, theirs) = (own.median("second"), peer.median("second"));
     println!(
         "  {:<38} {mine:>6.2} s      restic {theirs:>6.2} s      x{:.2}",

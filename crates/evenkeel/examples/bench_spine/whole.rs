@@ -114,8 +114,8 @@ impl Watched {
 
     fn print(&self, rate: u32) {
         println!(
-            "asked {:>9}/s: acknowledged {:>8}/s (median of {} looks); p99 {:.1} ms (median; worst \
-             look {:.1} ms); {} orders open",
+            "asked {:>9}/s: acknowledged {:>8}/s (median of {} looks); p99 {:.1} ms (median; \
+             worst look {:.1} ms); {} orders open",
             count(rate.into()),
             count(median(&self.acknowledged)),
             self.acknowledged.len(),
@@ -124,8 +124,8 @@ impl Watched {
             count(self.max("open")),
         );
         println!(
-            "  sites behind {:.2} s (median; worst {:.2} s), {} recovery points, drill RTO {:.2} s, \
-             {} conditions shown at worst",
+            "  sites behind {:.2} s (median; worst {:.2} s), {} recovery points, \
+             drill RTO {:.2} s, {} conditions shown at worst",
             median(self.all("behind")),
             self.max("behind"),
             self.max("points"),
