@@ -22,10 +22,7 @@ const OPTIONS: Options = Options {
 static WHOLE: LazyLock<FaultDisk> = LazyLock::new(|| {
     let fault = FaultDisk::new();
     let disk: Arc<dyn Disk> = Arc::new(fault.clone());
-    let identity = Identity {
-        cluster_id: [7; 16],
-        lineage: [9; 16],
-    };
+    let identity = Identity { cluster_id: [7; 16], lineage: [9; 16] };
     let mut log = FileLog::create(disk, Path::new(FOLDER), identity, Base::genesis(), OPTIONS)
         .expect("a new log");
     log.confirm_end(&[]).expect("nothing to compare with");
@@ -33,8 +30,7 @@ static WHOLE: LazyLock<FaultDisk> = LazyLock::new(|| {
     for first in (0..ENTRIES).step_by(3) {
         let batch: Vec<Vec<u8>> = (first..first + 3).map(entry).collect();
         let batch: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
-        log.append(&batch, Admission::Normal)
-            .expect("room for the batch");
+        log.append(&batch, Admission::Normal).expect("room for the batch");
     }
     log.close().expect("a closed log");
     fault
@@ -94,10 +90,7 @@ fn assert_history(disk: &Arc<dyn Disk>) {
         for record in batch.records {
             assert_eq!(record.position, expected, "a gap or a repetition");
             assert!(record.position < ENTRIES, "an entry nobody wrote");
-            assert!(
-                record.entry == entry(record.position),
-                "another entry at {expected}"
-            );
+            assert!(record.entry == entry(record.position), "another entry at {expected}");
             expected += 1;
         }
     }

@@ -24,13 +24,7 @@ impl Memory {
     fn error(&self, action: &'static str, key: &str, kind: SiteErrorKind) -> SiteError {
         let site = self.name.clone();
         let (key, detail) = (key.to_owned(), format!("{kind:?}"));
-        SiteError {
-            site,
-            action,
-            key,
-            kind,
-            detail,
-        }
+        SiteError { site, action, key, kind, detail }
     }
 
     fn objects(&self) -> std::sync::MutexGuard<'_, Objects> {
@@ -67,12 +61,8 @@ impl Site for Memory {
 
     fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Vec<u8>, SiteError> {
         let bytes = self.get(key)?;
-        let range = usize::try_from(offset)
-            .ok()
-            .zip(usize::try_from(offset + length).ok());
-        let part = range
-            .and_then(|(from, to)| bytes.get(from..to))
-            .map(<[u8]>::to_vec);
+        let range = usize::try_from(offset).ok().zip(usize::try_from(offset + length).ok());
+        let part = range.and_then(|(from, to)| bytes.get(from..to)).map(<[u8]>::to_vec);
         part.ok_or_else(|| self.error("get", key, SiteErrorKind::Misread))
     }
 
@@ -87,11 +77,7 @@ impl Site for Memory {
     }
 
     fn used_bytes(&self) -> Result<u64, SiteError> {
-        Ok(self
-            .objects()
-            .values()
-            .map(|bytes| bytes.len() as u64)
-            .sum())
+        Ok(self.objects().values().map(|bytes| bytes.len() as u64).sum())
     }
 
     fn free_bytes(&self) -> Result<Option<u64>, SiteError> {
@@ -102,9 +88,7 @@ impl Site for Memory {
 /// Bytes that do not compress, the same in every run.
 fn noise(length: u64) -> Vec<u8> {
     let mixed = |at: u64| at.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
-    (0..length)
-        .map(|at| mixed(mixed(at)).to_le_bytes()[0])
-        .collect()
+    (0..length).map(|at| mixed(mixed(at)).to_le_bytes()[0]).collect()
 }
 
 struct Whole {
@@ -120,64 +104,34 @@ static WHOLE: LazyLock<Whole> = LazyLock::new(|| {
     let recovery = RecoveryIdentity::generate(DOMAIN, &mut OsRandom).expect("an identity");
     let key = WriterKey::generate(&mut OsRandom).expect("a key");
     let lineage = Lineage::parse(&"5a".repeat(16)).expect("a lineage");
-    let certificate = recovery
-        .certify(lineage, None, key.public(), 1)
-        .expect("a certificate");
+    let certificate = recovery.certify(lineage, None, key.public(), 1).expect("a certificate");
     let memories: Vec<Arc<Memory>> = (0..5)
-        .map(|at| {
-            Arc::new(Memory {
-                name: format!("site-{at}"),
-                objects: Mutex::default(),
-            })
-        })
+        .map(|at| Arc::new(Memory { name: format!("site-{at}"), objects: Mutex::default() }))
         .collect();
-    let sites = memories
-        .iter()
-        .map(|memory| memory.clone() as Arc<dyn Site>)
-        .collect();
+    let sites = memories.iter().map(|memory| memory.clone() as Arc<dyn Site>).collect();
     let root = recovery.root_public();
     let id_key = IdKey::from_bytes(&[3; 32]);
     let options = WriterOptions::new(vec![recovery.recipient()]);
-    let mut writer = Writer::open(
-        sites,
-        &root,
-        certificate,
-        key,
-        id_key,
-        options,
-        Box::new(OsRandom),
-    )
-    .expect("a writer");
+    let mut writer =
+        Writer::open(sites, &root, certificate, key, id_key, options, Box::new(OsRandom))
+            .expect("a writer");
     writer.append_tail(0, 9, TAIL, &[], 2).expect("a tail");
     let sources = BTreeMap::from([
         ("journal".to_owned(), b"small".repeat(9)),
         ("snapshot".to_owned(), noise(90_000)),
     ]);
-    let mut streams: Vec<(String, &[u8])> = sources
-        .iter()
-        .map(|(name, bytes)| (name.clone(), bytes.as_slice()))
-        .collect();
+    let mut streams: Vec<(String, &[u8])> =
+        sources.iter().map(|(name, bytes)| (name.clone(), bytes.as_slice())).collect();
     let input = PointInput {
         position: 9,
         time_ns: 3,
         roots: Vec::new(),
-        sources: streams
-            .iter_mut()
-            .map(|(name, bytes)| (name.clone(), bytes as _))
-            .collect(),
+        sources: streams.iter_mut().map(|(name, bytes)| (name.clone(), bytes as _)).collect(),
         self_contained: true,
     };
     writer.append_point(input).expect("a point");
-    let sites = memories
-        .iter()
-        .map(|memory| memory.objects().clone())
-        .collect();
-    Whole {
-        sites,
-        root,
-        recovery,
-        sources,
-    }
+    let sites = memories.iter().map(|memory| memory.objects().clone()).collect();
+    Whole { sites, root, recovery, sources }
 });
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -186,10 +140,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let sites: Vec<Arc<dyn Site>> = contents
         .into_iter()
         .enumerate()
-        .map(|(at, objects)| Memory {
-            name: format!("site-{at}"),
-            objects: Mutex::new(objects),
-        })
+        .map(|(at, objects)| Memory { name: format!("site-{at}"), objects: Mutex::new(objects) })
         .map(|memory| Arc::new(memory) as Arc<dyn Site>)
         .collect();
     let Ok(catalog) = Catalog::load(&sites, DOMAIN, &WHOLE.root, None) else {

@@ -14,29 +14,16 @@ const SEED_DEFAULT: &str = "1";
 pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
     let known = names(root, kind);
     let Some((name, rest)) = args.split_first() else {
-        return Err(format!(
-            "say which {kind} to run; {}",
-            listing(kind, &known)
-        ));
+        return Err(format!("say which {kind} to run; {}", listing(kind, &known)));
     };
     if !known.contains(name) {
-        return Err(format!(
-            "no {kind} is called `{name}`; {}",
-            listing(kind, &known)
-        ));
+        return Err(format!("no {kind} is called `{name}`; {}", listing(kind, &known)));
     }
     let seed = seed_of(rest);
     println!("{kind}    {name}");
     machine::print_header(root, &seed);
     let status = Command::new("cargo")
-        .args([
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "evenkeel",
-            "--example",
-        ])
+        .args(["run", "--quiet", "--release", "--package", "evenkeel", "--example"])
         .arg(format!("{kind}_{name}"))
         .arg("--")
         .args(rest)
@@ -47,9 +34,7 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
     if status.success() {
         return Ok(());
     }
-    Err(format!(
-        "{kind} {name} failed ({status}); the same run again: --seed {seed}"
-    ))
+    Err(format!("{kind} {name} failed ({status}); the same run again: --seed {seed}"))
 }
 
 /// The names behind `<kind>_` among the example files and folders, sorted.
@@ -73,11 +58,7 @@ fn names(root: &Path, kind: &str) -> Vec<String> {
 fn example_name(path: &Path) -> Option<String> {
     let is_file = path.extension().is_some_and(|ending| ending == "rs");
     let is_folder = path.join("main.rs").is_file();
-    let name = if is_file {
-        path.file_stem()
-    } else {
-        path.file_name()
-    };
+    let name = if is_file { path.file_stem() } else { path.file_name() };
     (is_file || is_folder).then(|| name.map(|name| name.to_string_lossy().into_owned()))?
 }
 
@@ -89,13 +70,8 @@ fn listing(kind: &str, known: &[String]) -> String {
 }
 
 pub fn seed_of(args: &[String]) -> String {
-    let given = args
-        .iter()
-        .position(|arg| arg == "--seed")
-        .and_then(|at| args.get(at + 1));
-    let inline = args
-        .iter()
-        .find_map(|arg| arg.strip_prefix("--seed=").map(str::to_owned));
+    let given = args.iter().position(|arg| arg == "--seed").and_then(|at| args.get(at + 1));
+    let inline = args.iter().find_map(|arg| arg.strip_prefix("--seed=").map(str::to_owned));
     given
         .cloned()
         .or(inline)
@@ -111,12 +87,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
         let examples = folder.join("crates/evenkeel/examples");
         std::fs::create_dir_all(examples.join("campaign_flips")).expect("scratch folder");
-        for file in [
-            "bench_spine.rs",
-            "campaign_crash.rs",
-            "campaign_flips/main.rs",
-            "tour.rs",
-        ] {
+        for file in ["bench_spine.rs", "campaign_crash.rs", "campaign_flips/main.rs", "tour.rs"] {
             std::fs::write(examples.join(file), "fn main() {}").expect("scratch file");
         }
         folder
@@ -128,10 +99,7 @@ mod tests {
         assert_eq!(names(&root, "bench"), ["spine"]);
         assert_eq!(names(&root, "campaign"), ["crash", "flips"]);
         let refused = run(&root, "campaign", &["crush".to_owned()]).expect_err("unknown name");
-        assert!(
-            refused.contains("`crush`") && refused.contains("crash, flips"),
-            "{refused}"
-        );
+        assert!(refused.contains("`crush`") && refused.contains("crash, flips"), "{refused}");
         std::fs::remove_dir_all(root).expect("clean up");
     }
 

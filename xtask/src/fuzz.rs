@@ -23,10 +23,7 @@ pub fn run(root: &Path, args: &[String]) -> Outcome {
     let known = targets(root);
     let chosen: Vec<&String> = match &options.only {
         Some(name) if !known.contains(name) => {
-            return Err(format!(
-                "no target is called `{name}`; there are: {}",
-                known.join(", ")
-            ));
+            return Err(format!("no target is called `{name}`; there are: {}", known.join(", ")));
         }
         Some(name) => known.iter().filter(|target| *target == name).collect(),
         None => known.iter().collect(),
@@ -34,11 +31,7 @@ pub fn run(root: &Path, args: &[String]) -> Outcome {
     if chosen.is_empty() {
         return Err("there are no fuzz targets yet (fuzz/fuzz_targets/NAME.rs adds one)".into());
     }
-    println!(
-        "campaign fuzz, {} s for each of {} targets",
-        options.seconds,
-        chosen.len()
-    );
+    println!("campaign fuzz, {} s for each of {} targets", options.seconds, chosen.len());
     machine::print_header(root, &options.seed);
     ensure_tool(root)?;
     let mut broken = Vec::new();
@@ -48,34 +41,23 @@ pub fn run(root: &Path, args: &[String]) -> Outcome {
             broken.push(target.as_str());
         }
     }
-    println!(
-        "{} targets ok, {} broken",
-        chosen.len() - broken.len(),
-        broken.len()
-    );
+    println!("{} targets ok, {} broken", chosen.len() - broken.len(), broken.len());
     if broken.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "{}: the input is below fuzz/artifacts; add it as a test",
-        broken.join(", ")
-    ))
+    Err(format!("{}: the input is below fuzz/artifacts; add it as a test", broken.join(", ")))
 }
 
 fn read_options(args: &[String]) -> Outcome<Options> {
-    let mut options = Options {
-        seconds: SECONDS_DEFAULT,
-        only: None,
-        seed: examples::seed_of(args),
-    };
+    let mut options =
+        Options { seconds: SECONDS_DEFAULT, only: None, seed: examples::seed_of(args) };
     let mut words = args.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
             "--seconds" => {
                 let value = words.next().ok_or("--seconds needs a number")?;
-                options.seconds = value
-                    .parse()
-                    .map_err(|_| format!("--seconds `{value}` is not a number"))?;
+                options.seconds =
+                    value.parse().map_err(|_| format!("--seconds `{value}` is not a number"))?;
             }
             "--seed" => {
                 words.next().ok_or("--seed needs a number")?;
@@ -94,10 +76,7 @@ fn targets(root: &Path) -> Vec<String> {
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
-        .filter_map(|path| {
-            path.file_stem()
-                .map(|stem| stem.to_string_lossy().into_owned())
-        })
+        .filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
         .collect();
     found.sort();
     found
@@ -106,19 +85,12 @@ fn targets(root: &Path) -> Vec<String> {
 fn ensure_tool(root: &Path) -> Outcome {
     let mut probe = Command::new("cargo");
     probe.args(["fuzz", "--version"]).current_dir(root);
-    if probe
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success())
-    {
+    if probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success()) {
         return Ok(());
     }
     println!("fuzz: building cargo-fuzz, which is not on this machine");
     let mut install = Command::new("cargo");
-    let status = install
-        .args(["install", "--locked", "--debug", "cargo-fuzz"])
-        .status();
+    let status = install.args(["install", "--locked", "--debug", "cargo-fuzz"]).status();
     if status.is_ok_and(|status| status.success()) {
         return Ok(());
     }
@@ -133,12 +105,7 @@ fn run_target(root: &Path, target: &str, options: &Options) -> Outcome<bool> {
         .arg(format!("-max_total_time={}", options.seconds))
         .arg(format!("-seed={}", options.seed))
         .arg(format!("-malloc_limit_mb={MEMORY_LIMIT_MIB}"))
-        .args([
-            "-timeout=10",
-            "-verbosity=0",
-            "-print_funcs=0",
-            "-print_final_stats=1",
-        ])
+        .args(["-timeout=10", "-verbosity=0", "-print_funcs=0", "-print_final_stats=1"])
         .env("RUSTC_BOOTSTRAP", "1")
         .current_dir(root)
         .status()
@@ -164,9 +131,7 @@ mod tests {
 
     #[test]
     fn a_wrong_time_is_refused_with_the_word_that_was_wrong() {
-        let refused = read_options(&words("--seconds soon"))
-            .err()
-            .expect("refused");
+        let refused = read_options(&words("--seconds soon")).err().expect("refused");
         assert!(refused.contains("`soon`"), "{refused}");
     }
 }

@@ -6,10 +6,7 @@ use std::process::Command;
 /// Prints the lines that stand above every measured run.
 pub fn print_header(root: &Path, seed: &str) {
     println!("machine  {}", processor());
-    println!(
-        "cores    {}",
-        std::thread::available_parallelism().map_or(0, usize::from)
-    );
+    println!("cores    {}", std::thread::available_parallelism().map_or(0, usize::from));
     println!("memory   {}", memory());
     println!("kernel   {}", read_trimmed("/proc/sys/kernel/osrelease"));
     println!("storage  {}", filesystem(root));
@@ -24,10 +21,7 @@ fn processor() -> String {
     text.lines()
         .find(|line| line.starts_with("model name"))
         .and_then(|line| line.split_once(':'))
-        .map_or_else(
-            || std::env::consts::ARCH.to_owned(),
-            |(_, name)| name.trim().to_owned(),
-        )
+        .map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
 }
 
 fn memory() -> String {
@@ -35,13 +29,7 @@ fn memory() -> String {
     let total_kib = text
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:"))
-        .and_then(|rest| {
-            rest.trim()
-                .trim_end_matches("kB")
-                .trim()
-                .parse::<u64>()
-                .ok()
-        });
+        .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
     total_kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{} MiB", kib / 1024))
 }
 
@@ -69,16 +57,8 @@ fn filesystem_of(mounts: &str, path: &Path) -> Option<String> {
 
 fn commit(root: &Path) -> String {
     let id = command_line(root, "git", &["rev-parse", "--short=12", "HEAD"]);
-    let changed = command_line(
-        root,
-        "git",
-        &["status", "--porcelain", "--untracked-files=no"],
-    );
-    if changed.is_empty() {
-        id
-    } else {
-        format!("{id} with uncommitted changes")
-    }
+    let changed = command_line(root, "git", &["status", "--porcelain", "--untracked-files=no"]);
+    if changed.is_empty() { id } else { format!("{id} with uncommitted changes") }
 }
 
 fn command_line(root: &Path, program: &str, args: &[&str]) -> String {

@@ -42,18 +42,12 @@ const NEEDS: &[Need] = &[
 pub fn ensure() -> Outcome {
     let missing = missing_from(&search_path());
     if missing.is_empty() {
-        println!(
-            "setup: {} are here",
-            programs(&NEEDS.iter().collect::<Vec<_>>())
-        );
+        println!("setup: {} are here", programs(&NEEDS.iter().collect::<Vec<_>>()));
         return Ok(());
     }
     for need in &missing {
         let packages = need.packages.join(", ");
-        println!(
-            "setup: {} is missing ({}; {packages})",
-            need.program, need.purpose
-        );
+        println!("setup: {} is missing ({}; {packages})", need.program, need.purpose);
     }
     let has_apt = find("apt-get", &search_path());
     if !is_root() || !has_apt {
@@ -67,18 +61,11 @@ pub fn ensure() -> Outcome {
     if still.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "installed, but still not on PATH: {}",
-        programs(&still)
-    ))
+    Err(format!("installed, but still not on PATH: {}", programs(&still)))
 }
 
 fn by_hand(missing: &[&Need], has_apt: bool) -> String {
-    let packages: Vec<&str> = missing
-        .iter()
-        .flat_map(|need| need.packages)
-        .copied()
-        .collect();
+    let packages: Vec<&str> = missing.iter().flat_map(|need| need.packages).copied().collect();
     let packages = packages.join(" ");
     if has_apt {
         return format!(
@@ -100,10 +87,7 @@ fn programs(needs: &[&Need]) -> String {
 }
 
 fn missing_from(path: &str) -> Vec<&'static Need> {
-    NEEDS
-        .iter()
-        .filter(|need| !find(need.program, path))
-        .collect()
+    NEEDS.iter().filter(|need| !find(need.program, path)).collect()
 }
 
 fn search_path() -> String {
@@ -111,12 +95,10 @@ fn search_path() -> String {
 }
 
 fn find(program: &str, path: &str) -> bool {
-    path.split(':')
-        .filter(|folder| !folder.is_empty())
-        .any(|folder| {
-            let file = Path::new(folder).join(program);
-            std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
-        })
+    path.split(':').filter(|folder| !folder.is_empty()).any(|folder| {
+        let file = Path::new(folder).join(program);
+        std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
+    })
 }
 
 /// `/proc/self` belongs to the effective user; no unsafe call is needed to ask.
@@ -128,13 +110,7 @@ fn apt_get(args: &[&str]) -> Outcome {
     println!("setup: apt-get {}", args.join(" "));
     let status = Command::new("apt-get")
         // Another installation may be under way; it is waited for.
-        .args([
-            "-qq",
-            "-o",
-            "Dpkg::Use-Pty=0",
-            "-o",
-            "DPkg::Lock::Timeout=120",
-        ])
+        .args(["-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120"])
         .args(args)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .status()
@@ -142,10 +118,7 @@ fn apt_get(args: &[&str]) -> Outcome {
     if status.success() {
         return Ok(());
     }
-    Err(format!(
-        "`apt-get {}` failed ({status}); its own message is above",
-        args.join(" ")
-    ))
+    Err(format!("`apt-get {}` failed ({status}); its own message is above", args.join(" ")))
 }
 
 #[cfg(test)]
@@ -157,10 +130,7 @@ mod tests {
         let missing = missing_from("/nonexistent");
         assert_eq!(missing.len(), NEEDS.len());
         let message = by_hand(&missing, true);
-        assert!(
-            message.contains("sudo apt-get update && sudo apt-get install"),
-            "{message}"
-        );
+        assert!(message.contains("sudo apt-get update && sudo apt-get install"), "{message}");
         assert!(message.contains("chromium-driver"), "{message}");
         assert!(by_hand(&missing, false).contains("package manager"));
     }

@@ -41,20 +41,10 @@ pub fn run(root: &Path, args: &[String]) -> Outcome {
         }
     }
     println!();
-    println!(
-        "test: {} s, data {}",
-        begun.elapsed().as_secs(),
-        data_note(root)
-    );
-    println!(
-        "{} passed, {} failed, {} skipped",
-        total.passed, total.failed, total.skipped
-    );
+    println!("test: {} s, data {}", begun.elapsed().as_secs(), data_note(root));
+    println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
     if !failed.is_empty() {
-        return Err(format!(
-            "{} did not pass; the first failure is above",
-            failed.join(" and ")
-        ));
+        return Err(format!("{} did not pass; the first failure is above", failed.join(" and ")));
     }
     if total.passed == 0 {
         return Err("the runners reported no test at all, which is not a pass".to_owned());
@@ -65,9 +55,7 @@ pub fn run(root: &Path, args: &[String]) -> Outcome {
 /// The cargo calls, in order. One profile for all of them: nothing is built twice.
 fn plan(nextest: bool, args: &[String]) -> Vec<(&'static str, Vec<String>)> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let one_package = args
-        .iter()
-        .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
+    let one_package = args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
     let mut options = words("--no-fail-fast");
     if !one_package {
         options.push("--workspace".to_owned());
@@ -105,10 +93,7 @@ fn cargo(root: &Path, args: &[String]) -> Command {
 
 /// The recordings lie beside the checkout; tests on them say so when they are absent.
 fn recorded_data(root: &Path) -> Option<std::path::PathBuf> {
-    root.join("../shared")
-        .canonicalize()
-        .ok()
-        .filter(|folder| folder.is_dir())
+    root.join("../shared").canonicalize().ok().filter(|folder| folder.is_dir())
 }
 
 fn data_note(root: &Path) -> String {
@@ -137,9 +122,7 @@ fn run_counted(root: &Path, args: &[String]) -> Outcome<(bool, Tally)> {
         }
         tally
     });
-    let status = child
-        .wait()
-        .map_err(|error| format!("cargo was lost: {error}"))?;
+    let status = child.wait().map_err(|error| format!("cargo was lost: {error}"))?;
     Ok((status.success(), tally))
 }
 
@@ -149,10 +132,7 @@ fn relay(from: Option<impl Read>, mut to: impl Write) -> Tally {
     let mut reader = BufReader::new(from);
     let mut line = Vec::new();
     // A closed terminal must not end the count: the exit code still has to be right.
-    while reader
-        .read_until(b'\n', &mut line)
-        .is_ok_and(|read_bytes| read_bytes > 0)
-    {
+    while reader.read_until(b'\n', &mut line).is_ok_and(|read_bytes| read_bytes > 0) {
         let _ = to.write_all(&line);
         if let Some(found) = tally_of(&String::from_utf8_lossy(&line)) {
             tally.add(found);
@@ -167,18 +147,10 @@ fn relay(from: Option<impl Read>, mut to: impl Write) -> Tally {
 fn tally_of(line: &str) -> Option<Tally> {
     let counts = match line.strip_prefix("test result:") {
         Some(rest) => rest,
-        None => {
-            line.trim()
-                .strip_prefix("Summary [")?
-                .split_once(" run:")?
-                .1
-        }
+        None => line.trim().strip_prefix("Summary [")?.split_once(" run:")?.1,
     };
     let mut tally = Tally::default();
-    let words: Vec<&str> = counts
-        .trim()
-        .split([' ', ',', ';', '(', ')', '.'])
-        .collect();
+    let words: Vec<&str> = counts.trim().split([' ', ',', ';', '(', ')', '.']).collect();
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     for pair in words.windows(2) {
         let Ok(count) = pair[0].parse::<u64>() else {
@@ -202,33 +174,12 @@ mod tests {
     #[test]
     fn the_closing_lines_of_both_runners_are_counted() {
         let libtest = "test result: ok. 12 passed; 1 failed; 2 ignored; 0 measured; 3 filtered out";
-        assert_eq!(
-            tally_of(libtest),
-            Some(Tally {
-                passed: 12,
-                failed: 1,
-                skipped: 2
-            })
-        );
+        assert_eq!(tally_of(libtest), Some(Tally { passed: 12, failed: 1, skipped: 2 }));
         let nextest =
             "     Summary [   1.2s] 40 tests run: 38 passed (1 slow), 2 failed, 5 skipped";
-        assert_eq!(
-            tally_of(nextest),
-            Some(Tally {
-                passed: 38,
-                failed: 2,
-                skipped: 5
-            })
-        );
+        assert_eq!(tally_of(nextest), Some(Tally { passed: 38, failed: 2, skipped: 5 }));
         let single = "     Summary [   0.1s] 1 test run: 1 passed, 0 skipped";
-        assert_eq!(
-            tally_of(single),
-            Some(Tally {
-                passed: 1,
-                failed: 0,
-                skipped: 0
-            })
-        );
+        assert_eq!(tally_of(single), Some(Tally { passed: 1, failed: 0, skipped: 0 }));
         let shown_again = "    test result: FAILED. 0 passed; 1 failed; 0 ignored";
         assert_eq!(tally_of(shown_again), None);
         assert_eq!(tally_of("test money::rounds_half_even ... ok"), None);

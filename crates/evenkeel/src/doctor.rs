@@ -56,12 +56,7 @@ struct Check {
 
 impl Check {
     fn new(name: &'static str, result: Verdict, detail: String, next: &str) -> Self {
-        Self {
-            name,
-            result,
-            detail,
-            next: next.to_owned(),
-        }
+        Self { name, result, detail, next: next.to_owned() }
     }
 
     fn ok(name: &'static str, detail: String) -> Self {
@@ -104,22 +99,14 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
         checks.push(rules(config));
         checks.extend(config.sites.iter().map(reachable));
     }
-    let worst = checks
-        .iter()
-        .map(|check| check.result)
-        .max()
-        .unwrap_or(Verdict::Ok);
+    let worst = checks.iter().map(|check| check.result).max().unwrap_or(Verdict::Ok);
     let exit = match worst {
         Verdict::Ok => Exit::Ok,
         Verdict::Warn => Exit::Partial,
         Verdict::Fail => Exit::Failed,
     };
     if args.json {
-        output::document(&DoctorDocument {
-            result: worst,
-            folder,
-            checks,
-        })?;
+        output::document(&DoctorDocument { result: worst, folder, checks })?;
         return Ok(exit);
     }
     let mut results = Results::new();
@@ -141,10 +128,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
 /// The nearest folder on the way up that exists.
 fn existing(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    path.ancestors()
-        .find(|at| at.is_dir())
-        .unwrap_or(Path::new("/"))
-        .to_owned()
+    path.ancestors().find(|at| at.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }
 
 /// A file that is removed when the check is over.
@@ -156,12 +140,7 @@ impl Scratch {
     }
 
     fn create(&self) -> std::io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.0)
+        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&self.0)
     }
 }
 
@@ -177,11 +156,8 @@ fn durable_writes(folder: &Path) -> Check {
     let times = match time_syncs(folder) {
         Ok(times) => times,
         Err(error) => {
-            let detail = format!(
-                "cannot write and sync in {}: {}",
-                folder.display(),
-                plain(&error)
-            );
+            let detail =
+                format!("cannot write and sync in {}: {}", folder.display(), plain(&error));
             let next = "choose a folder on a disk that this user can write: --home DIR";
             return Check::new(NAME, Verdict::Fail, detail, next);
         }
@@ -222,9 +198,7 @@ fn time_syncs(folder: &Path) -> std::io::Result<Vec<Duration>> {
         let mut back = [0; SYNC_BYTES];
         file.read_exact_at(&mut back, offset)?;
         if back != block {
-            return Err(std::io::Error::other(
-                "it gave back other bytes than were written",
-            ));
+            return Err(std::io::Error::other("it gave back other bytes than were written"));
         }
     }
     times.sort();
@@ -277,17 +251,8 @@ fn locks(folder: &Path) -> Check {
             "two daemons could write one journal: use a local filesystem",
         ),
         Err(error) => {
-            let detail = format!(
-                "cannot lock a file in {}: {}",
-                folder.display(),
-                plain(&error)
-            );
-            Check::new(
-                NAME,
-                Verdict::Fail,
-                detail,
-                "use a local filesystem that can be written",
-            )
+            let detail = format!("cannot lock a file in {}: {}", folder.display(), plain(&error));
+            Check::new(NAME, Verdict::Fail, detail, "use a local filesystem that can be written")
         }
     }
 }
@@ -328,15 +293,9 @@ fn open_files() -> Check {
 
 fn wall_clock() -> Check {
     const NAME: &str = "wall clock";
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let time = format_time_ns(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
-    let year = time
-        .split('-')
-        .next()
-        .and_then(|year| year.parse().ok())
-        .unwrap_or(0);
+    let year = time.split('-').next().and_then(|year| year.parse().ok()).unwrap_or(0);
     if YEARS.contains(&year) {
         return Check::ok(NAME, time);
     }
@@ -352,12 +311,7 @@ fn clock_rate() -> Check {
     let passed = monotonic.elapsed();
     let Ok(shown) = wall.elapsed() else {
         let next = "something sets the clock back: keep one time service";
-        return Check::new(
-            NAME,
-            Verdict::Warn,
-            "the wall clock ran backwards".into(),
-            next,
-        );
+        return Check::new(NAME, Verdict::Warn, "the wall clock ran backwards".into(), next);
     };
     let apart = passed.abs_diff(shown);
     let detail = format!("wall and monotonic clock differ by {apart:?} over {passed:?}");
@@ -371,10 +325,8 @@ fn clock_rate() -> Check {
 fn processor() -> Check {
     const NAME: &str = "processor";
     let count = std::thread::available_parallelism().map_or(1, usize::from);
-    let found: Vec<&str> = features()
-        .into_iter()
-        .filter_map(|(name, there)| there.then_some(name))
-        .collect();
+    let found: Vec<&str> =
+        features().into_iter().filter_map(|(name, there)| there.then_some(name)).collect();
     let detail = format!("{count} threads; {}", found.join(", "));
     if !found.contains(&"aes") {
         let next = "without AES instructions sealing is slow: expect the sites to fall behind";
@@ -415,10 +367,7 @@ fn features() -> Vec<(&'static str, bool)> {
 fn rules(config: &Config) -> Check {
     const NAME: &str = "configuration";
     let findings = config.check();
-    let refused = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Refused)
-        .count();
+    let refused = findings.iter().filter(|finding| finding.severity == Severity::Refused).count();
     let warned = findings.len() - refused;
     let detail = format!("{refused} refused, {warned} warnings");
     let next = "evenkeel config check says each";
@@ -432,19 +381,11 @@ fn rules(config: &Config) -> Check {
 fn reachable(site: &crate::config::SiteConfig) -> Check {
     const NAME: &str = "site";
     match open_site(site).list("probe/") {
-        Ok(_) => Check::ok(
-            NAME,
-            format!("{} answers: {}", site.name, site.path.display()),
-        ),
+        Ok(_) => Check::ok(NAME, format!("{} answers: {}", site.name, site.path.display())),
         Err(error) => {
             let report = Report::from(error);
             let detail = format!("{} does not answer: {}", site.name, report.message());
-            Check::new(
-                NAME,
-                Verdict::Fail,
-                detail,
-                "bring it back, then: evenkeel repair",
-            )
+            Check::new(NAME, Verdict::Fail, detail, "bring it back, then: evenkeel repair")
         }
     }
 }

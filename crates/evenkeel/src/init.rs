@@ -49,14 +49,8 @@ const CHUNK_ID_KEY: &str = "host/keys/state/chunk-id.key";
 const DRILL_IDENTITY: &str = "drill-host/drill-identity.txt";
 const REPORT_KEY: &str = "drill-host/report.key";
 
-const FILES: &[&str] = &[
-    RECOVERY,
-    WRITER_KEY,
-    CERTIFICATE,
-    CHUNK_ID_KEY,
-    DRILL_IDENTITY,
-    REPORT_KEY,
-];
+const FILES: &[&str] =
+    &[RECOVERY, WRITER_KEY, CERTIFICATE, CHUNK_ID_KEY, DRILL_IDENTITY, REPORT_KEY];
 
 /// What a new home's configuration says instead of the defaults.
 #[derive(Debug, Clone, Default)]
@@ -127,15 +121,10 @@ impl Draft {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(
-                    Report::new(Exit::Locked, "another process is laying out this home")
-                        .at(home.display().to_string())
-                        .safe("nothing was touched")
-                        .next(format!(
-                            "wait for it, then: evenkeel up --home {}",
-                            home.display()
-                        )),
-                );
+                return Err(Report::new(Exit::Locked, "another process is laying out this home")
+                    .at(home.display().to_string())
+                    .safe("nothing was touched")
+                    .next(format!("wait for it, then: evenkeel up --home {}", home.display())));
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
@@ -145,10 +134,7 @@ impl Draft {
             return Err(occupied(home, &entries(home)?));
         }
         sync_folder(home)?;
-        Ok(Self {
-            home: home.to_owned(),
-            file,
-        })
+        Ok(Self { home: home.to_owned(), file })
     }
 
     fn finish(&mut self, text: &str) -> Result<()> {
@@ -205,16 +191,8 @@ fn configuration(public: &Public, options: &InitOptions) -> String {
         public.recovery, public.drill
     );
     set(&mut text, "#recipients =", &recipients);
-    set(
-        &mut text,
-        "#root_public_key =",
-        &format!("root_public_key = \"{}\"", public.root),
-    );
-    set(
-        &mut text,
-        "#report_public_key =",
-        &format!("report_public_key = \"{}\"", public.report),
-    );
+    set(&mut text, "#root_public_key =", &format!("root_public_key = \"{}\"", public.root));
+    set(&mut text, "#report_public_key =", &format!("report_public_key = \"{}\"", public.report));
     if let Some(seed) = options.seed {
         set(&mut text, "seed =", &format!("seed = {seed}"));
     }
@@ -230,9 +208,7 @@ fn set(text: &mut String, start: &str, line: &str) {
     let Some(at) = text.find(&marker).map(|at| at + 1) else {
         return;
     };
-    let end = text[at..]
-        .find('\n')
-        .map_or(text.len(), |length| at + length);
+    let end = text[at..].find('\n').map_or(text.len(), |length| at + length);
     text.replace_range(at..end, line);
 }
 
@@ -243,9 +219,7 @@ fn random() -> Result<[u8; 32]> {
 }
 
 fn now_ns() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -275,13 +249,7 @@ fn entries(home: &Path) -> Result<Vec<String>> {
     let failed = |error: std::io::Error| Report::io("read the folder", home, &error);
     let mut names = Vec::new();
     for entry in fs::read_dir(home).map_err(failed)? {
-        names.push(
-            entry
-                .map_err(failed)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned(),
-        );
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
     }
     names.sort();
     Ok(names)
@@ -304,18 +272,13 @@ fn occupied(home: &Path, found: &[String]) -> Report {
         Some(more) if more > 0 => format!(" and {more} more"),
         _ => String::new(),
     };
-    let report = Report::new(
-        Exit::Failed,
-        "the folder is not empty, so nothing was laid out in it",
-    )
-    .at(home.display().to_string())
-    .detail(format!("found: {shown}{more}"))
-    .safe("everything in it was left untouched");
+    let report =
+        Report::new(Exit::Failed, "the folder is not empty, so nothing was laid out in it")
+            .at(home.display().to_string())
+            .detail(format!("found: {shown}{more}"))
+            .safe("everything in it was left untouched");
     if is_home(home) {
-        report.next(format!(
-            "it is a home already: evenkeel up --home {}",
-            home.display()
-        ))
+        report.next(format!("it is a home already: evenkeel up --home {}", home.display()))
     } else {
         report.next("choose an empty or a new folder: evenkeel init --home DIR")
     }
@@ -326,12 +289,8 @@ fn occupied(home: &Path, found: &[String]) -> Report {
 fn clear(home: &Path) -> Result<()> {
     let done = |path: &Path, result: std::io::Result<()>| match result {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(
-                Report::io("clear away an unfinished home", path, &error).next(format!(
-                    "remove the folder and repeat: rm -r {}",
-                    home.display()
-                )),
-            )
+            Err(Report::io("clear away an unfinished home", path, &error)
+                .next(format!("remove the folder and repeat: rm -r {}", home.display())))
         }
         _ => Ok(()),
     };
@@ -381,13 +340,7 @@ mod tests {
         let report = keyfile::read_report_key(&config.drill.report_key_file).unwrap();
         let public = keyfile::hex(report.verifying_key().as_bytes());
         assert_eq!(config.drill.report_public_key, public);
-        assert_eq!(
-            config
-                .sites_of(domain)
-                .filter(|site| site.path.is_dir())
-                .count(),
-            5
-        );
+        assert_eq!(config.sites_of(domain).filter(|site| site.path.is_dir()).count(), 5);
     }
 
     #[test]
@@ -412,10 +365,7 @@ mod tests {
         let refused = init_home(&home, &InitOptions::default()).unwrap_err();
         assert_eq!(refused.exit(), Exit::Failed);
         let text = refused.to_string();
-        assert!(
-            text.contains("recovery-identity.txt") && text.contains("evenkeel up"),
-            "{text}"
-        );
+        assert!(text.contains("recovery-identity.txt") && text.contains("evenkeel up"), "{text}");
         assert_eq!(fs::read(home.join(RECOVERY)).unwrap(), before);
     }
 
@@ -454,10 +404,7 @@ mod tests {
     #[test]
     fn options_go_into_the_written_configuration() {
         let (_folder, home) = home();
-        let options = InitOptions {
-            seed: Some(42),
-            dashboard: Some(DashboardBind(None)),
-        };
+        let options = InitOptions { seed: Some(42), dashboard: Some(DashboardBind(None)) };
         let config = init_home(&home, &options).unwrap();
         assert_eq!(config.venue.seed, 42);
         assert_eq!(config.dashboard.bind, DashboardBind(None));

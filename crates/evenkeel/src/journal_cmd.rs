@@ -119,11 +119,8 @@ pub(crate) fn inspect(args: &JournalShowArgs) -> Result<Exit> {
     let found = read(&dir)?;
     let inside = evenkeel_journal::inspect(&RealDisk, &dir).map_err(Report::from)?;
     let intact = found.is_intact();
-    let segments: Vec<SegmentDocument> = inside
-        .segments
-        .into_iter()
-        .map(SegmentDocument::from)
-        .collect();
+    let segments: Vec<SegmentDocument> =
+        inside.segments.into_iter().map(SegmentDocument::from).collect();
     let document = InspectDocument {
         dir,
         cluster_id: hex(&inside.identity.cluster_id),
@@ -156,10 +153,7 @@ fn show(found: InspectDocument) -> Result<()> {
         ("entries", found.entries.to_string()),
         ("positions", span(found.first, found.next)),
         ("term", found.term.to_string()),
-        (
-            "journal root",
-            found.root.unwrap_or_else(|| unknown.to_owned()),
-        ),
+        ("journal root", found.root.unwrap_or_else(|| unknown.to_owned())),
         ("chain", found.chain),
         ("intact", if found.intact { "yes" } else { "NO" }.to_owned()),
     ] {
@@ -174,22 +168,14 @@ fn show(found: InspectDocument) -> Result<()> {
             segment.frames,
             segment.used_bytes.div_ceil(1 << 10),
             segment.bytes >> 10,
-            if segment.reserve {
-                ", from the reserve"
-            } else {
-                ""
-            }
+            if segment.reserve { ", from the reserve" } else { "" }
         ))?;
     }
     results.finish()
 }
 
 fn span(first: u64, next: u64) -> String {
-    if first == next {
-        format!("none yet, next {next}")
-    } else {
-        format!("{first}..={}", next - 1)
-    }
+    if first == next { format!("none yet, next {next}") } else { format!("{first}..={}", next - 1) }
 }
 
 /// `journal verify`.
@@ -210,19 +196,12 @@ pub(crate) fn verify(args: &JournalShowArgs) -> Result<Exit> {
     } else {
         let mut results = Results::new();
         for problem in &found.problems {
-            let word = if problem.harmless {
-                "harmless"
-            } else {
-                "DAMAGE"
-            };
+            let word = if problem.harmless { "harmless" } else { "DAMAGE" };
             results.line(&format!("{word}: {problem}"))?;
         }
         let verdict = if intact { "ok" } else { "failed" };
         let positions = span(found.first, found.next);
-        results.line(&format!(
-            "{verdict}: {} entries, positions {positions}",
-            found.entries
-        ))?;
+        results.line(&format!("{verdict}: {} entries, positions {positions}", found.entries))?;
         results.finish()?;
     }
     if !intact {
@@ -244,11 +223,7 @@ pub(crate) fn hashes(args: &JournalHashesArgs) -> Result<Exit> {
     while reader.position() <= to && !results.reader_left() {
         match reader.next_batch() {
             Ok(Some(batch)) => {
-                for record in batch
-                    .records
-                    .iter()
-                    .take_while(|record| record.position <= to)
-                {
+                for record in batch.records.iter().take_while(|record| record.position <= to) {
                     let hash = hex(&leaf_hash(&record.entry));
                     results.line(&format!("{} {hash}", record.position))?;
                     printed += 1;
@@ -264,9 +239,7 @@ pub(crate) fn hashes(args: &JournalHashesArgs) -> Result<Exit> {
     let next = reader.position();
     results.finish()?;
     if printed == 0 {
-        output::note(&format!(
-            "no entry there: the journal was read up to position {next}"
-        ));
+        output::note(&format!("no entry there: the journal was read up to position {next}"));
     }
     Ok(Exit::Ok)
 }

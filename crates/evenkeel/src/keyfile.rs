@@ -115,12 +115,7 @@ pub fn write_report_key(file: &Path, key: &SigningKey) -> Result<()> {
          # Whoever has it can sign drill reports that count as this drill host's.\n",
         hex(key.verifying_key().as_bytes())
     );
-    write_secret(
-        file,
-        &words,
-        REPORT,
-        Zeroizing::new(key.to_bytes()).as_slice(),
-    )
+    write_secret(file, &words, REPORT, Zeroizing::new(key.to_bytes()).as_slice())
 }
 
 /// Writes a certificate to a new file.
@@ -168,15 +163,9 @@ pub(crate) fn write_new(file: &Path, content: &[u8]) -> Result<()> {
             _ => report,
         }
     };
-    let mut open = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-        .map_err(failed)?;
-    open.write_all(content)
-        .and_then(|()| open.sync_all())
-        .map_err(failed)
+    let mut open =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
+    open.write_all(content).and_then(|()| open.sync_all()).map_err(failed)
 }
 
 fn write_secret(file: &Path, words: &str, prefix: &str, secret: &[u8]) -> Result<()> {
@@ -187,9 +176,8 @@ fn write_secret(file: &Path, words: &str, prefix: &str, secret: &[u8]) -> Result
 
 fn read_secret(file: &Path, prefix: &str) -> Result<Zeroizing<[u8; 32]>> {
     let text = read_text(file)?;
-    let bytes = unhex(value(&text, prefix, file)?)
-        .map(Zeroizing::new)
-        .ok_or_else(|| damaged(file))?;
+    let bytes =
+        unhex(value(&text, prefix, file)?).map(Zeroizing::new).ok_or_else(|| damaged(file))?;
     let mut secret = Zeroizing::new([0; 32]);
     if bytes.len() != secret.len() {
         return Err(damaged(file));
@@ -208,35 +196,28 @@ fn read_text(file: &Path) -> Result<Zeroizing<String>> {
 
 fn value<'a>(text: &'a str, prefix: &str, file: &Path) -> Result<&'a str> {
     let kind = prefix.trim_end_matches("-1-");
-    text.lines()
-        .find_map(|line| line.trim().strip_prefix(prefix))
-        .ok_or_else(|| {
-            Report::new(Exit::WrongKey, format!("this file holds no {kind}"))
-                .at(file.display().to_string())
-                .safe("nothing was changed")
-        })
+    text.lines().find_map(|line| line.trim().strip_prefix(prefix)).ok_or_else(|| {
+        Report::new(Exit::WrongKey, format!("this file holds no {kind}"))
+            .at(file.display().to_string())
+            .safe("nothing was changed")
+    })
 }
 
 fn damaged(file: &Path) -> Report {
-    Report::new(
-        Exit::WrongKey,
-        "the key file is damaged: characters were lost or changed",
-    )
-    .at(file.display().to_string())
-    .safe("nothing was changed; what the key signed or named stays valid")
-    .next("bring back a copy of the file; without one: evenkeel restore --promote")
+    Report::new(Exit::WrongKey, "the key file is damaged: characters were lost or changed")
+        .at(file.display().to_string())
+        .safe("nothing was changed; what the key signed or named stays valid")
+        .next("bring back a copy of the file; without one: evenkeel restore --promote")
 }
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -266,41 +247,24 @@ mod tests {
         let file = |name: &str| folder.path().join(name);
         let writer = WriterKey::generate(&mut OsRandom).unwrap();
         write_writer_key(&file("w"), "state", &writer).unwrap();
-        assert_eq!(
-            read_writer_key(&file("w")).unwrap().public(),
-            writer.public()
-        );
+        assert_eq!(read_writer_key(&file("w")).unwrap().public(), writer.public());
         let chunk = IdKey::generate(&mut OsRandom).unwrap();
         write_chunk_id_key(&file("i"), "state", &chunk).unwrap();
-        assert_eq!(
-            read_chunk_id_key(&file("i")).unwrap().to_bytes(),
-            chunk.to_bytes()
-        );
+        assert_eq!(read_chunk_id_key(&file("i")).unwrap().to_bytes(), chunk.to_bytes());
         let report = SigningKey::from_bytes(&[7; 32]);
         write_report_key(&file("r"), &report).unwrap();
-        assert_eq!(
-            read_report_key(&file("r")).unwrap().to_bytes(),
-            report.to_bytes()
-        );
+        assert_eq!(read_report_key(&file("r")).unwrap().to_bytes(), report.to_bytes());
         let recovery = RecoveryIdentity::generate("state", &mut OsRandom).unwrap();
         write_recovery_identity(&file("o"), &recovery).unwrap();
         let read = read_recovery_identity(&file("o")).unwrap();
         assert_eq!(read.root_public(), recovery.root_public());
-        assert_eq!(
-            read_identity(&file("o")).unwrap().recipient(),
-            recovery.recipient()
-        );
-        let issued = recovery
-            .certify(Lineage([1; 16]), None, writer.public(), 5)
-            .unwrap();
+        assert_eq!(read_identity(&file("o")).unwrap().recipient(), recovery.recipient());
+        let issued = recovery.certify(Lineage([1; 16]), None, writer.public(), 5).unwrap();
         write_certificate(&file("c"), &issued).unwrap();
         assert_eq!(read_certificate(&file("c")).unwrap(), issued);
         let drill = Identity::generate();
         write_drill_identity(&file("d"), &drill).unwrap();
-        assert_eq!(
-            read_identity(&file("d")).unwrap().recipient(),
-            drill.recipient()
-        );
+        assert_eq!(read_identity(&file("d")).unwrap().recipient(), drill.recipient());
         for name in ["w", "i", "r", "o", "c", "d"] {
             let mode = file(name).metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");

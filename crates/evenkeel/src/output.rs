@@ -29,10 +29,7 @@ pub fn result(text: &str) -> Result<()> {
 /// As [`result`].
 pub fn document<T: serde::Serialize>(document: &T) -> Result<()> {
     let text = serde_json::to_string_pretty(document).map_err(|error| {
-        Report::new(
-            Exit::Failed,
-            format!("cannot write the result as JSON: {error}"),
-        )
+        Report::new(Exit::Failed, format!("cannot write the result as JSON: {error}"))
     })?;
     result(&text)
 }
@@ -61,10 +58,7 @@ impl Results {
     #[must_use]
     pub fn new() -> Self {
         let out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-        Self {
-            out,
-            reader_left: false,
-        }
+        Self { out, reader_left: false }
     }
 
     /// Prints one line.
@@ -87,11 +81,7 @@ impl Results {
     /// # Errors
     /// As [`Results::line`].
     pub fn finish(mut self) -> Result<()> {
-        let flushed = if self.reader_left {
-            Ok(())
-        } else {
-            self.out.flush()
-        };
+        let flushed = if self.reader_left { Ok(()) } else { self.out.flush() };
         self.settle(flushed)
     }
 

@@ -45,14 +45,8 @@ impl Exit {
     pub const ALL: [(Self, &'static str); 11] = [
         (Self::Ok, "done, and every configured check passed"),
         (Self::Failed, "failed; the message says what is safe"),
-        (
-            Self::Usage,
-            "the command line or the configuration is wrong; nothing was started",
-        ),
-        (
-            Self::Partial,
-            "partial, or something configured could not be checked (unproven)",
-        ),
+        (Self::Usage, "the command line or the configuration is wrong; nothing was started"),
+        (Self::Partial, "partial, or something configured could not be checked (unproven)"),
         (Self::NothingYet, "nothing there yet"),
         (Self::Locked, "locked by another process"),
         (Self::WrongKey, "wrong key, identity or passphrase"),
@@ -260,27 +254,17 @@ impl From<JournalError> for Report {
                 .at(dir.display().to_string())
                 .next("begin one: evenkeel up --home DIR")
                 .next("bring one back: evenkeel restore --identity FILE --to NEW"),
-            JournalError::Locked {
-                dir,
-                holder_pid,
-                since_unix_seconds,
-                command,
-            } => {
+            JournalError::Locked { dir, holder_pid, since_unix_seconds, command } => {
                 let since = crate::cli::format_time_ns(since_unix_seconds * 1_000_000_000);
-                Self::new(
-                    exit,
-                    format!("process {holder_pid} runs here since {since}: {command}"),
-                )
-                .at(dir.display().to_string())
-                .safe("Nothing was touched")
-                .next("evenkeel status   (asks the running one)")
-                .next(format!("kill -INT {holder_pid}   (ends it cleanly)"))
+                Self::new(exit, format!("process {holder_pid} runs here since {since}: {command}"))
+                    .at(dir.display().to_string())
+                    .safe("Nothing was touched")
+                    .next("evenkeel status   (asks the running one)")
+                    .next(format!("kill -INT {holder_pid}   (ends it cleanly)"))
             }
-            JournalError::Io {
-                action,
-                path,
-                error,
-            } => Self::io(action, path, error).safe("every acknowledged entry is as it was"),
+            JournalError::Io { action, path, error } => {
+                Self::io(action, path, error).safe("every acknowledged entry is as it was")
+            }
             _ => from_text(exit, &error.to_string()),
         }
     }
@@ -307,11 +291,9 @@ impl From<evenkeel_vault::Error> for Report {
 impl From<SiteError> for Report {
     fn from(error: SiteError) -> Self {
         let place = format!("site {}", error.site);
-        let report = Self::new(
-            Exit::Failed,
-            format!("{} {}: {}", error.action, error.key, error.detail),
-        )
-        .at(place);
+        let report =
+            Self::new(Exit::Failed, format!("{} {}: {}", error.action, error.key, error.detail))
+                .at(place);
         match error.kind {
             SiteErrorKind::Unavailable => {
                 report.next("bring the site back, then: evenkeel sites probe")
@@ -338,9 +320,8 @@ impl From<ReplayError> for Report {
 }
 
 /// Words with which a message says what to do.
-const ACTIONS: &[&str] = &[
-    "bring", "check", "choose", "free", "mend", "name", "please", "run", "see", "set", "use",
-];
+const ACTIONS: &[&str] =
+    &["bring", "check", "choose", "free", "mend", "name", "please", "run", "see", "set", "use"];
 
 /// A library's message says in one breath what happened, what is safe and what to do; here each
 /// part goes to its place.
@@ -353,14 +334,7 @@ fn from_text(exit: Exit, text: &str) -> Report {
         let first = part.split(' ').next().unwrap_or_default().to_lowercase();
         if says(&["evenkeel "]) || ACTIONS.contains(&first.as_str()) {
             report.next(part)
-        } else if says(&[
-            "nothing",
-            "safe",
-            "intact",
-            "not touched",
-            "untouched",
-            "are kept",
-        ]) {
+        } else if says(&["nothing", "safe", "intact", "not touched", "untouched", "are kept"]) {
             match report.0.safe.clone() {
                 Some(safe) => report.safe(format!("{safe}; {part}")),
                 None => report.safe(part),
@@ -393,14 +367,8 @@ mod tests {
         assert_eq!(json["message_type"], "error");
         assert_eq!(json["exit_code"], 20);
         assert_eq!(json["message"], "shard 2 is damaged (site oslo)");
-        assert_eq!(
-            json["safe"],
-            "every recovery point, from the other sites; lost: nothing"
-        );
-        assert_eq!(
-            json["next"],
-            "evenkeel repair --home demo\nevenkeel verify --home demo"
-        );
+        assert_eq!(json["safe"], "every recovery point, from the other sites; lost: nothing");
+        assert_eq!(json["next"], "evenkeel repair --home demo\nevenkeel verify --home demo");
     }
 
     #[test]
@@ -420,16 +388,8 @@ mod tests {
         let report = Report::from(locked);
         assert_eq!(report.exit(), Exit::Locked);
         assert!(report.to_string().contains("process 7"), "{report}");
-        assert!(
-            report
-                .to_string()
-                .contains("\n  safe:  Nothing was touched"),
-            "{report}"
-        );
-        assert!(
-            report.to_string().contains("\n  next:  evenkeel status"),
-            "{report}"
-        );
+        assert!(report.to_string().contains("\n  safe:  Nothing was touched"), "{report}");
+        assert!(report.to_string().contains("\n  next:  evenkeel status"), "{report}");
         let missing = evenkeel_vault::Error::NotEnoughSites {
             what: "restoring".to_owned(),
             needed: 3,
@@ -440,26 +400,15 @@ mod tests {
         let report = Report::from(missing);
         assert_eq!(report.exit(), Exit::NotEnoughSites);
         assert!(report.message().contains("oslo"), "{report}");
-        assert!(
-            report
-                .to_string()
-                .contains("\n  safe:  nothing was changed"),
-            "{report}"
-        );
-        assert!(
-            report.to_string().contains("\n  next:  bring 1 more"),
-            "{report}"
-        );
+        assert!(report.to_string().contains("\n  safe:  nothing was changed"), "{report}");
+        assert!(report.to_string().contains("\n  next:  bring 1 more"), "{report}");
     }
 
     #[test]
     fn a_full_disk_says_so_without_an_error_number() {
         let error = io::Error::from_raw_os_error(28);
         let report = Report::io("write", Path::new("home/x"), &error);
-        assert!(
-            report.to_string().contains("No space left on device"),
-            "{report}"
-        );
+        assert!(report.to_string().contains("No space left on device"), "{report}");
         assert!(!report.to_string().contains("os error"), "{report}");
         assert!(report.to_string().contains("free some space"), "{report}");
     }

@@ -31,10 +31,7 @@ pub fn on_stop(mut stop: impl FnMut(&'static str) + Send + 'static) -> Result<()
             asked = true;
         }
     };
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(watch)
-        .map_err(failed)?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map_err(failed)?;
     Ok(())
 }
 
@@ -53,9 +50,7 @@ fn hangup_is_ignored() -> bool {
         return false;
     };
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0);
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     let bit = u32::try_from(SIGHUP - 1).unwrap_or(0);
     mask & (1 << bit) != 0
 }

@@ -33,11 +33,8 @@ pub fn open_site(site: &SiteConfig) -> FolderSite {
 pub(crate) fn list(args: &SitesArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let running = running(&config);
-    let sites: Vec<SiteDocument> = config
-        .sites
-        .iter()
-        .map(|site| look(site, running.as_ref()))
-        .collect();
+    let sites: Vec<SiteDocument> =
+        config.sites.iter().map(|site| look(site, running.as_ref())).collect();
     let good: Vec<&str> = sites
         .iter()
         .filter(|site| site.state != SiteState::Down)
@@ -45,11 +42,7 @@ pub(crate) fn list(args: &SitesArgs) -> Result<Exit> {
         .collect();
     let exit = judge(&config, &good);
     if args.json {
-        output::document(&SitesDocument {
-            erasure: erasure(&config),
-            sites,
-            probes: Vec::new(),
-        })?;
+        output::document(&SitesDocument { erasure: erasure(&config), sites, probes: Vec::new() })?;
         return Ok(exit);
     }
     let mut results = Results::new();
@@ -99,11 +92,7 @@ pub(crate) fn probe(args: &SitesArgs) -> Result<Exit> {
     let exit = judge(&config, &good);
     if args.json {
         let sites = config.sites.iter().map(|site| look(site, None)).collect();
-        output::document(&SitesDocument {
-            erasure: erasure(&config),
-            sites,
-            probes,
-        })?;
+        output::document(&SitesDocument { erasure: erasure(&config), sites, probes })?;
         return Ok(exit);
     }
     let yes = |value: bool| if value { "yes" } else { "no" };
@@ -116,18 +105,12 @@ pub(crate) fn probe(args: &SitesArgs) -> Result<Exit> {
         results.line(&format!(
             "{:<14} {:<8} {:<7} {:<10} {:<18} {:<15} {}",
             probe.site,
-            if probe.keeps_promise {
-                "kept"
-            } else {
-                "BROKEN"
-            },
+            if probe.keeps_promise { "kept" } else { "BROKEN" },
             yes(probe.wrote),
             yes(probe.read_back),
             yes(probe.overwrite_refused),
             yes(probe.delete_refused),
-            probe
-                .write_seconds
-                .map_or("-".to_owned(), |time| format!("{:.1} ms", time * 1e3)),
+            probe.write_seconds.map_or("-".to_owned(), |time| format!("{:.1} ms", time * 1e3)),
         ))?;
         if let Some(detail) = &probe.detail {
             results.line(&format!("    {detail}"))?;
@@ -141,11 +124,7 @@ pub(crate) fn probe(args: &SitesArgs) -> Result<Exit> {
 /// Ok, partial, or fewer than some domain needs.
 fn judge(config: &Config, good: &[&str]) -> Exit {
     let enough = |domain: &DomainConfig| {
-        let count = domain
-            .sites
-            .iter()
-            .filter(|site| good.contains(&site.as_str()))
-            .count();
+        let count = domain.sites.iter().filter(|site| good.contains(&site.as_str())).count();
         domain.sites.is_empty() || count >= domain.data_shards
     };
     if !config.domains.iter().all(|(_, domain)| enough(domain)) {
@@ -175,11 +154,7 @@ fn tell(exit: Exit, config: &Config) {
 
 /// Of the first domain that has sites.
 fn erasure(config: &Config) -> ErasureDocument {
-    let domain = config
-        .domains
-        .iter()
-        .map(|(_, domain)| domain)
-        .find(|d| !d.sites.is_empty());
+    let domain = config.domains.iter().map(|(_, domain)| domain).find(|d| !d.sites.is_empty());
     ErasureDocument {
         data_shards: domain.map_or(0, |domain| domain.data_shards as u64),
         total_shards: domain.map_or(0, |domain| domain.sites.len() as u64),
@@ -188,11 +163,7 @@ fn erasure(config: &Config) -> ErasureDocument {
 
 /// What a running daemon knows; none if nobody listens or it does not say.
 fn running(config: &Config) -> Option<StatusDocument> {
-    let answer = ask(
-        &config.control_socket(),
-        &Request::new("status"),
-        DAEMON_TIMEOUT,
-    );
+    let answer = ask(&config.control_socket(), &Request::new("status"), DAEMON_TIMEOUT);
     serde_json::from_value(answer.ok()??).ok()
 }
 
@@ -232,10 +203,7 @@ fn try_site(site: &SiteConfig) -> Result<ProbeDocument> {
     OsRandom.fill(&mut nonce).map_err(Report::from)?;
     let key = format!("probe/{:016x}", u64::from_le_bytes(nonce));
     let open = open_site(site);
-    let mut probe = ProbeDocument {
-        site: site.name.clone(),
-        ..ProbeDocument::default()
-    };
+    let mut probe = ProbeDocument { site: site.name.clone(), ..ProbeDocument::default() };
     let begun = Instant::now();
     if let Err(error) = open.put(&key, PROBE_FIRST) {
         probe.detail = Some(format!("{}: {}", error.action, error.detail));

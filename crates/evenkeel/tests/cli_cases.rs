@@ -18,43 +18,19 @@ struct Case {
     err: &'static [&'static str],
 }
 
-const CASE: Case = Case {
-    typed: "",
-    environment: &[],
-    exit: 0,
-    out: &[],
-    err: &[],
-};
+const CASE: Case = Case { typed: "", environment: &[], exit: 0, out: &[], err: &[] };
 
 const CASES: &[Case] = &[
-    Case {
-        typed: "--version",
-        out: &["evenkeel 0."],
-        ..CASE
-    },
-    Case {
-        typed: "",
-        exit: 2,
-        err: &["Usage: evenkeel <COMMAND>", "doctor"],
-        ..CASE
-    },
-    Case {
-        typed: "--help",
-        out: &["10  nothing there yet", "130  interrupted"],
-        ..CASE
-    },
+    Case { typed: "--version", out: &["evenkeel 0."], ..CASE },
+    Case { typed: "", exit: 2, err: &["Usage: evenkeel <COMMAND>", "doctor"], ..CASE },
+    Case { typed: "--help", out: &["10  nothing there yet", "130  interrupted"], ..CASE },
     Case {
         typed: "confg show",
         exit: 2,
         err: &["unrecognized subcommand 'confg'", "similar", "'config'"],
         ..CASE
     },
-    Case {
-        typed: "doctor --hom h",
-        exit: 2,
-        err: &["'--hom'", "'--home'"],
-        ..CASE
-    },
+    Case { typed: "doctor --hom h", exit: 2, err: &["'--hom'", "'--home'"], ..CASE },
     Case {
         typed: "config show --home h --config h/evenkeel.toml",
         exit: 2,
@@ -64,11 +40,7 @@ const CASES: &[Case] = &[
     Case {
         typed: "config show --home nowhere",
         exit: 10,
-        err: &[
-            "no configuration yet",
-            "nowhere/evenkeel.toml",
-            "evenkeel up --home nowhere",
-        ],
+        err: &["no configuration yet", "nowhere/evenkeel.toml", "evenkeel up --home nowhere"],
         ..CASE
     },
     Case {
@@ -77,11 +49,7 @@ const CASES: &[Case] = &[
         err: &["no configuration file", "--config DIR/evenkeel.toml"],
         ..CASE
     },
-    Case {
-        typed: "config show --home h",
-        out: &["[host]", "bind = \"off\""],
-        ..CASE
-    },
+    Case { typed: "config show --home h", out: &["[host]", "bind = \"off\""], ..CASE },
     Case {
         typed: "config show",
         environment: &[("EVENKEEL_HOME", "h")],
@@ -90,19 +58,13 @@ const CASES: &[Case] = &[
     },
     Case {
         typed: "config show",
-        environment: &[
-            ("EVENKEEL_CONFIG", "h/evenkeel.toml"),
-            ("EVENKEEL_HOME", "nowhere"),
-        ],
+        environment: &[("EVENKEEL_CONFIG", "h/evenkeel.toml"), ("EVENKEEL_HOME", "nowhere")],
         out: &["[journal]"],
         ..CASE
     },
     Case {
         typed: "config show --home h",
-        environment: &[
-            ("EVENKEEL_CONFIG", "nowhere"),
-            ("EVENKEEL_VENUE_SEED", "77"),
-        ],
+        environment: &[("EVENKEEL_CONFIG", "nowhere"), ("EVENKEEL_VENUE_SEED", "77")],
         out: &["seed = 77"],
         ..CASE
     },
@@ -110,17 +72,10 @@ const CASES: &[Case] = &[
         typed: "config show --home h",
         environment: &[("EVENKEEL_DASHBORD_BIND", "off")],
         exit: 2,
-        err: &[
-            "EVENKEEL_DASHBORD_BIND",
-            "did you mean EVENKEEL_DASHBOARD_BIND?",
-        ],
+        err: &["EVENKEEL_DASHBORD_BIND", "did you mean EVENKEEL_DASHBOARD_BIND?"],
         ..CASE
     },
-    Case {
-        typed: "config show --reference",
-        out: &["# How many reports stay."],
-        ..CASE
-    },
+    Case { typed: "config show --reference", out: &["# How many reports stay."], ..CASE },
     Case {
         typed: "config show --environment",
         out: &["EVENKEEL_DASHBOARD_BIND", "dashboard.bind"],
@@ -134,12 +89,7 @@ const CASES: &[Case] = &[
     Case {
         typed: "init --home h",
         exit: 1,
-        err: &[
-            "not empty",
-            "recovery-identity.txt",
-            "left untouched",
-            "evenkeel up --home h",
-        ],
+        err: &["not empty", "recovery-identity.txt", "left untouched", "evenkeel up --home h"],
         ..CASE
     },
     Case {
@@ -154,12 +104,7 @@ const CASES: &[Case] = &[
         err: &["cannot make the folder", "/proc/evenkeel"],
         ..CASE
     },
-    Case {
-        typed: "status --home nowhere",
-        exit: 10,
-        err: &["no configuration yet"],
-        ..CASE
-    },
+    Case { typed: "status --home nowhere", exit: 10, err: &["no configuration yet"], ..CASE },
     Case {
         typed: "up --config nowhere/evenkeel.toml",
         exit: 10,
@@ -184,12 +129,7 @@ const CASES: &[Case] = &[
         err: &["invalid value 'D9'", "D1, D2, D3, D4"],
         ..CASE
     },
-    Case {
-        typed: "restore --home h --to new",
-        exit: 2,
-        err: &["--identity <FILE>"],
-        ..CASE
-    },
+    Case { typed: "restore --home h --to new", exit: 2, err: &["--identity <FILE>"], ..CASE },
     Case {
         typed: "restore --home h --to new --identity i --at-time yesterday",
         exit: 2,
@@ -214,55 +154,20 @@ const CASES: &[Case] = &[
         err: &["no journal here yet", "h/host/journal", "evenkeel restore"],
         ..CASE
     },
-    Case {
-        typed: "journal hashes --dir h/sites",
-        exit: 10,
-        err: &["no journal"],
-        ..CASE
-    },
+    Case { typed: "journal hashes --dir h/sites", exit: 10, err: &["no journal"], ..CASE },
     Case {
         typed: "journal hashes --home h --from 5 --to 4",
         exit: 2,
         err: &["--from is behind --to"],
         ..CASE
     },
-    Case {
-        typed: "journal hashes --from x",
-        exit: 2,
-        err: &["invalid value 'x'"],
-        ..CASE
-    },
-    Case {
-        typed: "sites list --home h",
-        out: &["site-e", "mutable", "unknown"],
-        ..CASE
-    },
-    Case {
-        typed: "sites probe --home h",
-        out: &["site-e", "kept", "also replace"],
-        ..CASE
-    },
-    Case {
-        typed: "completions bash",
-        out: &["complete -F _evenkeel"],
-        ..CASE
-    },
-    Case {
-        typed: "completions fish",
-        out: &["complete -c evenkeel"],
-        ..CASE
-    },
-    Case {
-        typed: "completions cobol",
-        exit: 2,
-        err: &["invalid value 'cobol'"],
-        ..CASE
-    },
-    Case {
-        typed: "man",
-        out: &[".TH", "evenkeel"],
-        ..CASE
-    },
+    Case { typed: "journal hashes --from x", exit: 2, err: &["invalid value 'x'"], ..CASE },
+    Case { typed: "sites list --home h", out: &["site-e", "mutable", "unknown"], ..CASE },
+    Case { typed: "sites probe --home h", out: &["site-e", "kept", "also replace"], ..CASE },
+    Case { typed: "completions bash", out: &["complete -F _evenkeel"], ..CASE },
+    Case { typed: "completions fish", out: &["complete -c evenkeel"], ..CASE },
+    Case { typed: "completions cobol", exit: 2, err: &["invalid value 'cobol'"], ..CASE },
+    Case { typed: "man", out: &[".TH", "evenkeel"], ..CASE },
 ];
 
 #[test]
@@ -270,22 +175,14 @@ fn every_case_exits_and_speaks_as_written() {
     let bench = Bench::with_home();
     for case in CASES {
         let said = bench.run_with(case.typed, case.environment);
-        let shown = format!(
-            "evenkeel {}\n--- out\n{}\n--- err\n{}",
-            case.typed, said.out, said.err
-        );
+        let shown =
+            format!("evenkeel {}\n--- out\n{}\n--- err\n{}", case.typed, said.out, said.err);
         assert_eq!(said.exit, case.exit, "{shown}");
         for words in case.out {
-            assert!(
-                said.out.contains(words),
-                "{words:?} is not on stdout\n{shown}"
-            );
+            assert!(said.out.contains(words), "{words:?} is not on stdout\n{shown}");
         }
         for words in case.err {
-            assert!(
-                said.err.contains(words),
-                "{words:?} is not on stderr\n{shown}"
-            );
+            assert!(said.err.contains(words), "{words:?} is not on stderr\n{shown}");
         }
         if case.exit != 0 {
             assert!(said.out.is_empty(), "a failure has no result\n{shown}");
@@ -343,16 +240,9 @@ fn an_unknown_key_names_file_line_column_and_the_nearest_name() {
     let bench = Bench::with_home();
     let said = check_with(&bench, |text| text.replace("segment_bytes", "segment_byte"));
     assert_eq!(said.exit, 2);
-    let line = bench
-        .read("h/changed.toml")
-        .lines()
-        .position(|l| l.starts_with("segment_byte "));
+    let line = bench.read("h/changed.toml").lines().position(|l| l.starts_with("segment_byte "));
     let place = format!("h/changed.toml:{}:1", line.unwrap() + 1);
-    for words in [
-        "unknown key `segment_byte` in [journal]",
-        &place,
-        "`segment_bytes`?",
-    ] {
+    for words in ["unknown key `segment_byte` in [journal]", &place, "`segment_bytes`?"] {
         assert!(said.err.contains(words), "{words}\n{}", said.err);
     }
 }
@@ -366,10 +256,7 @@ fn domains_that_share_a_key_or_put_keys_online_are_refused_by_name() {
         format!("{text}\n[domains.keys]\nsites = [\"site-b\"]\nrecipients = [\"{recipient}\"]\n")
     });
     assert_eq!(said.exit, 2, "{}", said.err);
-    for words in [
-        "domains `state` and `keys` share a key",
-        "names the online site `site-b`",
-    ] {
+    for words in ["domains `state` and `keys` share a key", "names the online site `site-b`"] {
         assert!(said.out.contains(words), "{words}\n{}", said.out);
     }
     assert!(said.out.trim_end().ends_with("warnings"), "{}", said.out);
@@ -387,13 +274,7 @@ fn a_second_init_changes_no_byte() {
 fn reading_commands_change_no_byte_of_a_home() {
     let bench = Bench::with_home();
     let before = contents(&bench.path("h"));
-    for typed in [
-        "config show",
-        "config check",
-        "sites list",
-        "sites probe",
-        "doctor",
-    ] {
+    for typed in ["config show", "config check", "sites list", "sites probe", "doctor"] {
         bench.run(&format!("{typed} --home h"));
     }
     assert_eq!(contents(&bench.path("h")), before);
@@ -408,30 +289,14 @@ fn no_secret_is_ever_printed() {
         .flat_map(|(_, content)| {
             let text = String::from_utf8(content).unwrap();
             let secret = |line: &&str| !line.starts_with('#') && line.len() > 40;
-            text.lines()
-                .filter(secret)
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
+            text.lines().filter(secret).map(str::to_owned).collect::<Vec<_>>()
         })
         .collect();
-    assert_eq!(
-        secrets.len(),
-        7,
-        "two in the recovery file, one in each of five others"
-    );
-    for typed in [
-        "config show",
-        "config show --json",
-        "config check",
-        "doctor",
-        "sites list",
-    ] {
+    assert_eq!(secrets.len(), 7, "two in the recovery file, one in each of five others");
+    for typed in ["config show", "config show --json", "config check", "doctor", "sites list"] {
         let said = bench.run(&format!("{typed} --home h"));
         for secret in &secrets {
-            assert!(
-                !said.out.contains(secret) && !said.err.contains(secret),
-                "{typed}"
-            );
+            assert!(!said.out.contains(secret) && !said.err.contains(secret), "{typed}");
         }
     }
 }
@@ -454,31 +319,14 @@ fn lost_sites_are_counted_against_k() {
 #[test]
 fn a_reader_that_leaves_ends_the_command_quietly() {
     let bench = Bench::with_home();
-    for typed in [
-        "config show --reference",
-        "completions zsh",
-        "config check --home h",
-        "--help",
-    ] {
-        let mut child = bench
-            .command(typed)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    for typed in ["config show --reference", "completions zsh", "config check --home h", "--help"] {
+        let mut child =
+            bench.command(typed).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let mut err = String::new();
-        child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut err)
-            .unwrap();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
         let status = child.wait().unwrap();
-        assert!(
-            !err.contains("panicked") && !err.contains("mistake"),
-            "{typed}: {err}"
-        );
+        assert!(!err.contains("panicked") && !err.contains("mistake"), "{typed}: {err}");
         assert_eq!(status.code(), Some(0), "{typed}: {err}");
     }
 }
@@ -487,12 +335,8 @@ fn a_reader_that_leaves_ends_the_command_quietly() {
 fn a_closed_stderr_changes_neither_result_nor_exit_code() {
     let bench = Bench::with_home();
     for (typed, exit) in [("config show --home nowhere", 10), ("init --home new", 0)] {
-        let mut child = bench
-            .command(typed)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            bench.command(typed).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stderr.take());
         assert_eq!(child.wait().unwrap().code(), Some(exit), "{typed}");
     }
@@ -501,15 +345,8 @@ fn a_closed_stderr_changes_neither_result_nor_exit_code() {
 #[test]
 fn a_full_device_under_the_result_is_an_error_and_not_silence() {
     let bench = Bench::with_home();
-    let full = std::fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
-    let output = bench
-        .command("config show --home h")
-        .stdout(full)
-        .output()
-        .unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = bench.command("config show --home h").stdout(full).output().unwrap();
     let said = Said::of(&output);
     assert_eq!(said.exit, 1);
     assert!(said.err.contains("standard output"), "{}", said.err);
@@ -543,9 +380,6 @@ fn the_documentation_lists_every_exit_code_variable_and_command() {
     }
     for command in evenkeel::cli::command().get_subcommands() {
         let name = command.get_name();
-        assert!(
-            text.contains(&format!("evenkeel {name}")),
-            "docs/cli.md lacks: {name}"
-        );
+        assert!(text.contains(&format!("evenkeel {name}")), "docs/cli.md lacks: {name}");
     }
 }

@@ -14,22 +14,13 @@ use evenkeel_types::merkle::leaf_hash;
 fn entry(position: u64) -> Vec<u8> {
     let length = usize::try_from(position % 300).expect("small") + 1;
     let mask = u8::try_from(position % 256).expect("small");
-    (0..length)
-        .map(|at| u8::try_from(at % 251).expect("small") ^ mask)
-        .collect()
+    (0..length).map(|at| u8::try_from(at % 251).expect("small") ^ mask).collect()
 }
 
 /// A journal of `batches` batches of 16 entries in the folder `j`, still open.
 fn journal(bench: &Bench, batches: u64) -> FileLog {
-    let options = Options {
-        segment_bytes: 1 << 20,
-        reserve_bytes: 1 << 20,
-        ..Options::default()
-    };
-    let identity = Identity {
-        cluster_id: [1; 16],
-        lineage: [2; 16],
-    };
+    let options = Options { segment_bytes: 1 << 20, reserve_bytes: 1 << 20, ..Options::default() };
+    let identity = Identity { cluster_id: [1; 16], lineage: [2; 16] };
     let disk = Arc::new(RealDisk);
     let mut log = FileLog::create(disk, &bench.path("j"), identity, Base::genesis(), options)
         .expect("a new journal");
@@ -88,21 +79,14 @@ fn hashes_of_a_damaged_journal_stop_before_the_damage_and_exit_20() {
     journal(&bench, 20).close().unwrap();
     let (segment, mut content) = contents(&bench.path("j"))
         .into_iter()
-        .find(|(path, _)| {
-            path.file_name()
-                .is_some_and(|name| name == "0000000000000000.seg")
-        })
+        .find(|(path, _)| path.file_name().is_some_and(|name| name == "0000000000000000.seg"))
         .unwrap();
     let used = content.iter().rposition(|byte| *byte != 0).unwrap();
     content[used / 2] ^= 4;
     std::fs::write(segment, content).unwrap();
     let said = bench.run("journal hashes --dir j");
     assert_eq!(said.exit, 20, "{}", said.err);
-    assert!(
-        lines(0..320).starts_with(&said.out) && said.out.len() > 65,
-        "{}",
-        said.out
-    );
+    assert!(lines(0..320).starts_with(&said.out) && said.out.len() > 65, "{}", said.out);
     for words in ["0000000000000000.seg", "safe", "evenkeel repair"] {
         assert!(said.err.contains(words), "{words}\n{}", said.err);
     }
@@ -123,10 +107,7 @@ fn inspect_and_verify_agree_on_an_intact_journal() {
     let inspect = bench.run("journal inspect --dir j --json").json();
     assert_eq!(inspect["message_type"], "journal_inspect");
     assert_eq!(inspect["entries"], 48);
-    assert_eq!(
-        (&inspect["first"], &inspect["next"]),
-        (&0.into(), &48.into())
-    );
+    assert_eq!((&inspect["first"], &inspect["next"]), (&0.into(), &48.into()));
     assert_eq!(inspect["intact"], true);
     assert_eq!(inspect["lineage"], "02".repeat(16));
     assert_eq!(inspect["segments"][0]["frames"], 3);
@@ -134,11 +115,7 @@ fn inspect_and_verify_agree_on_an_intact_journal() {
     assert_eq!(verify["result"], "ok");
     assert_eq!(verify["root"], inspect["root"]);
     assert_eq!(verify["problems"], serde_json::json!([]));
-    assert_eq!(
-        contents(&bench.path("j")),
-        before,
-        "reading changes nothing"
-    );
+    assert_eq!(contents(&bench.path("j")), before, "reading changes nothing");
 }
 
 #[test]
@@ -152,15 +129,9 @@ fn a_reader_that_takes_one_line_ends_hashes_quietly() {
         .spawn()
         .unwrap();
     let mut first = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut first)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     assert_eq!(first, lines(0..1));
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -58,21 +58,14 @@ fn assert_quiet(browser: &Browser, url: &str) {
         }
         let parameters = &message["message"]["params"];
         // The browser's own start page asks for its own parts.
-        if !parameters["documentURL"]
-            .as_str()
-            .unwrap_or_default()
-            .starts_with("http")
-        {
+        if !parameters["documentURL"].as_str().unwrap_or_default().starts_with("http") {
             continue;
         }
         let asked = parameters["request"]["url"].as_str().unwrap_or_default();
         requests += 1;
         assert!(asked.starts_with(url), "the page asked elsewhere: {asked}");
     }
-    assert!(
-        requests > 0,
-        "no request was recorded, so nothing was checked"
-    );
+    assert!(requests > 0, "no request was recorded, so nothing was checked");
     let console = browser.log("browser");
     assert!(console.is_empty(), "the console is not empty: {console:#?}");
 }
@@ -80,11 +73,7 @@ fn assert_quiet(browser: &Browser, url: &str) {
 #[test]
 fn every_scene_fits_every_screen_in_light_and_dark_and_loads_nothing_from_elsewhere() {
     let browser = Browser::start();
-    for (scene, name) in [
-        (Scene::Fresh, "fresh"),
-        (Scene::Well, "well"),
-        (Scene::Alarm, "alarm"),
-    ] {
+    for (scene, name) in [(Scene::Fresh, "fresh"), (Scene::Well, "well"), (Scene::Alarm, "alarm")] {
         let (_source, _server, url) = start(scene);
         for (width, height) in [NARROW, WIDE] {
             for scheme in ["light", "dark"] {
@@ -125,10 +114,7 @@ fn the_age_of_the_last_proven_restore_is_the_largest_text_and_grows_live() {
     let age = "Number(document.querySelector('#proven .age .n').textContent)";
     let first = browser.eval(&format!("return {age}")).as_i64().unwrap();
     assert!(first >= 42, "{first}");
-    browser.wait_until(
-        "the age grows without a reload",
-        &format!("return {age} > {first}"),
-    );
+    browser.wait_until("the age grows without a reload", &format!("return {age} > {first}"));
     let largest = browser.eval(
         "const size = (e) => parseFloat(getComputedStyle(e).fontSize);
          const all = [...document.querySelectorAll('main *')].filter((e) => e.innerText);
@@ -147,32 +133,19 @@ fn a_failure_appears_by_itself_with_the_command_to_type_and_goes_again() {
     browser.open(&url);
     wait_for_ticks(&browser);
     let headline = "document.querySelector('#verdict h1').textContent";
-    assert_eq!(
-        browser.eval(&format!("return {headline}")),
-        "On an even keel"
-    );
+    assert_eq!(browser.eval(&format!("return {headline}")), "On an even keel");
 
     source.set(Scene::Alarm);
-    browser.wait_until(
-        "the alarm appears",
-        &format!("return {headline} === 'Act now'"),
-    );
+    browser.wait_until("the alarm appears", &format!("return {headline} === 'Act now'"));
     let text = browser.eval("return document.querySelector('#verdict').innerText");
     let text = text.as_str().unwrap();
-    for part in [
-        "birch and ember do not answer",
-        "evenkeel sites probe",
-        "drill failed",
-    ] {
+    for part in ["birch and ember do not answer", "evenkeel sites probe", "drill failed"] {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
     assert_eq!(browser.eval("return document.title"), "Act now – Evenkeel");
 
     source.set(Scene::Well);
-    browser.wait_until(
-        "all is well again",
-        &format!("return {headline} === 'On an even keel'"),
-    );
+    browser.wait_until("all is well again", &format!("return {headline} === 'On an even keel'"));
 
     server.stop();
     browser.wait_until(
@@ -197,10 +170,7 @@ fn the_plot_draws_every_drill_and_a_drill_opens_its_report() {
          const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
          let n = 0; for (let i = 3; i < d.length; i += 4) if (d[i]) n += 1; return n",
     );
-    assert!(
-        inked.as_i64().unwrap() > 1000,
-        "the plot is empty: {inked} pixels"
-    );
+    assert!(inked.as_i64().unwrap() > 1000, "the plot is empty: {inked} pixels");
 
     browser.eval("document.querySelector('#drills tbody a').click()");
     browser.wait_until(

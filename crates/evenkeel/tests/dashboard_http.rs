@@ -38,28 +38,19 @@ fn start(scene: Scene, token: Option<&str>) -> ServerHandle {
 fn ask(server: &ServerHandle, path: &str, headers: &[&str]) -> Reply {
     let host = format!("Host: {}", server.local_addr());
     let with_host = headers.iter().any(|header| header.starts_with("Host:"));
-    let mut lines = vec![
-        format!("GET {path} HTTP/1.1"),
-        "Connection: close".to_owned(),
-    ];
+    let mut lines = vec![format!("GET {path} HTTP/1.1"), "Connection: close".to_owned()];
     if !with_host {
         lines.push(host);
     }
     lines.extend(headers.iter().map(|header| (*header).to_owned()));
     let mut stream = TcpStream::connect(server.local_addr()).unwrap();
-    stream
-        .write_all((lines.join("\r\n") + "\r\n\r\n").as_bytes())
-        .unwrap();
+    stream.write_all((lines.join("\r\n") + "\r\n\r\n").as_bytes()).unwrap();
     let mut text = Vec::new();
     stream.read_to_end(&mut text).unwrap();
     let text = String::from_utf8_lossy(&text);
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Reply {
-        status,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    }
+    Reply { status, head: head.to_owned(), body: body.to_owned() }
 }
 
 #[test]
@@ -68,18 +59,10 @@ fn an_address_others_can_reach_is_refused_without_a_token_and_says_what_to_type(
     let source = Arc::new(Scripted::new(Scene::Well));
     let error = serve(bind, None, source.clone()).unwrap_err();
     assert!(matches!(error, DashboardError::TokenRequired { .. }));
-    assert!(
-        error
-            .to_string()
-            .contains("can be reached from other machines"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("can be reached from other machines"), "{error}");
     assert!(error.next().contains("token_file"), "{}", error.next());
     let short = serve(bind, Some("short".to_owned()), source).unwrap_err();
-    assert!(matches!(
-        short,
-        DashboardError::TokenTooShort { length_bytes: 5 }
-    ));
+    assert!(matches!(short, DashboardError::TokenTooShort { length_bytes: 5 }));
 }
 
 #[test]
@@ -87,28 +70,15 @@ fn a_taken_port_is_named_with_another_way() {
     let taken = TcpListener::bind(ANY_LOOPBACK).unwrap();
     let bind = taken.local_addr().unwrap();
     let error = serve(bind, None, Arc::new(Scripted::new(Scene::Well))).unwrap_err();
-    assert!(
-        error.to_string().contains(&bind.port().to_string()),
-        "{error}"
-    );
-    assert!(
-        error.next().contains("--dashboard 127.0.0.1:0"),
-        "{}",
-        error.next()
-    );
+    assert!(error.to_string().contains(&bind.port().to_string()), "{error}");
+    assert!(error.next().contains("--dashboard 127.0.0.1:0"), "{}", error.next());
     assert!(error.safe().contains("Nothing is lost"));
 }
 
 #[test]
 fn a_web_page_that_resolves_its_name_to_this_machine_reads_nothing() {
     let server = start(Scene::Well, None);
-    for path in [
-        "/",
-        "/api/status",
-        "/metrics",
-        "/events",
-        "/assets/dashboard.js",
-    ] {
+    for path in ["/", "/api/status", "/metrics", "/events", "/assets/dashboard.js"] {
         let reply = ask(&server, path, &["Host: rebound.example:80"]);
         assert_eq!(reply.status, 421, "{path}");
         assert!(!reply.body.contains("evenkeel_journal"), "{path}");
@@ -119,15 +89,7 @@ fn a_web_page_that_resolves_its_name_to_this_machine_reads_nothing() {
 #[test]
 fn with_a_token_nothing_but_the_style_is_shown_until_it_is_given() {
     let server = start(Scene::Well, Some(TOKEN));
-    for path in [
-        "/",
-        "/points",
-        "/drills",
-        "/drills/3",
-        "/api/status",
-        "/metrics",
-        "/events",
-    ] {
+    for path in ["/", "/points", "/drills", "/drills/3", "/api/status", "/metrics", "/events"] {
         let reply = ask(&server, path, &[]);
         assert_eq!(reply.status, 401, "{path}");
         assert!(!reply.body.contains("1,198,022"), "{path}");
@@ -140,10 +102,7 @@ fn with_a_token_nothing_but_the_style_is_shown_until_it_is_given() {
     assert_eq!(first.status, 303);
     assert_eq!(first.header("location"), Some("/"));
     let cookie = first.header("set-cookie").unwrap();
-    assert!(
-        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
-        "{cookie}"
-    );
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
     assert!(!cookie.contains(TOKEN), "the cookie discloses the token");
     let pair = cookie.split(';').next().unwrap();
     assert_eq!(ask(&server, "/", &[&format!("Cookie: {pair}")]).status, 200);
@@ -152,29 +111,13 @@ fn with_a_token_nothing_but_the_style_is_shown_until_it_is_given() {
 #[test]
 fn every_answer_forbids_foreign_content_and_caching() {
     let server = start(Scene::Well, None);
-    for path in [
-        "/",
-        "/api/status",
-        "/metrics",
-        "/nowhere",
-        "/assets/htmx.min.js",
-    ] {
+    for path in ["/", "/api/status", "/metrics", "/nowhere", "/assets/htmx.min.js"] {
         let reply = ask(&server, path, &[]);
         let policy = reply.header("content-security-policy").unwrap();
-        assert!(
-            policy.starts_with("default-src 'none'; script-src 'self'"),
-            "{path}"
-        );
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'"), "{path}");
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
-        assert_eq!(
-            reply.header("x-content-type-options"),
-            Some("nosniff"),
-            "{path}"
-        );
-        assert!(
-            reply.header("cache-control").unwrap().starts_with("no-"),
-            "{path}"
-        );
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert!(reply.header("cache-control").unwrap().starts_with("no-"), "{path}");
     }
 }
 
@@ -184,11 +127,7 @@ fn nothing_can_be_changed_through_the_dashboard() {
     for method in ["POST", "PUT", "DELETE"] {
         let mut stream = TcpStream::connect(server.local_addr()).unwrap();
         let host = server.local_addr();
-        write!(
-            stream,
-            "{method} / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
+        write!(stream, "{method} / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         assert!(text.starts_with("HTTP/1.1 405"), "{method}: {text}");
@@ -199,19 +138,10 @@ fn nothing_can_be_changed_through_the_dashboard() {
 fn the_page_is_whole_before_any_script_runs() {
     let server = start(Scene::Well, None);
     let page = ask(&server, "/", &[]).body;
-    for part in [
-        "Last proven restore",
-        "On an even keel",
-        "amber",
-        "1,196,800",
-        "01:42:00",
-    ] {
+    for part in ["Last proven restore", "On an even keel", "amber", "1,196,800", "01:42:00"] {
         assert!(page.contains(part), "{part} is missing");
     }
-    assert!(
-        !page.contains(" style=") && !page.contains("<style"),
-        "inline style"
-    );
+    assert!(!page.contains(" style=") && !page.contains("<style"), "inline style");
     let report = ask(&server, "/drills/13", &[]);
     assert_eq!(report.status, 200);
     assert!(report.body.contains("state_root") && report.body.contains("<html"));
@@ -231,12 +161,7 @@ fn status_as_json_is_the_status_document_with_its_findings() {
         .iter()
         .map(|condition| condition["kind"].as_str().unwrap().to_owned())
         .collect();
-    for kind in [
-        "site_down",
-        "drill_failed",
-        "rpo_growing",
-        "wall_clock_stepped",
-    ] {
+    for kind in ["site_down", "drill_failed", "rpo_growing", "wall_clock_stepped"] {
         assert!(kinds.contains(kind), "{kind} is missing in {kinds:?}");
     }
 }
@@ -249,11 +174,7 @@ fn the_headline_metric_is_absent_before_the_first_proof_and_there_after() {
     let well = ask(&start(Scene::Well, None), "/metrics", &[]);
     assert!(well.body.contains(sample), "{}", well.body);
     assert!(well.body.ends_with("# EOF\n"));
-    assert!(
-        well.header("content-type")
-            .unwrap()
-            .starts_with("application/openmetrics-text")
-    );
+    assert!(well.header("content-type").unwrap().starts_with("application/openmetrics-text"));
 }
 
 /// Names of all samples in an OpenMetrics text.
@@ -282,17 +203,11 @@ fn the_shipped_alerts_and_panels_name_only_metrics_that_are_exported() {
         let named = named(&text);
         assert!(named.len() > 5, "{file} names hardly any metric: {named:?}");
         let unknown: Vec<_> = named.difference(&exported).collect();
-        assert!(
-            unknown.is_empty(),
-            "{file} names {unknown:?}; exported are {exported:#?}"
-        );
+        assert!(unknown.is_empty(), "{file} names {unknown:?}; exported are {exported:#?}");
     }
     for name in &exported {
         assert!(name.starts_with("evenkeel_"), "{name}");
-        assert!(
-            !name.ends_with("_ms") && !name.ends_with("_ratio_percent"),
-            "{name}"
-        );
+        assert!(!name.ends_with("_ms") && !name.ends_with("_ratio_percent"), "{name}");
     }
 }
 

@@ -18,14 +18,7 @@ struct Demonstration {
 impl Demonstration {
     fn start(home: &Path) -> Self {
         let mut daemon = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
-            .args([
-                "up",
-                "--dashboard",
-                "127.0.0.1:0",
-                "--exit-after",
-                "300",
-                "--home",
-            ])
+            .args(["up", "--dashboard", "127.0.0.1:0", "--exit-after", "300", "--home"])
             .arg(home)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -35,10 +28,7 @@ impl Demonstration {
         let url = lines
             .by_ref()
             .map(Result::unwrap)
-            .find_map(|line| {
-                line.strip_prefix("dashboard")
-                    .map(|rest| rest.trim().to_owned())
-            })
+            .find_map(|line| line.strip_prefix("dashboard").map(|rest| rest.trim().to_owned()))
             .expect("the daemon ended without naming its dashboard");
         // The rest is read and dropped, so that the daemon never waits for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
@@ -63,10 +53,7 @@ fn a_newcomer_sees_a_proven_restore_and_then_what_losing_sites_means() {
     browser.open(&running.url);
 
     let headline = "document.querySelector('#verdict h1').textContent";
-    browser.wait_until(
-        "a restore is proven",
-        &format!("return {headline} === 'On an even keel'"),
-    );
+    browser.wait_until("a restore is proven", &format!("return {headline} === 'On an even keel'"));
     let age = browser.eval("return document.querySelector('#proven .age').innerText");
     assert!(age.as_str().unwrap().contains("ago"), "{age}");
     let sites = browser.eval("return document.querySelectorAll('#sites tbody tr').length");
@@ -81,17 +68,10 @@ fn a_newcomer_sees_a_proven_restore_and_then_what_losing_sites_means() {
     // Moved at one stroke: a folder that is deleted file by file may be written to meanwhile.
     let lost = folder.path().join("lost");
     std::fs::create_dir(&lost).unwrap();
-    for site in std::fs::read_dir(home.join("sites"))
-        .unwrap()
-        .map(Result::unwrap)
-        .take(3)
-    {
+    for site in std::fs::read_dir(home.join("sites")).unwrap().map(Result::unwrap).take(3) {
         std::fs::rename(site.path(), lost.join(site.file_name())).unwrap();
     }
-    browser.wait_until(
-        "the loss is noticed",
-        &format!("return {headline} === 'Act now'"),
-    );
+    browser.wait_until("the loss is noticed", &format!("return {headline} === 'Act now'"));
     browser.wait_until(
         "the lost sites are named, with what to type",
         "const text = document.querySelector('#verdict').innerText;

@@ -21,12 +21,7 @@ fn recorded(name: &str) -> Option<Vec<u8>> {
 fn rows<'a>(text: &'a str, columns: &'a [&str]) -> impl Iterator<Item = Vec<&'a str>> {
     let mut lines = text.lines();
     let header: Vec<_> = lines.next().expect("a header").split(',').collect();
-    let place = |name: &&str| {
-        header
-            .iter()
-            .position(|it| it == name)
-            .expect("a known column")
-    };
+    let place = |name: &&str| header.iter().position(|it| it == name).expect("a known column");
     let places: Vec<_> = columns.iter().map(place).collect();
     lines.map(move |line| {
         let fields: Vec<_> = line.split(',').collect();
@@ -50,14 +45,8 @@ fn values_and_deltas_equal_quantlibs() {
         let [future, strike, years, sigma] = [0, 1, 2, 3].map(|column| number(row[column]));
         let ours = option_value(row[4] == "C", future, strike, years, sigma);
         let scale = future.max(strike);
-        assert!(
-            (ours.value - number(row[5])).abs() <= 1e-9 * scale,
-            "{row:?} {ours:?}"
-        );
-        assert!(
-            (ours.delta - number(row[6])).abs() <= 1e-9,
-            "{row:?} {ours:?}"
-        );
+        assert!((ours.value - number(row[5])).abs() <= 1e-9 * scale, "{row:?} {ours:?}");
+        assert!((ours.delta - number(row[6])).abs() <= 1e-9, "{row:?} {ours:?}");
         count += 1;
     }
     assert_eq!(count, 2_000);
@@ -84,13 +73,7 @@ fn tar_member(archive: &[u8], wanted: &str) -> Option<String> {
 
 /// Mean distance between recorded and modelled volatility over the options with `|x| < 1`.
 fn mean_distance(text: &str, code: &str, table: &[Smile; 6]) -> (f64, u32) {
-    let columns = [
-        "currency",
-        "strike",
-        "futures_price",
-        "time_to_maturity",
-        "implied_volatility",
-    ];
+    let columns = ["currency", "strike", "futures_price", "time_to_maturity", "implied_volatility"];
     let (mut sum, mut count) = (0.0, 0);
     for row in rows(text, &columns).filter(|row| row[0] == code) {
         let [strike, future, years] = [1, 2, 3].map(|column| number(row[column]));
@@ -123,10 +106,7 @@ fn both_surfaces_lie_within_one_volatility_point_of_the_recorded_chains() {
         for (code, table) in [("BTC", btc), ("ETH", eth)] {
             let (distance, count) = mean_distance(&text, code, &table);
             println!("{name} {code}: {count} options, mean distance {distance:.4}");
-            assert!(
-                count > 200 && distance < 0.01,
-                "{name} {code}: {distance} over {count}"
-            );
+            assert!(count > 200 && distance < 0.01, "{name} {code}: {distance} over {count}");
         }
     }
 }

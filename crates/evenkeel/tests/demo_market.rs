@@ -69,18 +69,11 @@ impl Market {
 
     fn begin_term(&mut self, seed: u64) {
         self.term += 1;
-        self.operate(Command::Resume {
-            term: Term(self.term),
-        });
+        self.operate(Command::Resume { term: Term(self.term) });
         let size = ACCOUNTS as usize / CROWDS;
         let session = SessionId(self.term);
         let crowd = |number: usize| {
-            Crowd::new(
-                &self.plan,
-                seed,
-                number * size..(number + 1) * size,
-                session,
-            )
+            Crowd::new(&self.plan, seed, number * size..(number + 1) * size, session)
         };
         self.crowds = (0..CROWDS).map(crowd).collect();
         self.answers.clear();
@@ -94,23 +87,10 @@ impl Market {
     fn apply(&mut self, origin: Origin, command: Command) -> Vec<Event> {
         let mut events = Vec::new();
         let time = self.now();
-        self.engine.apply(
-            &Entry {
-                time,
-                origin,
-                command,
-            },
-            &mut events,
-        );
-        let trades = events
-            .iter()
-            .filter(|event| matches!(event, Event::Traded { .. }))
-            .count();
+        self.engine.apply(&Entry { time, origin, command }, &mut events);
+        let trades = events.iter().filter(|event| matches!(event, Event::Traded { .. })).count();
         if trades > 0 {
-            *self
-                .trades
-                .entry(self.round * ROUND_NS / 1_000_000_000)
-                .or_default() += trades as u64;
+            *self.trades.entry(self.round * ROUND_NS / 1_000_000_000).or_default() += trades as u64;
         }
         events
     }
@@ -154,11 +134,7 @@ impl Market {
         let mut sent = Vec::new();
         for (number, crowd) in self.crowds.iter_mut().enumerate() {
             let batch = crowd.next_batch(START.0 + self.round * ROUND_NS, &self.board, BATCH);
-            sent.extend(
-                batch
-                    .into_iter()
-                    .map(|(origin, command)| (number, origin, command)),
-            );
+            sent.extend(batch.into_iter().map(|(origin, command)| (number, origin, command)));
         }
         for (crowd, origin, events) in std::mem::take(&mut self.answers) {
             self.crowds[crowd].on_ack(&origin, &events);
@@ -227,10 +203,7 @@ fn two_hundred_thousand_commands_make_a_lively_and_orderly_market() {
         100.0 * (market.kinds[name] - taken.get(name).copied().unwrap_or(0)) as f64 / total as f64
     };
     let refused = 100.0 * (market.refused() - refused) as f64 / total as f64;
-    let [low, high] = [
-        market.open_orders.iter().min(),
-        market.open_orders.iter().max(),
-    ];
+    let [low, high] = [market.open_orders.iter().min(), market.open_orders.iter().max()];
     println!(
         "amend {:.1} %, cancel {:.1} %, place {:.1} %, take {:.1} %, refused {refused:.2} % {:?}",
         share("amend"),
@@ -239,27 +212,17 @@ fn two_hundred_thousand_commands_make_a_lively_and_orderly_market() {
         share("take"),
         market.refusals,
     );
-    println!(
-        "open orders {low:?} to {high:?}, stress {:.2}",
-        market.model.stress()
-    );
+    println!("open orders {low:?} to {high:?}, stress {:.2}", market.model.stress());
     println!("trades {}", market.trades.values().sum::<u64>());
     assert!(refused < 3.0, "{refused} % refused: {:?}", market.refusals);
     assert_eq!(market.refusals.get(&RejectCode::InsufficientBalance), None);
-    assert!(
-        market
-            .open_orders
-            .iter()
-            .all(|count| (4_000..12_000).contains(count))
-    );
+    assert!(market.open_orders.iter().all(|count| (4_000..12_000).contains(count)));
     assert!((40.0..65.0).contains(&share("amend")));
     assert!((15.0..30.0).contains(&share("cancel")));
     assert!((15.0..30.0).contains(&share("place")));
     assert!((3.0..6.0).contains(&share("take")));
     let seconds = market.round * ROUND_NS / 1_000_000_000;
-    let quiet: Vec<_> = (10..seconds)
-        .filter(|at| !market.trades.contains_key(at))
-        .collect();
+    let quiet: Vec<_> = (10..seconds).filter(|at| !market.trades.contains_key(at)).collect();
     assert!(quiet.is_empty(), "nothing traded in seconds {quiet:?}");
     assert_options_are_quoted_on_both_sides(&market);
 }
@@ -289,14 +252,8 @@ fn what_the_crowds_believe_open_is_what_the_engine_holds() {
     }
     let believed: usize = market.crowds.iter().map(Crowd::open_orders).sum();
     let held = market.engine.open_order_count();
-    assert!(
-        believed >= held,
-        "{believed} believed, {held} held: an order nobody tends"
-    );
-    assert!(
-        believed - held < held / 20,
-        "{believed} believed, {held} held"
-    );
+    assert!(believed >= held, "{believed} believed, {held} held: an order nobody tends");
+    assert!(believed - held < held / 20, "{believed} believed, {held} held");
     assert!(market.crowds.iter().all(|crowd| crowd.in_flight() == 0));
 }
 
@@ -324,11 +281,7 @@ fn after_a_restart_new_sessions_begin_with_empty_hands_and_trade_on() {
         .collect();
     assert_eq!(sessions.len(), ACCOUNTS as usize);
     for ((account, session), sequence) in sessions {
-        let origin = Origin {
-            account,
-            session,
-            sequence: ClientSequence(sequence),
-        };
+        let origin = Origin { account, session, sequence: ClientSequence(sequence) };
         let events = market.apply(origin, Command::Disconnect);
         assert_eq!(refusal(&events), None);
     }
@@ -345,20 +298,14 @@ fn a_venue_that_takes_only_cancels_quiets_the_crowds_until_it_opens() {
     use evenkeel_types::Mode;
     let mut market = Market::founded(9);
     market.play(30_000);
-    market.operate(Command::SetMode {
-        mode: Mode::CancelOnly,
-        cause: 1,
-    });
+    market.operate(Command::SetMode { mode: Mode::CancelOnly, cause: 1 });
     let refused = market.refused();
     for _ in 0..500 {
         market.play_round();
     }
     let attempts = market.refused() - refused;
     assert!(attempts > 0 && attempts < 400, "{attempts}");
-    market.operate(Command::SetMode {
-        mode: Mode::Normal,
-        cause: 2,
-    });
+    market.operate(Command::SetMode { mode: Mode::Normal, cause: 2 });
     let trades = market.trades.values().sum::<u64>();
     market.play(10_000);
     assert!(market.trades.values().sum::<u64>() > trades);

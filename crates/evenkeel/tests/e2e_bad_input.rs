@@ -24,16 +24,7 @@ fn an_unknown_configuration_key_is_refused_with_the_nearest_right_name() {
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("\nsegment_bytes =", "\nsegmet_bytes =")).unwrap();
     let said = rig.run("up --home h --exit-after 1");
-    said.refuses(
-        2,
-        &[
-            "segmet_bytes",
-            "segment_bytes",
-            "evenkeel.toml",
-            "safe:",
-            "next:",
-        ],
-    );
+    said.refuses(2, &["segmet_bytes", "segment_bytes", "evenkeel.toml", "safe:", "next:"]);
     assert!(!rig.journal().exists(), "nothing was started");
 }
 
@@ -55,9 +46,9 @@ fn a_read_only_folder_is_named_and_nothing_is_half_started() {
     rig.ok("init --home h --dashboard off");
     let host = rig.path("h");
     let host = host.display();
-    let Some(inside) = Namespace::new(&format!(
-        "mount --bind {host} {host} && mount -o remount,bind,ro {host}"
-    )) else {
+    let Some(inside) =
+        Namespace::new(&format!("mount --bind {host} {host} && mount -o remount,bind,ro {host}"))
+    else {
         return;
     };
     let command = rig.command("up --home h --dashboard off --exit-after 2");
@@ -90,6 +81,11 @@ fn a_full_disk_takes_no_orders_loses_nothing_and_resumes_when_there_is_room() {
     let full = live_status(&rig).unwrap();
     assert_eq!(full["engine"]["digests_agree"], true, "{full}");
 
+    // Killed while the disk is full, it starts again on the full disk.
+    daemon.kill();
+    let mut daemon = Daemon::spawn(&rig, &mut inside.enter(&command));
+    daemon.until_condition(&rig, "disk_full");
+
     inside.run(&format!("mount -o remount,size=64m {place}"));
     daemon.until_acked(&rig, 2_000);
     daemon.until("the finding to go", || {
@@ -116,9 +112,7 @@ fn a_wall_clock_set_back_and_forward_neither_stops_time_nor_turns_it_back() {
     fs::write(&file, "0").unwrap();
     let start = |rig: &Rig| {
         Daemon::start_with(rig, "", |command| {
-            command
-                .env("LD_PRELOAD", &library)
-                .env("EVENKEEL_CLOCK_FILE", &file)
+            command.env("LD_PRELOAD", &library).env("EVENKEEL_CLOCK_FILE", &file)
         })
     };
     let mut daemon = start(&rig);
@@ -144,10 +138,7 @@ fn a_wall_clock_set_back_and_forward_neither_stops_time_nor_turns_it_back() {
     daemon.end();
     let found = replay(&rig.journal(), &BTreeSet::new());
     let steps = found.times_ns.windows(2);
-    assert!(
-        steps.clone().all(|pair| pair[0] <= pair[1]),
-        "time turned back"
-    );
+    assert!(steps.clone().all(|pair| pair[0] <= pair[1]), "time turned back");
     // No step forward either: a day that never was would expire what is not yet due.
     let longest_ns = steps.map(|pair| pair[1] - pair[0]).max().unwrap();
     assert!(longest_ns < 3_600_000_000_000, "a step of {longest_ns} ns");
@@ -170,10 +161,7 @@ fn a_corrupt_record_at_a_site_neither_stops_a_start_nor_goes_unnoticed() {
     daemon.end();
     let found = rig.run("verify --home h --json");
     assert_eq!(found.exit, 20, "{found:?}");
-    assert!(
-        found.out.contains("site-c") && found.out.contains("records/"),
-        "{found:?}"
-    );
+    assert!(found.out.contains("site-c") && found.out.contains("records/"), "{found:?}");
     rig.ok("repair --home h");
     rig.ok("verify --home h");
     audit(&rig, &mut Promises::default()).unwrap();
@@ -185,28 +173,14 @@ fn a_garbage_import_is_refused_whole_with_place_and_reason() {
     let mut random = Random::new(seed() ^ 0x6a);
     let noise: Vec<u8> = (0..20_000).map(|_| random.below(256) as u8).collect();
     fs::write(rig.path("noise.csv"), &noise).unwrap();
-    fs::write(
-        rig.path("noise.csv.gz"),
-        [&[0x1f, 0x8b, 8, 0][..], &noise].concat(),
-    )
-    .unwrap();
-    fs::write(
-        rig.path("noise.csv.zst"),
-        [&[0x28, 0xb5, 0x2f, 0xfd][..], &noise].concat(),
-    )
-    .unwrap();
+    fs::write(rig.path("noise.csv.gz"), [&[0x1f, 0x8b, 8, 0][..], &noise].concat()).unwrap();
+    fs::write(rig.path("noise.csv.zst"), [&[0x28, 0xb5, 0x2f, 0xfd][..], &noise].concat()).unwrap();
     for format in ["bitstamp-l3", "deribit-ws", "orderflow-csv"] {
         for file in ["noise.csv", "noise.csv.gz", "noise.csv.zst", "absent.csv"] {
             let said = rig.run(&format!("replay {file} --format {format} --json"));
-            assert!(
-                !matches!(said.exit, 0 | -1 | 101),
-                "{file} as {format}: {said:?}"
-            );
+            assert!(!matches!(said.exit, 0 | -1 | 101), "{file} as {format}: {said:?}");
             assert!(said.err.contains(file), "{file} as {format}: {said:?}");
-            assert!(
-                !said.err.contains("panicked"),
-                "{file} as {format}: {said:?}"
-            );
+            assert!(!said.err.contains("panicked"), "{file} as {format}: {said:?}");
         }
     }
 }
@@ -228,11 +202,7 @@ fn closed_pipes_do_not_end_it() {
     let rig = Rig::new();
     let mut command = rig.command("up --home h --dashboard off --exit-after 6 --ack-log");
     command.arg(rig.beside("ack"));
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop((child.stdout.take(), child.stderr.take()));
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(0));

@@ -10,12 +10,7 @@ use common::series::{self, Plan, Power};
 
 #[test]
 fn what_was_acknowledged_survives_kills_at_any_moment() {
-    let plan = Plan {
-        seed: seed(),
-        runs: 8,
-        home_every: 6,
-        power: false,
-    };
+    let plan = Plan { seed: seed(), runs: 8, home_every: 6, power: false };
     let tally = series::run(&plan, |line| println!("{line}")).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!((tally.runs, tally.homes), (8, 2));
     assert!(tally.audited.acks > 1_000, "{tally:?}");
@@ -24,20 +19,12 @@ fn what_was_acknowledged_survives_kills_at_any_moment() {
 
 #[test]
 fn what_was_acknowledged_survives_power_cuts() {
-    let plan = Plan {
-        seed: seed() ^ 0x2000,
-        runs: 6,
-        home_every: 5,
-        power: true,
-    };
+    let plan = Plan { seed: seed() ^ 0x2000, runs: 6, home_every: 5, power: true };
     let tally = series::run(&plan, |line| println!("{line}")).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(tally.runs, 6);
     assert!(tally.audited.acks > 1_000, "{tally:?}");
     // A shim that takes nothing back, or does not see the syncs, would prove nothing.
-    assert!(
-        tally.writes_kept > 100 && tally.writes_undone > 0,
-        "{tally:?}"
-    );
+    assert!(tally.writes_kept > 100 && tally.writes_undone > 0, "{tally:?}");
 }
 
 #[test]
@@ -51,10 +38,5 @@ fn without_fdatasync_a_power_cut_loses_acknowledged_entries() {
     assert!(cut.undone > 0, "{cut:?}");
     let acks = rig.acks();
     let lost = lost_acks(&rig, &acks);
-    assert!(
-        !lost.is_empty(),
-        "{} of {} acknowledgements",
-        lost.len(),
-        acks.len()
-    );
+    assert!(!lost.is_empty(), "{} of {} acknowledgements", lost.len(), acks.len());
 }

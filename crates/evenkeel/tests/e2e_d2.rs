@@ -11,10 +11,8 @@ use cli_support::{Bench, Said};
 use serde_json::Value;
 
 /// Drills of its own would be proven restores.
-const ENVIRONMENT: [(&str, &str); 2] = [
-    ("EVENKEEL_DRILL_EVERY_SECONDS", "0"),
-    ("EVENKEEL_RECOVERY_POINT_EVERY_SECONDS", "5"),
-];
+const ENVIRONMENT: [(&str, &str); 2] =
+    [("EVENKEEL_DRILL_EVERY_SECONDS", "0"), ("EVENKEEL_RECOVERY_POINT_EVERY_SECONDS", "5")];
 
 /// Ended when dropped.
 struct Daemon(Child);
@@ -23,11 +21,7 @@ impl Daemon {
     fn start(bench: &Bench) -> Self {
         let mut command = bench.command("up --home h --exit-after 300");
         command.envs(ENVIRONMENT);
-        let daemon = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let daemon = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self(daemon)
     }
 }
@@ -60,10 +54,7 @@ fn check(drill: &Value) -> (&str, &str) {
     assert_eq!(drill["checks"].as_array().unwrap().len(), 1, "{drill}");
     let check = &drill["checks"][0];
     assert_eq!(check["name"], "current_period");
-    (
-        check["result"].as_str().unwrap(),
-        check["detail"].as_str().unwrap(),
-    )
+    (check["result"].as_str().unwrap(), check["detail"].as_str().unwrap())
 }
 
 /// Objects whose names contain `part`, at one site.
@@ -82,11 +73,7 @@ fn objects(bench: &Bench, site: &str, part: &str) -> Vec<PathBuf> {
 fn the_writer_brings_back_what_its_current_key_opens_and_proves_no_restore() {
     let bench = Bench::with_home();
     let said = ask(&bench, "drill --home h --level D2");
-    assert!(
-        said.err.contains("needs the running writer"),
-        "{}",
-        said.err
-    );
+    assert!(said.err.contains("needs the running writer"), "{}", said.err);
     let _daemon = Daemon::start(&bench);
     wait_for(&bench, "a recovery point", |status| {
         status["recovery_points"]["count"].as_u64() >= Some(1)
@@ -96,28 +83,16 @@ fn the_writer_brings_back_what_its_current_key_opens_and_proves_no_restore() {
     assert_eq!(said.exit, 0, "{} {}", said.out, said.err);
     let drill = said.json();
     let (result, detail) = check(&drill);
-    assert_eq!(
-        (&drill["result"], &drill["level"], result),
-        (&"ok".into(), &"D2".into(), "ok")
-    );
+    assert_eq!((&drill["result"], &drill["level"], result), (&"ok".into(), &"D2".into(), "ok"));
     assert!(detail.contains("opened"), "{detail}");
     assert_eq!(drill["key_used"], "current key period 1 of this writer");
-    assert_eq!(
-        (&drill["rto_seconds"], &drill["signature"]),
-        (&Value::Null, &Value::Null)
-    );
+    assert_eq!((&drill["rto_seconds"], &drill["signature"]), (&Value::Null, &Value::Null));
     assert!(drill["bytes_read"].as_u64() > Some(0), "{drill}");
     let said = ask(&bench, "drill --home h --level D2");
-    assert!(
-        said.out
-            .starts_with("drill D2 ok: the current key period 1"),
-        "{}",
-        said.out
-    );
+    assert!(said.out.starts_with("drill D2 ok: the current key period 1"), "{}", said.out);
 
-    let status = wait_for(&bench, "the drill in the status", |status| {
-        status["last_drill"]["level"] == "D2"
-    });
+    let status =
+        wait_for(&bench, "the drill in the status", |status| status["last_drill"]["level"] == "D2");
     assert_eq!(status["last_proven_restore"], Value::Null);
 }
 
@@ -140,10 +115,8 @@ fn take_away_and_bring_back(bench: &Bench, sites: &[PathBuf]) {
     // Two sites fewer still prove it; they are named.
     let away = bench.path("away");
     std::fs::create_dir(&away).unwrap();
-    let moved: Vec<PathBuf> = sites
-        .iter()
-        .map(|site| away.join(site.file_name().unwrap()))
-        .collect();
+    let moved: Vec<PathBuf> =
+        sites.iter().map(|site| away.join(site.file_name().unwrap())).collect();
     for at in 0..2 {
         std::fs::rename(&sites[at], &moved[at]).unwrap();
     }

@@ -118,11 +118,7 @@ impl Golden {
 
     fn command(&mut self, origin: Origin, command: Command) -> Vec<Event> {
         let time = self.now;
-        self.apply(&Entry {
-            time,
-            origin,
-            command,
-        })
+        self.apply(&Entry { time, origin, command })
     }
 
     fn figures(&self) -> String {

@@ -29,24 +29,18 @@ fn every_flipped_bit_in_a_frame_is_detected_and_in_unused_space_is_harmless() {
     let rig = ended();
     let mut random = Random::new(seed() ^ 0xf1);
     let tally = flips::run(&rig, 60, &mut random).unwrap_or_else(|why| panic!("{why}"));
-    let Tally {
-        in_frames, unused, ..
-    } = tally;
+    let Tally { in_frames, unused, .. } = tally;
     assert!(in_frames >= 15 && unused >= 5, "{tally:?}");
 }
 
 /// The journal's frames: file, offset, extent, number of entries.
 fn frames(rig: &Rig) -> Vec<flips::Frame> {
-    flips::frames(&rig.journal())
-        .into_iter()
-        .filter(|frame| frame.entries > 0)
-        .collect()
+    flips::frames(&rig.journal()).into_iter().filter(|frame| frame.entries > 0).collect()
 }
 
 fn zero(frame: &flips::Frame) {
     let file = File::options().write(true).open(&frame.file).unwrap();
-    file.write_all_at(&vec![0; frame.length_bytes as usize], frame.offset)
-        .unwrap();
+    file.write_all_at(&vec![0; frame.length_bytes as usize], frame.offset).unwrap();
 }
 
 /// Zeroes the last frames with entries, and every seal among and behind them.
@@ -96,20 +90,13 @@ fn a_damaged_frame_in_the_middle_stops_the_start_and_is_replaced_from_the_sites(
     let last = all.last().unwrap().file.clone();
     let candidates: Vec<_> = all.iter().filter(|frame| frame.file == last).collect();
     let frame = candidates[candidates.len() / 2];
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(&frame.file)
-        .unwrap();
+    let file = File::options().read(true).write(true).open(&frame.file).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, frame.offset + 170).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x10], frame.offset + 170)
-        .unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], frame.offset + 170).unwrap();
     let name = last.file_name().unwrap().to_string_lossy().into_owned();
-    rig.run("up --home h --dashboard off --exit-after 2")
-        .refuses(20, &[&name, "safe:", "repair"]);
-    rig.run("journal verify --home h")
-        .refuses(20, &["nothing was changed", "repair"]);
+    rig.run("up --home h --dashboard off --exit-after 2").refuses(20, &[&name, "safe:", "repair"]);
+    rig.run("journal verify --home h").refuses(20, &["nothing was changed", "repair"]);
 
     rig.ok("repair --home h --identity h/recovery-identity.txt --json");
     assert_eq!(lost_acks(&rig, &rig.acks()), []);
@@ -128,9 +115,7 @@ fn damage_in_an_older_segment_is_found_by_verify_and_mended() {
         .with("EVENKEEL_JOURNAL_SEGMENT_BYTES", "1048576")
         .with("EVENKEEL_VENUE_COMMANDS_PER_SECOND", "30000");
     let mut daemon = Daemon::start(&rig, "");
-    daemon.until("a second segment", || {
-        (flips::segments(&rig.journal()).len() > 1).then_some(())
-    });
+    daemon.until("a second segment", || (flips::segments(&rig.journal()).len() > 1).then_some(()));
     daemon.until_points(&rig, 1);
     daemon.end();
     let all = frames(&rig);
@@ -146,4 +131,49 @@ fn damage_in_an_older_segment_is_found_by_verify_and_mended() {
     rig.ok("repair --home h --identity h/recovery-identity.txt --json");
     rig.ok("journal verify --home h --json");
     assert_eq!(lost_acks(&rig, &rig.acks()), []);
+}
+
+#[test]
+fn what_is_damaged_before_it_was_shipped_is_never_passed_over() {
+    let rig = Rig::new();
+    let mut daemon = Daemon::start(&rig, "");
+    daemon.until_points(&rig, 1);
+    // Three sites go away: from here on nothing is shipped.
+    let away = rig.path("away");
+    fs::create_dir(&away).unwrap();
+    for site in &rig.sites()[..3] {
+        fs::rename(site, away.join(site.file_name().unwrap())).unwrap();
+    }
+    daemon.until_condition(&rig, "not_shipping");
+    daemon.until_acked(&rig, 4_000);
+    daemon.kill();
+    for site in &rig.sites()[..3] {
+        fs::rename(away.join(site.file_name().unwrap()), site).unwrap();
+    }
+    let acks = rig.acks();
+    let shipped = rig.json("status --home h --json")["tail"]["shipped_position"].as_u64().unwrap();
+    let mut next = 0;
+    let all = frames(&rig);
+    let unshipped: Vec<_> = all
+        .iter()
+        .filter(|frame| {
+            next += frame.entries;
+            next > shipped + 1_000
+        })
+        .collect();
+    let frame = unshipped[unshipped.len() / 2];
+    let before: u64 =
+        all.iter().take_while(|other| other.offset < frame.offset).map(|other| other.entries).sum();
+    zero(frame);
+
+    rig.run("repair --home h --identity h/recovery-identity.txt")
+        .refuses(20, &[&format!("positions {before} to "), "lost", "safe:"]);
+    // Everything before the damage was saved, from the sites and from the damaged journal.
+    let lost = lost_acks(&rig, &acks);
+    assert!(lost.iter().all(|(position, _)| *position >= before), "{before}: {lost:?}");
+    assert!(before > shipped, "some of it never was at the sites");
+    rig.ok("journal verify --home h");
+    let mut daemon = Daemon::start(&rig, "");
+    daemon.until_acked(&rig, 200);
+    daemon.end();
 }

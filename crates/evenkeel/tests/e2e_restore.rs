@@ -42,22 +42,12 @@ impl Past {
             End::Killed => daemon.kill(),
         }
         copy_tree(&rig.journal(), &rig.beside("journal"));
-        let points = rig.ok("points --home h --json").json()["points"]
-            .as_array()
-            .unwrap()
-            .clone();
-        let mut wanted: BTreeSet<u64> = points
-            .iter()
-            .map(|point| number(point, "position"))
-            .collect();
+        let points = rig.ok("points --home h --json").json()["points"].as_array().unwrap().clone();
+        let mut wanted: BTreeSet<u64> =
+            points.iter().map(|point| number(point, "position")).collect();
         wanted.insert(shipped);
         let replay = replay(&rig.beside("journal"), &wanted);
-        Self {
-            rig,
-            shipped,
-            points,
-            replay,
-        }
+        Self { rig, shipped, points, replay }
     }
 
     fn lose_host(&self) {
@@ -86,11 +76,7 @@ impl Past {
         let dir = self.rig.beside("journal");
         let there = replay(&dir, &BTreeSet::from([position]));
         let figures = &there.at[&position];
-        assert_eq!(
-            text(&restored["state_root"]),
-            figures.state_root,
-            "at {position}"
-        );
+        assert_eq!(text(&restored["state_root"]), figures.state_root, "at {position}");
         assert_eq!(text(&restored["journal_root"]), figures.journal_root);
         assert_eq!(text(&restored["output_digest"]), figures.output_digest);
     }
@@ -100,16 +86,12 @@ impl Past {
         let hashes = hashes_of(&self.rig, home);
         let acks = self.rig.acks();
         let below = acks.iter().filter(|(at, _)| *at < position);
-        below
-            .inspect(|(at, hash)| assert_eq!(hashes.get(at), Some(hash), "position {at}"))
-            .count()
+        below.inspect(|(at, hash)| assert_eq!(hashes.get(at), Some(hash), "position {at}")).count()
     }
 }
 
 fn number(document: &Value, field: &str) -> u64 {
-    document[field]
-        .as_u64()
-        .unwrap_or_else(|| panic!("{field} in {document}"))
+    document[field].as_u64().unwrap_or_else(|| panic!("{field} in {document}"))
 }
 
 fn names(list: &Value) -> Vec<String> {
@@ -126,15 +108,9 @@ fn host_and_two_sites_lost_after_a_clean_end_give_back_everything() {
     past.is_right(&restored);
     assert_eq!(number(&restored, "position"), past.replay.next());
     assert_eq!(past.acks_are_in("new", u64::MAX), past.rig.acks().len());
-    assert_eq!(
-        names(&restored["sites_used"]),
-        ["site-b", "site-c", "site-e"]
-    );
+    assert_eq!(names(&restored["sites_used"]), ["site-b", "site-c", "site-e"]);
     let missing = names(&restored["sites_missing"]).join(" ");
-    assert!(
-        missing.contains("site-a") && missing.contains("site-d"),
-        "{missing}"
-    );
+    assert!(missing.contains("site-a") && missing.contains("site-d"), "{missing}");
     assert!(restored["last_shipped_time"].is_string());
 
     // A home restored for inspection does not go live by accident.
@@ -174,9 +150,7 @@ fn one_site_too_many_lost_is_said_with_what_cannot_come_back_and_writes_nothing(
     said.refuses(21, &["site-a", "site-b", "site-c", &id]);
     assert!(!past.rig.path("new").exists());
     for (level, key) in [("D1", ""), ("D4", "--identity h/recovery-identity.txt")] {
-        let drill = past
-            .rig
-            .run(&format!("drill --home h --level {level} {key} --json"));
+        let drill = past.rig.run(&format!("drill --home h --level {level} {key} --json"));
         assert_eq!(drill.exit, 21, "{drill:?}");
         assert_eq!(text(&drill.json()["result"]), "failed");
     }
@@ -220,11 +194,7 @@ fn each_kind_of_damage_to_each_kind_of_object_is_restored_through_named_and_mend
 fn damage_is_handled(past: &Past, harmed: &[common::damage::Harmed]) {
     let restored = past.restore("scratch", "");
     past.is_right(&restored);
-    assert_eq!(
-        number(&restored, "position"),
-        past.replay.next(),
-        "{harmed:?}"
-    );
+    assert_eq!(number(&restored, "position"), past.replay.next(), "{harmed:?}");
     let found = past.rig.run("verify --home h --json");
     assert_eq!(found.exit, 20, "{harmed:?}: {found:?}");
     let problems = found.json()["problems"].as_array().unwrap().clone();
@@ -299,10 +269,7 @@ fn a_promoted_restore_goes_live_and_the_old_home_does_not_fork_in_silence() {
     fs::rename(rig.path("h/host"), &kept).unwrap();
     let restored = past.restore("new", "--promote");
     past.is_right(&restored);
-    let (from, to) = (
-        text(&restored["lineage"]),
-        text(&restored["promoted_lineage"]),
-    );
+    let (from, to) = (text(&restored["lineage"]), text(&restored["promoted_lineage"]));
     assert_ne!(from, to);
 
     let mut command = rig.command("up --home new --dashboard off --ack-log");
@@ -317,12 +284,8 @@ fn a_promoted_restore_goes_live_and_the_old_home_does_not_fork_in_silence() {
     let drill = rig.run("drill --home new --level D4 --identity h/recovery-identity.txt --json");
     assert_eq!(drill.exit, 0, "{drill:?}");
     let listed = rig.ok("points --home new --json").json();
-    let lineages: BTreeSet<String> = listed["points"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|point| text(&point["lineage"]))
-        .collect();
+    let lineages: BTreeSet<String> =
+        listed["points"].as_array().unwrap().iter().map(|point| text(&point["lineage"])).collect();
     assert_eq!(lineages, BTreeSet::from([from, to]));
 
     // The host that was given up comes back and writes again.
@@ -353,25 +316,15 @@ fn old_home_is_noticed(rig: &Rig) {
 #[test]
 fn drills_prove_what_their_level_can_with_up_to_two_sites_gone() {
     let past = Past::new(End::Clean);
-    let levels = [
-        ("D1", ""),
-        ("D3", ""),
-        ("D4", "--identity h/recovery-identity.txt"),
-    ];
+    let levels = [("D1", ""), ("D3", ""), ("D4", "--identity h/recovery-identity.txt")];
     for lost in [None, Some([1, 4])] {
         if let Some(lost) = lost {
             past.lose_sites(&lost);
         }
         for (level, key) in levels {
-            let said = past
-                .rig
-                .run(&format!("drill --home h --level {level} {key} --json"));
+            let said = past.rig.run(&format!("drill --home h --level {level} {key} --json"));
             let drill = said.json();
-            assert_eq!(
-                (said.exit, text(&drill["result"]).as_str()),
-                (0, "ok"),
-                "{said:?}"
-            );
+            assert_eq!((said.exit, text(&drill["result"]).as_str()), (0, "ok"), "{said:?}");
             drill_is_complete(&drill, level);
         }
     }
@@ -386,17 +339,10 @@ fn drill_is_complete(drill: &Value, level: &str) {
     for field in ["position", "entries_replayed"] {
         number(drill, field);
     }
-    assert!(
-        drill["sites_used"]
-            .as_array()
-            .is_some_and(|all| all.len() >= 3)
-    );
+    assert!(drill["sites_used"].as_array().is_some_and(|all| all.len() >= 3));
     for check in drill["checks"].as_array().unwrap() {
         let result = text(&check["result"]);
-        assert!(
-            matches!(result.as_str(), "ok" | "not_configured"),
-            "{check}"
-        );
+        assert!(matches!(result.as_str(), "ok" | "not_configured"), "{check}");
         assert!(check["name"].is_string() && check["detail"].is_string());
     }
 }

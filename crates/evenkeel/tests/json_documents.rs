@@ -32,9 +32,7 @@ fn compare(value: &Value, schema: &Value, root: &Value, at: &str, faults: &mut V
         return compare(value, &root["$defs"][name], root, at, faults);
     }
     if let Some(choices) = schema["oneOf"].as_array() {
-        let choice = choices
-            .iter()
-            .find(|c| (c["type"] == "null") == value.is_null());
+        let choice = choices.iter().find(|c| (c["type"] == "null") == value.is_null());
         return compare(value, choice.unwrap_or(&Value::Null), root, at, faults);
     }
     if let Some(words) = schema["enum"].as_array() {
@@ -144,23 +142,11 @@ fn every_document_fits_its_schema_when_it_is_full() {
         ..VerifyDocument::default()
     };
     assert_fits("verify", &verify);
-    let mended = RepairProblemDocument {
-        problem,
-        repaired: true,
-    };
-    let left = RepairProblemDocument {
-        repaired: false,
-        ..mended.clone()
-    };
+    let mended = RepairProblemDocument { problem, repaired: true };
+    let left = RepairProblemDocument { repaired: false, ..mended.clone() };
     assert_fits("repair", &RepairDocument::of(vec![mended, left], 512, 0.1));
     let sites = scripted::status(Scene::Alarm, 0.0).sites;
-    assert_fits(
-        "sites",
-        &SitesDocument {
-            sites,
-            ..SitesDocument::default()
-        },
-    );
+    assert_fits("sites", &SitesDocument { sites, ..SitesDocument::default() });
 }
 
 #[test]
@@ -174,16 +160,10 @@ fn a_document_that_does_not_fit_is_noticed() {
         faults
     };
     assert!(faults(&|_| ()).is_empty());
-    assert_eq!(
-        faults(&|drill| drill["extra"] = 1.into()),
-        ["drill.extra is not documented"]
-    );
+    assert_eq!(faults(&|drill| drill["extra"] = 1.into()), ["drill.extra is not documented"]);
     assert_eq!(faults(&|drill| drill["result"] = "fine".into()).len(), 1);
     assert_eq!(faults(&|drill| drill["position"] = "7".into()).len(), 1);
-    assert_eq!(
-        faults(&|drill| drill["checks"][0]["name"] = Value::Null).len(),
-        1
-    );
+    assert_eq!(faults(&|drill| drill["checks"][0]["name"] = Value::Null).len(), 1);
     let removed = faults(&|drill| {
         drill.as_object_mut().unwrap().remove("rto_seconds");
     });
@@ -193,15 +173,9 @@ fn a_document_that_does_not_fit_is_noticed() {
 #[test]
 fn a_repair_is_ok_only_when_nothing_is_left() {
     let problem = RepairProblemDocument::default();
-    let mended = RepairProblemDocument {
-        repaired: true,
-        ..problem.clone()
-    };
+    let mended = RepairProblemDocument { repaired: true, ..problem.clone() };
     assert_eq!(RepairDocument::of(Vec::new(), 0, 0.0).result, Outcome::Ok);
-    assert_eq!(
-        RepairDocument::of(vec![mended.clone()], 0, 0.0).result,
-        Outcome::Ok
-    );
+    assert_eq!(RepairDocument::of(vec![mended.clone()], 0, 0.0).result, Outcome::Ok);
     let partly = RepairDocument::of(vec![mended, problem], 0, 0.0);
     assert_eq!((partly.result, partly.repaired.len()), (Outcome::Failed, 1));
 }
@@ -220,9 +194,7 @@ fn documents_come_back_from_json_as_they_were() {
 fn every_documented_field_is_in_the_page_for_people() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
     let page = std::fs::read_to_string(page).unwrap();
-    for name in [
-        "status", "points", "drill", "restore", "verify", "repair", "sites", "replay",
-    ] {
+    for name in ["status", "points", "drill", "restore", "verify", "repair", "sites", "replay"] {
         let section = page.split(&format!("\n## {name}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         let schema = schema(name);

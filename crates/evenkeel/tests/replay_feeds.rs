@@ -9,10 +9,7 @@ use std::path::Path;
 
 fn bitstamp(mode: Mode) -> ReplayArgs {
     let args = ReplayArgs::new(fixture("bitstamp.log"), Format::BitstampL3);
-    ReplayArgs {
-        mode: Some(mode),
-        ..args
-    }
+    ReplayArgs { mode: Some(mode), ..args }
 }
 
 #[test]
@@ -61,10 +58,7 @@ fn our_matching_is_compared_with_the_recorded_trades() {
     ] {
         assert_eq!(found[name], expected, "{name}");
     }
-    assert_eq!(
-        found["trade_differences"]["recorded_only"],
-        json!({ "older_order": 1 })
-    );
+    assert_eq!(found["trade_differences"]["recorded_only"], json!({ "older_order": 1 }));
     assert_eq!(found["unexplained"], json!([]));
 }
 
@@ -73,10 +67,7 @@ fn differences_are_written_one_a_line() {
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("differences.csv");
     for (mode, lines) in [(Mode::Book, 4), (Mode::Match, 2)] {
-        replayed(&ReplayArgs {
-            differences_out: Some(path.clone()),
-            ..bitstamp(mode)
-        });
+        replayed(&ReplayArgs { differences_out: Some(path.clone()), ..bitstamp(mode) });
         let written = std::fs::read_to_string(&path).expect("written");
         assert_eq!(written.lines().count(), lines, "{written}");
     }
@@ -85,21 +76,11 @@ fn differences_are_written_one_a_line() {
 #[test]
 fn feeds_give_the_same_roots_with_a_restore_in_the_middle() {
     let deribit = ReplayArgs::new(fixture("deribit.txt"), Format::DeribitWs);
-    for (args, at) in [
-        (bitstamp(Mode::Book), 9),
-        (bitstamp(Mode::Match), 3),
-        (deribit, 4),
-    ] {
+    for (args, at) in [(bitstamp(Mode::Book), 9), (bitstamp(Mode::Match), 3), (deribit, 4)] {
         let once = roots(&replayed(&args));
-        let restored = replayed(&ReplayArgs {
-            restore_at: Some(at),
-            ..args.clone()
-        });
+        let restored = replayed(&ReplayArgs { restore_at: Some(at), ..args.clone() });
         assert_eq!(roots(&restored), once, "{}", args.file.display());
-        let beyond = ReplayArgs {
-            restore_at: Some(1_000),
-            ..args
-        };
+        let beyond = ReplayArgs { restore_at: Some(1_000), ..args };
         let error = replay(&beyond).1.expect_err("beyond the end");
         assert_eq!(error.exit_code(), 2, "{error}");
     }
@@ -132,14 +113,8 @@ fn a_whole_chain_has_no_gap_and_the_engine_has_the_same_books() {
 /// The fixture without one of its lines.
 fn without(dir: &Path, line: usize) -> (Value, Result<(), ReplayError>) {
     let text = std::fs::read_to_string(fixture("deribit.txt")).expect("fixture");
-    let kept: Vec<_> = (1..)
-        .zip(text.lines())
-        .filter(|(number, _)| *number != line)
-        .collect();
-    let text: String = kept
-        .into_iter()
-        .map(|(_, line)| format!("{line}\n"))
-        .collect();
+    let kept: Vec<_> = (1..).zip(text.lines()).filter(|(number, _)| *number != line).collect();
+    let text: String = kept.into_iter().map(|(_, line)| format!("{line}\n")).collect();
     let path = dir.join("deribit.txt");
     std::fs::write(&path, text).expect("write");
     replay(&ReplayArgs::new(path, Format::DeribitWs))
@@ -156,10 +131,7 @@ fn a_removed_change_is_named_as_a_gap_and_the_book_is_not_bridged() {
     let found = &document["comparison"];
     let gap = json!({ "line": 8, "instrument": "BTC-25DEC20-9000-C", "expected": 10, "found": 12 });
     assert_eq!(found["gap_list"], json!([gap]));
-    assert_eq!(
-        found["discarded_changes"], 1,
-        "behind the gap nothing is applied"
-    );
+    assert_eq!(found["discarded_changes"], 1, "behind the gap nothing is applied");
     assert_eq!(found["changes"], 1, "the other instrument goes on");
     assert_eq!(found["tickers_unchecked"], 0);
 }
@@ -170,20 +142,15 @@ fn a_removed_snapshot_is_named_as_a_gap() {
     let (document, result) = without(dir.path(), 4);
     let error = result.expect_err("a gap");
     assert!(error.to_string().contains("expected a snapshot"), "{error}");
-    assert_eq!(
-        document["comparison"]["gap_list"][0]["expected"],
-        Value::Null
-    );
+    assert_eq!(document["comparison"]["gap_list"][0]["expected"], Value::Null);
     assert_eq!(document["comparison"]["tickers_unchecked"], 2);
 }
 
 #[test]
 fn a_malformed_line_of_a_feed_is_named_or_set_aside() {
     let dir = tempfile::tempdir().expect("folder");
-    for (name, format) in [
-        ("bitstamp.log", Format::BitstampL3),
-        ("deribit.txt", Format::DeribitWs),
-    ] {
+    for (name, format) in [("bitstamp.log", Format::BitstampL3), ("deribit.txt", Format::DeribitWs)]
+    {
         let text = std::fs::read_to_string(fixture(name)).expect("fixture");
         let path = dir.path().join(name);
         let bad = [text.as_bytes(), b"\xff\xfe garbage\n{\n"].concat();
@@ -191,18 +158,10 @@ fn a_malformed_line_of_a_feed_is_named_or_set_aside() {
         let args = ReplayArgs::new(path, format);
         let error = replay(&args).1.expect_err("malformed");
         let line = text.lines().count() + 1;
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("line {line}, column 1: ")),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&format!("line {line}, column 1: ")), "{error}");
 
         let rejects = dir.path().join("rejects.csv");
-        let (document, result) = replay(&ReplayArgs {
-            rejects: Some(rejects),
-            ..args
-        });
+        let (document, result) = replay(&ReplayArgs { rejects: Some(rejects), ..args });
         assert_eq!(result.expect_err("partial").exit_code(), 3);
         assert_eq!(document["rejected_lines"], 2, "{name}");
         let clean = replayed(&ReplayArgs::new(fixture(name), format));
@@ -217,11 +176,7 @@ fn without_json_the_same_figures_are_printed_for_people() {
     evenkeel::replay::run(&args, &mut out, &mut progress).expect("replayed");
     let text = String::from_utf8(out).expect("text");
     let document = replayed(&args);
-    for part in [
-        "deribit-ws: 6 entries in ",
-        "  gaps: 0\n",
-        "  book messages: 6\n",
-    ] {
+    for part in ["deribit-ws: 6 entries in ", "  gaps: 0\n", "  book messages: 6\n"] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
     let root = document["state_root"].as_str().expect("root");

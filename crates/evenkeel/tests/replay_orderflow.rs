@@ -70,17 +70,10 @@ fn threads_and_a_restore_in_the_middle_change_neither_roots_nor_results() {
     };
     let once = run(1, None);
     assert!(once.1.lines().count() > 1_000, "the flow trades");
-    for (threads, restore_at) in [
-        (1, None),
-        (2, None),
-        (5, Some(30_000)),
-        (2, Some(1)),
-        (1, Some(60_000)),
-    ] {
-        assert!(
-            run(threads, restore_at) == once,
-            "{threads} threads, restored at {restore_at:?}"
-        );
+    for (threads, restore_at) in
+        [(1, None), (2, None), (5, Some(30_000)), (2, Some(1)), (1, Some(60_000))]
+    {
+        assert!(run(threads, restore_at) == once, "{threads} threads, restored at {restore_at:?}");
     }
 }
 
@@ -102,21 +95,14 @@ fn the_journal_that_is_kept_holds_every_entry_and_gives_the_same_roots() {
             engine.apply(&entry, &mut events);
         }
     }
-    let hex = |hash: [u8; 32]| {
-        hash.iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
+    let hex = |hash: [u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(document["state_root"], hex(engine.state_root()));
     assert_eq!(document["output_digest"], hex(engine.output_digest()));
     assert_eq!(document["journal_entries"], engine.next_position().0);
 
     let (_, again) = replay(&args);
     let error = again.expect_err("the folder is in use");
-    assert!(
-        matches!(error, ReplayError::JournalNotEmpty { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, ReplayError::JournalNotEmpty { .. }), "{error}");
     assert_eq!(error.exit_code(), 2);
 }
 
@@ -125,18 +111,8 @@ fn a_malformed_line_refuses_the_file_before_anything_is_applied() {
     let dir = tempfile::tempdir().expect("folder");
     let good = "1,X,add,1,a,buy,10.5,1,limit,gtc\n";
     for (bad, line, column, part) in [
-        (
-            "2,X,add,2,a,buy,10.x,1,limit,gtc\n",
-            3,
-            17,
-            "price \"10.x\" is not a decimal number",
-        ),
-        (
-            "2,X,add,1,a,buy,10,1,limit,gtc\n",
-            3,
-            9,
-            "order_id \"1\" was added already, on line 2",
-        ),
+        ("2,X,add,2,a,buy,10.x,1,limit,gtc\n", 3, 17, "price \"10.x\" is not a decimal number"),
+        ("2,X,add,1,a,buy,10,1,limit,gtc\n", 3, 9, "order_id \"1\" was added already, on line 2"),
         ("\n", 3, 1, "instrument is missing"),
         ("2,X\n", 3, 4, "2 columns instead of 10"),
         ("\u{0}\u{1}\u{2}\n", 3, 4, "1 columns instead of 10"),
@@ -147,20 +123,12 @@ fn a_malformed_line_refuses_the_file_before_anything_is_applied() {
         });
         let error = outcome.result.expect_err(bad);
         assert_eq!(error.exit_code(), 1);
-        let ReplayError::Malformed { fault, .. } = &error else {
-            panic!("{error}")
-        };
+        let ReplayError::Malformed { fault, .. } = &error else { panic!("{error}") };
         assert_eq!((fault.line, fault.column), (line, column), "{error}");
         assert!(error.to_string().contains(part), "{error}");
-        assert!(
-            error.to_string().contains("--rejects"),
-            "says what to do: {error}"
-        );
+        assert!(error.to_string().contains("--rejects"), "says what to do: {error}");
         for left in ["trades.csv", "book.csv", "journal"] {
-            assert!(
-                !dir.path().join(left).exists(),
-                "{left} was written for a refused file"
-            );
+            assert!(!dir.path().join(left).exists(), "{left} was written for a refused file");
         }
     }
 }
@@ -175,40 +143,25 @@ fn rejects_sets_bad_lines_aside_and_counts_them() {
          garbage\n"
     );
     let rejects = dir.path().join("rejects.csv");
-    let outcome = flow(dir.path(), &text, |args| {
-        args.rejects = Some(rejects.clone())
-    });
+    let outcome = flow(dir.path(), &text, |args| args.rejects = Some(rejects.clone()));
     let error = outcome.result.expect_err("partial");
     assert_eq!(error.exit_code(), 3, "{error}");
     assert_eq!(outcome.document["rejected_lines"], 2);
     assert_eq!(outcome.document["entries"], 2);
     let trades = outcome.trades.lines().nth(1);
-    assert_eq!(
-        trades,
-        Some("3,X,1,3,sell,10.5,0.4"),
-        "rows keep their numbers"
-    );
+    assert_eq!(trades, Some("3,X,1,3,sell,10.5,0.4"), "rows keep their numbers");
     let written = std::fs::read_to_string(&rejects).expect("rejects");
     let lines: Vec<_> = written.lines().collect();
     assert_eq!(lines[0], "line,column,reason,text");
     assert!(lines[1].starts_with("3,13,\"side "), "{}", lines[1]);
-    assert!(
-        lines[1].ends_with("\"2,X,add,2,b,\"\"sell\"\",10.5,1,limit,gtc\""),
-        "{}",
-        lines[1]
-    );
+    assert!(lines[1].ends_with("\"2,X,add,2,b,\"\"sell\"\",10.5,1,limit,gtc\""), "{}", lines[1]);
     assert!(lines[2].starts_with("5,8,"), "{}", lines[2]);
 }
 
 #[test]
 fn a_file_that_is_no_order_flow_is_refused_by_its_header() {
     let dir = tempfile::tempdir().expect("folder");
-    for text in [
-        "",
-        "garbage\n",
-        "time_ns,instrument\n1,X\n",
-        "\u{7f}ELF\u{0}\u{1}",
-    ] {
+    for text in ["", "garbage\n", "time_ns,instrument\n1,X\n", "\u{7f}ELF\u{0}\u{1}"] {
         let outcome = flow(dir.path(), text, |args| {
             args.rejects = Some(dir.path().join("rejects.csv"));
         });
@@ -244,11 +197,7 @@ fn compressed_flow_gives_the_same_roots() {
         encoder.write_all(text.as_bytes()).expect("compress");
         encoder.finish().expect("compress")
     };
-    for (name, bytes) in [
-        ("flow.csv.gz", gzip),
-        ("flow.csv.zst", zst),
-        ("flow.csv.xz", xz),
-    ] {
+    for (name, bytes) in [("flow.csv.gz", gzip), ("flow.csv.zst", zst), ("flow.csv.xz", xz)] {
         let path = dir.path().join(name);
         std::fs::write(&path, &bytes).expect("write");
         let args = ReplayArgs::new(path.clone(), Format::OrderflowCsv);
@@ -256,10 +205,7 @@ fn compressed_flow_gives_the_same_roots() {
         std::fs::write(&path, &bytes[..bytes.len() - 6]).expect("write");
         let (_, result) = replay(&args);
         let error = result.expect_err("a truncated file");
-        assert!(
-            matches!(error, ReplayError::Input { .. }),
-            "{name}: {error}"
-        );
+        assert!(matches!(error, ReplayError::Input { .. }), "{name}: {error}");
     }
 }
 
@@ -267,31 +213,19 @@ fn compressed_flow_gives_the_same_roots() {
 fn given_ticks_and_lots_are_used_and_enforced() {
     let dir = tempfile::tempdir().expect("folder");
     let terms = dir.path().join("instruments.toml");
-    std::fs::write(
-        &terms,
-        "[instruments.X]\ntick = \"0.50\"\nlot = \"0.010\"\n",
-    )
-    .expect("write");
+    std::fs::write(&terms, "[instruments.X]\ntick = \"0.50\"\nlot = \"0.010\"\n").expect("write");
     let text =
         format!("{HEADER}1,X,add,1,a,buy,10.500,1,limit,gtc\n2,X,add,2,b,sell,10,0.30,limit,gtc\n");
-    let outcome = flow(dir.path(), &text, |args| {
-        args.instruments = Some(terms.clone())
-    });
+    let outcome = flow(dir.path(), &text, |args| args.instruments = Some(terms.clone()));
     outcome.result.expect("replayed");
-    assert_eq!(
-        outcome.trades.lines().nth(1),
-        Some("2,X,1,2,sell,10.5,0.30")
-    );
+    assert_eq!(outcome.trades.lines().nth(1), Some("2,X,1,2,sell,10.5,0.30"));
     assert_eq!(outcome.book.lines().nth(1), Some("2,X,buy,10.5,1,0.70"));
 
     let text = format!("{HEADER}1,X,add,1,a,buy,10.250,1,limit,gtc\n");
     let outcome = flow(dir.path(), &text, |args| args.instruments = Some(terms));
     let error = outcome.result.expect_err("no multiple of the tick");
     assert!(error.to_string().contains("line 2, column 17"), "{error}");
-    assert!(
-        error.to_string().contains("not a multiple of the tick 0.5"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("not a multiple of the tick 0.5"), "{error}");
 }
 
 #[test]
@@ -313,42 +247,11 @@ fn arguments_that_do_not_go_together_are_refused_as_usage() {
     let args = || flow_file(dir.path(), HEADER);
     let (same, none) = (dir.path().join("flow.csv"), None);
     for (args, part) in [
-        (
-            ReplayArgs {
-                mode: Some(evenkeel::replay::Mode::Book),
-                ..args()
-            },
-            "--mode",
-        ),
-        (
-            ReplayArgs {
-                differences_out: Some(dir.path().join("d")),
-                ..args()
-            },
-            "--differences-out",
-        ),
-        (
-            ReplayArgs {
-                trades_out: Some(same),
-                ..args()
-            },
-            "named twice",
-        ),
-        (
-            ReplayArgs {
-                threads: Some(0),
-                rejects: none,
-                ..args()
-            },
-            "count from 1",
-        ),
-        (
-            ReplayArgs {
-                restore_at: Some(5),
-                ..args()
-            },
-            "only 0 rows",
-        ),
+        (ReplayArgs { mode: Some(evenkeel::replay::Mode::Book), ..args() }, "--mode"),
+        (ReplayArgs { differences_out: Some(dir.path().join("d")), ..args() }, "--differences-out"),
+        (ReplayArgs { trades_out: Some(same), ..args() }, "named twice"),
+        (ReplayArgs { threads: Some(0), rejects: none, ..args() }, "count from 1"),
+        (ReplayArgs { restore_at: Some(5), ..args() }, "only 0 rows"),
     ] {
         let (_, result) = replay(&args);
         let error = result.expect_err(part);

@@ -32,17 +32,10 @@ fn bitstamps_book_equals_its_snapshots_except_for_what_is_explained() {
         assert_eq!(found[name], expected, "{name}");
     }
     let classes = &found["level_differences"];
-    assert_eq!(
-        classes["unexplained"], 0,
-        "each of the 53 is one event out of step"
-    );
+    assert_eq!(classes["unexplained"], 0, "each of the 53 is one event out of step");
     assert_eq!(classes["unexplained_snapshot_behind"], 48);
     assert_eq!(classes["unexplained_snapshot_ahead"], 5);
-    assert_eq!(
-        found["unexplained"].as_array().map(Vec::len),
-        Some(53),
-        "and listed"
-    );
+    assert_eq!(found["unexplained"].as_array().map(Vec::len), Some(53), "and listed");
 }
 
 #[test]
@@ -51,10 +44,7 @@ fn our_matching_gives_bitstamps_trades_except_for_what_is_explained() {
         return;
     };
     let args = ReplayArgs::new(path, Format::BitstampL3);
-    let document = replayed(&ReplayArgs {
-        mode: Some(Mode::Match),
-        ..args
-    });
+    let document = replayed(&ReplayArgs { mode: Some(Mode::Match), ..args });
     let found = &document["comparison"];
     for (name, expected) in [
         ("recorded_trades", 575),
@@ -91,10 +81,7 @@ fn deribits_chains_are_whole() {
     ] {
         assert_eq!(found[name], expected, "{name}");
     }
-    assert_eq!(
-        found["ticker_differences"].as_array().map(Vec::len),
-        Some(0)
-    );
+    assert_eq!(found["ticker_differences"].as_array().map(Vec::len), Some(0));
 }
 
 #[test]
@@ -117,18 +104,14 @@ fn each_book_message_taken_out_of_deribits_feed_is_named_unless_it_is_the_last()
         let Some(name) = instrument(line) else {
             continue;
         };
-        let is_last = lines[index + 1..]
-            .iter()
-            .all(|later| instrument(later).as_ref() != Some(&name));
+        let is_last =
+            lines[index + 1..].iter().all(|later| instrument(later).as_ref() != Some(&name));
         let mut kept = lines.clone();
         kept.remove(index);
         std::fs::write(&file, kept.join("\n")).expect("write");
         let args = ReplayArgs::new(file.clone(), Format::DeribitWs);
         let (document, result) = replay(&args);
-        let gaps = document["comparison"]["gap_list"]
-            .as_array()
-            .expect("gaps")
-            .clone();
+        let gaps = document["comparison"]["gap_list"].as_array().expect("gaps").clone();
         assert_eq!(result.is_err(), !is_last, "line {}", index + 1);
         assert_eq!(gaps.len(), usize::from(!is_last), "line {}", index + 1);
         if let Some(gap) = gaps.first() {
@@ -147,23 +130,9 @@ fn recorded_files_give_the_same_roots_with_any_threads_and_a_restore() {
         (DERIBIT, Format::DeribitWs, None, 23),
     ] {
         let Some(path) = recorded(name) else { return };
-        let args = ReplayArgs {
-            mode,
-            ..ReplayArgs::new(path, format)
-        };
-        let once = ReplayArgs {
-            threads: Some(1),
-            ..args.clone()
-        };
-        let restored = ReplayArgs {
-            threads: Some(3),
-            restore_at: Some(at),
-            ..args
-        };
-        assert_eq!(
-            roots(&replayed(&once)),
-            roots(&replayed(&restored)),
-            "{name}"
-        );
+        let args = ReplayArgs { mode, ..ReplayArgs::new(path, format) };
+        let once = ReplayArgs { threads: Some(1), ..args.clone() };
+        let restored = ReplayArgs { threads: Some(3), restore_at: Some(at), ..args };
+        assert_eq!(roots(&replayed(&once)), roots(&replayed(&restored)), "{name}");
     }
 }

@@ -93,10 +93,7 @@ impl Reference {
     }
 
     fn available(&self, taker: &Order, limit: Option<u64>) -> u64 {
-        let mut copy = Reference {
-            resting: self.resting.clone(),
-            ..Reference::default()
-        };
+        let mut copy = Reference { resting: self.resting.clone(), ..Reference::default() };
         let mut sum = 0;
         while let Some(index) = copy.best_against(taker, limit) {
             sum += copy.resting.remove(index).open;
@@ -183,11 +180,7 @@ impl Reference {
             self.resting[index].open = open;
             return;
         }
-        let mut order = Order {
-            price,
-            open,
-            ..old.clone()
-        };
+        let mut order = Order { price, open, ..old.clone() };
         if order.post_only && self.best_against(&order, Some(price)).is_some() {
             self.refused += 1;
             return;
@@ -284,14 +277,7 @@ impl Generator {
 
     fn add(&mut self, row: u64, time_ns: u64, instrument: usize) {
         self.orders += 1;
-        let tifs = [
-            Tif::Gtc,
-            Tif::Gtc,
-            Tif::Gtc,
-            Tif::Ioc,
-            Tif::Fok,
-            Tif::PostOnly,
-        ];
+        let tifs = [Tif::Gtc, Tif::Gtc, Tif::Gtc, Tif::Ioc, Tif::Fok, Tif::PostOnly];
         let (tif, market) = (self.random.pick(&tifs), self.random.below(12) == 0);
         let order = Order {
             id: self.orders,
@@ -303,11 +289,7 @@ impl Generator {
             rank: 0,
             post_only: tif == Tif::PostOnly,
         };
-        let price = if market {
-            String::new()
-        } else {
-            price_text(order.price)
-        };
+        let price = if market { String::new() } else { price_text(order.price) };
         let kind = if market { "market" } else { "limit" };
         let word = match tif {
             Tif::Gtc => "gtc",
@@ -344,23 +326,11 @@ fn compare(seed: u64, rows: u64, book_every: u64) {
         }
     }
     let dir = tempfile::tempdir().expect("folder");
-    let outcome = flow(dir.path(), &generator.text, |args| {
-        args.book_every = Some(book_every)
-    });
-    outcome
-        .result
-        .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    let outcome = flow(dir.path(), &generator.text, |args| args.book_every = Some(book_every));
+    outcome.result.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     let reference = &generator.reference;
-    let body = |text: &str| {
-        text.split_once('\n')
-            .map_or("", |(_, body)| body)
-            .to_owned()
-    };
-    assert_eq!(
-        body(&outcome.trades),
-        reference.trades,
-        "trades of seed {seed}"
-    );
+    let body = |text: &str| text.split_once('\n').map_or("", |(_, body)| body).to_owned();
+    assert_eq!(body(&outcome.trades), reference.trades, "trades of seed {seed}");
     assert_eq!(body(&outcome.book), generator.books, "books of seed {seed}");
     let counts = &outcome.document["comparison"];
     let count = |name: &str| counts[name].as_u64().expect(name);
@@ -376,10 +346,7 @@ fn compare(seed: u64, rows: u64, book_every: u64) {
     assert_eq!(count("resting_orders"), reference.resting.len() as u64);
     assert_eq!(outcome.document["trades"], reference.trade_count);
     assert_eq!(outcome.document["entries"], rows);
-    assert!(
-        reference.trade_count > rows / 20,
-        "a flow that trades too little tests nothing"
-    );
+    assert!(reference.trade_count > rows / 20, "a flow that trades too little tests nothing");
 }
 
 #[test]

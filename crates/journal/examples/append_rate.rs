@@ -15,13 +15,8 @@ const ENTRY_BYTES: usize = 256;
 const RUN: Duration = Duration::from_secs(5);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let dir = std::env::args_os()
-        .nth(1)
-        .map_or_else(std::env::temp_dir, PathBuf::from);
-    println!(
-        "{ENTRY_BYTES}-byte entries, fdatasync per batch, in {}",
-        dir.display()
-    );
+    let dir = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    println!("{ENTRY_BYTES}-byte entries, fdatasync per batch, in {}", dir.display());
     for batch in [1, 128, 1024] {
         let home = dir.join(format!("append-rate-{}-{batch}", std::process::id()));
         let measured = measure(&home, batch);
@@ -33,17 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn measure(home: &Path, batch: usize) -> Result<(), Box<dyn Error>> {
     let disk = Arc::new(RealDisk);
-    let identity = Identity {
-        cluster_id: [7; 16],
-        lineage: [8; 16],
-    };
-    let mut log = FileLog::create(
-        disk.clone(),
-        home,
-        identity,
-        Base::genesis(),
-        Options::default(),
-    )?;
+    let identity = Identity { cluster_id: [7; 16], lineage: [8; 16] };
+    let mut log =
+        FileLog::create(disk.clone(), home, identity, Base::genesis(), Options::default())?;
     log.confirm_end(&[])?;
     log.begin_term(1)?;
     let entries: Vec<Vec<u8>> = (1..=u8::MAX).cycle().take(batch).map(entry).collect();

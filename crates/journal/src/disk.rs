@@ -129,10 +129,7 @@ pub enum LockRefused {
 /// Whether an error means that space (or quota) has run out.
 #[must_use]
 pub fn is_out_of_space(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Fills `buffer` from `offset`; bytes behind the end of the file read as missing.

@@ -34,9 +34,7 @@ impl Holder {
     #[must_use]
     pub fn from_note(text: &str) -> Self {
         let field = |name: &str| {
-            text.lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-                .unwrap_or("")
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or("")
         };
         Self {
             pid: field("pid").parse().unwrap_or(0),
@@ -111,10 +109,7 @@ impl fmt::Display for Problem {
         write!(f, "{} in {} at byte {}", self.kind, self.file, self.offset)?;
         match self.positions {
             Range { start, end } if start == end => {}
-            Range {
-                start,
-                end: Position::MAX,
-            } => write!(f, ", positions from {start} on")?,
+            Range { start, end: Position::MAX } => write!(f, ", positions from {start} on")?,
             Range { start, end } if start + 1 == end => write!(f, ", position {start}")?,
             Range { start, end } => write!(f, ", positions {start} to {}", end - 1)?,
         }
@@ -306,10 +301,7 @@ impl JournalError {
     /// Whether this is damage to what was durable, rather than a refusal or a system error.
     #[must_use]
     pub fn is_corruption(&self) -> bool {
-        matches!(
-            self,
-            Self::Corrupt { .. } | Self::Gap { .. } | Self::Forked { .. }
-        )
+        matches!(self, Self::Corrupt { .. } | Self::Gap { .. } | Self::Forked { .. })
     }
 }
 
@@ -320,10 +312,6 @@ pub(crate) trait IoContext<T> {
 
 impl<T> IoContext<T> for io::Result<T> {
     fn during(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|error| JournalError::Io {
-            action,
-            path: path.to_owned(),
-            error,
-        })
+        self.map_err(|error| JournalError::Io { action, path: path.to_owned(), error })
     }
 }

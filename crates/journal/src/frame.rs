@@ -64,10 +64,7 @@ impl FrameHeader {
             first: u64::from_le_bytes(reader.array()?),
             own_offset: u64::from_le_bytes(reader.array()?),
             watermark: u64::from_le_bytes(reader.array()?),
-            identity: Identity {
-                cluster_id: reader.array()?,
-                lineage: reader.array()?,
-            },
+            identity: Identity { cluster_id: reader.array()?, lineage: reader.array()? },
             previous_chain: reader.array()?,
             body_crc: u32::from_le_bytes(reader.array()?),
         };
@@ -128,13 +125,7 @@ pub(crate) fn encode_body(entries: &[&[u8]], body: &mut Writer) {
 /// Completes the header for this body and lays both into sectors.
 pub(crate) fn encode(header: &mut FrameHeader, body: &[u8], physical: &mut Vec<u8>) {
     header.body_crc = crc32c::crc32c(body);
-    sector::stuff(
-        &header.to_bytes(),
-        body,
-        header.own_offset,
-        header.term,
-        physical,
-    );
+    sector::stuff(&header.to_bytes(), body, header.own_offset, header.term, physical);
 }
 
 /// The chain behind a frame: BLAKE3 over the chain before it, term, positions and body. It leaves
@@ -200,14 +191,7 @@ pub(crate) fn decode(
     let mut body = Vec::new();
     // Bounded by the caller, who got `physical` from the header's own length.
     let body_bytes = usize::try_from(header.body_bytes).map_err(|_| BodyFault::BadCrc)?;
-    let found = sector::unstuff(
-        physical,
-        HEADER_BYTES,
-        body_bytes,
-        offset,
-        header.term,
-        &mut body,
-    );
+    let found = sector::unstuff(physical, HEADER_BYTES, body_bytes, offset, header.term, &mut body);
     if crc32c::crc32c(&body) != header.body_crc {
         return Err(BodyFault::BadCrc);
     }
@@ -216,18 +200,11 @@ pub(crate) fn decode(
     }
     let mut reader = Reader::new(&body);
     for _ in 0..header.count {
-        reader
-            .bytes(body.len())
-            .map_err(|_| BodyFault::NotEntries)?;
+        reader.bytes(body.len()).map_err(|_| BodyFault::NotEntries)?;
     }
     reader.finish().map_err(|_| BodyFault::NotEntries)?;
     let chain = chain_after(&header, &body);
     let last_sector = offset + (physical.len() - SECTOR_BYTES) as u64;
     let padding_damaged_at = found.padding_damaged.then_some(last_sector);
-    Ok(Frame {
-        header,
-        body,
-        chain,
-        padding_damaged_at,
-    })
+    Ok(Frame { header, body, chain, padding_damaged_at })
 }

@@ -59,11 +59,7 @@ pub fn inspect(disk: &dyn Disk, dir: &Path) -> Result<Inspection> {
             Err(error) => return Err(error),
         }
     }
-    Ok(Inspection {
-        identity: meta.identity,
-        base: meta.base,
-        segments,
-    })
+    Ok(Inspection { identity: meta.identity, base: meta.base, segments })
 }
 
 fn summary(mut cursor: Cursor) -> Result<SegmentSummary> {

@@ -87,10 +87,6 @@ impl Base {
     /// The beginning of a lineage without a parent.
     #[must_use]
     pub fn genesis() -> Self {
-        Self {
-            position: 0,
-            chain: [0; 32],
-            frontier: Frontier::new(),
-        }
+        Self { position: 0, chain: [0; 32], frontier: Frontier::new() }
     }
 }

@@ -38,22 +38,12 @@ impl Meta {
 
     fn from_fields(fields: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(fields);
-        let identity = Identity {
-            cluster_id: reader.array()?,
-            lineage: reader.array()?,
-        };
+        let identity = Identity { cluster_id: reader.array()?, lineage: reader.array()? };
         let position = u64::from_le_bytes(reader.array()?);
         let chain = reader.array()?;
         let frontier = Frontier::decode(&mut reader)?;
         reader.finish()?;
-        Ok(Self {
-            identity,
-            base: Base {
-                position,
-                chain,
-                frontier,
-            },
-        })
+        Ok(Self { identity, base: Base { position, chain, frontier } })
     }
 
     /// Writes `meta` anew; after a crash either the old or the new one is there, whole.
@@ -67,8 +57,7 @@ impl Meta {
         }
         let file = disk.create(&new).during("create", &new)?;
         let copy = self.to_copy();
-        file.write_all_at(&[copy.as_slice(), &copy].concat(), 0)
-            .during("write", &new)?;
+        file.write_all_at(&[copy.as_slice(), &copy].concat(), 0).during("write", &new)?;
         file.sync_all().during("sync", &new)?;
         disk.rename(&new, &path).during("rename", &new)?;
         disk.sync_dir(dir).during("sync", dir)
@@ -79,9 +68,7 @@ impl Meta {
         let path = dir.join(META);
         let file = match disk.open(&path, Access::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(JournalError::NotAJournal {
-                    dir: dir.to_owned(),
-                });
+                return Err(JournalError::NotAJournal { dir: dir.to_owned() });
             }
             other => other.during("open", &path)?,
         };
@@ -112,11 +99,7 @@ impl Meta {
                 }
                 Contents::Damaged => "this copy fails its checksum",
             };
-            problems.push(problem(
-                (index * COPY_BYTES) as u64,
-                ProblemKind::DamagedMeta,
-                detail,
-            ));
+            problems.push(problem((index * COPY_BYTES) as u64, ProblemKind::DamagedMeta, detail));
         }
         if let Some(meta) = best {
             return Ok((meta, problems));
@@ -126,32 +109,14 @@ impl Meta {
                 let detail = format!("version {version} was written by a newer evenkeel; use that");
                 problem(0, ProblemKind::UnknownVersion, &detail)
             }
-            None => problem(
-                0,
-                ProblemKind::DamagedMeta,
-                "both copies fail their checksum",
-            ),
+            None => problem(0, ProblemKind::DamagedMeta, "both copies fail their checksum"),
         };
-        let problem = Box::new(Problem {
-            harmless: false,
-            ..problem
-        });
-        Err(JournalError::Corrupt {
-            dir: dir.to_owned(),
-            problem,
-            safe_next: 0,
-        })
+        let problem = Box::new(Problem { harmless: false, ..problem });
+        Err(JournalError::Corrupt { dir: dir.to_owned(), problem, safe_next: 0 })
     }
 }
 
 fn problem(offset: u64, kind: ProblemKind, detail: &str) -> Problem {
     let detail = detail.to_owned();
-    Problem {
-        file: META.to_owned(),
-        offset,
-        positions: 0..0,
-        kind,
-        detail,
-        harmless: true,
-    }
+    Problem { file: META.to_owned(), offset, positions: 0..0, kind, detail, harmless: true }
 }

@@ -53,17 +53,8 @@ impl Preparer {
         inline: bool,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let work = Work {
-            disk,
-            path: dir.join(segment::SPARE),
-            length_bytes,
-            stop,
-        };
-        let worker = if inline {
-            None
-        } else {
-            Some(Worker::start(work.clone())?)
-        };
+        let work = Work { disk, path: dir.join(segment::SPARE), length_bytes, stop };
+        let worker = if inline { None } else { Some(Worker::start(work.clone())?) };
         Ok(Self { work, worker })
     }
 
@@ -95,31 +86,22 @@ impl Worker {
     fn start(work: Work) -> io::Result<Self> {
         let (jobs, todo) = channel();
         let (results, done) = channel();
-        let handle = thread::Builder::new()
-            .name("journal-preparer".to_owned())
-            .spawn(move || {
+        let handle =
+            thread::Builder::new().name("journal-preparer".to_owned()).spawn(move || {
                 for () in todo {
                     if results.send(work.prepare()).is_err() {
                         return;
                     }
                 }
             })?;
-        Ok(Self {
-            jobs,
-            done,
-            handle,
-            outstanding: false,
-        })
+        Ok(Self { jobs, done, handle, outstanding: false })
     }
 }
 
 impl Drop for Preparer {
     fn drop(&mut self) {
         self.work.stop.store(true, Ordering::Relaxed);
-        if let Some(Worker {
-            jobs, done, handle, ..
-        }) = self.worker.take()
-        {
+        if let Some(Worker { jobs, done, handle, .. }) = self.worker.take() {
             drop((jobs, done));
             // Joined, so that nothing writes here once the lock is given up.
             let _ = handle.join();

@@ -109,19 +109,11 @@ impl Reader {
         let Some(start) = start.filter(|_| from >= base.position) else {
             if let (true, Some(first)) = (from >= base.position, firsts.first()) {
                 let (missing_from, missing_to) = (base.position, *first);
-                return Err(JournalError::Gap {
-                    dir: dir.to_owned(),
-                    missing_from,
-                    missing_to,
-                });
+                return Err(JournalError::Gap { dir: dir.to_owned(), missing_from, missing_to });
             }
             let next = firsts.last().copied().unwrap_or(base.position);
             let first = base.position;
-            return Err(JournalError::OutOfRange {
-                asked: from,
-                first,
-                next,
-            });
+            return Err(JournalError::OutOfRange { asked: from, first, next });
         };
         let (cursor, _) = Cursor::open(disk.as_ref(), dir, start, &identity, Access::Read)?;
         Ok(Self {
@@ -145,9 +137,7 @@ impl Reader {
     /// from outside by the frames and segments that follow.
     #[must_use]
     pub fn proven_next(&self) -> Position {
-        self.watermark
-            .as_ref()
-            .map_or(self.proven_next, Watermark::durable_next)
+        self.watermark.as_ref().map_or(self.proven_next, Watermark::durable_next)
     }
 
     /// The next batch, or `None` when caught up.
@@ -174,23 +164,12 @@ impl Reader {
         if header.next() <= self.next {
             return None;
         }
-        let records = (header.first..)
-            .zip(frame.entries())
-            .skip_while(|(at, _)| *at < self.next);
+        let records = (header.first..).zip(frame.entries()).skip_while(|(at, _)| *at < self.next);
         let term = header.term;
         let records = records
-            .map(|(position, entry)| Record {
-                position,
-                term,
-                entry: entry.to_vec(),
-            })
+            .map(|(position, entry)| Record { position, term, entry: entry.to_vec() })
             .collect();
-        let batch = Batch {
-            first: self.next,
-            term,
-            chain: frame.chain,
-            records,
-        };
+        let batch = Batch { first: self.next, term, chain: frame.chain, records };
         self.next = header.next();
         Some(batch)
     }
@@ -291,11 +270,9 @@ impl Reader {
         let firsts = segment::list(self.disk.as_ref(), &self.dir).during("list", &self.dir)?;
         let missing_from = self.cursor.expect.position;
         match firsts.into_iter().find(|first| *first > missing_from) {
-            Some(missing_to) => Err(JournalError::Gap {
-                dir: self.dir.clone(),
-                missing_from,
-                missing_to,
-            }),
+            Some(missing_to) => {
+                Err(JournalError::Gap { dir: self.dir.clone(), missing_from, missing_to })
+            }
             None => Ok(()),
         }
     }
@@ -313,11 +290,7 @@ impl Reader {
 
     fn out_of_range(&self, asked: Position, next: Position) -> Result<JournalError> {
         let (meta, _) = Meta::read(self.disk.as_ref(), &self.dir)?;
-        Ok(JournalError::OutOfRange {
-            asked,
-            first: meta.base.position,
-            next,
-        })
+        Ok(JournalError::OutOfRange { asked, first: meta.base.position, next })
     }
 }
 

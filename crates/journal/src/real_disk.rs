@@ -23,17 +23,11 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let write = access == Access::ReadWrite;
-        Ok(Box::new(RealFile(
-            OpenOptions::new().read(true).write(write).open(path)?,
-        )))
+        Ok(Box::new(RealFile(OpenOptions::new().read(true).write(write).open(path)?)))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         Ok(Box::new(RealFile(file)))
     }
 
@@ -101,8 +95,7 @@ impl Disk for RealDisk {
         }
         let note = this_process().to_note();
         file.set_len(0).map_err(LockRefused::Io)?;
-        file.write_all_at(note.as_bytes(), 0)
-            .map_err(LockRefused::Io)?;
+        file.write_all_at(note.as_bytes(), 0).map_err(LockRefused::Io)?;
         Ok(Box::new(RealLock { _file: file }))
     }
 }
@@ -115,14 +108,8 @@ fn this_process() -> Holder {
         cut -= 1;
     }
     command.truncate(cut);
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Holder {
-        pid: std::process::id(),
-        since_unix_seconds: since.as_secs(),
-        command,
-    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Holder { pid: std::process::id(), since_unix_seconds: since.as_secs(), command }
 }
 
 #[derive(Debug)]

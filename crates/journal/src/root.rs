@@ -43,11 +43,7 @@ impl RootTracker {
             return Err(JournalError::OutOfRange { asked, first, next });
         }
         let known = self.next;
-        for record in batch
-            .records
-            .iter()
-            .filter(|record| record.position >= known)
-        {
+        for record in batch.records.iter().filter(|record| record.position >= known) {
             self.push(&record.entry);
         }
         Ok(())

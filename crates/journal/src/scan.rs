@@ -91,11 +91,7 @@ impl Cursor {
             detail: "the padding of the segment header is not zero".to_owned(),
             harmless: true,
         });
-        let expect = Expect {
-            position: first,
-            term: header.term,
-            chain: header.chain,
-        };
+        let expect = Expect { position: first, term: header.term, chain: header.chain };
         let cursor = Self {
             dir: dir.to_owned(),
             name,
@@ -162,11 +158,8 @@ impl Cursor {
     /// Stands at a frame found by searching behind damage, and takes its word for what came before.
     pub(crate) fn resume_at(&mut self, offset: u64, header: &FrameHeader) {
         self.offset = offset;
-        self.expect = Expect {
-            position: header.first,
-            term: header.term,
-            chain: header.previous_chain,
-        };
+        self.expect =
+            Expect { position: header.first, term: header.term, chain: header.previous_chain };
     }
 
     /// Reads the disk again next time: it may have been written since.
@@ -177,21 +170,12 @@ impl Cursor {
     /// An error that names this place.
     pub(crate) fn corrupt(&self, problem: Problem) -> JournalError {
         let safe_next = self.expect.position;
-        JournalError::Corrupt {
-            dir: self.dir.clone(),
-            problem: Box::new(problem),
-            safe_next,
-        }
+        JournalError::Corrupt { dir: self.dir.clone(), problem: Box::new(problem), safe_next }
     }
 
     fn bad(&self, kind: ProblemKind, detail: String) -> Step {
         let positions = self.expect.position..Position::MAX;
-        Step::Bad(Damage {
-            kind,
-            detail,
-            positions,
-            header: None,
-        })
+        Step::Bad(Damage { kind, detail, positions, header: None })
     }
 
     /// Compares a header whose CRC is right with its place and with the history before it.
@@ -206,10 +190,7 @@ impl Cursor {
             Some((misplaced, detail))
         } else if header.first != expect.position {
             let (found, wanted) = (header.first, expect.position);
-            Some((
-                misplaced,
-                format!("the frame begins at position {found}, not {wanted}"),
-            ))
+            Some((misplaced, format!("the frame begins at position {found}, not {wanted}")))
         } else if header.watermark > header.first {
             let detail = format!("the frame claims a watermark of {}", header.watermark);
             Some((misplaced, detail))
@@ -251,16 +232,10 @@ fn check_header(
     length_bytes: u64,
 ) -> Result<(SegmentHeader, bool), (ProblemKind, String)> {
     let Ok(sector) = sector.try_into() else {
-        return Err((
-            ProblemKind::DamagedSegment,
-            "the segment ends inside its header".to_owned(),
-        ));
+        return Err((ProblemKind::DamagedSegment, "the segment ends inside its header".to_owned()));
     };
     let (header, padding_damaged) = match SegmentHeader::from_sector(sector) {
-        HeaderSector::Header {
-            header,
-            padding_damaged,
-        } => (header, padding_damaged),
+        HeaderSector::Header { header, padding_damaged } => (header, padding_damaged),
         HeaderSector::UnknownVersion(version) => {
             let detail = format!("version {version} was written by a newer evenkeel; use that");
             return Err((ProblemKind::UnknownVersion, detail));
@@ -275,10 +250,7 @@ fn check_header(
         return Err((ProblemKind::ForeignSegment, detail));
     }
     if header.first != first {
-        let detail = format!(
-            "the segment was written as {}",
-            segment::file_name(header.first)
-        );
+        let detail = format!("the segment was written as {}", segment::file_name(header.first));
         return Err((ProblemKind::ForeignSegment, detail));
     }
     if length_bytes < header.length_bytes {

@@ -143,9 +143,7 @@ mod tests {
     fn stuffing_and_unstuffing_agree_at_every_length() {
         let header = [7u8; 160];
         for length in (0..2_000).chain([511 * 4 - 160, 511 * 4 - 159]) {
-            let body: Vec<u8> = (0..length)
-                .map(|i| u8::try_from(i % 251).unwrap())
-                .collect();
+            let body: Vec<u8> = (0..length).map(|i| u8::try_from(i % 251).unwrap()).collect();
             let (mut physical, mut back) = (Vec::new(), Vec::new());
             stuff(&header, &body, 1024, 9, &mut physical);
             assert_eq!(physical.len() as u64, physical_bytes(160 + length as u64));

@@ -43,10 +43,7 @@ pub(crate) struct SegmentHeader {
 /// What the first sector of a segment holds.
 #[derive(Debug)]
 pub(crate) enum HeaderSector {
-    Header {
-        header: SegmentHeader,
-        padding_damaged: bool,
-    },
+    Header { header: SegmentHeader, padding_damaged: bool },
     UnknownVersion(u16),
     Damaged,
 }
@@ -80,10 +77,7 @@ impl SegmentHeader {
                 Ok(header) => {
                     let padding = &sector[envelope::sealed_bytes(FIELD_BYTES)..];
                     let padding_damaged = !sector::is_zero(padding);
-                    HeaderSector::Header {
-                        header,
-                        padding_damaged,
-                    }
+                    HeaderSector::Header { header, padding_damaged }
                 }
                 Err(_) => HeaderSector::Damaged,
             },
@@ -107,10 +101,7 @@ impl SegmentHeader {
             first,
             previous_first: (flags & FLAG_NO_PREVIOUS == 0).then_some(previous_first),
             term: u64::from_le_bytes(reader.array()?),
-            identity: Identity {
-                cluster_id: reader.array()?,
-                lineage: reader.array()?,
-            },
+            identity: Identity { cluster_id: reader.array()?, lineage: reader.array()? },
             chain: reader.array()?,
         };
         reader.finish()?;
@@ -133,11 +124,7 @@ pub(crate) fn first_of(name: &str) -> Option<Position> {
 
 /// First positions of all segments in a folder, ascending.
 pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Position>> {
-    let mut firsts: Vec<_> = disk
-        .list(dir)?
-        .iter()
-        .filter_map(|name| first_of(name))
-        .collect();
+    let mut firsts: Vec<_> = disk.list(dir)?.iter().filter_map(|name| first_of(name)).collect();
     firsts.sort_unstable();
     Ok(firsts)
 }
@@ -175,9 +162,7 @@ fn fill(file: &dyn DiskFile, length_bytes: u64, stop: &AtomicBool) -> io::Result
         if stop.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let part = CHUNK
-            .len()
-            .min(usize::try_from(length_bytes - at).unwrap_or(CHUNK.len()));
+        let part = CHUNK.len().min(usize::try_from(length_bytes - at).unwrap_or(CHUNK.len()));
         file.write_all_at(&CHUNK[..part], at)?;
         at += part as u64;
         // In small portions, so that an append's sync never waits for a whole segment of zeros.

@@ -72,9 +72,7 @@ pub(crate) fn advance(disk: &dyn Disk, cursor: &mut Cursor, tries: u32) -> Resul
 /// Whether no later segment exists.
 fn is_last(disk: &dyn Disk, cursor: &Cursor) -> Result<bool> {
     let firsts = segment::list(disk, &cursor.dir).during("list", &cursor.dir)?;
-    Ok(firsts
-        .last()
-        .is_none_or(|last| *last <= cursor.header.first))
+    Ok(firsts.last().is_none_or(|last| *last <= cursor.header.first))
 }
 
 /// A sector behind the last intact frame that is not all zero.
@@ -97,21 +95,10 @@ pub(crate) fn judge(cursor: &Cursor, damage: Option<&Damage>, is_last: bool) -> 
             _ => None,
         };
         let light = sector::nonzero_count(bytes) <= STRAY_BYTES_MAX;
-        sectors.push(Sector {
-            at,
-            light,
-            tag: bytes[PAYLOAD_BYTES],
-            header,
-        });
+        sectors.push(Sector { at, light, tag: bytes[PAYLOAD_BYTES], header });
     })
     .during("read", &path)?;
-    Ok(Judge {
-        cursor,
-        damage,
-        is_last,
-        sectors: &sectors,
-    }
-    .verdict())
+    Ok(Judge { cursor, damage, is_last, sectors: &sectors }.verdict())
 }
 
 struct Judge<'a> {
@@ -135,15 +122,9 @@ impl Judge<'_> {
                 );
                 self.corrupt(ProblemKind::DamagedFrame, detail)
             }
-            (
-                Some(Damage {
-                    header: Some(header),
-                    kind,
-                    detail,
-                    ..
-                }),
-                None,
-            ) => self.known_extent(header, *kind, detail),
+            (Some(Damage { header: Some(header), kind, detail, .. }), None) => {
+                self.known_extent(header, *kind, detail)
+            }
             _ => self.unknown_extent(),
         };
         if let (Some(problem), Some((_, header))) = (&mut tail.corrupt, &resume)
@@ -163,10 +144,7 @@ impl Judge<'_> {
         let from = own.map_or(self.cursor.offset + SECTOR, |header| {
             self.cursor.offset + header.physical_bytes()
         });
-        let found = self
-            .sectors
-            .iter()
-            .find(|sector| sector.at >= from && sector.header.is_some());
+        let found = self.sectors.iter().find(|sector| sector.at >= from && sector.header.is_some());
         found.and_then(|sector| Some((sector.at, sector.header.clone()?)))
     }
 
@@ -174,18 +152,13 @@ impl Judge<'_> {
     fn known_extent(&self, header: &FrameHeader, kind: ProblemKind, detail: &str) -> Tail {
         let start = self.cursor.offset;
         let extent = start..start + header.physical_bytes();
-        let (inside, outside): (Vec<_>, Vec<_>) = self
-            .sectors
-            .iter()
-            .partition(|sector| extent.contains(&sector.at));
+        let (inside, outside): (Vec<_>, Vec<_>) =
+            self.sectors.iter().partition(|sector| extent.contains(&sector.at));
         let sector_count = header.physical_bytes() / SECTOR;
         let right = |sector: &&Sector| sector.tag == sector::tag(sector.at, header.term);
         let all_right = inside.iter().all(right);
         if inside.len() as u64 == sector_count || !all_right {
-            return self.corrupt(
-                kind,
-                format!("{detail}, and the sectors concerned are not zero"),
-            );
+            return self.corrupt(kind, format!("{detail}, and the sectors concerned are not zero"));
         }
         if !self.is_last {
             return self.corrupt(kind, format!("{detail}, and a later segment follows"));
@@ -216,11 +189,7 @@ impl Judge<'_> {
         let light = self.sectors.iter().filter(|sector| sector.light);
         let mut tail = Tail {
             stray: light.map(|sector| self.stray(sector)).collect(),
-            dirty: self
-                .sectors
-                .iter()
-                .map(|sector| sector.at..sector.at + SECTOR)
-                .collect(),
+            dirty: self.sectors.iter().map(|sector| sector.at..sector.at + SECTOR).collect(),
             ..Tail::default()
         };
         let Some((first, last)) = heavy.first().zip(heavy.last()) else {
@@ -228,9 +197,7 @@ impl Judge<'_> {
         };
         let term = sector::tag_term(first.tag, first.at);
         let one_frame = term.is_some()
-            && heavy
-                .iter()
-                .all(|sector| sector::tag_term(sector.tag, sector.at) == term)
+            && heavy.iter().all(|sector| sector::tag_term(sector.tag, sector.at) == term)
             && last.at + SECTOR - start <= FRAME_BYTES_MAX;
         let first_sector_lost = self.sectors.first().is_none_or(|sector| sector.at != start);
         if !self.is_last || !one_frame || !first_sector_lost {
@@ -276,9 +243,6 @@ impl Judge<'_> {
             detail,
             harmless: false,
         };
-        Tail {
-            corrupt: Some(problem),
-            ..Tail::default()
-        }
+        Tail { corrupt: Some(problem), ..Tail::default() }
     }
 }

@@ -55,11 +55,7 @@ pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<Report> {
     let mut walk = Walk {
         disk,
         dir,
-        expect: Expect {
-            position: base.position,
-            term: 0,
-            chain: base.chain,
-        },
+        expect: Expect { position: base.position, term: 0, chain: base.chain },
         root: Some(RootTracker::new(base)),
         entries: 0,
         problems,
@@ -81,28 +77,10 @@ pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<Report> {
         }
     }
     walk.reserve()?;
-    let Walk {
-        expect,
-        root,
-        entries,
-        problems,
-        ..
-    } = walk;
-    let Expect {
-        position: next,
-        term,
-        chain,
-    } = expect;
+    let Walk { expect, root, entries, problems, .. } = walk;
+    let Expect { position: next, term, chain } = expect;
     let root = root.map(|tracker| tracker.root());
-    Ok(Report {
-        entries,
-        first: base.position,
-        next,
-        term,
-        chain,
-        root,
-        problems,
-    })
+    Ok(Report { entries, first: base.position, next, term, chain, root, problems })
 }
 
 struct Walk<'a> {
@@ -151,11 +129,7 @@ impl Walk<'_> {
     }
 
     fn broken_link(&self, cursor: &Cursor, is_first: bool) -> bool {
-        let Expect {
-            position,
-            term,
-            chain,
-        } = &cursor.expect;
+        let Expect { position, term, chain } = &cursor.expect;
         *position != self.expect.position
             || *chain != self.expect.chain
             || (!is_first && *term != self.expect.term)

@@ -86,11 +86,7 @@ mod tests {
     fn waiting_ends_when_the_watermark_moves_beyond_and_when_the_writer_goes() {
         let watermark = Watermark::new(5);
         assert_eq!(watermark.wait_beyond(4, VERY_LONG), 5, "already beyond");
-        assert_eq!(
-            watermark.wait_beyond(5, Duration::ZERO),
-            5,
-            "no time to wait"
-        );
+        assert_eq!(watermark.wait_beyond(5, Duration::ZERO), 5, "no time to wait");
         let waiting = watermark.clone();
         let beyond = thread::spawn(move || waiting.wait_beyond(6, VERY_LONG));
         watermark.advance(6);

@@ -30,13 +30,8 @@ struct Reached {
 /// clean close and a second life.
 fn script(disk: &FaultDisk, reached: &mut Reached) -> Result<(), JournalError> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut log = FileLog::create(
-        shared.clone(),
-        &dir(),
-        common::IDENTITY,
-        Base::genesis(),
-        SMALL,
-    )?;
+    let mut log =
+        FileLog::create(shared.clone(), &dir(), common::IDENTITY, Base::genesis(), SMALL)?;
     reached.created = true;
     log.confirm_end(&[])?;
     log.begin_term(1)?;
@@ -93,14 +88,9 @@ fn recovers(disk: &FaultDisk, reached: &Reached, what: &str) {
         other => other.expect(what),
     };
     let next = opened.next;
-    assert!(
-        next >= reached.acknowledged,
-        "{what}: {} of {reached:?}",
-        next
-    );
+    assert!(next >= reached.acknowledged, "{what}: {} of {reached:?}", next);
     assert!(next <= reached.attempted, "{what}: more than was attempted");
-    log.confirm_end(&[confirmation("north", reached.acknowledged)])
-        .expect(what);
+    log.confirm_end(&[confirmation("north", reached.acknowledged)]).expect(what);
     log.begin_term(opened.term + 1).unwrap();
     append(&mut log, 4).expect(what);
     assert!(opened.first <= reached.trimming, "{what}");
@@ -110,10 +100,7 @@ fn recovers(disk: &FaultDisk, reached: &Reached, what: &str) {
     tracker.follow(&mut reader).expect(what);
     assert_eq!(tracker.root(), root_before(next + 4), "{what}");
     drop(log);
-    assert_history(
-        &read_from(&shared, &dir(), opened.first).expect(what),
-        opened.first,
-    );
+    assert_history(&read_from(&shared, &dir(), opened.first).expect(what), opened.first);
     let report = verify(disk, &dir()).expect(what);
     assert!(report.is_intact(), "{what}: {:?}", report.problems);
     assert_eq!(report.root, Some(root_before(next + 4)), "{what}");
@@ -136,20 +123,11 @@ fn a_power_loss_at_any_operation_loses_nothing_acknowledged() {
         disk.fail_at(operation, Fault::PowerLoss);
         let mut reached = Reached::default();
         script(&disk, &mut reached).expect_err("the power is off");
-        let randoms = (0..6).map(|seed| Survival::Random {
-            seed: seed * 1_000 + operation,
-        });
-        for survival in [Survival::Nothing, Survival::Everything]
-            .into_iter()
-            .chain(randoms)
-        {
+        let randoms = (0..6).map(|seed| Survival::Random { seed: seed * 1_000 + operation });
+        for survival in [Survival::Nothing, Survival::Everything].into_iter().chain(randoms) {
             let crashed = disk.fork();
             crashed.power_cycle(survival);
-            recovers(
-                &crashed,
-                &reached,
-                &format!("operation {operation}, {survival:?}"),
-            );
+            recovers(&crashed, &reached, &format!("operation {operation}, {survival:?}"));
         }
     }
 }
@@ -172,11 +150,7 @@ fn a_second_power_loss_during_recovery_loses_nothing_either() {
             while step(&mut log, 3, Admission::Normal, &mut reached).is_ok() {}
         }
         disk.power_cycle(Survival::Random { seed: seed + 7_777 });
-        recovers(
-            &disk,
-            &reached,
-            &format!("seed {seed}, operation {operation}"),
-        );
+        recovers(&disk, &reached, &format!("seed {seed}, operation {operation}"));
     }
 }
 
@@ -229,32 +203,13 @@ fn a_failed_sync_poisons_the_log_until_it_is_opened_again() {
     let operations = fault.operations();
     for _ in 0..3 {
         let again = append(&mut log, 2).unwrap_err();
-        assert!(
-            again
-                .to_string()
-                .contains("Everything acknowledged is safe"),
-            "{again}"
-        );
-        assert!(matches!(
-            log.seal_if_idle(),
-            Err(JournalError::Poisoned { .. })
-        ));
-        assert!(matches!(
-            log.trim_before(1),
-            Err(JournalError::Poisoned { .. })
-        ));
+        assert!(again.to_string().contains("Everything acknowledged is safe"), "{again}");
+        assert!(matches!(log.seal_if_idle(), Err(JournalError::Poisoned { .. })));
+        assert!(matches!(log.trim_before(1), Err(JournalError::Poisoned { .. })));
     }
-    assert_eq!(
-        fault.operations(),
-        operations,
-        "the disk was not touched again"
-    );
+    assert_eq!(fault.operations(), operations, "the disk was not touched again");
     let mut reader = Reader::follow(disk.clone(), &dir(), 0, watermark).unwrap();
-    assert_eq!(
-        reader.next_batch().unwrap().unwrap().records.len(),
-        3,
-        "reading goes on"
-    );
+    assert_eq!(reader.next_batch().unwrap().unwrap().records.len(), 3, "reading goes on");
     assert_eq!(reader.next_batch().unwrap(), None);
     drop(log);
     let (mut log, opened) = reopen(&disk, &dir(), SMALL).unwrap();
@@ -283,31 +238,19 @@ fn a_full_disk_admits_reserve_entries_only_until_the_reserve_is_used_up() {
     let (fault, disk) = fault_disk();
     let mut log = create(&disk, &dir(), SMALL);
     let error = fill(&fault, &mut log);
-    let JournalError::DiskFull {
-        admission: Admission::Normal,
-        needed_bytes,
-        free_bytes,
-        ..
-    } = error
+    let JournalError::DiskFull { admission: Admission::Normal, needed_bytes, free_bytes, .. } =
+        error
     else {
         panic!("{error}");
     };
     assert_eq!((needed_bytes, free_bytes), (SMALL.segment_bytes, 0));
-    assert!(
-        error
-            .to_string()
-            .contains("cancels and withdrawals are still admitted"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("cancels and withdrawals are still admitted"), "{error}");
     while !log.is_on_reserve() {
         cancel(&mut log).unwrap();
     }
     let small = entry(log.next());
     let refused = log.append(&[&small], Admission::Normal).unwrap_err();
-    assert!(
-        matches!(refused, JournalError::DiskFull { .. }),
-        "room, but not for this: {refused}"
-    );
+    assert!(matches!(refused, JournalError::DiskFull { .. }), "room, but not for this: {refused}");
     let mut admitted = 0;
     let used_up = loop {
         match cancel(&mut log) {
@@ -315,15 +258,8 @@ fn a_full_disk_admits_reserve_entries_only_until_the_reserve_is_used_up() {
             Err(error) => break error,
         }
     };
-    assert!(
-        admitted >= 7,
-        "{admitted} entries in {} bytes",
-        SMALL.reserve_bytes
-    );
-    assert!(
-        used_up.to_string().contains("the reserve is used up"),
-        "{used_up}"
-    );
+    assert!(admitted >= 7, "{admitted} entries in {} bytes", SMALL.reserve_bytes);
+    assert!(used_up.to_string().contains("the reserve is used up"), "{used_up}");
     assert_history(&read_from(&disk, &dir(), 0).unwrap(), 0);
 }
 
@@ -343,16 +279,10 @@ fn writing_resumes_by_itself_when_space_returns() {
     fault.set_capacity_bytes(Some(1 << 20));
     append(&mut log, 5).unwrap();
     assert!(!log.is_on_reserve());
-    assert!(
-        fault.paths().contains(&dir().join("reserve.seg")),
-        "a new reserve is in place"
-    );
+    assert!(fault.paths().contains(&dir().join("reserve.seg")), "a new reserve is in place");
     drop(log);
     let report = verify(disk.as_ref(), &dir()).unwrap();
-    assert_eq!(
-        (report.root, report.problems.len()),
-        (Some(root_before(next + 5)), 0)
-    );
+    assert_eq!((report.root, report.problems.len()), (Some(root_before(next + 5)), 0));
     assert_history(&read_from(&disk, &dir(), 0).unwrap(), 0);
 }
 
@@ -383,20 +313,13 @@ fn a_reserve_that_was_begun_and_never_used_gives_way_to_an_ordinary_segment() {
     // It may end once where the old file ended, and then goes on in the new one.
     let mut seen = next;
     for _ in 0..3 {
-        seen = outside
-            .by_ref()
-            .map(Result::unwrap)
-            .last()
-            .map_or(seen, |batch| batch.next());
+        seen = outside.by_ref().map(Result::unwrap).last().map_or(seen, |batch| batch.next());
     }
     assert_eq!(seen, next + 40);
     let (_, opened) = reopen(&disk, &dir(), SMALL).unwrap();
     assert_eq!(opened.next, next + 40);
     let report = verify(disk.as_ref(), &dir()).unwrap();
-    assert_eq!(
-        (report.root, report.problems.len()),
-        (Some(root_before(next + 40)), 0)
-    );
+    assert_eq!((report.root, report.problems.len()), (Some(root_before(next + 40)), 0));
 }
 
 #[test]
@@ -411,17 +334,7 @@ fn a_disk_that_lies_about_syncs_is_noticed_against_the_sites() {
     let (mut log, opened) = FileLog::open(disk, &dir(), SMALL).unwrap();
     assert_eq!(opened.next, 3);
     let error = log.confirm_end(&[confirmation("north", next)]).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            JournalError::TailVanished {
-                ours: 3,
-                theirs: 6,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, JournalError::TailVanished { ours: 3, theirs: 6, .. }), "{error}");
 }
 
 #[test]
@@ -434,9 +347,6 @@ fn a_write_that_went_astray_is_found() {
         append(&mut log, 1).unwrap();
         drop(log);
         let error = FileLog::open(disk, &dir(), SMALL).unwrap_err();
-        assert!(
-            matches!(error, JournalError::Corrupt { .. }),
-            "to {to_offset}: {error}"
-        );
+        assert!(matches!(error, JournalError::Corrupt { .. }), "to {to_offset}: {error}");
     }
 }

@@ -42,19 +42,13 @@ fn use_of(bytes: &[u8], at: usize) -> Use {
     if at < SECTOR {
         return if at < 148 { Use::Content } else { Use::Padding };
     }
-    let Some((range, logical)) = frames(bytes)
-        .into_iter()
-        .find(|(range, _)| range.contains(&at))
+    let Some((range, logical)) = frames(bytes).into_iter().find(|(range, _)| range.contains(&at))
     else {
         return Use::Unused;
     };
     let (sector, inside) = ((at - range.start) / SECTOR, (at - range.start) % SECTOR);
     let is_content = inside == 511 || sector * 511 + inside < logical;
-    if is_content {
-        Use::Content
-    } else {
-        Use::Padding
-    }
+    if is_content { Use::Content } else { Use::Padding }
 }
 
 fn sample_journal() -> (FaultDisk, u64) {
@@ -88,15 +82,9 @@ fn never_silently_different(disk: &Arc<dyn Disk>, next: u64, what: &str) -> bool
 #[test]
 fn a_thousand_flipped_bits_are_each_detected_or_harmless() {
     let (sound, next) = sample_journal();
-    let paths: Vec<PathBuf> = sound
-        .paths()
-        .into_iter()
-        .filter(|path| path.file_name().unwrap() != "spare.seg")
-        .collect();
-    assert!(
-        paths.len() > 5,
-        "meta, reserve and several segments: {paths:?}"
-    );
+    let paths: Vec<PathBuf> =
+        sound.paths().into_iter().filter(|path| path.file_name().unwrap() != "spare.seg").collect();
+    assert!(paths.len() > 5, "meta, reserve and several segments: {paths:?}");
     let mut random = Random(4);
     let mut seen = [0; 3];
     for _ in 0..1_000 {
@@ -105,11 +93,7 @@ fn a_thousand_flipped_bits_are_each_detected_or_harmless() {
         let bit = random.below(bytes.len() as u64 * 8);
         let at = usize::try_from(bit / 8).unwrap();
         let is_segment = segments(&sound, &dir()).contains(path);
-        let what = if is_segment {
-            use_of(&bytes, at)
-        } else {
-            Use::Unused
-        };
+        let what = if is_segment { use_of(&bytes, at) } else { Use::Unused };
         seen[what as usize] += 1;
         let damaged = sound.fork();
         damaged.flip_bit(path, bit);
@@ -117,26 +101,14 @@ fn a_thousand_flipped_bits_are_each_detected_or_harmless() {
         let name = format!("bit {bit} of {}: {what:?}", path.display());
         let report = verify(disk.as_ref(), &dir()).unwrap();
         assert!(!report.problems.is_empty(), "unnoticed: {name}");
-        assert_eq!(
-            report.is_intact(),
-            what != Use::Content,
-            "{name}: {:?}",
-            report.problems
-        );
-        assert_eq!(
-            never_silently_different(&disk, next, &name),
-            what != Use::Content,
-            "{name}"
-        );
+        assert_eq!(report.is_intact(), what != Use::Content, "{name}: {:?}", report.problems);
+        assert_eq!(never_silently_different(&disk, next, &name), what != Use::Content, "{name}");
         match FileLog::open(disk, &dir(), SMALL) {
             Ok((log, opened)) => assert_eq!((log.next(), opened.next), (next, next), "{name}"),
             Err(error) => assert!(error.is_corruption() && what == Use::Content, "{error}"),
         }
     }
-    assert!(
-        seen.iter().all(|count| *count > 10),
-        "every kind of place was hit: {seen:?}"
-    );
+    assert!(seen.iter().all(|count| *count > 10), "every kind of place was hit: {seen:?}");
 }
 
 #[test]
@@ -166,10 +138,7 @@ fn every_flipped_bit_of_the_last_frame_is_detected() {
                 assert!(is_content, "bit {bit} is padding: {error}");
                 let text = error.to_string();
                 assert!(text.contains("evenkeel repair --home DIR"), "{text}");
-                assert!(
-                    text.contains("Every entry before position 2 is safe"),
-                    "{text}"
-                );
+                assert!(text.contains("Every entry before position 2 is safe"), "{text}");
                 assert!(text.contains("0000000000000000.seg at byte"), "{text}");
             }
         }
@@ -196,8 +165,7 @@ fn a_last_frame_torn_in_every_pattern_of_sectors_recovers() {
             let mut log = create(&disk, &dir(), SMALL);
             append(&mut log, 3).unwrap();
             let chain = log.chain();
-            log.append(&[&content(sectors * 511 - 300)], Admission::Normal)
-                .unwrap();
+            log.append(&[&content(sectors * 511 - 300)], Admission::Normal).unwrap();
             drop(log);
             let path = segments(disk.as_ref(), &dir()).remove(0);
             let frame = frames(&fault.bytes(&path).unwrap()).pop().unwrap().0;
@@ -222,10 +190,7 @@ fn a_last_frame_torn_in_every_pattern_of_sectors_recovers() {
                 assert_eq!(records.len(), 8, "{name}");
                 assert_history(&records, 0);
                 let report = verify(disk.as_ref(), &dir()).unwrap();
-                assert_eq!(
-                    (report.problems.len(), report.root),
-                    (0, Some(root_before(8)))
-                );
+                assert_eq!((report.problems.len(), report.root), (0, Some(root_before(8))));
             }
         }
     }
@@ -275,12 +240,7 @@ fn a_zeroed_sector_below_the_watermark_is_always_corruption() {
         let damaged = fault.fork();
         tear(&damaged, &path, frame, 0);
         let error = FileLog::open(as_disk(&damaged), &dir(), SMALL).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("proves that it was acknowledged"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("proves that it was acknowledged"), "{error}");
     }
 }
 
@@ -293,21 +253,11 @@ fn a_torn_frame_with_a_segment_behind_it_is_corruption() {
         let frame = frames(&sound.bytes(path).unwrap()).pop().unwrap().0;
         tear(&damaged, path, &frame, 1);
         let disk = as_disk(&damaged);
-        assert!(!never_silently_different(
-            &disk,
-            next,
-            "torn before a segment"
-        ));
+        assert!(!never_silently_different(&disk, next, "torn before a segment"));
         let problem = verify(disk.as_ref(), &dir()).unwrap().problems.remove(0);
         assert_eq!(problem.kind, ProblemKind::DamagedFrame, "{problem}");
-        assert!(
-            problem.detail.contains("a later segment follows"),
-            "{problem}"
-        );
-        assert_eq!(
-            (problem.offset, problem.harmless),
-            (frame.start as u64, false)
-        );
+        assert!(problem.detail.contains("a later segment follows"), "{problem}");
+        assert_eq!((problem.offset, problem.harmless), (frame.start as u64, false));
     }
 }
 
@@ -323,10 +273,7 @@ fn a_seal_at_another_offset_is_detected_although_chain_and_position_fit() {
     bytes.copy_within(seal.clone(), seal.end);
     fault.set_bytes(&path, &bytes);
     let error = FileLog::open(disk, &dir(), SMALL).unwrap_err();
-    assert!(
-        error.to_string().contains("was written for byte"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("was written for byte"), "{error}");
 }
 
 #[test]
@@ -350,15 +297,9 @@ fn a_frame_copied_to_any_other_place_is_detected() {
         damaged.set_bytes(&path, &changed);
         let disk = as_disk(&damaged);
         let error = FileLog::open(disk.clone(), &dir(), SMALL).unwrap_err();
-        assert!(
-            matches!(error, JournalError::Corrupt { .. }),
-            "at {target}: {error}"
-        );
+        assert!(matches!(error, JournalError::Corrupt { .. }), "at {target}: {error}");
         assert!(!never_silently_different(&disk, 10, "copied frame"));
-        assert!(
-            !verify(disk.as_ref(), &dir()).unwrap().is_intact(),
-            "at {target}"
-        );
+        assert!(!verify(disk.as_ref(), &dir()).unwrap().is_intact(), "at {target}");
     }
 }
 
@@ -375,27 +316,13 @@ fn a_missing_segment_is_a_gap_with_its_exact_range() {
         let disk = as_disk(&damaged);
         let (from, to) = (first_of(path), first_of(&all[index + 1]));
         let error = FileLog::open(disk.clone(), &dir(), SMALL).unwrap_err();
-        let JournalError::Gap {
-            missing_from,
-            missing_to,
-            ..
-        } = error
-        else {
-            panic!("{error}")
-        };
+        let JournalError::Gap { missing_from, missing_to, .. } = error else { panic!("{error}") };
         assert_eq!((missing_from, missing_to), (from, to));
         assert!(!never_silently_different(&disk, next, "missing segment"));
         let report = verify(disk.as_ref(), &dir()).unwrap();
-        let gap = report
-            .problems
-            .iter()
-            .find(|problem| problem.kind == ProblemKind::Gap)
-            .unwrap();
+        let gap = report.problems.iter().find(|problem| problem.kind == ProblemKind::Gap).unwrap();
         assert_eq!((gap.positions.clone(), gap.harmless), (from..to, false));
-        assert_eq!(
-            (report.next, report.entries, report.root),
-            (next, next - (to - from), None)
-        );
+        assert_eq!((report.next, report.entries, report.root), (next, next - (to - from), None));
     }
     let damaged = sound.fork();
     for path in &all {
@@ -415,11 +342,7 @@ fn a_segment_cut_short_or_of_another_journal_is_refused() {
         damaged.set_bytes(path, &sound.bytes(path).unwrap()[..length]);
         let error = FileLog::open(as_disk(&damaged), &dir(), SMALL).unwrap_err();
         assert!(matches!(error, JournalError::Corrupt { .. }), "{error}");
-        assert!(!never_silently_different(
-            &as_disk(&damaged),
-            next,
-            "cut segment"
-        ));
+        assert!(!never_silently_different(&as_disk(&damaged), next, "cut segment"));
     }
     let damaged = sound.fork();
     damaged.set_bytes(&all[2], &sound.bytes(&all[1]).unwrap());
@@ -427,10 +350,7 @@ fn a_segment_cut_short_or_of_another_journal_is_refused() {
     assert!(error.to_string().contains("foreign segment"), "{error}");
 
     let (_, other_disk) = fault_disk();
-    let other = evenkeel_journal::Identity {
-        lineage: [9; 16],
-        ..IDENTITY
-    };
+    let other = evenkeel_journal::Identity { lineage: [9; 16], ..IDENTITY };
     let base = evenkeel_journal::Base::genesis();
     drop(FileLog::create(other_disk.clone(), &dir(), other, base, SMALL).unwrap());
     let foreign = segments(other_disk.as_ref(), &dir()).remove(0);
@@ -443,10 +363,7 @@ fn a_segment_cut_short_or_of_another_journal_is_refused() {
     let damaged = sound.fork();
     damaged.set_bytes(&all[0], &bytes);
     let error = FileLog::open(as_disk(&damaged), &dir(), SMALL).unwrap_err();
-    assert!(
-        error.to_string().contains("another cluster or lineage"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("another cluster or lineage"), "{error}");
 }
 
 #[test]
@@ -462,16 +379,10 @@ fn stray_bytes_after_the_end_are_cleaned_before_the_next_append_and_its_crash() 
     }
     let (mut log, opened) = reopen(&disk, &dir(), SMALL).unwrap();
     assert_eq!(opened.stray.len(), 4);
-    assert!(
-        opened.to_string().contains("no entry lies here"),
-        "{opened}"
-    );
+    assert!(opened.to_string().contains("no entry lies here"), "{opened}");
     // Two syncs: of the cleaning, then of the frame, which the power loss takes.
     let operations = fault.operations();
-    fault.fail_at(
-        operations + 6,
-        evenkeel_journal::fault_disk::Fault::PowerLoss,
-    );
+    fault.fail_at(operations + 6, evenkeel_journal::fault_disk::Fault::PowerLoss);
     append(&mut log, 5).unwrap_err();
     drop(log);
     for seed in 0..50 {

@@ -14,10 +14,7 @@ const ENTRIES: u64 = 30;
 /// As the fixture was written. A released format never changes: if this test fails, the change
 /// needs a new version beside this one, and a fixture of its own.
 fn write(disk: &Arc<dyn Disk>) {
-    let options = Options {
-        segment_bytes: 8 << 10,
-        ..SMALL
-    };
+    let options = Options { segment_bytes: 8 << 10, ..SMALL };
     let mut log =
         FileLog::create(disk.clone(), &dir(), IDENTITY, Base::genesis(), options).unwrap();
     log.confirm_end(&[]).unwrap();
@@ -46,11 +43,7 @@ fn the_same_appends_give_the_same_bytes_as_ever() {
     let (fault, disk) = fault_disk();
     write(&disk);
     for name in FILES {
-        assert_eq!(
-            fault.bytes(&dir().join(name)).unwrap(),
-            fixture(name),
-            "{name}"
-        );
+        assert_eq!(fault.bytes(&dir().join(name)).unwrap(), fixture(name), "{name}");
     }
 }
 
@@ -67,11 +60,7 @@ fn files_of_version_1_are_read_and_written_on() {
     assert_eq!(records.last().unwrap().term, 0x0102_0304_0506);
     let report = verify(disk.as_ref(), folder.path()).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
-    let hex = |hash: [u8; 32]| {
-        hash.iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
+    let hex = |hash: [u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(hex(report.chain), CHAIN);
     assert_eq!(hex(report.root.unwrap()), ROOT);
     let mut tracker = RootTracker::new(&Base::genesis());

@@ -14,10 +14,7 @@ use std::sync::Arc;
 
 const DIR_OF_THE_CHILD: &str = "EVENKEEL_TEST_KILLED_WRITER";
 const LIVES: u64 = 25;
-const OPTIONS: Options = Options {
-    preparation: Preparation::Background,
-    ..SMALL
-};
+const OPTIONS: Options = Options { preparation: Preparation::Background, ..SMALL };
 
 /// Opens the journal and appends until it is killed, telling of every acknowledgement.
 fn write_until_killed(dir: &Path) -> ! {
@@ -64,10 +61,7 @@ fn one_life(dir: &Path, acknowledgements: u64) -> u64 {
         }
     }
     assert!(!child.wait().unwrap().success());
-    assert!(
-        count >= acknowledgements,
-        "the writer died by itself after {count}"
-    );
+    assert!(count >= acknowledgements, "the writer died by itself after {count}");
     told
 }
 
@@ -83,12 +77,8 @@ fn a_writer_killed_again_and_again_loses_nothing_acknowledged() {
     for life in 1..=LIVES {
         let told = one_life(&dir, 1 + random.below(40));
         let (mut log, opened) = FileLog::open(disk.clone(), &dir, OPTIONS).unwrap();
-        assert!(
-            opened.next >= told,
-            "life {life}: {told} acknowledged, {opened}"
-        );
-        log.confirm_end(&[confirmation("the one who was told", told)])
-            .unwrap();
+        assert!(opened.next >= told, "life {life}: {told} acknowledged, {opened}");
+        log.confirm_end(&[confirmation("the one who was told", told)]).unwrap();
         assert_eq!(opened.term, life);
     }
     let records = read_from(&disk, &dir, 0).unwrap();

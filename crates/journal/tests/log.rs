@@ -24,14 +24,7 @@ fn real_disk() -> (tempfile::TempDir, Arc<dyn Disk>) {
 fn what_was_appended_is_read_back_after_reopening() {
     let (folder, disk) = real_disk();
     let dir = folder.path().join("deep/journal");
-    let mut log = create(
-        &disk,
-        &dir,
-        Options {
-            preparation: Preparation::Background,
-            ..SMALL
-        },
-    );
+    let mut log = create(&disk, &dir, Options { preparation: Preparation::Background, ..SMALL });
     for count in 1..40 {
         append(&mut log, count).unwrap();
     }
@@ -40,23 +33,14 @@ fn what_was_appended_is_read_back_after_reopening() {
     assert!(segments(disk.as_ref(), &dir).len() > 5, "several segments");
     let (log, opened) = reopen(&disk, &dir, SMALL).unwrap();
     assert_eq!((opened.next, opened.chain, opened.term), (next, chain, 1));
-    assert_eq!(
-        (opened.torn_tail, opened.stray.len(), opened.sealed),
-        (None, 0, false)
-    );
+    assert_eq!((opened.torn_tail, opened.stray.len(), opened.sealed), (None, 0, false));
     let records = read_from(&disk, &dir, 0).unwrap();
     assert_eq!(records.len() as u64, next);
     assert_history(&records, 0);
     drop(log);
     let report = verify(disk.as_ref(), &dir).unwrap();
-    assert_eq!(
-        (report.entries, report.next, report.chain),
-        (next, next, chain)
-    );
-    assert_eq!(
-        (report.root, report.problems.len()),
-        (Some(root_before(next)), 0)
-    );
+    assert_eq!((report.entries, report.next, report.chain), (next, next, chain));
+    assert_eq!((report.root, report.problems.len()), (Some(root_before(next)), 0));
 }
 
 #[test]
@@ -74,18 +58,12 @@ fn entries_brought_back_keep_their_term_and_so_the_chain() {
     restored.confirm_end(&[]).unwrap();
     let refused = append(&mut restored, 4);
     assert!(matches!(refused, Err(JournalError::NoTerm { last: 1 })));
-    assert!(matches!(
-        restored.rejoin_term(0),
-        Err(JournalError::StaleTerm { asked: 0, last: 1 })
-    ));
+    assert!(matches!(restored.rejoin_term(0), Err(JournalError::StaleTerm { asked: 0, last: 1 })));
     restored.rejoin_term(1).unwrap();
     for _ in 0..2 {
         append(&mut restored, 4).unwrap();
     }
-    assert_eq!(
-        (restored.chain(), restored.next()),
-        (log.chain(), log.next())
-    );
+    assert_eq!((restored.chain(), restored.next()), (log.chain(), log.next()));
 }
 
 #[test]
@@ -107,10 +85,7 @@ fn one_history_has_one_chain_whatever_the_log_it_lies_in() {
     let (_, disk) = fault_disk();
     let (_, other_disk) = fault_disk();
     let mut log = create(&disk, &dir(), SMALL);
-    let larger = Options {
-        segment_bytes: 1 << 20,
-        ..SMALL
-    };
+    let larger = Options { segment_bytes: 1 << 20, ..SMALL };
     let mut other = create(&other_disk, &dir(), larger);
     for count in [5, 1, 12, 40, 3] {
         append(&mut log, count).unwrap();
@@ -131,32 +106,17 @@ fn nothing_is_appended_before_the_end_was_compared_and_a_term_begun() {
     let (_, disk) = fault_disk();
     drop(create(&disk, &dir(), SMALL));
     let (mut log, _) = FileLog::open(disk.clone(), &dir(), SMALL).unwrap();
-    assert!(matches!(
-        append(&mut log, 1),
-        Err(JournalError::EndNotConfirmed)
-    ));
+    assert!(matches!(append(&mut log, 1), Err(JournalError::EndNotConfirmed)));
     assert_eq!(log.confirm_end(&[]).unwrap(), EndState::Unconfirmed);
-    assert!(matches!(
-        append(&mut log, 1),
-        Err(JournalError::NoTerm { last: 0 })
-    ));
+    assert!(matches!(append(&mut log, 1), Err(JournalError::NoTerm { last: 0 })));
     log.begin_term(7).unwrap();
     append(&mut log, 1).unwrap();
-    assert_eq!(
-        log.confirm_end(&[confirmation("north", 1)]).unwrap(),
-        EndState::Confirmed
-    );
-    assert!(matches!(
-        log.begin_term(7),
-        Err(JournalError::StaleTerm { asked: 7, last: 7 })
-    ));
+    assert_eq!(log.confirm_end(&[confirmation("north", 1)]).unwrap(), EndState::Confirmed);
+    assert!(matches!(log.begin_term(7), Err(JournalError::StaleTerm { asked: 7, last: 7 })));
     drop(log);
     let (mut log, opened) = FileLog::open(disk, &dir(), SMALL).unwrap();
     assert_eq!(opened.term, 7);
-    assert!(matches!(
-        log.begin_term(6),
-        Err(JournalError::StaleTerm { .. })
-    ));
+    assert!(matches!(log.begin_term(6), Err(JournalError::StaleTerm { .. })));
 }
 
 #[test]
@@ -168,27 +128,15 @@ fn an_acknowledged_tail_that_vanished_is_noticed_against_a_site() {
     let next = append(&mut log, 5).unwrap();
     let disk: Arc<dyn Disk> = Arc::new(before);
     let (mut log, opened) = FileLog::open(disk, &dir(), SMALL).unwrap();
-    assert_eq!(
-        opened.next, 4,
-        "nothing shows here that five entries were there"
-    );
-    let error = log
-        .confirm_end(&[confirmation("north", 3), confirmation("south", next)])
-        .unwrap_err();
-    let JournalError::TailVanished {
-        ours: 4,
-        theirs: 9,
-        ref confirmed_by,
-    } = error
-    else {
+    assert_eq!(opened.next, 4, "nothing shows here that five entries were there");
+    let error =
+        log.confirm_end(&[confirmation("north", 3), confirmation("south", next)]).unwrap_err();
+    let JournalError::TailVanished { ours: 4, theirs: 9, ref confirmed_by } = error else {
         panic!("{error}");
     };
     assert_eq!(confirmed_by, "south");
     log.begin_term(2).unwrap();
-    assert!(matches!(
-        append(&mut log, 1),
-        Err(JournalError::EndNotConfirmed)
-    ));
+    assert!(matches!(append(&mut log, 1), Err(JournalError::EndNotConfirmed)));
 }
 
 #[test]
@@ -199,20 +147,10 @@ fn a_site_with_another_history_is_named() {
     let chain = log.chain();
     append(&mut log, 40).unwrap();
     append(&mut log, 40).unwrap();
-    let says = |chain| Confirmation {
-        source: "east".to_owned(),
-        next: 4,
-        chain: Some(chain),
-    };
-    assert_eq!(
-        log.confirm_end(&[says(chain)]).unwrap(),
-        EndState::Confirmed
-    );
+    let says = |chain| Confirmation { source: "east".to_owned(), next: 4, chain: Some(chain) };
+    assert_eq!(log.confirm_end(&[says(chain)]).unwrap(), EndState::Confirmed);
     let error = log.confirm_end(&[says([9; 32])]).unwrap_err();
-    assert!(
-        matches!(error, JournalError::Forked { position: 4, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, JournalError::Forked { position: 4, .. }), "{error}");
 }
 
 #[test]
@@ -220,13 +158,7 @@ fn a_second_process_is_told_who_holds_the_lock() {
     let (folder, disk) = real_disk();
     let log = create(&disk, folder.path(), SMALL);
     let error = FileLog::open(disk.clone(), folder.path(), SMALL).unwrap_err();
-    let JournalError::Locked {
-        holder_pid,
-        since_unix_seconds,
-        ref command,
-        ..
-    } = error
-    else {
+    let JournalError::Locked { holder_pid, since_unix_seconds, ref command, .. } = error else {
         panic!("{error}");
     };
     assert_eq!(holder_pid, std::process::id());
@@ -240,10 +172,7 @@ fn a_second_process_is_told_who_holds_the_lock() {
 fn followers_read_while_the_writer_writes_and_never_beyond_the_watermark() {
     let (folder, disk) = real_disk();
     let dir = folder.path().to_owned();
-    let options = Options {
-        preparation: Preparation::Background,
-        ..SMALL
-    };
+    let options = Options { preparation: Preparation::Background, ..SMALL };
     let mut log = create(&disk, &dir, options);
     let watermark = log.watermark();
     let followers: Vec<_> = (0..3)
@@ -309,10 +238,7 @@ fn a_reader_from_outside_sees_a_growing_journal_and_never_a_wrong_one() {
             seen = batch.next();
         }
         assert_eq!(seen, log.next());
-        assert!(
-            reader.proven_next() < seen,
-            "the last frame is proven by none after it"
-        );
+        assert!(reader.proven_next() < seen, "the last frame is proven by none after it");
         log.close().unwrap();
         assert_eq!(reader.next_batch().unwrap(), None);
         assert_eq!(reader.proven_next(), seen, "the seal proves it");
@@ -330,10 +256,7 @@ fn a_trimmed_log_begins_later_and_keeps_chain_and_root() {
     let before = segments(disk.as_ref(), &dir()).len();
     let trimmed = log.trim_before(130).unwrap();
     assert!(trimmed.first > 0 && trimmed.first <= 130, "{trimmed:?}");
-    assert_eq!(
-        segments(disk.as_ref(), &dir()).len(),
-        before - trimmed.segments_removed
-    );
+    assert_eq!(segments(disk.as_ref(), &dir()).len(), before - trimmed.segments_removed);
     assert_eq!(log.trim_before(130).unwrap().segments_removed, 0);
     let asked = read_from(&disk, &dir(), trimmed.first - 1).unwrap_err();
     assert!(matches!(asked, JournalError::OutOfRange { .. }), "{asked}");
@@ -343,14 +266,8 @@ fn a_trimmed_log_begins_later_and_keeps_chain_and_root() {
     assert_eq!((opened.first, opened.next), (trimmed.first, next + 20));
     assert_eq!(log.base().frontier.leaf_count(), trimmed.first);
     let report = verify(disk.as_ref(), &dir()).unwrap();
-    assert_eq!(
-        (report.root, report.problems.len()),
-        (Some(root_before(next + 20)), 0)
-    );
-    assert_history(
-        &read_from(&disk, &dir(), trimmed.first).unwrap(),
-        trimmed.first,
-    );
+    assert_eq!((report.root, report.problems.len()), (Some(root_before(next + 20)), 0));
+    assert_history(&read_from(&disk, &dir(), trimmed.first).unwrap(), trimmed.first);
 }
 
 #[test]
@@ -365,30 +282,14 @@ fn an_inspection_lists_the_segments_as_they_lie() {
     let seen = inspect(disk.as_ref(), &dir()).unwrap();
     assert_eq!((seen.identity, seen.base), (IDENTITY, Base::genesis()));
     let (first, last) = (&seen.segments[0], seen.segments.last().unwrap());
-    assert_eq!(
-        (first.first, last.next, last.seals, last.term),
-        (0, next, 1, 1)
-    );
-    assert_eq!(
-        seen.segments
-            .iter()
-            .map(|segment| segment.frames)
-            .sum::<u64>(),
-        4
-    );
+    assert_eq!((first.first, last.next, last.seals, last.term), (0, next, 1, 1));
+    assert_eq!(seen.segments.iter().map(|segment| segment.frames).sum::<u64>(), 4);
     for pair in seen.segments.windows(2) {
         assert_eq!(pair[0].next, pair[1].first);
     }
     fault.flip_bit(&dir().join(&last.file), 8 * 600);
-    let stopped = inspect(disk.as_ref(), &dir())
-        .unwrap()
-        .segments
-        .pop()
-        .unwrap();
-    assert_eq!(
-        (stopped.next, stopped.stopped_by.is_some()),
-        (last.first, true)
-    );
+    let stopped = inspect(disk.as_ref(), &dir()).unwrap().segments.pop().unwrap();
+    assert_eq!((stopped.next, stopped.stopped_by.is_some()), (last.first, true));
 }
 
 #[test]
@@ -406,15 +307,9 @@ fn a_restored_log_goes_on_where_its_base_says() {
     let mut log = create(&disk, &dir(), SMALL);
     append(&mut log, 50).unwrap();
     let mut tracker = RootTracker::new(&Base::genesis());
-    tracker
-        .follow(&mut Reader::external(disk.clone(), &dir(), 0).unwrap())
-        .unwrap();
+    tracker.follow(&mut Reader::external(disk.clone(), &dir(), 0).unwrap()).unwrap();
     let frontier = tracker.frontier().clone();
-    let base = Base {
-        position: 50,
-        chain: log.chain(),
-        frontier,
-    };
+    let base = Base { position: 50, chain: log.chain(), frontier };
     let (_, new_disk) = fault_disk();
     let mut restored = FileLog::create(new_disk.clone(), &dir(), IDENTITY, base, SMALL).unwrap();
     restored.confirm_end(&[confirmation("north", 50)]).unwrap();
@@ -435,14 +330,8 @@ fn a_batch_too_large_for_a_frame_is_refused_and_the_largest_possible_one_fits() 
     log.append(&[&largest], Admission::Normal).unwrap();
     let larger = vec![1; max - 1];
     let error = log.append(&[&larger], Admission::Normal).unwrap_err();
-    assert!(
-        matches!(error, JournalError::FrameTooLarge { .. }),
-        "{error}"
-    );
-    assert!(matches!(
-        log.append(&[], Admission::Normal),
-        Err(JournalError::EmptyBatch)
-    ));
+    assert!(matches!(error, JournalError::FrameTooLarge { .. }), "{error}");
+    assert!(matches!(log.append(&[], Admission::Normal), Err(JournalError::EmptyBatch)));
     log.append(&[b"goes on"], Admission::Normal).unwrap();
     assert_eq!(read_from(&disk, &dir(), 0).unwrap()[1].entry, b"goes on");
 }
@@ -461,14 +350,8 @@ fn creating_never_overwrites_and_opening_never_creates() {
     assert!(matches!(again(), Err(JournalError::AlreadyExists { .. })));
     disk.remove(&dir().join("meta")).unwrap();
     let error = again().unwrap_err();
-    assert!(
-        matches!(error, JournalError::AlreadyExists { .. }),
-        "entries without meta: {error}"
-    );
-    let odd = Options {
-        segment_bytes: 10_000,
-        ..SMALL
-    };
+    assert!(matches!(error, JournalError::AlreadyExists { .. }), "entries without meta: {error}");
+    let odd = Options { segment_bytes: 10_000, ..SMALL };
     let error = FileLog::open(disk.clone(), &dir(), odd).unwrap_err();
     assert!(matches!(error, JournalError::BadOptions(_)), "{error}");
 }
@@ -476,14 +359,7 @@ fn creating_never_overwrites_and_opening_never_creates() {
 #[test]
 fn without_sync_the_test_switch_loses_what_was_acknowledged() {
     let (fault, disk) = fault_disk();
-    let mut log = create(
-        &disk,
-        &dir(),
-        Options {
-            durability: Durability::NoSync,
-            ..SMALL
-        },
-    );
+    let mut log = create(&disk, &dir(), Options { durability: Durability::NoSync, ..SMALL });
     append(&mut log, 3).unwrap();
     drop(log);
     fault.power_cycle(evenkeel_journal::fault_disk::Survival::Nothing);

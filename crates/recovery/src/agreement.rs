@@ -57,20 +57,14 @@ impl Agreement {
     /// # Errors
     /// [`Divergence`] if the other side published another digest here, now or at any time before.
     pub fn publish(&self, party: Party, position: u64, digest: Digest) -> Result<(), Divergence> {
-        let mut board = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut board = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(divergence) = board.divergence {
             return Err(divergence);
         }
         match board.waiting.get(&position) {
             Some((other, theirs)) if *other != party => {
                 if *theirs != digest {
-                    let divergence = Divergence {
-                        agreed: board.agreed,
-                        position,
-                    };
+                    let divergence = Divergence { agreed: board.agreed, position };
                     board.divergence = Some(divergence);
                     return Err(divergence);
                 }
@@ -90,19 +84,13 @@ impl Agreement {
     /// Every entry before this position gave the same output on both sides.
     #[must_use]
     pub fn agreed(&self) -> u64 {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .agreed
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).agreed
     }
 
     /// The divergence found, if any.
     #[must_use]
     pub fn divergence(&self) -> Option<Divergence> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .divergence
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).divergence
     }
 }
 
@@ -126,21 +114,11 @@ mod tests {
     fn a_divergence_names_its_bounds_and_stays() {
         let board = Agreement::new();
         for (position, theirs) in [(10, 1), (20, 9)] {
-            board
-                .publish(Party::Follower, position, [theirs; 32])
-                .expect("first");
+            board.publish(Party::Follower, position, [theirs; 32]).expect("first");
         }
         board.publish(Party::Primary, 10, [1; 32]).expect("agrees");
-        let divergence = board
-            .publish(Party::Primary, 20, [2; 32])
-            .expect_err("differs");
-        assert_eq!(
-            divergence,
-            Divergence {
-                agreed: 10,
-                position: 20
-            }
-        );
+        let divergence = board.publish(Party::Primary, 20, [2; 32]).expect_err("differs");
+        assert_eq!(divergence, Divergence { agreed: 10, position: 20 });
         assert_eq!(board.publish(Party::Primary, 30, [3; 32]), Err(divergence));
         assert_eq!(board.divergence(), Some(divergence));
     }

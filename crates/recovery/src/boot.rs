@@ -26,14 +26,8 @@ impl Checkpoint {
     /// The state before the first entry of a venue.
     #[must_use]
     pub fn genesis() -> Self {
-        let Base {
-            chain, frontier, ..
-        } = Base::genesis();
-        Self {
-            chain,
-            frontier,
-            engine: Engine::new().snapshot(),
-        }
+        let Base { chain, frontier, .. } = Base::genesis();
+        Self { chain, frontier, engine: Engine::new().snapshot() }
     }
 }
 
@@ -76,9 +70,5 @@ pub fn boot(
             engine.apply(&decode(record.position, &record.entry)?, &mut events);
         }
     }
-    Ok(Booted {
-        engine,
-        checkpoint,
-        replayed: end - from,
-    })
+    Ok(Booted { engine, checkpoint, replayed: end - from })
 }

@@ -31,10 +31,8 @@ impl Checkpoint {
     /// # Errors
     /// [`RecoveryError::Snapshot`] if the bytes are not an engine's snapshot at this position.
     pub fn engine(&self) -> Result<Engine, RecoveryError> {
-        let engine =
-            Engine::from_snapshot(&self.engine).map_err(|error| RecoveryError::Snapshot {
-                detail: error.to_string(),
-            })?;
+        let engine = Engine::from_snapshot(&self.engine)
+            .map_err(|error| RecoveryError::Snapshot { detail: error.to_string() })?;
         let (found, expected) = (engine.next_position().0, self.position());
         if found != expected {
             let detail = format!("engine at position {found}, journal edge at {expected}");
@@ -59,10 +57,6 @@ impl Canonical for Checkpoint {
         }
         let (chain, frontier) = (Canonical::decode(reader)?, Canonical::decode(reader)?);
         let engine = reader.fixed(reader.remaining())?.to_vec();
-        Ok(Self {
-            chain,
-            frontier,
-            engine,
-        })
+        Ok(Self { chain, frontier, engine })
     }
 }

@@ -26,18 +26,12 @@ impl JournalClock {
     #[must_use]
     pub fn start(clock: &dyn Clock, last_entry: Timestamp) -> Self {
         let anchor_ns = clock.wall_ns().max(last_entry.0);
-        Self {
-            anchor_ns,
-            monotonic_anchor_ns: clock.monotonic_ns(),
-            last_ns: anchor_ns,
-        }
+        Self { anchor_ns, monotonic_anchor_ns: clock.monotonic_ns(), last_ns: anchor_ns }
     }
 
     /// The present journal time; never before an earlier answer.
     pub fn now(&mut self, clock: &dyn Clock) -> Timestamp {
-        let elapsed_ns = clock
-            .monotonic_ns()
-            .saturating_sub(self.monotonic_anchor_ns);
+        let elapsed_ns = clock.monotonic_ns().saturating_sub(self.monotonic_anchor_ns);
         self.last_ns = self.last_ns.max(self.anchor_ns.saturating_add(elapsed_ns));
         Timestamp(self.last_ns)
     }
@@ -45,9 +39,7 @@ impl JournalClock {
     /// How far the wall clock is ahead of (positive) or behind journal time, in nanoseconds.
     #[must_use]
     pub fn wall_skew_ns(&self, clock: &dyn Clock) -> i64 {
-        let elapsed_ns = clock
-            .monotonic_ns()
-            .saturating_sub(self.monotonic_anchor_ns);
+        let elapsed_ns = clock.monotonic_ns().saturating_sub(self.monotonic_anchor_ns);
         let journal = i128::from(self.anchor_ns) + i128::from(elapsed_ns);
         let skew = i128::from(clock.wall_ns()) - journal;
         i64::try_from(skew).unwrap_or(if skew < 0 { i64::MIN } else { i64::MAX })

@@ -30,13 +30,8 @@ pub fn current_report(found: &CurrentFindings, started_ns: u64, elapsed_ns: u64)
     } else {
         Verdict::Unproven
     };
-    report
-        .checks
-        .push(Check::new(CHECK, verdict, detail(found)));
-    report.phases.push(Phase {
-        name: CHECK.into(),
-        elapsed_ns,
-    });
+    report.checks.push(Check::new(CHECK, verdict, detail(found)));
+    report.phases.push(Phase { name: CHECK.into(), elapsed_ns });
     report
 }
 
@@ -45,9 +40,7 @@ pub fn current_report(found: &CurrentFindings, started_ns: u64, elapsed_ns: u64)
 pub fn unproven_current_report(started_ns: u64, why: &str) -> DrillReport {
     let key = "no current key period of this writer";
     let mut report = DrillReport::begin(started_ns, Level::D2, key);
-    report
-        .checks
-        .push(Check::new(CHECK, Verdict::Unproven, why));
+    report.checks.push(Check::new(CHECK, Verdict::Unproven, why));
     report
 }
 
@@ -115,10 +108,7 @@ mod tests {
         let report = current_report(&found(), 5, 6);
         assert_eq!((report.verdict(), report.level), (Verdict::Ok, Level::D2));
         assert_eq!(report.key_used.0, "current key period 4 of this writer");
-        assert_eq!(
-            (report.rto_ns, report.rpo_ns, report.rpo_entries),
-            (None, None, None)
-        );
+        assert_eq!((report.rto_ns, report.rpo_ns, report.rpo_entries), (None, None, None));
     }
 
     #[test]
@@ -137,15 +127,9 @@ mod tests {
             });
         };
         assert_eq!(verdict(problem), Verdict::Failed);
-        assert_eq!(
-            verdict(|found| found.lost.push("pack".into())),
-            Verdict::Failed
-        );
+        assert_eq!(verdict(|found| found.lost.push("pack".into())), Verdict::Failed);
         assert_eq!(verdict(|found| found.records = 0), Verdict::Unproven);
-        assert_eq!(
-            verdict(|found| found.sites_used.truncate(2)),
-            Verdict::Unproven
-        );
+        assert_eq!(verdict(|found| found.sites_used.truncate(2)), Verdict::Unproven);
         let none = unproven_current_report(5, "nothing was written yet");
         assert_eq!(none.verdict(), Verdict::Unproven);
     }

@@ -69,15 +69,9 @@ pub fn drill(plan: DrillPlan<'_>, sink: &mut dyn Sink, key: &SigningKey) -> Dril
             | RecoveryError::BeforeFirstPoint { .. } => Verdict::Unproven,
             _ => Verdict::Failed,
         };
-        run.report
-            .checks
-            .push(Check::new("restore", verdict, error.to_string()));
+        run.report.checks.push(Check::new("restore", verdict, error.to_string()));
     }
-    Drilled {
-        report: run.report.sign(key),
-        pin: run.pin,
-        error,
-    }
+    Drilled { report: run.report.sign(key), pin: run.pin, error }
 }
 
 /// What the sites hold, opened.
@@ -95,11 +89,7 @@ impl<'a> Reader<'a> {
     /// A state from which `point` can be recomputed, where the entries since lie, and its name.
     fn base_of(&self, point: &PointInfo) -> Result<(Restorer<'a>, Checkpoint, String)> {
         let restorer = self.restorer(self.lineage)?;
-        let before = restorer
-            .points()
-            .iter()
-            .take_while(|other| other.id != point.id)
-            .last();
+        let before = restorer.points().iter().take_while(|other| other.id != point.id).last();
         if let Some(before) = before.cloned() {
             let (checkpoint, _) = restorer.checkpoint(&before)?;
             return Ok((restorer, checkpoint, before.id.to_string()));
@@ -108,11 +98,8 @@ impl<'a> Reader<'a> {
         let info = lineages.iter().find(|info| info.lineage == self.lineage);
         if let Some(parent) = info.and_then(|info| info.parent) {
             let restorer = self.restorer(parent.lineage)?;
-            let before = restorer
-                .points()
-                .iter()
-                .rfind(|other| other.position <= point.position)
-                .cloned();
+            let before =
+                restorer.points().iter().rfind(|other| other.position <= point.position).cloned();
             if let Some(before) = before {
                 let (checkpoint, _) = restorer.checkpoint(&before)?;
                 return Ok((restorer, checkpoint, before.id.to_string()));
@@ -149,11 +136,7 @@ impl Run<'_> {
             None => self.audit(&catalog),
             Some(identity) => {
                 let opener = Opener::new(Arc::clone(&catalog), identity)?;
-                let reader = Reader {
-                    catalog: &catalog,
-                    opener: &opener,
-                    lineage,
-                };
+                let reader = Reader { catalog: &catalog, opener: &opener, lineage };
                 let result = self.restore(&reader, sink);
                 let seen = opener.seen();
                 self.report.bytes_read = seen.bytes;
@@ -166,51 +149,35 @@ impl Run<'_> {
     fn phase(&mut self, name: &str) {
         let now = self.plan.clock.monotonic_ns();
         let elapsed_ns = now.saturating_sub(self.phase_ns);
-        self.report.phases.push(Phase {
-            name: name.into(),
-            elapsed_ns,
-        });
+        self.report.phases.push(Phase { name: name.into(), elapsed_ns });
         self.phase_ns = now;
     }
 
     /// Forks and freshness: whether this is the history, and the newest of it.
     fn check_history(&mut self, catalog: &Catalog) {
-        let forks: Vec<&str> = catalog
-            .forks()
-            .iter()
-            .map(|fork| fork.detail.as_str())
-            .collect();
+        let forks: Vec<&str> = catalog.forks().iter().map(|fork| fork.detail.as_str()).collect();
         self.report.checks.push(if forks.is_empty() {
             Check::new("single_history", Verdict::Ok, "no fork")
         } else {
-            Check::new(
-                "single_history",
-                Verdict::Failed,
-                format!("FORK: {}", forks.join("; ")),
-            )
+            Check::new("single_history", Verdict::Failed, format!("FORK: {}", forks.join("; ")))
         });
         let (verdict, detail) = match catalog.freshness() {
-            Freshness::Proven { pinned } => (
-                Verdict::Ok,
-                format!("the sites show at least record {pinned}, seen before"),
-            ),
+            Freshness::Proven { pinned } => {
+                (Verdict::Ok, format!("the sites show at least record {pinned}, seen before"))
+            }
             // The first drill of a host has nothing to compare with; what it cannot know is said,
             // but a host that was never asked to remember is not a failure of the restore.
             Freshness::Unproven { why } => {
                 (Verdict::NotConfigured, format!("freshness unproven: {why}"))
             }
-            Freshness::RolledBack { pinned, found, .. } => (
-                Verdict::Failed,
-                format!("rolled back: record {pinned} was seen, now {found}"),
-            ),
-            Freshness::Contradicted { counter, .. } => (
-                Verdict::Failed,
-                format!("record {counter} is another than was seen before"),
-            ),
+            Freshness::RolledBack { pinned, found, .. } => {
+                (Verdict::Failed, format!("rolled back: record {pinned} was seen, now {found}"))
+            }
+            Freshness::Contradicted { counter, .. } => {
+                (Verdict::Failed, format!("record {counter} is another than was seen before"))
+            }
         };
-        self.report
-            .checks
-            .push(Check::new("freshness", verdict, detail));
+        self.report.checks.push(Check::new("freshness", verdict, detail));
     }
 
     /// D1: every byte of ciphertext against its signature or hash, without any key.
@@ -225,25 +192,13 @@ impl Run<'_> {
         self.report.bytes_read = verification.bytes;
         let missing = catalog.unreachable();
         let answered = self.plan.sites.iter().map(|site| site.name().to_owned());
-        let is_missing = |name: &String| {
-            missing
-                .iter()
-                .any(|one| one.starts_with(&format!("{name} (")))
-        };
-        self.report.sites_used = answered
-            .filter(|name| !is_missing(name))
-            .map(Text)
-            .collect();
+        let is_missing =
+            |name: &String| missing.iter().any(|one| one.starts_with(&format!("{name} (")));
+        self.report.sites_used = answered.filter(|name| !is_missing(name)).map(Text).collect();
         // What nothing depends on, such as the remains of an interrupted write, is no damage.
-        let mut damage = verification
-            .problems
-            .iter()
-            .filter(|one| one.kind.is_damage());
+        let mut damage = verification.problems.iter().filter(|one| one.kind.is_damage());
         let is_unread = |one: &Problem| one.kind == ProblemKind::Unreadable;
-        let first = damage
-            .clone()
-            .find(|one| !is_unread(one))
-            .or_else(|| damage.next());
+        let first = damage.clone().find(|one| !is_unread(one)).or_else(|| damage.next());
         let (verdict, detail) = match first {
             None => {
                 let detail = "every object at every site matches its signature or hash";
@@ -253,14 +208,11 @@ impl Run<'_> {
                 Verdict::Unproven,
                 format!("what answers is right; {} could not be read", one.site),
             ),
-            Some(one) => (
-                Verdict::Failed,
-                format!("first: {} at {} is {}", one.object, one.site, one.kind),
-            ),
+            Some(one) => {
+                (Verdict::Failed, format!("first: {} at {} is {}", one.object, one.site, one.kind))
+            }
         };
-        self.report
-            .checks
-            .push(Check::new("ciphertext", verdict, detail));
+        self.report.checks.push(Check::new("ciphertext", verdict, detail));
         Ok(())
     }
 
@@ -271,21 +223,14 @@ impl Run<'_> {
         let restored = restorer.restore(Target::Latest, History::SinceSnapshot, books, sink)?;
         self.phase("restore");
         // Here a primary could take orders; the checks below only prove that it would be right.
-        let elapsed_ns = self
-            .plan
-            .clock
-            .monotonic_ns()
-            .saturating_sub(self.started_ns);
+        let elapsed_ns = self.plan.clock.monotonic_ns().saturating_sub(self.started_ns);
         self.report.rto_ns = Some(elapsed_ns);
         self.report.point = restored.point.id.to_string().into();
         self.report.position = restored.position;
         self.report.entries_replayed = restored.replayed;
         let durable = self.plan.durable_position;
         self.report.rpo_entries = durable.map(|next| next.saturating_sub(restored.position));
-        let age_ns = self
-            .report
-            .started_ns
-            .saturating_sub(restored.last_shipped_ns);
+        let age_ns = self.report.started_ns.saturating_sub(restored.last_shipped_ns);
         self.report.rpo_ns = Some(age_ns);
         self.report.state_root = Some(restored.engine.state_root());
         self.report.journal_root = Some(restored.journal_root);
@@ -293,9 +238,7 @@ impl Run<'_> {
         self.check_snapshot(reader, &restored)?;
         self.check_equity(&ledger, &restored)?;
         let detail = "no chain is configured: balances were not compared with one";
-        self.report
-            .checks
-            .push(Check::new("chain", Verdict::NotConfigured, detail));
+        self.report.checks.push(Check::new("chain", Verdict::NotConfigured, detail));
         self.phase("check");
         Ok(())
     }
@@ -320,37 +263,20 @@ impl Run<'_> {
             Ok(reached) if reached == end => {}
             Ok(_) | Err(RecoveryError::Gap { .. }) => {
                 let detail = "the entries since the point before are no longer at the sites";
-                self.report
-                    .checks
-                    .push(Check::new("state_root", Verdict::Unproven, detail));
+                self.report.checks.push(Check::new("state_root", Verdict::Unproven, detail));
                 return Ok(());
             }
             Err(error) => return Err(error),
         }
         let promise = Promise::from_roots(&restored.point.roots);
         let recomputed = [
-            (
-                "state_root",
-                promise.map(|one| one.state_root),
-                engine.state_root(),
-            ),
-            (
-                "journal_root",
-                promise.map(|one| one.journal_root),
-                frontier.root(),
-            ),
-            (
-                "output_digest",
-                promise.map(|one| one.output_digest),
-                engine.output_digest(),
-            ),
+            ("state_root", promise.map(|one| one.state_root), engine.state_root()),
+            ("journal_root", promise.map(|one| one.journal_root), frontier.root()),
+            ("output_digest", promise.map(|one| one.output_digest), engine.output_digest()),
         ];
         for (name, promised, recomputed) in recomputed {
             let mut check = Check::same(name, promised, recomputed);
-            check.detail.0.push_str(&format!(
-                " by applying {} entries since {from}",
-                end - begin
-            ));
+            check.detail.0.push_str(&format!(" by applying {} entries since {from}", end - begin));
             self.report.checks.push(check);
         }
         Ok(())
@@ -374,14 +300,8 @@ impl Run<'_> {
                 one.ledger
             ),
         };
-        let verdict = if mismatches.is_empty() {
-            Verdict::Ok
-        } else {
-            Verdict::Failed
-        };
-        self.report
-            .checks
-            .push(Check::new("equity", verdict, detail));
+        let verdict = if mismatches.is_empty() { Verdict::Ok } else { Verdict::Failed };
+        self.report.checks.push(Check::new("equity", verdict, detail));
         Ok(())
     }
 }
@@ -389,7 +309,5 @@ impl Run<'_> {
 /// Reads a stored report; `None` if its bytes or its signature are not right.
 #[must_use]
 pub fn read_report(bytes: &[u8]) -> Option<SignedReport> {
-    SignedReport::from_bytes(bytes)
-        .ok()
-        .filter(SignedReport::is_genuine)
+    SignedReport::from_bytes(bytes).ok().filter(SignedReport::is_genuine)
 }

@@ -67,8 +67,7 @@ impl Follower {
             self.chain = batch.chain;
             applied += batch.records.len() as u64;
             let digest = self.engine.output_digest();
-            self.agreement
-                .publish(Party::Follower, batch.next(), digest)?;
+            self.agreement.publish(Party::Follower, batch.next(), digest)?;
         }
         Ok(applied)
     }

@@ -14,11 +14,7 @@ pub struct Frame {
     /// Its entries' canonical bytes.
     pub entries: Vec<EntryBytes>,
 }
-canonical_struct!(Frame {
-    term,
-    first,
-    entries
-});
+canonical_struct!(Frame { term, first, entries });
 
 /// Canonical bytes of one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +40,7 @@ impl Frames {
     /// Position behind the last entry, `None` if there is none.
     #[must_use]
     pub fn next(&self) -> Option<u64> {
-        self.0
-            .last()
-            .map(|frame| frame.first + frame.entries.len() as u64)
+        self.0.last().map(|frame| frame.first + frame.entries.len() as u64)
     }
 
     /// Number of entries.

@@ -74,9 +74,7 @@ impl Ledger {
         ledger.note_marks(engine);
         for account in engine.accounts() {
             for held in &account.balances {
-                ledger
-                    .cash
-                    .insert((account.id, held.currency), held.balance.0);
+                ledger.cash.insert((account.id, held.currency), held.balance.0);
             }
             for held in &account.positions {
                 let holding = Holding {
@@ -84,9 +82,7 @@ impl Ledger {
                     basis: held.basis.0,
                     realised: held.realised.0,
                 };
-                ledger
-                    .holdings
-                    .insert((account.id, held.instrument), holding);
+                ledger.holdings.insert((account.id, held.instrument), holding);
             }
         }
         Ok(ledger)
@@ -101,22 +97,13 @@ impl Ledger {
     }
 
     fn define(&mut self, instrument: &Instrument) -> Result<(), ArithmeticError> {
-        let scale = |id| {
-            self.currencies
-                .get(&id)
-                .map(|currency: &Currency| currency.scale)
-        };
+        let scale = |id| self.currencies.get(&id).map(|currency: &Currency| currency.scale);
         let settlement = scale(instrument.settlement).ok_or(ArithmeticError)?;
-        let valuation = instrument
-            .valuation(settlement)
-            .map_err(|_| ArithmeticError)?;
+        let valuation = instrument.valuation(settlement).map_err(|_| ArithmeticError)?;
         let base_per_lot = if instrument.kind == InstrumentKind::Spot {
             let base = scale(instrument.base).ok_or(ArithmeticError)?;
             let (lot, size) = (instrument.lot, instrument.contract_size);
-            let product = lot
-                .mantissa()
-                .checked_mul(size.mantissa())
-                .ok_or(ArithmeticError)?;
+            let product = lot.mantissa().checked_mul(size.mantissa()).ok_or(ArithmeticError)?;
             Decimal::new(product, lot.scale() + size.scale())
                 .ok()
                 .and_then(|per_lot| per_lot.in_units(base))
@@ -124,11 +111,7 @@ impl Ledger {
         } else {
             0
         };
-        let terms = Terms {
-            instrument: instrument.clone(),
-            valuation,
-            base_per_lot,
-        };
+        let terms = Terms { instrument: instrument.clone(), valuation, base_per_lot };
         self.terms.insert(instrument.id, terms);
         Ok(())
     }
@@ -152,16 +135,12 @@ impl Ledger {
                 self.marks.clear();
                 Ok(())
             }
-            Event::Deposited {
-                account,
-                currency,
-                amount,
-            } => self.pay(*account, *currency, amount.0),
-            Event::Withdrawn {
-                account,
-                currency,
-                amount,
-            } => self.pay(*account, *currency, -amount.0),
+            Event::Deposited { account, currency, amount } => {
+                self.pay(*account, *currency, amount.0)
+            }
+            Event::Withdrawn { account, currency, amount } => {
+                self.pay(*account, *currency, -amount.0)
+            }
             Event::Traded {
                 instrument,
                 price,
@@ -214,11 +193,7 @@ impl Ledger {
                 self.hold(id, account, signed, value).map(|_| ())
             }
             InstrumentKind::Perpetual | InstrumentKind::Future { .. } => {
-                let basis = if terms.valuation.is_inverse() {
-                    -value
-                } else {
-                    value
-                };
+                let basis = if terms.valuation.is_inverse() { -value } else { value };
                 let profit = self.hold(id, account, signed, basis)?;
                 self.pay(account, instrument.settlement, profit)
             }
@@ -283,11 +258,7 @@ impl Ledger {
             let lots = Lots(i64::try_from(holding.lots).map_err(|_| ArithmeticError)?);
             let worth = terms.valuation.basis(*mark, lots)?.0;
             let is_option = matches!(terms.instrument.kind, InstrumentKind::Option { .. });
-            equity += if is_option {
-                worth
-            } else {
-                worth - holding.basis
-            };
+            equity += if is_option { worth } else { worth - holding.basis };
         }
         Ok(Some(Money(equity)))
     }
@@ -314,19 +285,11 @@ impl Ledger {
         let account = view.id;
         let mut differ = |what: String, engine: i128, ledger: i128| {
             if engine != ledger {
-                mismatches.push(Mismatch {
-                    account,
-                    what,
-                    engine,
-                    ledger,
-                });
+                mismatches.push(Mismatch { account, what, engine, ledger });
             }
         };
         for currency in self.currencies.values() {
-            let held = view
-                .balances
-                .iter()
-                .find(|held| held.currency == currency.id);
+            let held = view.balances.iter().find(|held| held.currency == currency.id);
             let theirs = held.map_or(0, |held| held.balance.0);
             let ours = self.cash.get(&(account, currency.id)).copied().unwrap_or(0);
             differ(format!("balance in {}", currency.code), theirs, ours);
@@ -338,11 +301,7 @@ impl Ledger {
         }
         for terms in self.terms.values() {
             let id = terms.instrument.id;
-            let ours = self
-                .holdings
-                .get(&(account, id))
-                .copied()
-                .unwrap_or_default();
+            let ours = self.holdings.get(&(account, id)).copied().unwrap_or_default();
             let held = view.positions.iter().find(|held| held.instrument == id);
             let theirs = held.map_or(Holding::default(), |held| Holding {
                 lots: held.lots.0.into(),
@@ -352,11 +311,7 @@ impl Ledger {
             let symbol = &terms.instrument.symbol;
             differ(format!("size of {symbol}"), theirs.lots, ours.lots);
             differ(format!("basis of {symbol}"), theirs.basis, ours.basis);
-            differ(
-                format!("profit on {symbol}"),
-                theirs.realised,
-                ours.realised,
-            );
+            differ(format!("profit on {symbol}"), theirs.realised, ours.realised);
         }
         Ok(())
     }

@@ -70,12 +70,7 @@ impl Primary {
     ) -> Result<Self> {
         let term = log.term().max(engine.term().0) + 1;
         log.begin_term(term)?;
-        let mut primary = Self {
-            log,
-            engine,
-            agreement,
-            encoder: Writer::new(),
-        };
+        let mut primary = Self { log, engine, agreement, encoder: Writer::new() };
         if primary.engine.venue_id().is_some() {
             primary.operate(now, Command::Resume { term: Term(term) })?;
         }
@@ -88,16 +83,8 @@ impl Primary {
     /// Whatever the journal refuses.
     pub fn operate(&mut self, now: Timestamp, command: Command) -> Result<Ack> {
         let sequence = ClientSequence(self.log.next());
-        let origin = Origin {
-            account: AccountId::OPERATOR,
-            session: PRIMARY_SESSION,
-            sequence,
-        };
-        let entry = Entry {
-            time: now,
-            origin,
-            command,
-        };
+        let origin = Origin { account: AccountId::OPERATOR, session: PRIMARY_SESSION, sequence };
+        let entry = Entry { time: now, origin, command };
         let bytes = entry.to_bytes();
         let admission = admission(&entry.command);
         self.log.append(&[&bytes], admission)?;
@@ -118,11 +105,7 @@ impl Primary {
     ) -> Result<Vec<Result<Ack, Refused>>> {
         let entries: Vec<Entry> = requests
             .into_iter()
-            .map(|Request { origin, command }| Entry {
-                time: now,
-                origin,
-                command,
-            })
+            .map(|Request { origin, command }| Entry { time: now, origin, command })
             .collect();
         let bytes: Vec<Vec<u8>> = entries.iter().map(|entry| self.encode(entry)).collect();
         let all: Vec<usize> = (0..entries.len()).collect();
@@ -142,9 +125,8 @@ impl Primary {
 
     /// On a full disk, what shrinks risk or frees space still goes into the reserve.
     fn commit_protective(&mut self, entries: &[Entry], bytes: &[Vec<u8>]) -> Result<Vec<usize>> {
-        let protective: Vec<usize> = (0..entries.len())
-            .filter(|at| entries[*at].command.is_protective())
-            .collect();
+        let protective: Vec<usize> =
+            (0..entries.len()).filter(|at| entries[*at].command.is_protective()).collect();
         if protective.is_empty() {
             return Ok(protective);
         }
@@ -178,17 +160,12 @@ impl Primary {
         let position = self.engine.next_position();
         let mut events = Vec::new();
         self.engine.apply(entry, &mut events);
-        Ack {
-            position,
-            entry_hash: leaf_hash(bytes),
-            events,
-        }
+        Ack { position, entry_hash: leaf_hash(bytes), events }
     }
 
     fn publish(&self) -> Result<()> {
         let position = self.engine.next_position().0;
-        self.agreement
-            .publish(Party::Primary, position, self.engine.output_digest())?;
+        self.agreement.publish(Party::Primary, position, self.engine.output_digest())?;
         Ok(())
     }
 
@@ -231,9 +208,5 @@ impl Primary {
 }
 
 fn admission(command: &Command) -> Admission {
-    if command.is_protective() {
-        Admission::Reserve
-    } else {
-        Admission::Normal
-    }
+    if command.is_protective() { Admission::Reserve } else { Admission::Normal }
 }

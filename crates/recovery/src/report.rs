@@ -44,9 +44,7 @@ impl Canonical for Text {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bytes = reader.bytes(4096)?.to_vec();
-        String::from_utf8(bytes)
-            .map(Self)
-            .map_err(|_| reader.not_canonical("text is not UTF-8"))
+        String::from_utf8(bytes).map(Self).map_err(|_| reader.not_canonical("text is not UTF-8"))
     }
 }
 
@@ -72,21 +70,13 @@ pub struct Check {
     /// What was compared, or why it could not be.
     pub detail: Text,
 }
-canonical_struct!(Check {
-    name,
-    verdict,
-    detail
-});
+canonical_struct!(Check { name, verdict, detail });
 
 impl Check {
     /// A check with its verdict.
     #[must_use]
     pub fn new(name: &str, verdict: Verdict, detail: impl Into<Text>) -> Self {
-        Self {
-            name: name.into(),
-            verdict,
-            detail: detail.into(),
-        }
+        Self { name: name.into(), verdict, detail: detail.into() }
     }
 
     /// A comparison of a promised with a recomputed hash.
@@ -94,25 +84,15 @@ impl Check {
     pub fn same(name: &str, promised: Option<Hash>, restored: Hash) -> Self {
         let short = |hash: &Hash| hex(&hash[..8]);
         match promised {
-            Some(promised) if promised == restored => Self::new(
-                name,
-                Verdict::Ok,
-                format!("recomputed {}…", short(&restored)),
-            ),
+            Some(promised) if promised == restored => {
+                Self::new(name, Verdict::Ok, format!("recomputed {}…", short(&restored)))
+            }
             Some(promised) => Self::new(
                 name,
                 Verdict::Failed,
-                format!(
-                    "promised {}…, recomputed {}…",
-                    short(&promised),
-                    short(&restored)
-                ),
+                format!("promised {}…, recomputed {}…", short(&promised), short(&restored)),
             ),
-            None => Self::new(
-                name,
-                Verdict::Unproven,
-                "the recovery point does not promise it",
-            ),
+            None => Self::new(name, Verdict::Unproven, "the recovery point does not promise it"),
         }
     }
 }
@@ -232,11 +212,7 @@ impl DrillReport {
     #[must_use]
     pub fn sign(self, key: &SigningKey) -> SignedReport {
         let signature = key.sign(&signed_bytes(&self)).to_bytes();
-        SignedReport {
-            report: self,
-            signer: key.verifying_key().to_bytes(),
-            signature,
-        }
+        SignedReport { report: self, signer: key.verifying_key().to_bytes(), signature }
     }
 }
 
@@ -250,11 +226,7 @@ pub struct SignedReport {
     /// Signature over the report's canonical bytes behind a fixed prefix.
     pub signature: [u8; 64],
 }
-canonical_struct!(SignedReport {
-    report,
-    signer,
-    signature
-});
+canonical_struct!(SignedReport { report, signer, signature });
 
 impl SignedReport {
     /// True if the signature is the signer's and the report is unchanged.
@@ -262,8 +234,7 @@ impl SignedReport {
     pub fn is_genuine(&self) -> bool {
         VerifyingKey::from_bytes(&self.signer).is_ok_and(|key| {
             let signature = Signature::from_bytes(&self.signature);
-            key.verify_strict(&signed_bytes(&self.report), &signature)
-                .is_ok()
+            key.verify_strict(&signed_bytes(&self.report), &signature).is_ok()
         })
     }
 }
@@ -285,12 +256,8 @@ mod tests {
 
     fn report() -> DrillReport {
         let mut report = DrillReport::begin(7, Level::D3, "age1drill");
-        report
-            .checks
-            .push(Check::same("state_root", Some([1; 32]), [1; 32]));
-        report
-            .checks
-            .push(Check::new("chain", Verdict::NotConfigured, "no chain"));
+        report.checks.push(Check::same("state_root", Some([1; 32]), [1; 32]));
+        report.checks.push(Check::new("chain", Verdict::NotConfigured, "no chain"));
         report
     }
 
@@ -312,17 +279,10 @@ mod tests {
     fn ok_needs_every_configured_check() {
         let mut report = report();
         assert_eq!(report.verdict(), Verdict::Ok);
-        report
-            .checks
-            .push(Check::same("journal_root", None, [1; 32]));
+        report.checks.push(Check::same("journal_root", None, [1; 32]));
         assert_eq!(report.verdict(), Verdict::Unproven);
-        report
-            .checks
-            .push(Check::same("output_digest", Some([1; 32]), [2; 32]));
+        report.checks.push(Check::same("output_digest", Some([1; 32]), [2; 32]));
         assert_eq!(report.verdict(), Verdict::Failed);
-        assert_eq!(
-            DrillReport::begin(0, Level::D1, "none").verdict(),
-            Verdict::Unproven
-        );
+        assert_eq!(DrillReport::begin(0, Level::D1, "none").verdict(), Verdict::Unproven);
     }
 }

@@ -33,17 +33,8 @@ impl Promise {
     /// The promise as a record's roots.
     #[must_use]
     pub fn to_roots(&self) -> Vec<Root> {
-        let hashes = [
-            self.state_root,
-            self.journal_root,
-            self.output_digest,
-            self.chain,
-        ];
-        Self::NAMES
-            .into_iter()
-            .zip(hashes)
-            .map(|(name, hash)| Root::new(name, hash))
-            .collect()
+        let hashes = [self.state_root, self.journal_root, self.output_digest, self.chain];
+        Self::NAMES.into_iter().zip(hashes).map(|(name, hash)| Root::new(name, hash)).collect()
     }
 
     /// Reads a record's roots; `None` if one is missing.
@@ -61,10 +52,7 @@ impl Promise {
 }
 
 fn root(roots: &[Root], name: &str) -> Option<Hash> {
-    roots
-        .iter()
-        .find(|root| root.name == name)
-        .map(|root| root.hash)
+    roots.iter().find(|root| root.name == name).map(|root| root.hash)
 }
 
 /// How far to restore.
@@ -179,12 +167,7 @@ impl<'a> Restorer<'a> {
                 earliest: "none: the writer has shipped no recovery point yet".to_owned(),
             });
         }
-        Ok(Self {
-            opener,
-            lineage,
-            points,
-            tails,
-        })
+        Ok(Self { opener, lineage, points, tails })
     }
 
     /// The lineage being restored.
@@ -205,28 +188,17 @@ impl<'a> Restorer<'a> {
     /// Whatever the vault says; [`RecoveryError::Mismatch`] if it is not what was promised.
     pub fn checkpoint(&self, point: &PointInfo) -> Result<(Checkpoint, Engine)> {
         let mut bytes = Vec::new();
-        self.opener
-            .read_source(point.id, SNAPSHOT_SOURCE, &mut bytes)?;
-        let checkpoint =
-            Checkpoint::from_bytes(&bytes).map_err(|error| RecoveryError::Snapshot {
-                detail: error.to_string(),
-            })?;
+        self.opener.read_source(point.id, SNAPSHOT_SOURCE, &mut bytes)?;
+        let checkpoint = Checkpoint::from_bytes(&bytes)
+            .map_err(|error| RecoveryError::Snapshot { detail: error.to_string() })?;
         let engine = checkpoint.engine()?;
         let Some(promise) = Promise::from_roots(&point.roots) else {
             let detail = format!("recovery point {} promises no roots", point.id);
             return Err(RecoveryError::Snapshot { detail });
         };
         compare("state root", promise.state_root, engine.state_root())?;
-        compare(
-            "journal root",
-            promise.journal_root,
-            checkpoint.frontier.root(),
-        )?;
-        compare(
-            "output digest",
-            promise.output_digest,
-            engine.output_digest(),
-        )?;
+        compare("journal root", promise.journal_root, checkpoint.frontier.root())?;
+        compare("output digest", promise.output_digest, engine.output_digest())?;
         compare("chain", promise.chain, checkpoint.chain)?;
         Ok((checkpoint, engine))
     }
@@ -237,8 +209,7 @@ impl<'a> Restorer<'a> {
     /// Whatever the vault says.
     pub fn frames_of(&self, point: &PointInfo) -> Result<Frames> {
         let mut bytes = Vec::new();
-        self.opener
-            .read_source(point.id, JOURNAL_SOURCE, &mut bytes)?;
+        self.opener.read_source(point.id, JOURNAL_SOURCE, &mut bytes)?;
         decode_frames(&bytes)
     }
 
@@ -265,10 +236,7 @@ impl<'a> Restorer<'a> {
             Target::Time(end) => format!("time {} ns since 1970", end.0),
         };
         let first = &self.points[0];
-        let earliest = format!(
-            "position {} ({} ns since 1970)",
-            first.position, first.time_ns
-        );
+        let earliest = format!("position {} ({} ns since 1970)", first.position, first.time_ns);
         Err(RecoveryError::BeforeFirstPoint { asked, earliest })
     }
 
@@ -297,22 +265,11 @@ impl<'a> Restorer<'a> {
         if let Some(ledger) = ledger.as_deref_mut() {
             *ledger = Ledger::opened_with(&engine)?;
         }
-        let mut replay = Replay {
-            target,
-            engine,
-            root,
-            sink,
-            events: Vec::new(),
-            ledger,
-            done: false,
-        };
+        let mut replay =
+            Replay { target, engine, root, sink, events: Vec::new(), ledger, done: false };
         let mut newest_ns = last_shipped_ns;
         let mut promised_chain = Promise::from_roots(&point.roots).map(|promise| promise.chain);
-        for later in self.points[index + 1..]
-            .iter()
-            .map(Shipment::Point)
-            .chain(self.tail_list())
-        {
+        for later in self.points[index + 1..].iter().map(Shipment::Point).chain(self.tail_list()) {
             if replay.done {
                 break;
             }
@@ -327,9 +284,7 @@ impl<'a> Restorer<'a> {
                 newest_ns = newest_ns.max(later.time_ns());
             }
         }
-        let Replay {
-            engine, root, sink, ..
-        } = replay;
+        let Replay { engine, root, sink, .. } = replay;
         let chain = sink.finish()?;
         if let Some(promised) = promised_chain {
             compare("journal chain", promised, chain)?;
@@ -367,7 +322,9 @@ impl<'a> Restorer<'a> {
                 continue;
             }
             for frame in &self.read(&shipment)?.0 {
-                let Some(mut frame) = unseen(frame, next)? else { continue };
+                let Some(mut frame) = unseen(frame, next)? else {
+                    continue;
+                };
                 let room = usize::try_from(to - next).unwrap_or(usize::MAX);
                 frame.entries.truncate(room);
                 if !frame.entries.is_empty() {
@@ -401,10 +358,7 @@ impl<'a> Restorer<'a> {
         }
         if root.next() != end.position() {
             let (missing_from, missing_to) = (root.next(), end.position());
-            return Err(RecoveryError::Gap {
-                missing_from,
-                missing_to,
-            });
+            return Err(RecoveryError::Gap { missing_from, missing_to });
         }
         compare("journal root", end.frontier.root(), root.root())
     }
@@ -468,11 +422,7 @@ impl Replay<'_> {
             let Some(frame) = unseen(frame, self.root.next())? else {
                 continue;
             };
-            let mut admitted = Frame {
-                term: frame.term,
-                first: frame.first,
-                entries: Vec::new(),
-            };
+            let mut admitted = Frame { term: frame.term, first: frame.first, entries: Vec::new() };
             for bytes in frame.entries {
                 let position = self.root.next();
                 let entry = decode(position, &bytes.0)?;
@@ -483,9 +433,7 @@ impl Replay<'_> {
                 self.events.clear();
                 self.engine.apply(&entry, &mut self.events);
                 if let Some(ledger) = self.ledger.as_deref_mut() {
-                    self.events
-                        .iter()
-                        .try_for_each(|event| ledger.fold(event))?;
+                    self.events.iter().try_for_each(|event| ledger.fold(event))?;
                 }
                 self.root.push(&bytes.0);
                 admitted.entries.push(bytes);
@@ -504,21 +452,14 @@ impl Replay<'_> {
 /// The part of a frame from `next` on; `None` if it lies before.
 fn unseen(frame: &Frame, next: u64) -> Result<Option<Frame>> {
     if frame.first > next {
-        return Err(RecoveryError::Gap {
-            missing_from: next,
-            missing_to: frame.first,
-        });
+        return Err(RecoveryError::Gap { missing_from: next, missing_to: frame.first });
     }
     let skip = usize::try_from(next - frame.first).unwrap_or(usize::MAX);
     if skip >= frame.entries.len() {
         return Ok(None);
     }
     let entries = frame.entries[skip..].to_vec();
-    Ok(Some(Frame {
-        term: frame.term,
-        first: next,
-        entries,
-    }))
+    Ok(Some(Frame { term: frame.term, first: next, entries }))
 }
 
 fn write_frames(frames: &Frames, root: &mut RootTracker, sink: &mut dyn Sink) -> Result<()> {
@@ -534,9 +475,8 @@ fn write_frames(frames: &Frames, root: &mut RootTracker, sink: &mut dyn Sink) ->
 }
 
 fn decode_frames(bytes: &[u8]) -> Result<Frames> {
-    Frames::from_bytes(bytes).map_err(|error| RecoveryError::Snapshot {
-        detail: format!("journal part: {error}"),
-    })
+    Frames::from_bytes(bytes)
+        .map_err(|error| RecoveryError::Snapshot { detail: format!("journal part: {error}") })
 }
 
 /// Where a journal begins that goes on from a checkpoint.
@@ -554,9 +494,5 @@ fn compare(what: &'static str, promised: Hash, restored: Hash) -> Result<()> {
         return Ok(());
     }
     let hex = |hash: Hash| hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    Err(RecoveryError::Mismatch {
-        what,
-        promised: hex(promised),
-        restored: hex(restored),
-    })
+    Err(RecoveryError::Mismatch { what, promised: hex(promised), restored: hex(restored) })
 }

@@ -25,9 +25,7 @@ impl FrameReader {
     /// # Errors
     /// A journal that does not hold that position.
     pub fn start(disk: Arc<dyn Disk>, dir: &Path, from: u64, watermark: Watermark) -> Result<Self> {
-        Ok(Self {
-            reader: Reader::follow(disk, dir, from, watermark)?,
-        })
+        Ok(Self { reader: Reader::follow(disk, dir, from, watermark)? })
     }
 
     /// Next position that will be read.
@@ -44,19 +42,8 @@ impl FrameReader {
         let Some(batch) = self.reader.next_batch()? else {
             return Ok(None);
         };
-        let entries = batch
-            .records
-            .into_iter()
-            .map(|record| EntryBytes(record.entry))
-            .collect();
-        Ok(Some((
-            Frame {
-                term: batch.term,
-                first: batch.first,
-                entries,
-            },
-            batch.chain,
-        )))
+        let entries = batch.records.into_iter().map(|record| EntryBytes(record.entry)).collect();
+        Ok(Some((Frame { term: batch.term, first: batch.first, entries }, batch.chain)))
     }
 }
 
@@ -73,21 +60,13 @@ impl TailShipper {
     /// Ships from a position on.
     #[must_use]
     pub fn new(frames: FrameReader) -> Self {
-        Self {
-            frames,
-            pending: Frames::default(),
-            pending_bytes: 0,
-            chain: None,
-        }
+        Self { frames, pending: Frames::default(), pending_bytes: 0, chain: None }
     }
 
     /// Position behind the last entry that was shipped.
     #[must_use]
     pub fn shipped_next(&self) -> u64 {
-        self.pending
-            .0
-            .first()
-            .map_or(self.frames.position(), |frame| frame.first)
+        self.pending.0.first().map_or(self.frames.position(), |frame| frame.first)
     }
 
     /// Bytes of entries read but not yet shipped.
@@ -224,10 +203,6 @@ pub fn finish_point(
     sealed: &SealedPoint,
     time_ns: u64,
 ) -> Result<Point> {
-    let head = PointHead {
-        position: checkpoint.position(),
-        time_ns,
-        roots: promise.to_roots(),
-    };
+    let head = PointHead { position: checkpoint.position(), time_ns, roots: promise.to_roots() };
     Ok(writer.finish_point(&head, sealed)?)
 }

@@ -215,10 +215,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DecodeError::UnexpectedEnd`].
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
-        let byte = *self
-            .bytes
-            .get(self.at)
-            .ok_or(DecodeError::UnexpectedEnd { at: self.at })?;
+        let byte = *self.bytes.get(self.at).ok_or(DecodeError::UnexpectedEnd { at: self.at })?;
         self.at += 1;
         Ok(byte)
     }
@@ -264,13 +261,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DecodeError::UnexpectedEnd`].
     pub fn fixed(&mut self, length_bytes: usize) -> Result<&'a [u8], DecodeError> {
-        let end = self
-            .at
-            .checked_add(length_bytes)
-            .filter(|end| *end <= self.bytes.len());
-        let end = end.ok_or(DecodeError::UnexpectedEnd {
-            at: self.bytes.len(),
-        })?;
+        let end = self.at.checked_add(length_bytes).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or(DecodeError::UnexpectedEnd { at: self.bytes.len() })?;
         let slice = &self.bytes[self.at..end];
         self.at = end;
         Ok(slice)
@@ -294,11 +286,7 @@ impl<'a> Reader<'a> {
         let length = self.u64()?;
         if length > limit_bytes as u64 {
             let (length_bytes, limit_bytes) = (length, limit_bytes as u64);
-            return Err(DecodeError::TooLong {
-                at: self.at,
-                length_bytes,
-                limit_bytes,
-            });
+            return Err(DecodeError::TooLong { at: self.at, length_bytes, limit_bytes });
         }
         self.fixed(usize::try_from(length).map_err(|_| self.not_canonical("length"))?)
     }
@@ -343,11 +331,7 @@ impl<'a> Reader<'a> {
     /// An unknown-tag error at the present offset.
     #[must_use]
     pub fn unknown_tag(&self, what: &'static str, tag: u64) -> DecodeError {
-        DecodeError::UnknownTag {
-            at: self.at,
-            what,
-            tag,
-        }
+        DecodeError::UnknownTag { at: self.at, what, tag }
     }
 
     fn varint(&mut self, bits: u32) -> Result<u128, DecodeError> {

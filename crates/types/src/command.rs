@@ -19,11 +19,7 @@ pub struct Origin {
     /// Grows by any step within a session.
     pub sequence: ClientSequence,
 }
-canonical_struct!(Origin {
-    account,
-    session,
-    sequence
-});
+canonical_struct!(Origin { account, session, sequence });
 
 /// How long an order lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,15 +51,7 @@ pub struct NewOrder {
     /// The client's own mark, echoed in events.
     pub label: u64,
 }
-canonical_struct!(NewOrder {
-    instrument,
-    side,
-    price,
-    lots,
-    time_in_force,
-    post_only,
-    label
-});
+canonical_struct!(NewOrder { instrument, side, price, lots, time_in_force, post_only, label });
 
 /// Which of an account's orders a mass cancel takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,10 +274,7 @@ impl Canonical for Entry {
 
 /// Why a command changed nothing. The numbers are stable: clients and journals keep them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(
-    missing_docs,
-    reason = "each code is its sentence, see `RejectCode::sentence`"
-)]
+#[expect(missing_docs, reason = "each code is its sentence, see `RejectCode::sentence`")]
 pub enum RejectCode {
     NotFounded,
     AlreadyFounded,

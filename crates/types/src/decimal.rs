@@ -50,10 +50,7 @@ impl Decimal {
     /// A whole number.
     #[must_use]
     pub fn whole(value: i64) -> Self {
-        Self {
-            mantissa: value.into(),
-            scale: 0,
-        }
+        Self { mantissa: value.into(), scale: 0 }
     }
 
     /// The integer without its point.

@@ -59,10 +59,7 @@ canonical_struct!(Outcome { position, kind });
 /// Something that happened. The last event of every entry is its outcome: [`Event::Completed`],
 /// [`Event::Repeated`] or [`Event::TooOld`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "fields carry their types' meaning; what is not plain is said"
-)]
+#[expect(missing_docs, reason = "fields carry their types' meaning; what is not plain is said")]
 pub enum Event {
     /// The entry was applied or refused.
     Completed {

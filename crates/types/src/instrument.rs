@@ -47,9 +47,7 @@ impl Canonical for Symbol {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bytes = reader.bytes(Self::MAX_BYTES)?;
-        let text = core::str::from_utf8(bytes)
-            .ok()
-            .and_then(|text| Self::new(text).ok());
+        let text = core::str::from_utf8(bytes).ok().and_then(|text| Self::new(text).ok());
         text.ok_or_else(|| reader.not_canonical("symbol"))
     }
 }
@@ -245,11 +243,7 @@ impl Valuation {
             denominator = product(denominator, power)?;
         }
         let common = gcd(numerator, denominator);
-        Ok(Self {
-            inverse,
-            numerator: numerator / common,
-            denominator: denominator / common,
-        })
+        Ok(Self { inverse, numerator: numerator / common, denominator: denominator / common })
     }
 
     /// True if value falls as price rises: a buyer's basis is then negative.
@@ -270,12 +264,7 @@ impl Valuation {
             money::mul_div(lots, self.numerator, divisor, Rounding::HalfEven)?
         } else {
             // i64 · i64 cannot leave i128.
-            money::mul_div(
-                price * lots,
-                self.numerator,
-                self.denominator,
-                Rounding::HalfEven,
-            )?
+            money::mul_div(price * lots, self.numerator, self.denominator, Rounding::HalfEven)?
         };
         Ok(Money(value))
     }

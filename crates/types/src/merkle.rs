@@ -91,9 +91,8 @@ impl Canonical for Frontier {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let leaf_count = reader.u64()?;
-        let peaks = (0..leaf_count.count_ones())
-            .map(|_| reader.array())
-            .collect::<Result<_, _>>()?;
+        let peaks =
+            (0..leaf_count.count_ones()).map(|_| reader.array()).collect::<Result<_, _>>()?;
         Ok(Self { leaf_count, peaks })
     }
 }
@@ -212,11 +211,7 @@ pub fn verify_consistency(
         return false;
     }
     let mut siblings = proof.iter();
-    let first = if old_count.is_power_of_two() {
-        Some(old_root)
-    } else {
-        siblings.next()
-    };
+    let first = if old_count.is_power_of_two() { Some(old_root) } else { siblings.next() };
     let Some(first) = first else { return false };
     let (mut node, mut last) = (old_count - 1, new_count - 1);
     while node & 1 == 1 {
@@ -254,9 +249,7 @@ mod tests {
     use super::*;
 
     fn leaves(count: usize) -> Vec<Hash> {
-        (0..count)
-            .map(|index| leaf_hash(&index.to_le_bytes()))
-            .collect()
+        (0..count).map(|index| leaf_hash(&index.to_le_bytes())).collect()
     }
 
     #[test]
@@ -265,10 +258,7 @@ mod tests {
         let mut frontier = Frontier::new();
         for count in 0..=all.len() {
             assert_eq!(frontier.root(), root(&all[..count]));
-            assert_eq!(
-                Frontier::from_bytes(&frontier.to_bytes()),
-                Ok(frontier.clone())
-            );
+            assert_eq!(Frontier::from_bytes(&frontier.to_bytes()), Ok(frontier.clone()));
             if let Some(leaf) = all.get(count) {
                 frontier.push(*leaf);
             }

@@ -71,10 +71,7 @@ impl Side {
 
 macro_rules! checked_operations {
     ($name:ident, $inner:ty) => {
-        #[expect(
-            clippy::should_implement_trait,
-            reason = "the operators cannot return errors"
-        )]
+        #[expect(clippy::should_implement_trait, reason = "the operators cannot return errors")]
         impl $name {
             /// Nothing.
             pub const ZERO: Self = Self(0);
@@ -139,9 +136,7 @@ pub fn mul_div(a: i128, b: i128, c: i128, rounding: Rounding) -> Result<i128, Ar
                 core::cmp::Ordering::Equal => quotient & 1 == 1,
             },
         };
-    let magnitude = quotient
-        .checked_add(u128::from(up))
-        .ok_or(ArithmeticError)?;
+    let magnitude = quotient.checked_add(u128::from(up)).ok_or(ArithmeticError)?;
     let value = i128::try_from(magnitude).map_err(|_| ArithmeticError)?;
     Ok(if negative { -value } else { value })
 }

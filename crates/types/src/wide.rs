@@ -59,10 +59,7 @@ mod tests {
 
     #[test]
     fn extremes_are_exact() {
-        assert_eq!(
-            mul_div_rem(u128::MAX, u128::MAX, u128::MAX),
-            Some((u128::MAX, 0))
-        );
+        assert_eq!(mul_div_rem(u128::MAX, u128::MAX, u128::MAX), Some((u128::MAX, 0)));
         assert_eq!(mul_div_rem(u128::MAX, 2, 1), None);
         assert_eq!(mul_div_rem(1, 1, 0), None);
     }

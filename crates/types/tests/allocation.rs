@@ -1,9 +1,6 @@
 //! Forged lengths and counts must not make a reader allocate. This file is a test program of its
 //! own, because it counts every allocation of the process.
-#![expect(
-    unsafe_code,
-    reason = "an allocator that counts can only be written with it"
-)]
+#![expect(unsafe_code, reason = "an allocator that counts can only be written with it")]
 
 use evenkeel_types::merkle::Frontier;
 use evenkeel_types::{Canonical, Entry, Event, Reader, Symbol, Writer};

@@ -62,15 +62,11 @@ impl Site for Hasty {
 }
 
 fn main() -> Result<(), Failure> {
-    let records = std::env::args()
-        .nth(1)
-        .map_or(Ok(7_200), |text| text.parse())?;
+    let records = std::env::args().nth(1).map_or(Ok(7_200), |text| text.parse())?;
     let latency_us = std::env::args().nth(2).map_or(Ok(0), |text| text.parse())?;
     let latency = Duration::from_micros(latency_us);
     let folder = tempfile::tempdir()?;
-    let folders: Vec<PathBuf> = (0..5)
-        .map(|at| folder.path().join(format!("site-{at}")))
-        .collect();
+    let folders: Vec<PathBuf> = (0..5).map(|at| folder.path().join(format!("site-{at}"))).collect();
     let open = |latency| -> Result<Vec<Arc<dyn Site>>, Failure> {
         let mut sites: Vec<Arc<dyn Site>> = Vec::new();
         for folder in &folders {
@@ -108,9 +104,6 @@ fn main() -> Result<(), Failure> {
     for site in &sites {
         site.list("state/")?;
     }
-    println!(
-        "of which listing, one site after the other: {:.3} s",
-        lists.elapsed().as_secs_f64()
-    );
+    println!("of which listing, one site after the other: {:.3} s", lists.elapsed().as_secs_f64());
     Ok(())
 }

@@ -59,19 +59,16 @@ fn rate<T>(
     let begun = Instant::now();
     let done = work()?;
     let seconds = begun.elapsed().as_secs_f64();
-    println!(
-        "{stage:<42} {:>8.0} MB/s  ({seconds:.3} s)",
-        bytes as f64 / 1e6 / seconds
-    );
+    println!("{stage:<42} {:>8.0} MB/s  ({seconds:.3} s)", bytes as f64 / 1e6 / seconds);
     Ok(done)
 }
 
 fn stages(data: &[u8]) -> Result<(), Failure> {
     let length = data.len();
     rate("blake3, keyed, 64 KiB chunks", length, || {
-        Ok(data.chunks(65_536).fold(0_u8, |sum, chunk| {
-            sum ^ blake3::keyed_hash(&[1; 32], chunk).as_bytes()[0]
-        }))
+        Ok(data
+            .chunks(65_536)
+            .fold(0_u8, |sum, chunk| sum ^ blake3::keyed_hash(&[1; 32], chunk).as_bytes()[0]))
     })?;
     rate("fastcdc 16/64/256 KiB", length, || {
         let cuts = fastcdc::v2020::StreamCDC::new(data, 16_384, 65_536, 262_144);
@@ -95,15 +92,12 @@ fn stages(data: &[u8]) -> Result<(), Failure> {
     let pack = &data[..length.min(16 << 20)];
     // The code's tables are made on first use.
     encode_shards(&pack[..64], 3)?;
-    let shards = rate("reed-solomon encode 3+8 (16 MiB)", pack.len(), || {
-        Ok(encode_shards(pack, 3)?)
-    })?;
+    let shards =
+        rate("reed-solomon encode 3+8 (16 MiB)", pack.len(), || Ok(encode_shards(pack, 3)?))?;
     let some: Vec<(usize, &[u8])> = (3..6).map(|at| (at, shards[at].as_slice())).collect();
-    rate(
-        "reed-solomon decode, all data lost (16 MiB)",
-        pack.len(),
-        || Ok(decode_shards(&some, 3, pack.len())?),
-    )?;
+    rate("reed-solomon decode, all data lost (16 MiB)", pack.len(), || {
+        Ok(decode_shards(&some, 3, pack.len())?)
+    })?;
     Ok(())
 }
 
@@ -128,30 +122,18 @@ fn whole(data: &mut [u8], folder: &Path) -> Result<(), Failure> {
     let trust = recovery.root_public();
     let mut sites: Vec<Arc<dyn Site>> = Vec::new();
     for name in ["a", "b", "c", "d", "e"] {
-        sites.push(Arc::new(FolderSite::create(
-            name,
-            "local",
-            folder.join(name),
-        )?));
+        sites.push(Arc::new(FolderSite::create(name, "local", folder.join(name))?));
     }
     let mut writer = writer(&recovery, &sites)?;
-    let point = rate("point: all stages, checked, 5 sites", data.len(), || {
-        append(&mut writer, data, 1)
-    })?;
-    println!(
-        "  sent {:.1} MB to five sites",
-        point.shipped.bytes as f64 / 1e6
-    );
+    let point =
+        rate("point: all stages, checked, 5 sites", data.len(), || append(&mut writer, data, 1))?;
+    println!("  sent {:.1} MB to five sites", point.shipped.bytes as f64 / 1e6);
     for at in (0..data.len()).step_by(100 * 65_536) {
         data[at] ^= 1;
     }
-    let point = rate("second point, ~1 % of chunks changed", data.len(), || {
-        append(&mut writer, data, 2)
-    })?;
-    let (new, sent) = (
-        point.bytes_new as f64 / 1e6,
-        point.shipped.bytes as f64 / 1e6,
-    );
+    let point =
+        rate("second point, ~1 % of chunks changed", data.len(), || append(&mut writer, data, 2))?;
+    let (new, sent) = (point.bytes_new as f64 / 1e6, point.shipped.bytes as f64 / 1e6);
     println!("  new {new:.1} MB, sent {sent:.1} MB");
 
     let restore = |stage: &str| {
@@ -164,11 +146,9 @@ fn whole(data: &mut [u8], folder: &Path) -> Result<(), Failure> {
     };
     let catalog = restore("restore, all sites")?;
     let stored: usize = usize::try_from(verify(&catalog, Verify::Ciphertext)?.bytes)?;
-    rate(
-        "verify ciphertext, all sites (stored bytes)",
-        stored,
-        || Ok(verify(&catalog, Verify::Ciphertext)?),
-    )?;
+    rate("verify ciphertext, all sites (stored bytes)", stored, || {
+        Ok(verify(&catalog, Verify::Ciphertext)?)
+    })?;
     for name in ["a", "c"] {
         std::fs::remove_dir_all(folder.join(name))?;
     }
@@ -183,15 +163,7 @@ fn writer(recovery: &RecoveryIdentity, sites: &[Arc<dyn Site>]) -> Result<Writer
     options.layout = Layout::new(3, 5)?;
     let id_key = IdKey::generate(&mut OsRandom)?;
     let (trust, random) = (recovery.root_public(), Box::new(OsRandom));
-    Ok(Writer::open(
-        sites.to_vec(),
-        &trust,
-        certificate,
-        key,
-        id_key,
-        options,
-        random,
-    )?)
+    Ok(Writer::open(sites.to_vec(), &trust, certificate, key, id_key, options, random)?)
 }
 
 fn append(writer: &mut Writer, mut data: &[u8], position: u64) -> Result<Point, Failure> {
@@ -200,11 +172,7 @@ fn append(writer: &mut Writer, mut data: &[u8], position: u64) -> Result<Point, 
     let sealing = Instant::now();
     let sealed = sealer.seal(&mut [("data".to_owned(), &mut data as &mut dyn Read)])?;
     let ending = Instant::now();
-    let head = PointHead {
-        position,
-        time_ns: 0,
-        roots: Vec::new(),
-    };
+    let head = PointHead { position, time_ns: 0, roots: Vec::new() };
     let point = writer.finish_point(&head, &sealed)?;
     println!(
         "(the writer was held for {:.0} ms to begin and {:.0} ms to finish)",

@@ -67,9 +67,7 @@ mod tests {
     fn a_body_opens_only_with_its_header_and_key() {
         let key = Zeroizing::new([1; 32]);
         let header = sample_header();
-        let body = Body::Payload {
-            bytes: vec![7; 5000],
-        };
+        let body = Body::Payload { bytes: vec![7; 5000] };
         let sealed = seal_body(&header, &body, &key, [2; 32]).unwrap();
         assert_eq!(sealed_body_bytes(&body).unwrap(), sealed.len());
         assert_eq!(open_body(&header, &sealed, &key), Some(body));

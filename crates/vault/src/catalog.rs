@@ -55,9 +55,7 @@ impl Catalog {
             lineages: BTreeMap::new(),
             problems: Vec::new(),
             forks: Vec::new(),
-            freshness: Freshness::Unproven {
-                why: "no pin, anchor or witness".to_owned(),
-            },
+            freshness: Freshness::Unproven { why: "no pin, anchor or witness".to_owned() },
         };
         catalog.note_unreachable();
         for lineage in catalog.claimed_lineages() {
@@ -76,9 +74,7 @@ impl Catalog {
     fn nothing(&self) -> Error {
         let unreachable = self.unreachable();
         if unreachable.is_empty() {
-            return Error::NothingYet {
-                domain: self.domain.clone(),
-            };
+            return Error::NothingYet { domain: self.domain.clone() };
         }
         Error::NotEnoughSites {
             what: format!("finding any lineage of domain {}", self.domain),
@@ -104,11 +100,7 @@ impl Catalog {
     }
 
     fn claimed_lineages(&self) -> BTreeSet<Lineage> {
-        let objects = self
-            .listings
-            .iter()
-            .flatten()
-            .flat_map(|listing| listing.objects.keys());
+        let objects = self.listings.iter().flatten().flat_map(|listing| listing.objects.keys());
         objects
             .map(|name| match name {
                 ObjectName::Certificate(lineage)
@@ -120,13 +112,8 @@ impl Catalog {
     }
 
     fn read_lineage(&mut self, lineage: Lineage) {
-        let (certificate, problems) = find_certificate(
-            &self.sites,
-            &self.domain,
-            lineage,
-            &self.listings,
-            &self.trust,
-        );
+        let (certificate, problems) =
+            find_certificate(&self.sites, &self.domain, lineage, &self.listings, &self.trust);
         self.problems.extend(problems);
         let Some(certificate) = certificate else {
             self.problems.push(Problem {
@@ -168,39 +155,24 @@ impl Catalog {
                 });
             }
         }
-        self.lineages.insert(
-            lineage,
-            Entry {
-                certificate,
-                records: chain.records,
-            },
-        );
+        self.lineages.insert(lineage, Entry { certificate, records: chain.records });
     }
 
     fn find_forks(&mut self) {
         let mut children: BTreeMap<Lineage, Vec<&Certificate>> = BTreeMap::new();
         for entry in self.lineages.values() {
             if let Some(parent) = entry.certificate.parent {
-                children
-                    .entry(parent.lineage)
-                    .or_default()
-                    .push(&entry.certificate);
+                children.entry(parent.lineage).or_default().push(&entry.certificate);
             }
         }
         for (parent, children) in children {
             let lineages: Vec<Lineage> = children.iter().map(|child| child.lineage).collect();
             if lineages.len() > 1 {
                 let detail = format!("{} lineages continue lineage {parent}", lineages.len());
-                self.forks.push(Fork {
-                    lineages,
-                    counter: None,
-                    detail,
-                });
+                self.forks.push(Fork { lineages, counter: None, detail });
             }
-            let head = self
-                .lineages
-                .get(&parent)
-                .and_then(|entry| entry.records.values().next_back());
+            let head =
+                self.lineages.get(&parent).and_then(|entry| entry.records.values().next_back());
             for child in children {
                 if let Some(head) = head.filter(|head| head.header.time_ns > child.issued_time_ns) {
                     self.forks.push(Fork {
@@ -219,30 +191,19 @@ impl Catalog {
     fn compare(&self, pin: Pin) -> Freshness {
         let lineage = pin.lineage;
         let entry = self.lineages.get(&lineage);
-        let found = entry
-            .and_then(|entry| entry.records.keys().next_back().copied())
-            .unwrap_or(0);
+        let found = entry.and_then(|entry| entry.records.keys().next_back().copied()).unwrap_or(0);
         if found < pin.counter {
-            return Freshness::RolledBack {
-                lineage,
-                pinned: pin.counter,
-                found,
-            };
+            return Freshness::RolledBack { lineage, pinned: pin.counter, found };
         }
         let record = entry.and_then(|entry| entry.records.get(&pin.counter));
         if record.is_some_and(|record| record.hash != pin.hash) {
-            return Freshness::Contradicted {
-                lineage,
-                counter: pin.counter,
-            };
+            return Freshness::Contradicted { lineage, counter: pin.counter };
         }
         match self.current_lineage() {
             Some(current) if current != lineage => Freshness::Unproven {
                 why: format!("the pin is of lineage {lineage}, the newest lineage is {current}"),
             },
-            _ => Freshness::Proven {
-                pinned: pin.counter,
-            },
+            _ => Freshness::Proven { pinned: pin.counter },
         }
     }
 
@@ -281,25 +242,15 @@ impl Catalog {
     /// k and n of the newest record.
     #[must_use]
     pub fn layout(&self) -> Option<Layout> {
-        let heads = self
-            .lineages
-            .values()
-            .filter_map(|entry| entry.records.values().next_back());
-        heads
-            .max_by_key(|record| record.header.time_ns)
-            .map(|record| record.header.layout)
+        let heads = self.lineages.values().filter_map(|entry| entry.records.values().next_back());
+        heads.max_by_key(|record| record.header.time_ns).map(|record| record.header.layout)
     }
 
     /// Every recovery point, by lineage and position; the newest of a lineage last.
     #[must_use]
     pub fn points(&self) -> Vec<PointInfo> {
-        let records = self
-            .lineages
-            .values()
-            .flat_map(|entry| entry.records.values());
-        records
-            .filter_map(|record| self.point_info(record))
-            .collect()
+        let records = self.lineages.values().flat_map(|entry| entry.records.values());
+        records.filter_map(|record| self.point_info(record)).collect()
     }
 
     /// The newest point of the current lineage, else of the newest lineage that has one.
@@ -308,9 +259,7 @@ impl Catalog {
         let order = self.lineages();
         let newest = order.iter().rev().find_map(|info| {
             let records = self.lineages.get(&info.lineage)?.records.values();
-            records
-                .rev()
-                .find(|record| record.header.point_id().is_some())
+            records.rev().find(|record| record.header.point_id().is_some())
         });
         newest.and_then(|record| self.point_info(record))
     }
@@ -333,11 +282,7 @@ impl Catalog {
     /// Tails of a lineage that reach beyond `position` (all for `None`), in order.
     #[must_use]
     pub fn tails_after(&self, lineage: Lineage, position: Option<u64>) -> Vec<TailInfo> {
-        let records = self
-            .lineages
-            .get(&lineage)
-            .into_iter()
-            .flat_map(|one| one.records.values());
+        let records = self.lineages.get(&lineage).into_iter().flat_map(|one| one.records.values());
         let tails = records.filter_map(|record| match record.header.kind {
             Kind::Tail { first, last } if position.is_none_or(|position| last > position) => {
                 Some(TailInfo {
@@ -362,21 +307,14 @@ impl Catalog {
 
     /// All records of a lineage, oldest first, without their bodies.
     pub fn records(&self, lineage: Lineage) -> impl DoubleEndedIterator<Item = &Record> {
-        self.lineages
-            .get(&lineage)
-            .into_iter()
-            .flat_map(|entry| entry.records.values())
+        self.lineages.get(&lineage).into_iter().flat_map(|entry| entry.records.values())
     }
 
     /// The newest record of a lineage, to be pinned.
     #[must_use]
     pub fn pin(&self, lineage: Lineage) -> Option<Pin> {
         let head = self.records(lineage).next_back()?;
-        Some(Pin {
-            lineage,
-            counter: head.header.counter,
-            hash: head.hash,
-        })
+        Some(Pin { lineage, counter: head.header.counter, hash: head.hash })
     }
 
     /// What is wrong at which site, as far as loading noticed; [`crate::verify()`] reads all of it.
@@ -400,20 +338,12 @@ impl Catalog {
     /// Names of the sites that did not answer, with the reason.
     #[must_use]
     pub fn unreachable(&self) -> Vec<String> {
-        let errors = self
-            .listings
-            .iter()
-            .filter_map(|listing| listing.as_ref().err());
-        errors
-            .map(|error| format!("{} ({})", error.site, error.detail))
-            .collect()
+        let errors = self.listings.iter().filter_map(|listing| listing.as_ref().err());
+        errors.map(|error| format!("{} ({})", error.site, error.detail)).collect()
     }
 
     fn reachable(&self) -> usize {
-        self.listings
-            .iter()
-            .filter(|listing| listing.is_ok())
-            .count()
+        self.listings.iter().filter(|listing| listing.is_ok()).count()
     }
 
     /// Succeeds if at least k sites answered, and they neither roll back nor contradict the pin.
@@ -433,11 +363,7 @@ impl Catalog {
             });
         }
         match &self.freshness {
-            Freshness::RolledBack {
-                lineage,
-                pinned,
-                found,
-            } => Err(Error::RolledBack {
+            Freshness::RolledBack { lineage, pinned, found } => Err(Error::RolledBack {
                 lineage: lineage.to_string(),
                 pinned: *pinned,
                 found: *found,
@@ -453,11 +379,7 @@ impl Catalog {
 
     fn point_info(&self, record: &Record) -> Option<PointInfo> {
         let header = &record.header;
-        let Kind::Point {
-            position,
-            self_contained,
-        } = header.kind
-        else {
+        let Kind::Point { position, self_contained } = header.kind else {
             return None;
         };
         let lineage = header.lineage;
@@ -471,11 +393,7 @@ impl Catalog {
             self_contained,
             margin: margin(record, copies, shards),
             objects: header.objects.len(),
-            length_bytes: header
-                .objects
-                .iter()
-                .map(|object| object.length_bytes)
-                .sum(),
+            length_bytes: header.objects.iter().map(|object| object.length_bytes).sum(),
         })
     }
 
@@ -516,22 +434,11 @@ pub(crate) fn margin(
 ) -> i64 {
     let header = &record.header;
     let lineage = header.lineage;
-    let replicated = [
-        ObjectName::Certificate(lineage),
-        ObjectName::Record(lineage, header.counter),
-    ]
-    .into_iter()
-    .chain(
-        header
-            .periods
-            .iter()
-            .map(|period| ObjectName::Period(lineage, period.number)),
-    );
-    let least = replicated
-        .map(copies)
-        .chain(header.objects.iter().map(shards))
-        .min()
-        .unwrap_or(0);
+    let replicated =
+        [ObjectName::Certificate(lineage), ObjectName::Record(lineage, header.counter)]
+            .into_iter()
+            .chain(header.periods.iter().map(|period| ObjectName::Period(lineage, period.number)));
+    let least = replicated.map(copies).chain(header.objects.iter().map(shards)).min().unwrap_or(0);
     signed(least) - signed(header.layout.k())
 }
 
@@ -542,29 +449,21 @@ fn signed(count: usize) -> i64 {
 /// Whether a gap in the counters that ends at `last` is what retention leaves: a later point
 /// reaches at least as far as every tail that the missing records could have carried.
 pub(crate) fn expired(records: &BTreeMap<u64, Record>, last: u64) -> bool {
-    let next = records
-        .range(last + 1..)
-        .next()
-        .map(|(_, record)| &record.header);
+    let next = records.range(last + 1..).next().map(|(_, record)| &record.header);
     let Some(next) = next else { return false };
     let reached = match next.kind {
         Kind::Tail { first, .. } => first.checked_sub(1),
         _ => next.tail_last,
     };
-    let covered = records
-        .range(last + 1..)
-        .filter_map(|(_, record)| match record.header.kind {
-            Kind::Point { position, .. } => Some(position),
-            _ => None,
-        });
+    let covered = records.range(last + 1..).filter_map(|(_, record)| match record.header.kind {
+        Kind::Point { position, .. } => Some(position),
+        _ => None,
+    });
     let Some(covered) = covered.max() else {
         return false;
     };
     // What the record before the gap had reached, no missing record carried.
-    let before = records
-        .range(..=last)
-        .next_back()
-        .and_then(|(_, record)| record.header.tail_last);
+    let before = records.range(..=last).next_back().and_then(|(_, record)| record.header.tail_last);
     reached.is_none_or(|reached| reached <= covered || Some(reached) <= before)
         && next.point_position.is_none_or(|point| point <= covered)
 }
@@ -582,9 +481,5 @@ fn info(entry: &Entry) -> LineageInfo {
 
 /// How a record is called in messages.
 pub(crate) fn record_label(record: &Record) -> String {
-    format!(
-        "record {} ({})",
-        record.header.counter,
-        hex(&record.hash[..8])
-    )
+    format!("record {} ({})", record.header.counter, hex(&record.hash[..8]))
 }

@@ -108,11 +108,7 @@ impl WriterKey {
 
 impl fmt::Debug for WriterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "WriterKey(public {}, secret withheld)",
-            hex(&self.public())
-        )
+        write!(f, "WriterKey(public {}, secret withheld)", hex(&self.public()))
     }
 }
 
@@ -160,14 +156,7 @@ impl Certificate {
         check_domain(domain)?;
         let signature = [0; SIGNATURE_BYTES];
         let domain = domain.to_owned();
-        let mut certificate = Self {
-            domain,
-            lineage,
-            parent,
-            writer,
-            issued_time_ns,
-            signature,
-        };
+        let mut certificate = Self { domain, lineage, parent, writer, issued_time_ns, signature };
         certificate.signature = root.sign(&certificate.message()).to_bytes();
         Ok(certificate)
     }
@@ -178,15 +167,13 @@ impl Certificate {
     /// [`Error::Integrity`] if this root did not sign it.
     pub fn verify(&self, root: &RootPublicKey) -> Result<()> {
         let signature = Signature::from_bytes(&self.signature);
-        root.0
-            .verify_strict(&self.message(), &signature)
-            .map_err(|_| {
-                Error::integrity(
-                    format!("certificate of lineage {}", self.lineage),
-                    format!("domain {}", self.domain),
-                    format!("not signed by the root key {root}"),
-                )
-            })
+        root.0.verify_strict(&self.message(), &signature).map_err(|_| {
+            Error::integrity(
+                format!("certificate of lineage {}", self.lineage),
+                format!("domain {}", self.domain),
+                format!("not signed by the root key {root}"),
+            )
+        })
     }
 
     pub(crate) fn verify_record(&self, unsigned: &[u8], signature: &[u8]) -> bool {
@@ -196,8 +183,7 @@ impl Certificate {
         let Ok(signature) = Signature::from_slice(signature) else {
             return false;
         };
-        key.verify_strict(&record_message(unsigned), &signature)
-            .is_ok()
+        key.verify_strict(&record_message(unsigned), &signature).is_ok()
     }
 
     /// What the first record links to.
@@ -253,11 +239,7 @@ impl Canonical for Lineage {
     }
 }
 
-evenkeel_types::canonical_struct!(Parent {
-    lineage,
-    position,
-    record_hash
-});
+evenkeel_types::canonical_struct!(Parent { lineage, position, record_hash });
 
 /// Reads a file's four magic bytes and its version.
 pub(crate) fn magic(
@@ -288,11 +270,7 @@ mod tests {
     fn certificate() -> (SigningKey, Certificate) {
         let root = SigningKey::from_bytes(&[1; 32]);
         let writer = WriterKey::from_bytes(&[2; 32]).public();
-        let parent = Parent {
-            lineage: Lineage([3; 16]),
-            position: 9,
-            record_hash: [4; 32],
-        };
+        let parent = Parent { lineage: Lineage([3; 16]), position: 9, record_hash: [4; 32] };
         let issued =
             Certificate::issue(&root, "state", Lineage([5; 16]), Some(parent), writer, 6).unwrap();
         (root, issued)
@@ -303,13 +281,9 @@ mod tests {
         let (root, certificate) = certificate();
         let read = Certificate::from_bytes(&certificate.to_bytes()).unwrap();
         assert_eq!(read, certificate);
-        read.verify(&RootPublicKey::new(root.verifying_key()))
-            .unwrap();
+        read.verify(&RootPublicKey::new(root.verifying_key())).unwrap();
         let other = SigningKey::from_bytes(&[9; 32]);
-        assert!(
-            read.verify(&RootPublicKey::new(other.verifying_key()))
-                .is_err()
-        );
+        assert!(read.verify(&RootPublicKey::new(other.verifying_key())).is_err());
     }
 
     #[test]

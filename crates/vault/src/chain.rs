@@ -61,15 +61,9 @@ pub(crate) fn holders<'a>(
     listings: &'a [Result<Listing, SiteError>],
     name: &'a ObjectName,
 ) -> impl Iterator<Item = usize> + 'a {
-    listings
-        .iter()
-        .enumerate()
-        .filter_map(move |(at, listing)| {
-            listing
-                .as_ref()
-                .is_ok_and(|listing| listing.objects.contains_key(name))
-                .then_some(at)
-        })
+    listings.iter().enumerate().filter_map(move |(at, listing)| {
+        listing.as_ref().is_ok_and(|listing| listing.objects.contains_key(name)).then_some(at)
+    })
 }
 
 /// Two valid records with the same counter.
@@ -117,11 +111,7 @@ enum Copy {
 impl ChainReader<'_> {
     /// Every counter any site claims to hold.
     pub(crate) fn counters(&self) -> BTreeSet<u64> {
-        let objects = self
-            .listings
-            .iter()
-            .flatten()
-            .flat_map(|listing| listing.objects.keys());
+        let objects = self.listings.iter().flatten().flat_map(|listing| listing.objects.keys());
         let counters = objects.filter_map(|name| match name {
             ObjectName::Record(lineage, counter) if *lineage == self.lineage => Some(*counter),
             _ => None,
@@ -133,16 +123,10 @@ impl ChainReader<'_> {
     pub(crate) fn heads(&self) -> (Option<Record>, Vec<Split>) {
         let mut chain = Chain::default();
         let counters = self.counters();
-        let newest = counters
-            .iter()
-            .rev()
-            .find_map(|counter| self.pick(*counter, None, &mut chain));
+        let newest =
+            counters.iter().rev().find_map(|counter| self.pick(*counter, None, &mut chain));
         let top = newest.as_ref().map_or(0, |record| record.header.counter);
-        for counter in self
-            .site_heads()
-            .into_iter()
-            .filter(|counter| *counter < top)
-        {
+        for counter in self.site_heads().into_iter().filter(|counter| *counter < top) {
             self.pick(counter, None, &mut chain);
         }
         (newest, chain.splits)
@@ -169,24 +153,19 @@ impl ChainReader<'_> {
         let heads = self.site_heads();
         let mut expected: Option<(u64, [u8; 32])> = None;
         for counter in self.counters().into_iter().rev() {
-            let link = expected
-                .filter(|(at, _)| *at == counter)
-                .map(|(_, hash)| hash);
+            let link = expected.filter(|(at, _)| *at == counter).map(|(_, hash)| hash);
             // Where a site's own story ends, all copies are compared: there a split shows.
             let quick = match link {
-                Some(hash) if !heads.contains(&counter) => prefetched
-                    .remove(&counter)
-                    .filter(|record| record.hash == hash),
+                Some(hash) if !heads.contains(&counter) => {
+                    prefetched.remove(&counter).filter(|record| record.hash == hash)
+                }
                 _ => None,
             };
             let Some(mut record) = quick.or_else(|| self.pick(counter, link, &mut chain)) else {
                 continue;
             };
             if let Some((at, _)) = expected.filter(|(at, _)| *at != counter) {
-                chain.gaps.push(Gap {
-                    first: counter + 1,
-                    last: at,
-                });
+                chain.gaps.push(Gap { first: counter + 1, last: at });
             }
             expected = Some((counter - 1, record.header.previous_hash));
             record.body = Vec::new();
@@ -228,8 +207,7 @@ impl ChainReader<'_> {
                     .map(|counters| scope.spawn(|| self.fetch(site, counters)))
                     .collect();
                 let join = |lane: std::thread::ScopedJoinHandle<'_, Vec<(u64, Record)>>| {
-                    lane.join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                    lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
                 };
                 lanes.into_iter().flat_map(join).collect::<Vec<_>>()
             })
@@ -290,12 +268,7 @@ impl ChainReader<'_> {
         let key = ObjectName::Record(self.lineage, counter).key(self.domain);
         let problem = |kind, detail| {
             let (site, object) = (site.name().to_owned(), key.clone());
-            Copy::Bad(Problem {
-                site,
-                object,
-                kind,
-                detail,
-            })
+            Copy::Bad(Problem { site, object, kind, detail })
         };
         let bytes = match site.get(&key) {
             Ok(bytes) => bytes,
@@ -317,10 +290,9 @@ pub(crate) fn judge_record(
     certificate: &Certificate,
 ) -> Result<Record, (ProblemKind, String)> {
     let record = Record::decode(bytes).map_err(|error| match error {
-        DecodeError::UnexpectedEnd { .. } => (
-            ProblemKind::Truncated,
-            format!("{} bytes, and more are needed", bytes.len()),
-        ),
+        DecodeError::UnexpectedEnd { .. } => {
+            (ProblemKind::Truncated, format!("{} bytes, and more are needed", bytes.len()))
+        }
         other => (ProblemKind::Corrupt, other.to_string()),
     })?;
     let header = &record.header;
@@ -332,20 +304,15 @@ pub(crate) fn judge_record(
         return Err((ProblemKind::Foreign, detail));
     }
     if !Record::signed_by(bytes, certificate) {
-        return Err((
-            ProblemKind::Corrupt,
-            "the writer's signature does not match".to_owned(),
-        ));
+        return Err((ProblemKind::Corrupt, "the writer's signature does not match".to_owned()));
     }
     match header.counter.cmp(&counter) {
-        std::cmp::Ordering::Less => Err((
-            ProblemKind::Stale,
-            format!("it is the older record {}", header.counter),
-        )),
-        std::cmp::Ordering::Greater => Err((
-            ProblemKind::Foreign,
-            format!("it is record {}", header.counter),
-        )),
+        std::cmp::Ordering::Less => {
+            Err((ProblemKind::Stale, format!("it is the older record {}", header.counter)))
+        }
+        std::cmp::Ordering::Greater => {
+            Err((ProblemKind::Foreign, format!("it is record {}", header.counter)))
+        }
         std::cmp::Ordering::Equal => Ok(record),
     }
 }
@@ -399,10 +366,7 @@ pub(crate) fn judge_certificate(
         return Err((ProblemKind::Foreign, detail));
     }
     if certificate.verify(trust).is_err() {
-        return Err((
-            ProblemKind::Corrupt,
-            format!("not signed by the root key {trust}"),
-        ));
+        return Err((ProblemKind::Corrupt, format!("not signed by the root key {trust}")));
     }
     Ok(certificate)
 }

@@ -23,10 +23,7 @@ const STRIPE_BYTES: usize = 32 * 1024;
 
 /// Bytes of each of `k` data shards for an object of `length_bytes`.
 pub(crate) fn shard_bytes(length_bytes: usize, k: usize) -> usize {
-    length_bytes
-        .div_ceil(k)
-        .max(1)
-        .next_multiple_of(BLOCK_BYTES)
+    length_bytes.div_ceil(k).max(1).next_multiple_of(BLOCK_BYTES)
 }
 
 /// Splits `bytes` into `k` zero-padded data shards and adds [`PARITY_MAX`] parity shards.
@@ -64,19 +61,14 @@ pub(crate) fn encode_with_roots(bytes: &[u8], k: usize, n: usize) -> Result<(Vec
         }
     })?;
     shards.append(&mut parity);
-    let roots = hashers
-        .iter()
-        .map(|hasher| *hasher.finalize().as_bytes())
-        .collect();
+    let roots = hashers.iter().map(|hasher| *hasher.finalize().as_bytes()).collect();
     Ok((shards, roots))
 }
 
 /// Zero-padded data shards.
 fn split(bytes: &[u8], k: usize) -> Result<Vec<Vec<u8>>> {
     if k == 0 || bytes.is_empty() {
-        return Err(invalid(
-            "nothing to encode, or no data shards asked for".to_owned(),
-        ));
+        return Err(invalid("nothing to encode, or no data shards asked for".to_owned()));
     }
     let size = shard_bytes(bytes.len(), k);
     let shard = |at: usize| {
@@ -123,9 +115,7 @@ pub fn decode_shards(shards: &[(usize, &[u8])], k: usize, length_bytes: usize) -
     let size = shard_bytes(length_bytes, k);
     if let Some((number, shard)) = shards.iter().find(|(_, shard)| shard.len() != size) {
         let found = shard.len();
-        return Err(invalid(format!(
-            "shard {number} has {found} bytes instead of {size}"
-        )));
+        return Err(invalid(format!("shard {number} has {found} bytes instead of {size}")));
     }
     // Data shards first: the more of them, the less there is to solve.
     let mut all: Vec<(usize, &[u8])> = shards.to_vec();
@@ -150,11 +140,7 @@ pub fn decode_shards(shards: &[(usize, &[u8])], k: usize, length_bytes: usize) -
     if !missing.is_empty() {
         let inverse = invert(rows(&chosen, k)?)?;
         for number in missing {
-            combine(
-                &inverse[number],
-                &chosen,
-                &mut bytes[number * size..(number + 1) * size],
-            );
+            combine(&inverse[number], &chosen, &mut bytes[number * size..(number + 1) * size]);
         }
     }
     bytes.truncate(length_bytes);
@@ -183,10 +169,7 @@ fn invert(mut matrix: Vec<Vec<u16>>) -> Result<Vec<Vec<u16>>> {
         let pivot = pivot.ok_or_else(|| invalid("shards that depend on each other".to_owned()))?;
         matrix.swap(column, pivot);
         let scale = reciprocal(matrix[column][column]);
-        let normal: Vec<u16> = matrix[column]
-            .iter()
-            .map(|one| multiply(*one, scale))
-            .collect();
+        let normal: Vec<u16> = matrix[column].iter().map(|one| multiply(*one, scale)).collect();
         for (at, row) in matrix.iter_mut().enumerate() {
             let factor = row[column];
             if at != column && factor != 0 {
@@ -208,11 +191,7 @@ fn combine(factors: &[u16], shards: &[(usize, &[u8])], into: &mut [u8]) {
     for (at, stripe) in into.chunks_mut(STRIPE_BYTES).enumerate() {
         let from = at * STRIPE_BYTES;
         let (sum, _) = stripe.as_chunks_mut::<8>();
-        for (factor, (_, shard)) in factors
-            .iter()
-            .zip(shards)
-            .filter(|(factor, _)| **factor != 0)
-        {
+        for (factor, (_, shard)) in factors.iter().zip(shards).filter(|(factor, _)| **factor != 0) {
             let (blocks, _) = shard[from..from + sum.len() * 8].as_chunks::<BLOCK_BYTES>();
             let scratch = &mut scratch[..blocks.len()];
             scratch.copy_from_slice(blocks);
@@ -264,10 +243,7 @@ pub fn generator_matrix(k: usize) -> Result<Vec<Vec<u16>>> {
 }
 
 fn invalid(detail: String) -> Error {
-    Error::Invalid {
-        what: "erasure code",
-        detail,
-    }
+    Error::Invalid { what: "erasure code", detail }
 }
 
 fn code(error: reed_solomon_simd::Error) -> Error {
@@ -307,10 +283,8 @@ mod tests {
             let all = encode_shards(&object, k).unwrap();
             let (stored, roots) = encode_with_roots(&object, k, n).unwrap();
             assert_eq!(stored, all[..n]);
-            let hashes: Vec<[u8; 32]> = all
-                .iter()
-                .map(|shard| *blake3::hash(shard).as_bytes())
-                .collect();
+            let hashes: Vec<[u8; 32]> =
+                all.iter().map(|shard| *blake3::hash(shard).as_bytes()).collect();
             assert_eq!(roots, hashes);
         }
     }
@@ -322,9 +296,7 @@ mod tests {
         let mut decoder =
             reed_solomon_simd::ReedSolomonDecoder::new(3, PARITY_MAX, shards[0].len()).unwrap();
         for parity in [0, 4, 7] {
-            decoder
-                .add_recovery_shard(parity, &shards[3 + parity])
-                .unwrap();
+            decoder.add_recovery_shard(parity, &shards[3 + parity]).unwrap();
         }
         let restored = decoder.decode().unwrap();
         for (number, shard) in shards[..3].iter().enumerate() {
@@ -352,13 +324,7 @@ mod tests {
     #[test]
     fn every_parity_shard_depends_on_every_data_shard() {
         for k in [1, 2, 3, 8, 64] {
-            assert!(
-                generator_matrix(k)
-                    .unwrap()
-                    .iter()
-                    .flatten()
-                    .all(|factor| *factor != 0)
-            );
+            assert!(generator_matrix(k).unwrap().iter().flatten().all(|factor| *factor != 0));
         }
     }
 }

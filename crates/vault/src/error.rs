@@ -197,11 +197,7 @@ impl Error {
         place: impl Into<String>,
         detail: impl Into<String>,
     ) -> Self {
-        Self::Integrity {
-            object: object.into(),
-            place: place.into(),
-            detail: detail.into(),
-        }
+        Self::Integrity { object: object.into(), place: place.into(), detail: detail.into() }
     }
 
     pub(crate) fn file(
@@ -209,20 +205,12 @@ impl Error {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::File { action, path, source }
     }
 }
 
 fn list(items: &[String]) -> String {
-    if items.is_empty() {
-        "none".to_owned()
-    } else {
-        items.join(", ")
-    }
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
 
 fn concerning(points: &[PointId]) -> String {

@@ -23,30 +23,16 @@ pub(crate) fn fetch_replicated(sites: &Sites, key: &str, hash: [u8; 32]) -> Fetc
     for (at, site) in sites.iter().enumerate() {
         let problem = match site.get(key) {
             Ok(bytes) if *blake3::hash(&bytes).as_bytes() == hash => {
-                return FetchedCopy {
-                    found: Some((at, bytes)),
-                    problems,
-                };
+                return FetchedCopy { found: Some((at, bytes)), problems };
             }
-            Ok(_) => (
-                ProblemKind::Corrupt,
-                "its hash is not the signed one".to_owned(),
-            ),
+            Ok(_) => (ProblemKind::Corrupt, "its hash is not the signed one".to_owned()),
             Err(error) => (unreadable(error.kind), error.detail),
         };
         let (kind, detail) = problem;
         let (site, object) = (site.name().to_owned(), key.to_owned());
-        problems.push(Problem {
-            site,
-            object,
-            kind,
-            detail,
-        });
+        problems.push(Problem { site, object, kind, detail });
     }
-    FetchedCopy {
-        found: None,
-        problems,
-    }
+    FetchedCopy { found: None, problems }
 }
 
 fn unreadable(kind: SiteErrorKind) -> ProblemKind {
@@ -82,9 +68,7 @@ pub(crate) fn fetch_pack(
     };
     let mut next = 0;
     while good.len() < k && next < object.shard_roots.len() {
-        let wave: Vec<usize> = (next..object.shard_roots.len())
-            .take(k - good.len())
-            .collect();
+        let wave: Vec<usize> = (next..object.shard_roots.len()).take(k - good.len()).collect();
         next += wave.len();
         let answers = std::thread::scope(|scope| {
             let handles: Vec<_> = wave
@@ -130,17 +114,11 @@ fn find_shard(
     for at in own.into_iter().chain(listed) {
         let one = fetch_replicated(&sites[at..=at], &key, object.shard_roots[shard]);
         if let Some((_, bytes)) = one.found {
-            return FetchedCopy {
-                found: Some((at, bytes)),
-                problems,
-            };
+            return FetchedCopy { found: Some((at, bytes)), problems };
         }
         problems.extend(one.problems);
     }
-    FetchedCopy {
-        found: None,
-        problems,
-    }
+    FetchedCopy { found: None, problems }
 }
 
 fn assemble(
@@ -152,21 +130,13 @@ fn assemble(
     problems: &[Problem],
 ) -> Result<Vec<u8>> {
     if good.len() < k {
-        let needs = |record: &&Record| {
-            record
-                .header
-                .objects
-                .iter()
-                .any(|other| other.pack == object.pack)
-        };
+        let needs =
+            |record: &&Record| record.header.objects.iter().any(|other| other.pack == object.pack);
         return Err(Error::NotEnoughSites {
             what: format!("reading pack {}", hex(&object.pack)),
             needed: k,
             found: good.len(),
-            sites: problems
-                .iter()
-                .map(|one| format!("{} ({})", one.site, one.kind))
-                .collect(),
+            sites: problems.iter().map(|one| format!("{} ({})", one.site, one.kind)).collect(),
             points: catalog
                 .records(lineage)
                 .filter(needs)
@@ -174,19 +144,14 @@ fn assemble(
                 .collect(),
         });
     }
-    let shards: Vec<(usize, &[u8])> = good
-        .iter()
-        .map(|(shard, bytes)| (*shard, bytes.as_slice()))
-        .collect();
+    let shards: Vec<(usize, &[u8])> =
+        good.iter().map(|(shard, bytes)| (*shard, bytes.as_slice())).collect();
     let length = usize::try_from(object.length_bytes).unwrap_or(usize::MAX);
     let pack = decode_shards(&shards, k, length)?;
     if *blake3::hash(&pack).as_bytes() == object.pack {
         return Ok(pack);
     }
-    Err(pack_integrity(
-        object,
-        "verified shards do not give the named pack",
-    ))
+    Err(pack_integrity(object, "verified shards do not give the named pack"))
 }
 
 /// A pack whose bytes are not what signed records say.

@@ -35,11 +35,7 @@ impl FolderSite {
         location: impl Into<String>,
         root: impl Into<PathBuf>,
     ) -> Self {
-        Self {
-            name: name.into(),
-            location: location.into(),
-            root: root.into(),
-        }
+        Self { name: name.into(), location: location.into(), root: root.into() }
     }
 
     /// Makes the folder (if it is not there) and returns the site.
@@ -170,10 +166,7 @@ impl FolderSite {
                     self.walk(&path, found)?;
                 }
             } else if let Some(key) = self.key_of(&path) {
-                found.push(ObjectInfo {
-                    key,
-                    length_bytes: metadata.len(),
-                });
+                found.push(ObjectInfo { key, length_bytes: metadata.len() });
             }
         }
         Ok(())
@@ -247,18 +240,13 @@ impl Site for FolderSite {
             folder => self.path("list", folder.unwrap_or(prefix))?,
         };
         let mut found = Vec::new();
-        self.walk(&folder, &mut found)
-            .map_err(|error| self.error("list", prefix, &error))?;
+        self.walk(&folder, &mut found).map_err(|error| self.error("list", prefix, &error))?;
         found.sort();
         Ok(found)
     }
 
     fn used_bytes(&self) -> Result<u64, SiteError> {
-        Ok(self
-            .list("")?
-            .iter()
-            .map(|object| object.length_bytes)
-            .sum())
+        Ok(self.list("")?.iter().map(|object| object.length_bytes).sum())
     }
 
     fn free_bytes(&self) -> Result<Option<u64>, SiteError> {
@@ -315,21 +303,14 @@ fn check_key(key: &str) -> Result<(), &'static str> {
     if !key.bytes().all(plain) {
         return Err("an object name has only letters, digits, - _ . and /");
     }
-    if key
-        .split('/')
-        .any(|part| part.is_empty() || part.starts_with('.'))
-    {
+    if key.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
         return Err("no part of an object name may be empty or start with a dot");
     }
     Ok(())
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -379,10 +360,7 @@ mod tests {
         let (_folder, site) = site();
         site.put("d/x", b"one").unwrap();
         site.put("d/x", b"one").unwrap();
-        assert_eq!(
-            site.put("d/x", b"two").unwrap_err().kind,
-            SiteErrorKind::Exists
-        );
+        assert_eq!(site.put("d/x", b"two").unwrap_err().kind, SiteErrorKind::Exists);
         assert_eq!(site.get("d/x").unwrap(), b"one");
         assert_eq!(site.get_range("d/x", 1, 9).unwrap(), b"ne");
         assert_eq!(site.used_bytes().unwrap(), 3);
@@ -392,17 +370,7 @@ mod tests {
     #[test]
     fn names_cannot_leave_the_folder() {
         let (_folder, site) = site();
-        for key in [
-            "../x",
-            "a/../../x",
-            "/etc/x",
-            "a//b",
-            ".tmp/x",
-            "a/.b",
-            "",
-            "a\0b",
-            "a\\b",
-        ] {
+        for key in ["../x", "a/../../x", "/etc/x", "a//b", ".tmp/x", "a/.b", "", "a\0b", "a\\b"] {
             let error = site.put(key, b"x").unwrap_err();
             assert_eq!(error.kind, SiteErrorKind::InvalidKey, "{key:?}");
         }
@@ -413,14 +381,8 @@ mod tests {
         let (folder, site) = site();
         fs::remove_dir_all(folder.path()).unwrap();
         assert_eq!(site.list("").unwrap_err().kind, SiteErrorKind::Unavailable);
-        assert_eq!(
-            site.list("a/").unwrap_err().kind,
-            SiteErrorKind::Unavailable
-        );
-        assert_eq!(
-            site.put("a", b"x").unwrap_err().kind,
-            SiteErrorKind::Unavailable
-        );
+        assert_eq!(site.list("a/").unwrap_err().kind, SiteErrorKind::Unavailable);
+        assert_eq!(site.put("a", b"x").unwrap_err().kind, SiteErrorKind::Unavailable);
         assert_eq!(site.get("a").unwrap_err().kind, SiteErrorKind::Unavailable);
         assert!(!folder.path().exists());
     }
@@ -432,12 +394,7 @@ mod tests {
         site.put("d/a", b"1").unwrap();
         site.put("e", b"").unwrap();
         fs::write(folder.path().join(TEMPORARY).join("9-9"), b"unfinished").unwrap();
-        let keys: Vec<_> = site
-            .list("")
-            .unwrap()
-            .into_iter()
-            .map(|object| object.key)
-            .collect();
+        let keys: Vec<_> = site.list("").unwrap().into_iter().map(|object| object.key).collect();
         assert_eq!(keys, ["d/a", "d/b", "e"]);
         assert_eq!(site.list("d/").unwrap().len(), 2);
         assert_eq!(site.list("none/").unwrap().len(), 0);

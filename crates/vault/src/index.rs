@@ -45,13 +45,7 @@ impl DedupIndex {
     /// An index that knows nothing: the next point will be self-contained.
     #[must_use]
     pub fn empty(lineage: Lineage, writer: [u8; 32]) -> Self {
-        Self {
-            lineage,
-            writer,
-            points: 0,
-            packs: Vec::new(),
-            chunks: BTreeMap::new(),
-        }
+        Self { lineage, writer, points: 0, packs: Vec::new(), chunks: BTreeMap::new() }
     }
 
     /// Reads an index. A file that is missing, damaged, not authenticated by `id_key`, or of
@@ -191,20 +185,14 @@ mod tests {
                 period: 1,
                 shard_roots: vec![[0; 32]; 11],
             };
-            let period = PeriodRef {
-                number: 1,
-                hash: [4; 32],
-            };
+            let period = PeriodRef { number: 1, hash: [4; 32] };
             let place = ChunkPlace {
                 slot: number.into(),
                 offset_bytes: 64,
                 sealed_bytes: 20,
                 plain_bytes: 4,
             };
-            let entry = PackEntry {
-                id: [number + 10; 32],
-                place,
-            };
+            let entry = PackEntry { id: [number + 10; 32], place };
             index.add(IndexedPack { object, period }, &[entry]);
         }
         index

@@ -51,11 +51,7 @@ impl Identity {
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         let secret = self.0.to_string();
-        Zeroizing::new(format!(
-            "# recipient: {}\n{}\n",
-            self.recipient(),
-            secret.expose_secret()
-        ))
+        Zeroizing::new(format!("# recipient: {}\n{}\n", self.recipient(), secret.expose_secret()))
     }
 
     /// The public half.
@@ -71,11 +67,7 @@ impl Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Identity(recipient {}, secret withheld)",
-            self.recipient()
-        )
+        write!(f, "Identity(recipient {}, secret withheld)", self.recipient())
     }
 }
 
@@ -89,14 +81,11 @@ impl Recipient {
     /// # Errors
     /// [`Error::KeyFile`] if it is no recipient.
     pub fn parse(text: &str) -> Result<Self> {
-        text.trim()
-            .parse()
-            .map(Self)
-            .map_err(|why: &str| Error::KeyFile {
-                what: "recipient",
-                line: 0,
-                detail: format!("{:?} is not an age1… recipient: {why}", text.trim()),
-            })
+        text.trim().parse().map(Self).map_err(|why: &str| Error::KeyFile {
+            what: "recipient",
+            line: 0,
+            detail: format!("{:?} is not an age1… recipient: {why}", text.trim()),
+        })
     }
 
     pub(crate) fn age(&self) -> &age::x25519::Recipient {
@@ -140,11 +129,7 @@ impl RecoveryIdentity {
     pub fn generate(domain: &str, random: &mut dyn Random) -> Result<Self> {
         check_domain(domain)?;
         let root = SigningKey::from_bytes(&random::array(random)?);
-        Ok(Self {
-            domain: domain.to_owned(),
-            identity: Identity::generate(),
-            root,
-        })
+        Ok(Self { domain: domain.to_owned(), identity: Identity::generate(), root })
     }
 
     /// The domain it is for.
@@ -182,14 +167,7 @@ impl RecoveryIdentity {
         writer: [u8; 32],
         issued_time_ns: u64,
     ) -> Result<Certificate> {
-        Certificate::issue(
-            &self.root,
-            &self.domain,
-            lineage,
-            parent,
-            writer,
-            issued_time_ns,
-        )
+        Certificate::issue(&self.root, &self.domain, lineage, parent, writer, issued_time_ns)
     }
 
     /// The text of the recovery file. [`RecoveryIdentity::parse`] reads it.
@@ -234,11 +212,7 @@ impl RecoveryIdentity {
         };
         let comment = |label: &str| {
             text.lines().find_map(|line| {
-                line.trim()
-                    .strip_prefix('#')?
-                    .trim()
-                    .strip_prefix(label)
-                    .map(str::trim)
+                line.trim().strip_prefix('#')?.trim().strip_prefix(label).map(str::trim)
             })
         };
         let domain = comment("domain:")
@@ -248,17 +222,10 @@ impl RecoveryIdentity {
             .find_map(|(number, line)| Some((number, line.strip_prefix(ROOT_PREFIX)?)))
             .ok_or_else(|| fail(0, format!("no line starts with {ROOT_PREFIX}")))?;
         let root = unhex(root).map(Zeroizing::new).ok_or_else(|| {
-            fail(
-                number,
-                "64 hexadecimal digits are expected behind the prefix".to_owned(),
-            )
+            fail(number, "64 hexadecimal digits are expected behind the prefix".to_owned())
         })?;
         let root = SigningKey::from_bytes(&root);
-        let read = Self {
-            domain: domain.to_owned(),
-            identity: Identity::parse(text)?,
-            root,
-        };
+        let read = Self { domain: domain.to_owned(), identity: Identity::parse(text)?, root };
         let stated = [
             ("root public key:", read.root_public().to_string()),
             ("recipient:", read.recipient().to_string()),
@@ -323,10 +290,7 @@ impl IdKey {
 
     /// Key of the local index's authenticator.
     pub(crate) fn index_key(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(blake3::derive_key(
-            "evenkeel vault index v1",
-            self.0.as_slice(),
-        ))
+        Zeroizing::new(blake3::derive_key("evenkeel vault index v1", self.0.as_slice()))
     }
 }
 
@@ -362,9 +326,7 @@ mod tests {
 
     #[test]
     fn a_damaged_recovery_file_names_the_line() {
-        let text = RecoveryIdentity::generate("state", &mut OsRandom)
-            .unwrap()
-            .to_text();
+        let text = RecoveryIdentity::generate("state", &mut OsRandom).unwrap().to_text();
         let swap = |line: &str| {
             let (head, last) = line.split_at(line.len() - 1);
             format!("{head}{}", if last == "0" { "1" } else { "0" })
@@ -372,19 +334,10 @@ mod tests {
         for prefix in [AGE_PREFIX, ROOT_PREFIX] {
             let damaged: Vec<String> = text
                 .lines()
-                .map(|line| {
-                    if line.starts_with(prefix) {
-                        swap(line)
-                    } else {
-                        line.to_owned()
-                    }
-                })
+                .map(|line| if line.starts_with(prefix) { swap(line) } else { line.to_owned() })
                 .collect();
             let error = RecoveryIdentity::parse(&damaged.join("\n")).unwrap_err();
-            assert!(
-                matches!(error, Error::KeyFile { line: 10 | 11, .. }),
-                "{error}"
-            );
+            assert!(matches!(error, Error::KeyFile { line: 10 | 11, .. }), "{error}");
         }
         assert!(RecoveryIdentity::parse("").is_err());
     }
@@ -397,9 +350,6 @@ mod tests {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             assert!(!shown.contains(line.trim_start_matches(ROOT_PREFIX)));
         }
-        assert_eq!(
-            format!("{:?}", IdKey::from_bytes(&[1; 32])),
-            "IdKey(withheld)"
-        );
+        assert_eq!(format!("{:?}", IdKey::from_bytes(&[1; 32])), "IdKey(withheld)");
     }
 }

@@ -121,10 +121,9 @@ impl ObjectName {
         let lineage = Lineage::parse(lineage)?;
         let name = match rest.split_once('/') {
             None => Self::Certificate(lineage),
-            Some(("keys", name)) => Self::Period(
-                lineage,
-                u64::from_str_radix(name.strip_suffix(".age")?, 16).ok()?,
-            ),
+            Some(("keys", name)) => {
+                Self::Period(lineage, u64::from_str_radix(name.strip_suffix(".age")?, 16).ok()?)
+            }
             Some(("records", name)) => Self::Record(lineage, u64::from_str_radix(name, 16).ok()?),
             Some(("shards", name)) => {
                 let (pack, shard) = name.split_once('.')?;
@@ -139,13 +138,11 @@ impl ObjectName {
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Reads exactly `N` bytes of lower-case hexadecimal.

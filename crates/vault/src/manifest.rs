@@ -88,11 +88,7 @@ impl Canonical for SourceEntry {
             hash: reader.array()?,
             chunks: reader.sequence()?,
         };
-        let total: u64 = entry
-            .chunks
-            .iter()
-            .map(|chunk| u64::from(chunk.place.plain_bytes))
-            .sum();
+        let total: u64 = entry.chunks.iter().map(|chunk| u64::from(chunk.place.plain_bytes)).sum();
         if total != entry.length_bytes {
             return Err(reader.not_canonical("a source's length is not that of its chunks"));
         }
@@ -139,16 +135,10 @@ impl Canonical for Body {
             0 => Ok(Self::Empty),
             1 => {
                 let limit = reader.remaining();
-                Ok(Self::Payload {
-                    bytes: reader.bytes(limit)?.to_vec(),
-                })
+                Ok(Self::Payload { bytes: reader.bytes(limit)?.to_vec() })
             }
-            2 => Ok(Self::Sources {
-                sources: reader.sequence()?,
-            }),
-            3 => Ok(Self::Indirect {
-                list: SourceEntry::decode(reader)?,
-            }),
+            2 => Ok(Self::Sources { sources: reader.sequence()? }),
+            3 => Ok(Self::Indirect { list: SourceEntry::decode(reader)? }),
             tag => Err(reader.unknown_tag("body", tag.into())),
         }
     }
@@ -160,36 +150,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn source() -> SourceEntry {
-        let place = ChunkPlace {
-            slot: 1,
-            offset_bytes: 64,
-            sealed_bytes: 30,
-            plain_bytes: 500,
-        };
-        let chunk = ChunkRef {
-            object: 0,
-            place,
-            id: [1; 32],
-        };
+        let place = ChunkPlace { slot: 1, offset_bytes: 64, sealed_bytes: 30, plain_bytes: 500 };
+        let chunk = ChunkRef { object: 0, place, id: [1; 32] };
         let chunks = vec![chunk, chunk];
-        SourceEntry {
-            name: "book".to_owned(),
-            length_bytes: 1000,
-            hash: [2; 32],
-            chunks,
-        }
+        SourceEntry { name: "book".to_owned(), length_bytes: 1000, hash: [2; 32], chunks }
     }
 
     #[test]
     fn every_kind_of_body_reads_back() {
         for body in [
             Body::Empty,
-            Body::Payload {
-                bytes: vec![1, 2, 3],
-            },
-            Body::Sources {
-                sources: vec![source(), source()],
-            },
+            Body::Payload { bytes: vec![1, 2, 3] },
+            Body::Sources { sources: vec![source(), source()] },
             Body::Indirect { list: source() },
         ] {
             assert_eq!(Body::from_bytes(&body.to_bytes()).unwrap(), body);

@@ -166,42 +166,20 @@ impl Opener {
     /// # Errors
     /// As [`Opener::sources`].
     pub fn rebuild_index(&self, lineage: Lineage) -> Result<DedupIndex> {
-        let entry = self
-            .catalog
-            .lineages
-            .get(&lineage)
-            .ok_or_else(|| Error::NotFound {
-                what: format!("lineage {lineage}"),
-                known: self
-                    .catalog
-                    .lineages
-                    .keys()
-                    .map(ToString::to_string)
-                    .collect(),
-            })?;
+        let entry = self.catalog.lineages.get(&lineage).ok_or_else(|| Error::NotFound {
+            what: format!("lineage {lineage}"),
+            known: self.catalog.lineages.keys().map(ToString::to_string).collect(),
+        })?;
         let mut index = DedupIndex::empty(lineage, entry.certificate.writer);
-        let points: Vec<&Record> = entry
-            .records
-            .values()
-            .filter(|record| record.header.point_id().is_some())
-            .collect();
+        let points: Vec<&Record> =
+            entry.records.values().filter(|record| record.header.point_id().is_some()).collect();
         let Some(newest) = points.last() else {
             return Ok(index);
         };
         let full = |record: &&&Record| {
-            matches!(
-                record.header.kind,
-                Kind::Point {
-                    self_contained: true,
-                    ..
-                }
-            )
+            matches!(record.header.kind, Kind::Point { self_contained: true, .. })
         };
-        let since = points
-            .iter()
-            .rev()
-            .position(|record| full(&record))
-            .unwrap_or(0);
+        let since = points.iter().rev().position(|record| full(&record)).unwrap_or(0);
         index.points = since as u64 + 1;
         for object in &newest.header.objects {
             let bytes = self.pack(&newest.header, object)?;
@@ -210,13 +188,7 @@ impl Opener {
             let key = self.key(&newest.header, object.period)?;
             let entries = reader.index(&reader.key(&key)).ok_or_else(bad)?;
             let period = period_ref(&newest.header, object.period)?;
-            index.add(
-                IndexedPack {
-                    object: object.clone(),
-                    period,
-                },
-                &entries,
-            );
+            index.add(IndexedPack { object: object.clone(), period }, &entries);
         }
         Ok(index)
     }
@@ -227,12 +199,7 @@ impl Opener {
             Some(record) => self.with_body(record),
             None => Err(Error::NotFound {
                 what: format!("recovery point {id}"),
-                known: self
-                    .catalog
-                    .points()
-                    .iter()
-                    .map(|point| point.id.to_string())
-                    .collect(),
+                known: self.catalog.points().iter().map(|point| point.id.to_string()).collect(),
             }),
         }
     }
@@ -253,22 +220,16 @@ impl Opener {
             seen.bytes += bytes.len() as u64;
         }
         let bad = fetched.problems;
-        fetched
-            .found
-            .map(|(_, bytes)| bytes)
-            .ok_or_else(|| Error::NotEnoughSites {
-                what: format!("reading {key}"),
-                needed: 1,
-                found: 0,
-                sites: bad
-                    .iter()
-                    .map(|one| format!("{} ({})", one.site, one.kind))
-                    .collect(),
-                points: match name {
-                    ObjectName::Record(lineage, counter) => vec![PointId { lineage, counter }],
-                    _ => Vec::new(),
-                },
-            })
+        fetched.found.map(|(_, bytes)| bytes).ok_or_else(|| Error::NotEnoughSites {
+            what: format!("reading {key}"),
+            needed: 1,
+            found: 0,
+            sites: bad.iter().map(|one| format!("{} ({})", one.site, one.kind)).collect(),
+            points: match name {
+                ObjectName::Record(lineage, counter) => vec![PointId { lineage, counter }],
+                _ => Vec::new(),
+            },
+        })
     }
 
     fn key(&self, header: &RecordHeader, period: u64) -> Result<PeriodKey> {
@@ -368,9 +329,7 @@ impl Opener {
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opener")
-            .field("identity", &self.identity)
-            .finish_non_exhaustive()
+        f.debug_struct("Opener").field("identity", &self.identity).finish_non_exhaustive()
     }
 }
 
@@ -382,18 +341,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn period_ref(header: &RecordHeader, number: u64) -> Result<PeriodRef> {
     let found = header.periods.iter().find(|period| period.number == number);
     found.copied().ok_or_else(|| {
-        Error::integrity(
-            format!("record {}", header.counter),
-            EVERY_SITE,
-            "unknown key period",
-        )
+        Error::integrity(format!("record {}", header.counter), EVERY_SITE, "unknown key period")
     })
 }
 
 fn not_of_its_kind(record: &Record) -> Error {
-    Error::integrity(
-        record_label(record),
-        EVERY_SITE,
-        "its body is not of the record's kind",
-    )
+    Error::integrity(record_label(record), EVERY_SITE, "its body is not of the record's kind")
 }

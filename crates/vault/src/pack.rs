@@ -62,13 +62,7 @@ impl PackBuilder {
         bytes.extend_from_slice(&period.to_le_bytes());
         bytes.extend_from_slice(&salt);
         let key = SealingKey::derive(period_key, &salt, Use::Pack);
-        Ok(Self {
-            lineage,
-            salt,
-            key,
-            bytes,
-            entries: Vec::new(),
-        })
+        Ok(Self { lineage, salt, key, bytes, entries: Vec::new() })
     }
 
     /// Whether a compressed chunk of this size still fits.
@@ -109,13 +103,9 @@ impl PackBuilder {
         let aad = index_context(self.lineage, &self.salt);
         let sealed = self.key.seal(Slot::Index, &aad, encoder.into_bytes())?;
         self.bytes.extend_from_slice(&sealed);
-        self.bytes
-            .extend_from_slice(&number(sealed.len())?.to_le_bytes());
+        self.bytes.extend_from_slice(&number(sealed.len())?.to_le_bytes());
         self.bytes.extend_from_slice(MAGIC);
-        Ok(Pack {
-            bytes: self.bytes,
-            entries: self.entries,
-        })
+        Ok(Pack { bytes: self.bytes, entries: self.entries })
     }
 }
 
@@ -177,9 +167,7 @@ impl<'a> PackReader<'a> {
             return None;
         }
         let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-        let from = end
-            .checked_sub(length)
-            .filter(|from| *from >= HEADER_BYTES)?;
+        let from = end.checked_sub(length).filter(|from| *from >= HEADER_BYTES)?;
         let aad = index_context(self.lineage, &self.salt);
         let plain = key.open(Slot::Index, &aad, self.bytes.get(from..end)?)?;
         let mut reader = Reader::new(&plain);
@@ -196,10 +184,7 @@ pub(crate) fn check_pack(
     period_key: &PeriodKey,
     id_key: &IdKey,
 ) -> Result<()> {
-    let fail = |detail: String| Error::EncodeCheck {
-        stage: "pack",
-        detail,
-    };
+    let fail = |detail: String| Error::EncodeCheck { stage: "pack", detail };
     let pack = PackReader::new(bytes).ok_or_else(|| fail("its header does not read".to_owned()))?;
     let key = pack.key(period_key);
     if pack.index(&key).as_deref() != Some(expected) {
@@ -211,10 +196,7 @@ pub(crate) fn check_pack(
             .chunk(&key, entry, &mut decompressor)
             .is_some_and(|chunk| id_key.chunk_id(&chunk) == entry.id);
         if !same {
-            return Err(fail(format!(
-                "chunk {} does not read back",
-                entry.place.slot
-            )));
+            return Err(fail(format!("chunk {} does not read back", entry.place.slot)));
         }
     }
     Ok(())
@@ -230,10 +212,7 @@ pub(crate) fn compress(compressor: &mut Compressor, chunk: &[u8]) -> Result<Vec<
 
 impl From<ChunkRef> for PackEntry {
     fn from(chunk: ChunkRef) -> Self {
-        Self {
-            id: chunk.id,
-            place: chunk.place,
-        }
+        Self { id: chunk.id, place: chunk.place }
     }
 }
 
@@ -294,10 +273,7 @@ mod tests {
             }
             let mut bytes = pack.bytes.clone();
             bytes[at] ^= 1;
-            assert!(
-                check_pack(&bytes, &pack.entries, &key, &ids).is_err(),
-                "byte {at}"
-            );
+            assert!(check_pack(&bytes, &pack.entries, &key, &ids).is_err(), "byte {at}");
         }
     }
 
@@ -307,15 +283,8 @@ mod tests {
         let pack = pack(&key, &ids);
         let reader = PackReader::new(&pack.bytes).unwrap();
         let key = reader.key(&key);
-        let swapped = PackEntry {
-            id: pack.entries[0].id,
-            place: pack.entries[1].place,
-        };
-        assert!(
-            reader
-                .chunk(&key, &swapped, &mut Decompressor::new().unwrap())
-                .is_none()
-        );
+        let swapped = PackEntry { id: pack.entries[0].id, place: pack.entries[1].place };
+        assert!(reader.chunk(&key, &swapped, &mut Decompressor::new().unwrap()).is_none());
     }
 
     proptest! {

@@ -49,35 +49,18 @@ impl Period {
         plain.fixed(key.as_slice());
         let object = wrap(&Zeroizing::new(plain.into_bytes()), recipients)?;
         let hash = *blake3::hash(&object).as_bytes();
-        Ok(Self {
-            reference: PeriodRef { number, hash },
-            key,
-            started_time_ns,
-            object,
-        })
+        Ok(Self { reference: PeriodRef { number, hash }, key, started_time_ns, object })
     }
 }
 
 fn wrap(plain: &[u8], recipients: &[Recipient]) -> Result<Vec<u8>> {
-    let fail = |detail: String| Error::Invalid {
-        what: "recipients",
-        detail,
-    };
-    let recipients = recipients
-        .iter()
-        .map(|one| one.age() as &dyn age::Recipient);
-    let encryptor = age::Encryptor::with_recipients(recipients).map_err(|error| {
-        fail(format!(
-            "{error}; configure at least the recovery recipient"
-        ))
-    })?;
+    let fail = |detail: String| Error::Invalid { what: "recipients", detail };
+    let recipients = recipients.iter().map(|one| one.age() as &dyn age::Recipient);
+    let encryptor = age::Encryptor::with_recipients(recipients)
+        .map_err(|error| fail(format!("{error}; configure at least the recovery recipient")))?;
     let mut object = Vec::new();
-    let mut writer = encryptor
-        .wrap_output(&mut object)
-        .map_err(|why| fail(why.to_string()))?;
-    writer
-        .write_all(plain)
-        .map_err(|why| fail(why.to_string()))?;
+    let mut writer = encryptor.wrap_output(&mut object).map_err(|why| fail(why.to_string()))?;
+    writer.write_all(plain).map_err(|why| fail(why.to_string()))?;
     writer.finish().map_err(|why| fail(why.to_string()))?;
     Ok(object)
 }
@@ -92,10 +75,7 @@ pub(crate) fn open(
 ) -> Result<PeriodKey> {
     let name = ObjectName::Period(lineage, number).key(domain);
     let integrity = |detail: String| Error::integrity(&name, EVERY_SITE, detail);
-    let wrong = || Error::WrongIdentity {
-        lineage: lineage.to_string(),
-        period: number,
-    };
+    let wrong = || Error::WrongIdentity { lineage: lineage.to_string(), period: number };
     let decryptor = age::Decryptor::new(object).map_err(|error| integrity(error.to_string()))?;
     let mut reader = match decryptor.decrypt(std::iter::once(identity.age() as _)) {
         Ok(reader) => reader.take(PLAIN_BYTES_MAX),
@@ -103,17 +83,11 @@ pub(crate) fn open(
         Err(error) => return Err(integrity(error.to_string())),
     };
     let mut plain = Zeroizing::new(Vec::with_capacity(256));
-    reader
-        .read_to_end(&mut plain)
-        .map_err(|error| integrity(error.to_string()))?;
+    reader.read_to_end(&mut plain).map_err(|error| integrity(error.to_string()))?;
     let mut reader = Reader::new(&plain);
     let mut read = || {
         magic(&mut reader, MAGIC, VERSION)?;
-        let found = (
-            text(&mut reader, 32)?,
-            Lineage::decode(&mut reader)?,
-            reader.u64()?,
-        );
+        let found = (text(&mut reader, 32)?, Lineage::decode(&mut reader)?, reader.u64()?);
         let key: PeriodKey = Zeroizing::new(reader.array()?);
         reader.finish()?;
         Ok((found, key))
@@ -135,11 +109,7 @@ mod tests {
 
     #[test]
     fn every_recipient_opens_a_period_and_nobody_else_does() {
-        let (one, two, three) = (
-            Identity::generate(),
-            Identity::generate(),
-            Identity::generate(),
-        );
+        let (one, two, three) = (Identity::generate(), Identity::generate(), Identity::generate());
         let recipients = [one.recipient(), two.recipient()];
         let lineage = Lineage([1; 16]);
         let period = Period::start("state", lineage, 4, 0, &recipients, &mut OsRandom).unwrap();
@@ -148,10 +118,7 @@ mod tests {
             assert_eq!(key, period.key);
         }
         let error = open("state", lineage, 4, &period.object, &three).unwrap_err();
-        assert!(
-            matches!(error, Error::WrongIdentity { period: 4, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, Error::WrongIdentity { period: 4, .. }), "{error}");
         assert!(open("state", lineage, 5, &period.object, &one).is_err());
         assert!(open("network", lineage, 4, &period.object, &one).is_err());
         assert!(open("state", lineage, 4, &period.object[..40], &one).is_err());

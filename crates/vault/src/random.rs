@@ -36,10 +36,8 @@ impl Shared {
 impl Random for Shared {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<()> {
         // A generator that stopped half way may repeat itself: it gives nothing any more.
-        let mut random = self
-            .0
-            .lock()
-            .map_err(|_| Error::Random("the generator failed before".to_owned()))?;
+        let mut random =
+            self.0.lock().map_err(|_| Error::Random("the generator failed before".to_owned()))?;
         random.fill(bytes)
     }
 }

@@ -28,10 +28,7 @@ pub struct Root {
 impl Root {
     /// A named root.
     pub fn new(name: impl Into<String>, hash: [u8; 32]) -> Self {
-        Self {
-            name: name.into(),
-            hash,
-        }
+        Self { name: name.into(), hash }
     }
 }
 
@@ -93,10 +90,7 @@ impl ObjectRef {
     /// Bytes of each shard.
     #[must_use]
     pub fn shard_bytes(&self, k: usize) -> u64 {
-        shard_bytes(
-            usize::try_from(self.length_bytes).unwrap_or(usize::MAX / 2),
-            k,
-        ) as u64
+        shard_bytes(usize::try_from(self.length_bytes).unwrap_or(usize::MAX / 2), k) as u64
     }
 }
 
@@ -113,12 +107,7 @@ impl Canonical for ObjectRef {
         if length_bytes == 0 || length_bytes > PACK_BYTES_MAX as u64 {
             return Err(reader.not_canonical("a pack has 1 byte to 16 MiB"));
         }
-        Ok(Self {
-            pack,
-            length_bytes,
-            period,
-            shard_roots: reader.sequence()?,
-        })
+        Ok(Self { pack, length_bytes, period, shard_roots: reader.sequence()? })
     }
 }
 
@@ -129,10 +118,7 @@ impl Canonical for Root {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: text(reader, NAME_BYTES_MAX)?,
-            hash: reader.array()?,
-        })
+        Ok(Self { name: text(reader, NAME_BYTES_MAX)?, hash: reader.array()? })
     }
 }
 
@@ -174,11 +160,7 @@ impl RecordHeader {
         if matches!(self.kind, Kind::Tail { first, last } if first > last) {
             return Err("a tail ends before it begins");
         }
-        if self
-            .objects
-            .iter()
-            .any(|object| object.shard_roots.len() != parts)
-        {
+        if self.objects.iter().any(|object| object.shard_roots.len() != parts) {
             return Err("a pack has k + 8 shard roots");
         }
         if self.periods.is_empty() || self.periods[1..].windows(2).any(|two| two[0] >= two[1]) {
@@ -194,10 +176,8 @@ impl RecordHeader {
     /// The point's id, if this is one.
     #[must_use]
     pub fn point_id(&self) -> Option<PointId> {
-        matches!(self.kind, Kind::Point { .. }).then_some(PointId {
-            lineage: self.lineage,
-            counter: self.counter,
-        })
+        matches!(self.kind, Kind::Point { .. })
+            .then_some(PointId { lineage: self.lineage, counter: self.counter })
     }
 }
 
@@ -263,10 +243,9 @@ pub struct Record {
 impl Record {
     /// The bytes of a signed record.
     pub(crate) fn sign(header: &RecordHeader, body: &[u8], key: &WriterKey) -> Result<Vec<u8>> {
-        header.check().map_err(|rule| Error::Invalid {
-            what: "record",
-            detail: rule.to_owned(),
-        })?;
+        header
+            .check()
+            .map_err(|rule| Error::Invalid { what: "record", detail: rule.to_owned() })?;
         let mut encoder = Encoder::new();
         encoder.fixed(MAGIC);
         encoder.u8(VERSION);
@@ -287,12 +266,7 @@ impl Record {
         reader.fixed(SIGNATURE_BYTES)?;
         reader.finish()?;
         let hash = *blake3::hash(bytes).as_bytes();
-        Ok(Self {
-            header,
-            body,
-            hash,
-            length_bytes: bytes.len() as u64,
-        })
+        Ok(Self { header, body, hash, length_bytes: bytes.len() as u64 })
     }
 
     /// Whether these bytes, which decode to a record, carry the certified writer's signature.
@@ -332,18 +306,12 @@ pub(crate) fn sample_header() -> RecordHeader {
         counter: 3,
         previous_hash: [1; 32],
         time_ns: 1_700_000_000_000_000_000,
-        kind: Kind::Tail {
-            first: 10,
-            last: 19,
-        },
+        kind: Kind::Tail { first: 10, last: 19 },
         tail_last: Some(19),
         point_position: Some(4),
         layout: Layout::default(),
         roots: vec![Root::new("state", [2; 32])],
-        periods: vec![PeriodRef {
-            number: 2,
-            hash: [3; 32],
-        }],
+        periods: vec![PeriodRef { number: 2, hash: [3; 32] }],
         objects: vec![ObjectRef {
             pack: [4; 32],
             length_bytes: 1000,
@@ -364,9 +332,7 @@ mod tests {
     fn a_record_reads_back_and_every_changed_byte_breaks_its_signature() {
         let identity = RecoveryIdentity::generate("state", &mut OsRandom).unwrap();
         let key = WriterKey::from_bytes(&[6; 32]);
-        let certificate = identity
-            .certify(Lineage([7; 16]), None, key.public(), 0)
-            .unwrap();
+        let certificate = identity.certify(Lineage([7; 16]), None, key.public(), 0).unwrap();
         let header = sample_header();
         let bytes = Record::sign(&header, b"sealed", &key).unwrap();
         let record = Record::decode(&bytes).unwrap();
@@ -396,10 +362,7 @@ mod tests {
             let mut header = sample_header();
             break_it(&mut header);
             assert!(Record::sign(&header, b"", &key).is_err(), "case {at}");
-            assert!(
-                RecordHeader::from_bytes(&header.to_bytes()).is_err(),
-                "case {at}"
-            );
+            assert!(RecordHeader::from_bytes(&header.to_bytes()).is_err(), "case {at}");
         }
     }
 

@@ -51,15 +51,8 @@ impl Repair {
 pub fn repair(catalog: &Catalog) -> Result<Vec<Repair>> {
     let found = verify(catalog, Verify::Ciphertext)?;
     let audit = Audit::new(catalog);
-    let mut mender = Mender {
-        catalog,
-        audit,
-        pack: None,
-    };
-    let damage = found
-        .problems
-        .into_iter()
-        .filter(|problem| problem.kind.is_damage());
+    let mut mender = Mender { catalog, audit, pack: None };
+    let damage = found.problems.into_iter().filter(|problem| problem.kind.is_damage());
     // Shards of one pack one after the other: then the pack is read once.
     let mut by_object: BTreeMap<(String, String), Problem> = BTreeMap::new();
     for problem in damage {
@@ -88,17 +81,12 @@ struct Mender<'a> {
 impl Mender<'_> {
     fn mend(&mut self, problem: &Problem) -> Result<Option<String>, String> {
         if problem.kind == ProblemKind::Forked {
-            return Err(
-                "it is a signed record of another history; decide which one is right \
+            return Err("it is a signed record of another history; decide which one is right \
                         (it was left untouched)"
-                    .to_owned(),
-            );
+                .to_owned());
         }
         let catalog = self.catalog;
-        let site = catalog
-            .sites()
-            .iter()
-            .find(|site| site.name() == problem.site);
+        let site = catalog.sites().iter().find(|site| site.name() == problem.site);
         let site = site.ok_or("no good copy is left at any site")?;
         let name = ObjectName::parse(catalog.domain(), &problem.object)
             .ok_or("the site does not answer; bring it back, or give an empty one its place")?;
@@ -118,10 +106,7 @@ impl Mender<'_> {
         let ObjectName::Shard(lineage, pack, shard) = name else {
             return Err("the catalog does not know it".to_owned());
         };
-        let current = self
-            .pack
-            .as_ref()
-            .is_some_and(|(at, _)| *at == (lineage, pack));
+        let current = self.pack.as_ref().is_some_and(|(at, _)| *at == (lineage, pack));
         if !current {
             self.pack = Some(((lineage, pack), self.shards(lineage, &pack)));
         }
@@ -130,24 +115,15 @@ impl Mender<'_> {
             Some((_, Err(why))) => return Err(why.clone()),
             None => return Err("the pack was not read".to_owned()),
         };
-        let root = self
-            .audit
-            .pack(lineage, &pack)
-            .map(|(object, _)| &object.shard_roots);
+        let root = self.audit.pack(lineage, &pack).map(|(object, _)| &object.shard_roots);
         let root = root.and_then(|roots| roots.get(shard));
-        let right = shards
-            .get(shard)
-            .filter(|right| root == Some(blake3::hash(right).as_bytes()));
-        right
-            .cloned()
-            .ok_or_else(|| "the shard made anew has not the signed root".to_owned())
+        let right = shards.get(shard).filter(|right| root == Some(blake3::hash(right).as_bytes()));
+        right.cloned().ok_or_else(|| "the shard made anew has not the signed root".to_owned())
     }
 
     fn shards(&self, lineage: Lineage, pack: &[u8; 32]) -> Result<Vec<Vec<u8>>, String> {
-        let (object, k) = self
-            .audit
-            .pack(lineage, pack)
-            .ok_or("the catalog does not know the pack")?;
+        let (object, k) =
+            self.audit.pack(lineage, pack).ok_or("the catalog does not know the pack")?;
         let fetched = fetch_pack(self.catalog, lineage, object, k);
         let bytes = fetched.pack.map_err(|error| error.to_string())?;
         encode_shards(&bytes, k).map_err(|error| error.to_string())

@@ -52,11 +52,7 @@ pub(crate) fn check_options(
     let invalid = |what, detail| Err(Error::Invalid { what, detail });
     check_domain(&certificate.domain)?;
     if sites.len() != options.layout.n() {
-        let detail = format!(
-            "{} were given for a layout of {}",
-            sites.len(),
-            options.layout
-        );
+        let detail = format!("{} were given for a layout of {}", sites.len(), options.layout);
         return invalid("sites", detail);
     }
     for (at, site) in sites.iter().enumerate() {
@@ -107,9 +103,7 @@ pub(crate) fn require_overlap(
         what: "finding the end of the chain".to_owned(),
         needed,
         found,
-        sites: errors
-            .map(|error| format!("{} ({})", error.site, error.detail))
-            .collect(),
+        sites: errors.map(|error| format!("{} ({})", error.site, error.detail)).collect(),
         points: Vec::new(),
     })
 }
@@ -121,13 +115,7 @@ pub(crate) fn read_head(
     listings: &[Result<Listing, SiteError>],
 ) -> Result<(Head, Option<Pending>)> {
     let (domain, lineage) = (certificate.domain.as_str(), certificate.lineage);
-    let reader = ChainReader {
-        sites,
-        domain,
-        lineage,
-        certificate,
-        listings,
-    };
+    let reader = ChainReader { sites, domain, lineage, certificate, listings };
     let (newest, splits) = reader.heads();
     if let Some(split) = splits.into_iter().next() {
         return Err(Error::Fork {
@@ -139,21 +127,12 @@ pub(crate) fn read_head(
     let Some(record) = newest else {
         let (tail_last, point_position) = (None, None);
         let hash = certificate.hash();
-        return Ok((
-            Head {
-                counter: 0,
-                hash,
-                tail_last,
-                point_position,
-            },
-            None,
-        ));
+        return Ok((Head { counter: 0, hash, tail_last, point_position }, None));
     };
     let head = Head::of(&record.header, record.hash);
     let key = ObjectName::Record(lineage, head.counter).key(domain);
-    let copies = sites
-        .iter()
-        .map(|site| fetch_replicated(std::slice::from_ref(site), &key, record.hash));
+    let copies =
+        sites.iter().map(|site| fetch_replicated(std::slice::from_ref(site), &key, record.hash));
     let copies: Vec<_> = copies.filter_map(|copy| copy.found).collect();
     if copies.len() == sites.len() {
         return Ok((head, None));
@@ -180,18 +159,11 @@ pub(crate) fn reconcile(
     let pin = state.pin;
     let fork = |detail: String| {
         let lineage = lineage.to_string();
-        Err(Error::Fork {
-            lineage,
-            counter: pin.counter.min(head.counter).max(1),
-            detail,
-        })
+        Err(Error::Fork { lineage, counter: pin.counter.min(head.counter).max(1), detail })
     };
     if pin.lineage != lineage {
         let detail = format!("it belongs to lineage {}, not to {lineage}", pin.lineage);
-        return Err(Error::Invalid {
-            what: "writer state",
-            detail,
-        });
+        return Err(Error::Invalid { what: "writer state", detail });
     }
     if pin.counter < head.counter {
         return fork(format!(
@@ -223,44 +195,27 @@ pub(crate) fn reconcile(
         return fork("the record kept by this writer does not continue what the sites hold".into());
     }
     let (header, hash) = (record.header, record.hash);
-    Ok(Some(Pending {
-        bytes: state.record,
-        header,
-        hash,
-        content: None,
-    }))
+    Ok(Some(Pending { bytes: state.record, header, hash, content: None }))
 }
 
 /// The first period number that no site has an object for.
 pub(crate) fn next_period(listings: &[Result<Listing, SiteError>], lineage: Lineage) -> u64 {
-    let names = listings
-        .iter()
-        .flatten()
-        .flat_map(|listing| listing.objects.keys());
+    let names = listings.iter().flatten().flat_map(|listing| listing.objects.keys());
     let used = names.filter_map(|name| match name {
         ObjectName::Period(of, number) if *of == lineage => Some(*number),
         _ => None,
     });
     // A site may invent any number; one at the very end would leave no room to count on.
-    used.filter(|number| *number < u64::MAX / 2)
-        .max()
-        .map_or(1, |last| last + 1)
+    used.filter(|number| *number < u64::MAX / 2).max().map_or(1, |last| last + 1)
 }
 
 /// Adds packs, and the periods that open them, to a header.
 pub(crate) fn refer(header: &mut RecordHeader, packs: &[IndexedPack]) {
     let own = header.periods[0];
     let mut others = header.periods.split_off(1);
-    others.extend(
-        packs
-            .iter()
-            .map(|pack| pack.period)
-            .filter(|period| *period != own),
-    );
+    others.extend(packs.iter().map(|pack| pack.period).filter(|period| *period != own));
     others.sort_unstable();
     others.dedup();
     header.periods.append(&mut others);
-    header
-        .objects
-        .extend(packs.iter().map(|pack| pack.object.clone()));
+    header.objects.extend(packs.iter().map(|pack| pack.object.clone()));
 }

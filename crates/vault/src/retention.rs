@@ -53,11 +53,7 @@ pub struct Plan {
 pub fn plan_retention(catalog: &Catalog, policy: Policy) -> Plan {
     let objects = |listing: &crate::chain::Listing| listing.objects.values().sum::<u64>();
     let held: u64 = catalog.listings.iter().flatten().map(objects).sum();
-    let mut plan = Plan {
-        deletions: Vec::new(),
-        bytes_before: held,
-        bytes_after: held,
-    };
+    let mut plan = Plan { deletions: Vec::new(), bytes_before: held, bytes_after: held };
     let mut steps: Vec<(Reason, u64, Vec<ObjectName>)> = Vec::new();
     for lineage in catalog.lineages.keys() {
         steps.extend(lineage_steps(catalog, *lineage));
@@ -74,11 +70,7 @@ pub fn plan_retention(catalog: &Catalog, policy: Policy) -> Plan {
             if bytes > 0 && gone.insert(name) {
                 plan.bytes_after -= bytes.min(plan.bytes_after);
                 let object = name.key(catalog.domain());
-                plan.deletions.push(Deletion {
-                    object,
-                    reason,
-                    bytes,
-                });
+                plan.deletions.push(Deletion { object, reason, bytes });
             }
         }
     }
@@ -87,15 +79,8 @@ pub fn plan_retention(catalog: &Catalog, policy: Policy) -> Plan {
 
 /// What a lineage could lose, in steps: a record, then what only records already gone needed.
 fn lineage_steps(catalog: &Catalog, lineage: Lineage) -> Vec<(Reason, u64, Vec<ObjectName>)> {
-    let full = |record: &&Record| {
-        matches!(
-            record.header.kind,
-            Kind::Point {
-                self_contained: true,
-                ..
-            }
-        )
-    };
+    let full =
+        |record: &&Record| matches!(record.header.kind, Kind::Point { self_contained: true, .. });
     let Some(newest) = catalog.records(lineage).rev().find(full) else {
         return Vec::new();
     };

@@ -81,12 +81,9 @@ impl SealingKey {
     }
 
     pub(crate) fn seal(&self, slot: Slot, aad: &[u8], mut bytes: Vec<u8>) -> Result<Vec<u8>> {
-        self.0
-            .seal_in_place_append_tag(slot.nonce(), Aad::from(aad), &mut bytes)
-            .map_err(|_| Error::EncodeCheck {
-                stage: "encryption",
-                detail: "AES-256-GCM failed".to_owned(),
-            })?;
+        self.0.seal_in_place_append_tag(slot.nonce(), Aad::from(aad), &mut bytes).map_err(
+            |_| Error::EncodeCheck { stage: "encryption", detail: "AES-256-GCM failed".to_owned() },
+        )?;
         Ok(bytes)
     }
 
@@ -94,9 +91,7 @@ impl SealingKey {
     pub(crate) fn open(&self, slot: Slot, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let (cipher, tag) = sealed.split_at_checked(sealed.len().checked_sub(TAG_BYTES)?)?;
         let mut plain = vec![0; cipher.len()];
-        self.0
-            .open_separate_gather(slot.nonce(), Aad::from(aad), cipher, tag, &mut plain)
-            .ok()?;
+        self.0.open_separate_gather(slot.nonce(), Aad::from(aad), cipher, tag, &mut plain).ok()?;
         Some(plain)
     }
 }
@@ -106,9 +101,7 @@ pub(crate) struct Compressor(zstd::bulk::Compressor<'static>);
 
 impl Compressor {
     pub(crate) fn new() -> Result<Self> {
-        zstd::bulk::Compressor::new(ZSTD_LEVEL)
-            .map(Self)
-            .map_err(codec)
+        zstd::bulk::Compressor::new(ZSTD_LEVEL).map(Self).map_err(codec)
     }
 
     pub(crate) fn compress(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
@@ -133,10 +126,7 @@ impl Decompressor {
 
 #[expect(clippy::needless_pass_by_value, reason = "shape of map_err")]
 fn codec(error: std::io::Error) -> Error {
-    Error::EncodeCheck {
-        stage: "compression",
-        detail: error.to_string(),
-    }
+    Error::EncodeCheck { stage: "compression", detail: error.to_string() }
 }
 
 #[cfg(test)]
@@ -146,13 +136,8 @@ mod tests {
     #[test]
     fn sealed_bytes_open_only_with_their_own_key_slot_and_context() {
         let key = SealingKey::derive(&[1; 32], &[2; 32], Use::Pack);
-        let sealed = key
-            .seal(Slot::Chunk(5), b"context", b"bytes".to_vec())
-            .unwrap();
-        assert_eq!(
-            key.open(Slot::Chunk(5), b"context", &sealed).unwrap(),
-            b"bytes"
-        );
+        let sealed = key.seal(Slot::Chunk(5), b"context", b"bytes".to_vec()).unwrap();
+        assert_eq!(key.open(Slot::Chunk(5), b"context", &sealed).unwrap(), b"bytes");
         assert!(key.open(Slot::Chunk(6), b"context", &sealed).is_none());
         assert!(key.open(Slot::Index, b"context", &sealed).is_none());
         assert!(key.open(Slot::Chunk(5), b"other", &sealed).is_none());
@@ -163,20 +148,14 @@ mod tests {
         ] {
             assert!(other.open(Slot::Chunk(5), b"context", &sealed).is_none());
         }
-        assert!(
-            key.open(Slot::Chunk(5), b"context", &sealed[..15])
-                .is_none()
-        );
+        assert!(key.open(Slot::Chunk(5), b"context", &sealed[..15]).is_none());
     }
 
     #[test]
     fn a_frame_of_another_length_is_refused() {
         let frame = Compressor::new().unwrap().compress(&[7; 1000]).unwrap();
         let mut decompressor = Decompressor::new().unwrap();
-        assert_eq!(
-            decompressor.decompress(&frame, 1000).unwrap(),
-            vec![7; 1000]
-        );
+        assert_eq!(decompressor.decompress(&frame, 1000).unwrap(), vec![7; 1000]);
         assert!(decompressor.decompress(&frame, 999).is_none());
         assert!(decompressor.decompress(&frame, 1001).is_none());
         assert!(decompressor.decompress(b"garbage", 10).is_none());

@@ -64,18 +64,9 @@ impl Tally {
 
     /// Names of the sites at which everything was verified, and the others with their reasons.
     pub(crate) fn split(self, sites: &Sites) -> (Vec<String>, Vec<(String, SiteError)>) {
-        let ok = sites
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| !self.failed.contains_key(at));
+        let ok = sites.iter().enumerate().filter(|(at, _)| !self.failed.contains_key(at));
         let ok = ok.map(|(_, site)| site.name().to_owned()).collect();
-        (
-            ok,
-            self.failed
-                .into_values()
-                .map(|error| (error.site.clone(), error))
-                .collect(),
-        )
+        (ok, self.failed.into_values().map(|error| (error.site.clone(), error)).collect())
     }
 }
 
@@ -108,11 +99,7 @@ impl ShardsHeld {
     pub(crate) fn list(sites: &Sites, domain: &str, lineage: Lineage, k: usize) -> Self {
         let prefix = format!("{domain}/{lineage}/shards/");
         let listings = list_under(sites, domain, &prefix);
-        Self {
-            lineage,
-            k,
-            listings,
-        }
+        Self { lineage, k, listings }
     }
 
     /// How many different shards of a pack are there whole.
@@ -129,9 +116,7 @@ impl ShardsHeld {
     /// What the sites that did not answer said.
     pub(crate) fn failures(&self) -> Vec<String> {
         let errors = self.listings.iter().filter_map(|one| one.as_ref().err());
-        errors
-            .map(|error| format!("{} ({})", error.site, error.detail))
-            .collect()
+        errors.map(|error| format!("{} ({})", error.site, error.detail)).collect()
     }
 }
 
@@ -142,16 +127,8 @@ pub(crate) fn require(delivery: &Delivery, needed: usize, what: &str) -> Result<
         return Ok(());
     }
     let errors = delivery.iter().filter_map(|result| result.as_ref().err());
-    let sites = errors
-        .map(|error| format!("{} ({})", error.site, error.detail))
-        .collect();
-    Err(Error::NotEnoughSites {
-        what: what.to_owned(),
-        needed,
-        found,
-        sites,
-        points: Vec::new(),
-    })
+    let sites = errors.map(|error| format!("{} ({})", error.site, error.detail)).collect();
+    Err(Error::NotEnoughSites { what: what.to_owned(), needed, found, sites, points: Vec::new() })
 }
 
 /// A pack as shards, checked.
@@ -171,9 +148,8 @@ pub(crate) fn encode_pack(
     let (shards, shard_roots) = encode_with_roots(&pack.bytes, k, layout.n())?;
     // Leave out as many data shards as the stored parity can replace: what remains contains all
     // of that parity.
-    let some: Vec<(usize, &[u8])> = (layout.n() - k..layout.n())
-        .map(|at| (at, shards[at].as_slice()))
-        .collect();
+    let some: Vec<(usize, &[u8])> =
+        (layout.n() - k..layout.n()).map(|at| (at, shards[at].as_slice())).collect();
     let decoded = decode_shards(&some, k, pack.bytes.len())?;
     let name = blake3::hash(&pack.bytes);
     if blake3::hash(&decoded) != name {

@@ -174,12 +174,7 @@ pub trait Site: Send + Sync {
             SiteClass::Mutable => "whoever can write here can also replace and delete",
             SiteClass::AppendOnly | SiteClass::Immutable => "replace was attempted",
         };
-        Ok(Probe {
-            write_and_read,
-            refuses_replace,
-            class,
-            detail: detail.to_owned(),
-        })
+        Ok(Probe { write_and_read, refuses_replace, class, detail: detail.to_owned() })
     }
 }
 

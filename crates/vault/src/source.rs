@@ -102,9 +102,7 @@ pub(crate) fn describe(
     sealed: &mut Sealed,
     random: &mut dyn Random,
 ) -> Result<Body> {
-    let body = Body::Sources {
-        sources: std::mem::take(&mut sealed.sources),
-    };
+    let body = Body::Sources { sources: std::mem::take(&mut sealed.sources) };
     if sealed_body_bytes(&body)? < REPLICATED_BYTES_MAX {
         return Ok(body);
     }
@@ -143,10 +141,7 @@ fn ship_packs(sealing: &Sealing, packs: &Receiver<Pack>) -> Result<ShippedPacks>
         require(&delivery, sealing.layout.k(), "sending a pack")?;
         shipped.tally.add(&delivery, encoded.shards[0].len());
         let period = sealing.period.reference;
-        let indexed = IndexedPack {
-            object: encoded.object,
-            period,
-        };
+        let indexed = IndexedPack { object: encoded.object, period };
         shipped.packs.push((indexed, pack.entries));
     }
     Ok(shipped)
@@ -222,9 +217,7 @@ impl<'a> Sealer<'a> {
         };
         // An id decides what is inside only together with the length: never trust a place of
         // another size.
-        let found = own
-            .or_else(known)
-            .filter(|(_, place)| u64::from(place.plain_bytes) == length);
+        let found = own.or_else(known).filter(|(_, place)| u64::from(place.plain_bytes) == length);
         if let Some((object, place)) = found {
             if object & OLD != 0 {
                 let next = u32::try_from(self.reused.len()).unwrap_or(u32::MAX);
@@ -234,11 +227,7 @@ impl<'a> Sealer<'a> {
             return Ok(ChunkRef { object, place, id });
         }
         let compressed = compress(&mut self.compressor, chunk)?;
-        if self
-            .builder
-            .as_ref()
-            .is_some_and(|builder| !builder.fits(compressed.len()))
-        {
+        if self.builder.as_ref().is_some_and(|builder| !builder.fits(compressed.len())) {
             self.send()?;
         }
         let builder = match &mut self.builder {
@@ -266,39 +255,27 @@ impl<'a> Sealer<'a> {
         };
         self.packs_sent += 1;
         // The receiver hangs up only after a failure, which the caller reports instead.
-        self.sender
-            .send(builder.finish()?)
-            .map_err(|_| Error::EncodeCheck {
-                stage: "sending",
-                detail: "the sending thread stopped".to_owned(),
-            })
+        self.sender.send(builder.finish()?).map_err(|_| Error::EncodeCheck {
+            stage: "sending",
+            detail: "the sending thread stopped".to_owned(),
+        })
     }
 
     /// Sends what is left and gives every chunk its final pack number.
     fn finish(mut self) -> Result<Sealed> {
         self.send()?;
         let new = self.packs_sent;
-        for chunk in self
-            .sealed
-            .sources
-            .iter_mut()
-            .flat_map(|source| &mut source.chunks)
-        {
+        for chunk in self.sealed.sources.iter_mut().flat_map(|source| &mut source.chunks) {
             if chunk.object & OLD != 0 {
                 let reused = self.reused.get(&(chunk.object & !OLD));
                 chunk.object = new + reused.copied().unwrap_or(u32::MAX - new);
             }
         }
         if let Some(known) = self.known {
-            let mut order: Vec<(u32, u32)> = self
-                .reused
-                .iter()
-                .map(|(number, place)| (*place, *number))
-                .collect();
+            let mut order: Vec<(u32, u32)> =
+                self.reused.iter().map(|(number, place)| (*place, *number)).collect();
             order.sort_unstable();
-            let packs = order
-                .iter()
-                .map(|(_, number)| known.packs()[*number as usize].clone());
+            let packs = order.iter().map(|(_, number)| known.packs()[*number as usize].clone());
             self.sealed.packs = packs.collect();
         }
         Ok(self.sealed)
@@ -334,9 +311,7 @@ fn by_size(
     let mut chunk = Vec::with_capacity(CHUNK_BYTES_MAX);
     loop {
         chunk.clear();
-        let read = (&mut *source)
-            .take(CHUNK_BYTES_MAX as u64)
-            .read_to_end(&mut chunk);
+        let read = (&mut *source).take(CHUNK_BYTES_MAX as u64).read_to_end(&mut chunk);
         read.map_err(|error| Error::Stream {
             what: format!("reading source {name}"),
             source: error,

@@ -83,10 +83,7 @@ impl Canonical for WriterState {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         magic(reader, STATE_MAGIC, VERSION)?;
         let pin = Pin::decode(reader)?;
-        Ok(Self {
-            pin,
-            record: reader.bytes(RECORD_BYTES_MAX)?.to_vec(),
-        })
+        Ok(Self { pin, record: reader.bytes(RECORD_BYTES_MAX)?.to_vec() })
     }
 }
 
@@ -118,10 +115,7 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        match path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
+        match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             Some(folder) => File::open(folder)?.sync_all(),
             None => Ok(()),
         }
@@ -138,17 +132,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pin");
         assert_eq!(Pin::load(&path).unwrap(), None);
-        let pin = Pin {
-            lineage: Lineage([1; 16]),
-            counter: 7,
-            hash: [2; 32],
-        };
+        let pin = Pin { lineage: Lineage([1; 16]), counter: 7, hash: [2; 32] };
         pin.save(&path).unwrap();
         assert_eq!(Pin::load(&path).unwrap(), Some(pin));
-        let state = WriterState {
-            pin,
-            record: vec![3; 100],
-        };
+        let state = WriterState { pin, record: vec![3; 100] };
         state.save(&path).unwrap();
         assert_eq!(WriterState::load(&path).unwrap(), Some(state));
         assert!(Pin::load(&path).is_err(), "a writer state is no pin");

@@ -71,11 +71,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}: {} ({})",
-            self.site, self.object, self.kind, self.detail
-        )
+        write!(f, "{}: {}: {} ({})", self.site, self.object, self.kind, self.detail)
     }
 }
 
@@ -149,11 +145,7 @@ fn open_point(opener: &Opener, point: PointId) -> Result<()> {
 /// Retention may have removed objects since the catalog was loaded: what a catalog loaded now does
 /// not expect any more is not missing.
 fn forget_expired(catalog: &Catalog, found: &mut Verification) {
-    if !found
-        .problems
-        .iter()
-        .any(|problem| problem.kind == ProblemKind::Missing)
-    {
+    if !found.problems.iter().any(|problem| problem.kind == ProblemKind::Missing) {
         return;
     }
     let fresh = Catalog::load(catalog.sites(), catalog.domain(), catalog.trust(), None);
@@ -197,13 +189,7 @@ impl<'a> Audit<'a> {
     pub(crate) fn new(catalog: &'a Catalog) -> Self {
         let listings = list_sites(catalog.sites(), catalog.domain(), None);
         let (replicated, packs) = (BTreeMap::new(), BTreeMap::new());
-        let mut audit = Self {
-            catalog,
-            listings,
-            replicated,
-            packs,
-            known: BTreeMap::new(),
-        };
+        let mut audit = Self { catalog, listings, replicated, packs, known: BTreeMap::new() };
         for (lineage, entry) in &catalog.lineages {
             let name = ObjectName::Certificate(*lineage);
             audit.expect(name, entry.certificate.hash(), 0);
@@ -212,11 +198,7 @@ impl<'a> Audit<'a> {
                 let counter = header.counter;
                 audit.expect(ObjectName::Record(*lineage, counter), record.hash, counter);
                 for period in &header.periods {
-                    audit.expect(
-                        ObjectName::Period(*lineage, period.number),
-                        period.hash,
-                        counter,
-                    );
+                    audit.expect(ObjectName::Period(*lineage, period.number), period.hash, counter);
                 }
                 for object in &header.objects {
                     audit.expect_pack(*lineage, object, header.layout.k(), counter);
@@ -232,10 +214,7 @@ impl<'a> Audit<'a> {
     }
 
     fn expect_pack(&mut self, lineage: Lineage, object: &'a ObjectRef, k: usize, counter: u64) {
-        let new = self
-            .packs
-            .insert((lineage, object.pack), (object, k, counter))
-            .is_none();
+        let new = self.packs.insert((lineage, object.pack), (object, k, counter)).is_none();
         if new {
             for (shard, root) in object.shard_roots.iter().enumerate() {
                 let name = ObjectName::Shard(lineage, object.pack, shard);
@@ -249,14 +228,10 @@ impl<'a> Audit<'a> {
     fn shard_of(&self, at: usize, lineage: Lineage, object: &ObjectRef) -> Option<usize> {
         let held = |shard: &usize| {
             let name = ObjectName::Shard(lineage, object.pack, *shard);
-            self.listings[at]
-                .as_ref()
-                .is_ok_and(|listing| listing.objects.contains_key(&name))
+            self.listings[at].as_ref().is_ok_and(|listing| listing.objects.contains_key(&name))
         };
         let own = (at < object.shard_roots.len()).then_some(at);
-        own.filter(held)
-            .or_else(|| (0..object.shard_roots.len()).find(held))
-            .or(own)
+        own.filter(held).or_else(|| (0..object.shard_roots.len()).find(held)).or(own)
     }
 
     fn site(&self, at: usize, site: &dyn Site) -> SiteReport {
@@ -288,10 +263,7 @@ impl<'a> Audit<'a> {
         }
         let before = self.catalog.listings[at].as_ref();
         let new = |name: &ObjectName| before.is_ok_and(|before| !before.objects.contains_key(name));
-        let extra = listing
-            .objects
-            .keys()
-            .filter(|name| !wanted.contains(name) && !new(name));
+        let extra = listing.objects.keys().filter(|name| !wanted.contains(name) && !new(name));
         let extra = extra.map(|name| name.key(self.catalog.domain()));
         for object in extra.chain(listing.unknown.iter().cloned()) {
             report.problems.push(Problem {
@@ -331,12 +303,7 @@ impl<'a> Audit<'a> {
             }
             Err((kind, detail)) => {
                 let site = site.name().to_owned();
-                report.problems.push(Problem {
-                    site,
-                    object: key,
-                    kind,
-                    detail,
-                });
+                report.problems.push(Problem { site, object: key, kind, detail });
             }
         }
     }
@@ -355,11 +322,7 @@ impl<'a> Audit<'a> {
         let wanted = self.known.get(&expected).map(|(_, counter)| *counter);
         if let Some((other, counter)) = self.known.get(&hash) {
             let older = wanted.is_some_and(|wanted| *counter < wanted);
-            let kind = if older {
-                ProblemKind::Stale
-            } else {
-                ProblemKind::Foreign
-            };
+            let kind = if older { ProblemKind::Stale } else { ProblemKind::Foreign };
             let detail = format!("it holds the bytes of {}", other.key(self.catalog.domain()));
             return Err((kind, detail));
         }
@@ -368,19 +331,14 @@ impl<'a> Audit<'a> {
         }
         let found = bytes.len() as u64;
         match length_bytes {
-            Some(expected) if found < expected => Err((
-                ProblemKind::Truncated,
-                format!("{found} bytes of {expected}"),
-            )),
-            Some(expected) if found > expected => Err((
-                ProblemKind::Corrupt,
-                format!("{found} bytes where {expected} are expected"),
-            )),
+            Some(expected) if found < expected => {
+                Err((ProblemKind::Truncated, format!("{found} bytes of {expected}")))
+            }
+            Some(expected) if found > expected => {
+                Err((ProblemKind::Corrupt, format!("{found} bytes where {expected} are expected")))
+            }
             _ if bytes.is_empty() => Err((ProblemKind::Truncated, "it is empty".to_owned())),
-            _ => Err((
-                ProblemKind::Corrupt,
-                "its hash is not the signed one".to_owned(),
-            )),
+            _ => Err((ProblemKind::Corrupt, "its hash is not the signed one".to_owned())),
         }
     }
 
@@ -418,11 +376,7 @@ impl<'a> Audit<'a> {
             *copies.entry(*name).or_default() += 1;
         }
         let count = |name: ObjectName| copies.get(&name).copied().unwrap_or(0);
-        let records = self
-            .catalog
-            .lineages
-            .values()
-            .flat_map(|entry| entry.records.values());
+        let records = self.catalog.lineages.values().flat_map(|entry| entry.records.values());
         let margins = records.filter_map(|record| {
             let lineage = record.header.lineage;
             let shards = |object: &ObjectRef| {
@@ -432,10 +386,8 @@ impl<'a> Audit<'a> {
             };
             Some((record.header.point_id()?, margin(record, count, shards)))
         });
-        let mut problems: Vec<Problem> = reports
-            .iter()
-            .flat_map(|report| report.problems.iter().cloned())
-            .collect();
+        let mut problems: Vec<Problem> =
+            reports.iter().flat_map(|report| report.problems.iter().cloned()).collect();
         // What loading saw and no single object shows: records that are nowhere.
         let nowhere = |problem: &&Problem| problem.site == EVERY_SITE;
         problems.extend(self.catalog.problems().iter().filter(nowhere).cloned());
@@ -463,9 +415,7 @@ impl<'a> Audit<'a> {
 
     /// A pack of the catalog, with k.
     pub(crate) fn pack(&self, lineage: Lineage, pack: &[u8; 32]) -> Option<(&'a ObjectRef, usize)> {
-        self.packs
-            .get(&(lineage, *pack))
-            .map(|(object, k, _)| (*object, *k))
+        self.packs.get(&(lineage, *pack)).map(|(object, k, _)| (*object, *k))
     }
 }
 

@@ -96,11 +96,7 @@ impl Writer {
         };
         let name = ObjectName::Certificate(lineage).key(&certificate.domain);
         let delivery = ship_replicated(&sites, &name, &certificate.to_bytes());
-        require(
-            &delivery,
-            options.layout.k(),
-            "publishing the writer's certificate",
-        )?;
+        require(&delivery, options.layout.k(), "publishing the writer's certificate")?;
         Ok(Self {
             next_period: next_period(&listings, lineage),
             sites,
@@ -127,11 +123,7 @@ impl Writer {
     /// The last record that is at enough sites (counter 0: none yet).
     #[must_use]
     pub fn pin(&self) -> Pin {
-        Pin {
-            lineage: self.lineage(),
-            counter: self.head.counter,
-            hash: self.head.hash,
-        }
+        Pin { lineage: self.lineage(), counter: self.head.counter, hash: self.head.hash }
     }
 
     /// The position the next tail has to begin with; `None` if any will do. Call
@@ -139,10 +131,7 @@ impl Writer {
     #[must_use]
     pub fn next_position(&self) -> Option<u64> {
         let parent = self.certificate.parent.map(|parent| parent.position);
-        self.head
-            .tail_last
-            .or(parent)
-            .map(|last| last.saturating_add(1))
+        self.head.tail_last.or(parent).map(|last| last.saturating_add(1))
     }
 
     /// Number of the current key period, if one has begun.
@@ -189,12 +178,7 @@ impl Writer {
         let kind = pending.header.kind;
         let content = pending.content;
         let (shipped, sites) = self.ship(pending, Tally::default())?;
-        self.settled = Some(Settled {
-            kind,
-            content,
-            shipped: shipped.clone(),
-            sites,
-        });
+        self.settled = Some(Settled { kind, content, shipped: shipped.clone(), sites });
         Ok(Some(shipped))
     }
 
@@ -227,14 +211,10 @@ impl Writer {
         self.check_tail(first, last)?;
         self.begin_period(time_ns)?;
         let header = self.header(kind, roots, time_ns)?;
-        let inline = Body::Payload {
-            bytes: payload.to_vec(),
-        };
+        let inline = Body::Payload { bytes: payload.to_vec() };
         let body = self.seal(&header, &inline)?;
         if body.len() < REPLICATED_BYTES_MAX {
-            return self
-                .append(header, &body, Tally::default(), Some(hash))
-                .map(|done| done.0);
+            return self.append(header, &body, Tally::default(), Some(hash)).map(|done| done.0);
         }
         let mut source: &[u8] = payload;
         let mut sources: [(String, &mut dyn Read); 1] = [(TAIL_SOURCE.to_owned(), &mut source)];
@@ -243,8 +223,7 @@ impl Writer {
         let mut sealed = seal_sources(&sealing, &mut sources, None, Cut::Fixed, random)?;
         let body = describe(&sealing, &mut sealed, random)?;
         let (header, body) = self.seal_packed(header, &sealed.packs, &body)?;
-        self.append(header, &body, sealed.tally, Some(hash))
-            .map(|done| done.0)
+        self.append(header, &body, sealed.tally, Some(hash)).map(|done| done.0)
     }
 
     /// Signs that nothing is new.
@@ -261,8 +240,7 @@ impl Writer {
         self.begin_period(time_ns)?;
         let header = self.header(Kind::Heartbeat { position }, roots, time_ns)?;
         let body = self.seal(&header, &Body::Empty)?;
-        self.append(header, &body, Tally::default(), None)
-            .map(|done| done.0)
+        self.append(header, &body, Tally::default(), None).map(|done| done.0)
     }
 
     fn check_tail(&self, first: u64, last: u64) -> Result<()> {
@@ -276,10 +254,7 @@ impl Writer {
             return Ok(());
         };
         // Positions that a point covers already need no tail.
-        let covered = self
-            .head
-            .point_position
-            .map_or(next, |at| at.saturating_add(1));
+        let covered = self.head.point_position.map_or(next, |at| at.saturating_add(1));
         if first == next || (first > next && first <= covered) {
             return Ok(());
         }
@@ -299,21 +274,11 @@ impl Writer {
         self.next_period += 1;
         let (domain, lineage) = (self.certificate.domain.clone(), self.lineage());
         let recipients = &self.options.recipients;
-        let period = Period::start(
-            &domain,
-            lineage,
-            number,
-            time_ns,
-            recipients,
-            &mut self.random,
-        )?;
+        let period =
+            Period::start(&domain, lineage, number, time_ns, recipients, &mut self.random)?;
         let name = ObjectName::Period(lineage, number).key(&domain);
         let delivery = ship_replicated(&self.sites, &name, &period.object);
-        require(
-            &delivery,
-            self.options.layout.k(),
-            "publishing a key period",
-        )?;
+        require(&delivery, self.options.layout.k(), "publishing a key period")?;
         self.period = Some(Arc::new(period));
         Ok(())
     }
@@ -407,26 +372,10 @@ impl Writer {
             });
         }
         if let Some(path) = &self.options.state_path {
-            let pin = Pin {
-                lineage: header.lineage,
-                counter: header.counter,
-                hash: read.hash,
-            };
-            WriterState {
-                pin,
-                record: bytes.clone(),
-            }
-            .save(path)?;
+            let pin = Pin { lineage: header.lineage, counter: header.counter, hash: read.hash };
+            WriterState { pin, record: bytes.clone() }.save(path)?;
         }
-        self.ship(
-            Pending {
-                bytes,
-                header,
-                hash: read.hash,
-                content,
-            },
-            tally,
-        )
+        self.ship(Pending { bytes, header, hash: read.hash, content }, tally)
     }
 
     /// Sends a signed record; below k sites it stays pending and nothing advances.
@@ -447,15 +396,7 @@ impl Writer {
             self.newest_point = Some((self.head.counter, self.head.hash));
         }
         let counter = self.head.counter;
-        Ok((
-            Shipped {
-                counter,
-                sites_ok,
-                sites_failed,
-                bytes,
-            },
-            least,
-        ))
+        Ok((Shipped { counter, sites_ok, sites_failed, bytes }, least))
     }
 }
 

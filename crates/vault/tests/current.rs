@@ -17,39 +17,23 @@ fn check(writer: &Writer) -> CurrentFindings {
 fn written(desk: &Desk) -> Writer {
     let mut writer = desk.writer(1);
     for at in 0..70 {
-        writer
-            .append_tail(at, at, b"a tail", &[], START + at)
-            .unwrap();
+        writer.append_tail(at, at, b"a tail", &[], START + at).unwrap();
     }
     let large = noise(7, 200_000);
     writer.append_tail(70, 79, &large, &[], START + 70).unwrap();
-    point(
-        &mut writer,
-        79,
-        START + 80,
-        &[("source", &noise(5, 900_000))],
-    )
-    .unwrap();
-    writer
-        .append_tail(80, 80, b"a tail", &[], START + 81)
-        .unwrap();
+    point(&mut writer, 79, START + 80, &[("source", &noise(5, 900_000))]).unwrap();
+    writer.append_tail(80, 80, b"a tail", &[], START + 81).unwrap();
     writer
 }
 
 #[test]
 fn everything_of_the_current_period_is_brought_back_and_opened() {
     let desk = Desk::new();
-    assert!(
-        desk.writer(1).current_check().is_none(),
-        "nothing was written yet"
-    );
+    assert!(desk.writer(1).current_check().is_none(), "nothing was written yet");
     let writer = written(&desk);
     let found = check(&writer);
     assert!(found.is_proof() && found.is_clean(), "{found:?}");
-    assert_eq!(
-        (found.records, found.packs, found.packs_earlier),
-        (73, 2, 0)
-    );
+    assert_eq!((found.records, found.packs, found.packs_earlier), (73, 2, 0));
     assert_eq!((found.period, found.point.unwrap().1), (1, 79));
     assert_eq!(found.objects, 5 * (73 + 2));
     assert_eq!(found.sites_used.len(), 5);
@@ -84,22 +68,12 @@ fn damage_at_one_site_is_named_and_nothing_is_lost() {
     fs::remove_file(desk.object(3, &desk.objects(3, "/shards/")[0])).unwrap();
     let found = check(&writer);
     assert!(found.is_proof() && !found.is_clean());
-    let problems: Vec<_> = found
-        .problems
-        .iter()
-        .map(|one| (one.site.clone(), one.kind))
-        .collect();
+    let problems: Vec<_> = found.problems.iter().map(|one| (one.site.clone(), one.kind)).collect();
     assert_eq!(
         problems,
-        [
-            (site_name(1), ProblemKind::Corrupt),
-            (site_name(3), ProblemKind::Missing)
-        ]
+        [(site_name(1), ProblemKind::Corrupt), (site_name(3), ProblemKind::Missing)]
     );
-    assert_eq!(
-        (found.lost.as_slice(), found.records, found.packs),
-        ([].as_slice(), 73, 2)
-    );
+    assert_eq!((found.lost.as_slice(), found.records, found.packs), ([].as_slice(), 73, 2));
     repair(&desk.catalog()).unwrap();
     assert!(check(&writer).is_clean());
 }
@@ -128,11 +102,7 @@ fn a_record_or_pack_that_is_nowhere_is_lost() {
         fs::remove_file(desk.object(at, &records[records.len() - 2])).unwrap();
     }
     let found = check(&writer);
-    assert!(
-        found.lost.iter().any(|what| what.contains("record 72")),
-        "{:?}",
-        found.lost
-    );
+    assert!(found.lost.iter().any(|what| what.contains("record 72")), "{:?}", found.lost);
     // The walk ends where the link is lost.
     assert_eq!(found.records, 1);
 }
@@ -141,9 +111,7 @@ fn a_record_or_pack_that_is_nowhere_is_lost() {
 fn records_that_a_later_point_covers_may_be_gone() {
     let desk = Desk::new();
     let mut writer = written(&desk);
-    writer
-        .append_tail(81, 81, b"a tail", &[], START + 90)
-        .unwrap();
+    writer.append_tail(81, 81, b"a tail", &[], START + 90).unwrap();
     let lineage = writer.lineage();
     let old: Vec<u64> = desk
         .catalog()
@@ -157,11 +125,7 @@ fn records_that_a_later_point_covers_may_be_gone() {
             fs::remove_file(desk.object(at, &key)).unwrap();
         }
     }
-    assert!(
-        verify(&desk.catalog(), Verify::Ciphertext)
-            .unwrap()
-            .is_clean()
-    );
+    assert!(verify(&desk.catalog(), Verify::Ciphertext).unwrap().is_clean());
     let found = check(&writer);
     assert!(found.is_proof() && found.is_clean(), "{found:?}");
     assert_eq!((found.records, found.packs), (3, 1));

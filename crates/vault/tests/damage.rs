@@ -27,18 +27,8 @@ fn written_by(number: u8) -> Written {
     writer.append_tail(0, 9, b"tail", &[], START).unwrap();
     let first = point(&mut writer, 9, START + SECOND, &[("source", &contents[0])]).unwrap();
     writer.end_period();
-    let second = point(
-        &mut writer,
-        19,
-        START + 2 * SECOND,
-        &[("source", &contents[1])],
-    )
-    .unwrap();
-    Written {
-        desk,
-        points: [first, second],
-        contents,
-    }
+    let second = point(&mut writer, 19, START + 2 * SECOND, &[("source", &contents[1])]).unwrap();
+    Written { desk, points: [first, second], contents }
 }
 
 fn assert_restores(written: &Written) {
@@ -46,9 +36,7 @@ fn assert_restores(written: &Written) {
     for (point, content) in written.points.iter().zip(&written.contents) {
         assert!(read(&opener, point, "source").unwrap() == *content);
     }
-    let tails = opener
-        .catalog()
-        .tails_after(written.points[0].id.lineage, None);
+    let tails = opener.catalog().tails_after(written.points[0].id.lineage, None);
     assert_eq!(opener.read_tail(&tails[0]).unwrap(), b"tail");
 }
 
@@ -105,9 +93,7 @@ fn missing_objects() {
             for key in &keys {
                 fs::remove_file(written.desk.object(at, key)).unwrap();
             }
-            keys.into_iter()
-                .map(|key| (at, key, ProblemKind::Missing))
-                .collect()
+            keys.into_iter().map(|key| (at, key, ProblemKind::Missing)).collect()
         });
     }
 }
@@ -123,9 +109,7 @@ fn flipped_bits() {
                     bytes[middle] ^= 1;
                 });
             }
-            keys.into_iter()
-                .map(|key| (at, key, ProblemKind::Corrupt))
-                .collect()
+            keys.into_iter().map(|key| (at, key, ProblemKind::Corrupt)).collect()
         });
     }
 }
@@ -157,9 +141,7 @@ fn lengthened_objects() {
         for key in &keys {
             change(written, 1, key, |bytes| bytes.push(0));
         }
-        keys.into_iter()
-            .map(|key| (1, key, ProblemKind::Corrupt))
-            .collect()
+        keys.into_iter().map(|key| (1, key, ProblemKind::Corrupt)).collect()
     });
 }
 
@@ -181,21 +163,12 @@ fn swapped_and_older_objects() {
         let point = |at: usize| {
             let id = written.points[at].id;
             let catalog = written.desk.catalog();
-            let pack = catalog
-                .record(id.lineage, id.counter)
-                .unwrap()
-                .header
-                .objects[0]
-                .pack;
+            let pack = catalog.record(id.lineage, id.counter).unwrap().header.objects[0].pack;
             let hex: String = pack.iter().map(|byte| format!("{byte:02x}")).collect();
             written.desk.objects(2, &hex).pop().unwrap()
         };
         let (older, newer) = (point(0), point(1));
-        fs::copy(
-            written.desk.object(2, &older),
-            written.desk.object(2, &newer),
-        )
-        .unwrap();
+        fs::copy(written.desk.object(2, &older), written.desk.object(2, &newer)).unwrap();
         expected.push((2, newer, ProblemKind::Stale));
         expected
     });
@@ -210,11 +183,7 @@ fn objects_of_another_domain() {
             fs::copy(other.desk.object(0, &theirs), written.desk.object(0, &ours)).unwrap();
             // A wrapped key does not tell from outside whose it is.
             let opaque = ours.contains("/keys/");
-            let kind = if opaque {
-                ProblemKind::Corrupt
-            } else {
-                ProblemKind::Foreign
-            };
+            let kind = if opaque { ProblemKind::Corrupt } else { ProblemKind::Foreign };
             expected.push((0, ours, kind));
         }
         expected
@@ -228,10 +197,7 @@ fn two_sites_damaged_at_once_in_the_same_pack() {
         for (at, key) in &shards {
             change(written, *at, key, |bytes| bytes[7] ^= 0x80);
         }
-        shards
-            .into_iter()
-            .map(|(at, key)| (at, key, ProblemKind::Corrupt))
-            .collect()
+        shards.into_iter().map(|(at, key)| (at, key, ProblemKind::Corrupt)).collect()
     });
 }
 
@@ -241,9 +207,7 @@ fn a_site_that_comes_back_empty_is_filled_again() {
         let lost = written.desk.objects(3, "");
         written.desk.lose(3);
         fs::create_dir(written.desk.site_path(3)).unwrap();
-        lost.into_iter()
-            .map(|key| (3, key, ProblemKind::Missing))
-            .collect()
+        lost.into_iter().map(|key| (3, key, ProblemKind::Missing)).collect()
     });
 }
 
@@ -271,21 +235,10 @@ fn what_nothing_refers_to_is_named_and_left_alone() {
     site.put(stray, b"stray").unwrap();
     site.put(stranger, b"stranger").unwrap();
     let found = verify(&written.desk.catalog(), Verify::Ciphertext).unwrap();
-    let named: Vec<_> = found
-        .problems
-        .iter()
-        .map(|one| (one.object.as_str(), one.kind))
-        .collect();
+    let named: Vec<_> = found.problems.iter().map(|one| (one.object.as_str(), one.kind)).collect();
     let unexpected = ProblemKind::Unexpected;
     let certificate = "state/22222222222222222222222222222222/certificate";
-    assert_eq!(
-        named,
-        [
-            (stray, unexpected),
-            (stranger, unexpected),
-            (certificate, unexpected)
-        ]
-    );
+    assert_eq!(named, [(stray, unexpected), (stranger, unexpected), (certificate, unexpected)]);
     assert!(found.is_clean());
     assert_eq!(repair(&written.desk.catalog()).unwrap(), []);
     assert_eq!(site.get(stray).unwrap(), b"stray");
@@ -302,12 +255,7 @@ fn opening_names_the_bad_shards_it_did_without() {
     for (point, content) in written.points.iter().zip(&written.contents) {
         assert!(read(&opener, point, "source").unwrap() == *content);
     }
-    let mut named: Vec<_> = opener
-        .seen()
-        .problems
-        .into_iter()
-        .map(|one| one.object)
-        .collect();
+    let mut named: Vec<_> = opener.seen().problems.into_iter().map(|one| one.object).collect();
     named.sort();
     assert_eq!(named, bad);
     assert!(!opener.seen().sites_used.contains(&site_name(0)));
@@ -318,12 +266,7 @@ fn damage_beyond_repair_is_said_and_nothing_is_made_worse() {
     let written = written();
     let catalog = written.desk.catalog();
     let id = written.points[1].id;
-    let pack = catalog
-        .record(id.lineage, id.counter)
-        .unwrap()
-        .header
-        .objects[0]
-        .pack;
+    let pack = catalog.record(id.lineage, id.counter).unwrap().header.objects[0].pack;
     let hex: String = pack.iter().map(|byte| format!("{byte:02x}")).collect();
     for at in 0..3 {
         let key = written.desk.objects(at, &hex).pop().unwrap();
@@ -335,20 +278,14 @@ fn damage_beyond_repair_is_said_and_nothing_is_made_worse() {
     let repairs = repair(&catalog).unwrap();
     assert_eq!(repairs.len(), 3);
     assert!(repairs.iter().all(|one| !one.is_repaired()));
-    assert_eq!(
-        verify(&catalog, Verify::Ciphertext).unwrap().problems,
-        found.problems
-    );
+    assert_eq!(verify(&catalog, Verify::Ciphertext).unwrap().problems, found.problems);
     let opener = written.desk.opener();
     assert!(read(&opener, &written.points[0], "source").is_ok());
     assert!(read(&opener, &written.points[1], "source").is_err());
     let full = verify(opener.catalog(), Verify::Full(&opener)).unwrap();
     assert_eq!(full.points_opened, 1);
     let unopened = full.problems.last().unwrap();
-    assert_eq!(
-        (unopened.site.as_str(), unopened.kind),
-        ("every site", ProblemKind::Unreadable)
-    );
+    assert_eq!((unopened.site.as_str(), unopened.kind), ("every site", ProblemKind::Unreadable));
     assert!(unopened.detail.contains(&id.to_string()));
 }
 
@@ -357,9 +294,7 @@ fn what_is_written_or_pruned_while_verifying_is_not_held_against_a_site() {
     let written = written();
     let catalog = written.desk.catalog();
     let mut writer = written.desk.writer(5);
-    writer
-        .append_tail(10, 11, &noise(9, 100_000), &[], START + 3 * SECOND)
-        .unwrap();
+    writer.append_tail(10, 11, &noise(9, 100_000), &[], START + 3 * SECOND).unwrap();
     let tail = written.desk.objects(0, "/records/")[0].clone();
     for at in 0..5 {
         fs::remove_file(written.desk.object(at, &tail)).unwrap();

@@ -24,17 +24,7 @@ fn a_writer_refuses_sites_that_show_less_than_it_signed() {
         }
     }
     let error = desk.try_writer(desk.options(), 2).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::RolledBack {
-                pinned: 4,
-                found: 2,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::RolledBack { pinned: 4, found: 2, .. }), "{error}");
 }
 
 #[test]
@@ -71,9 +61,7 @@ fn split() -> Desk {
     copy(3, before[0]);
     copy(4, before[1]);
     writer.append_tail(2, 3, b"one story", &[], START).unwrap();
-    let aside: Vec<_> = (0..3)
-        .map(|at| desk.folder.path().join(format!("after-{at}")))
-        .collect();
+    let aside: Vec<_> = (0..3).map(|at| desk.folder.path().join(format!("after-{at}"))).collect();
     for at in 0..3 {
         copy(at, &format!("after-{at}"));
         for key in desk.objects(at, "/records/").iter().skip(1) {
@@ -85,9 +73,7 @@ fn split() -> Desk {
         fs::rename(desk.folder.path().join(kept), desk.site_path(at)).unwrap();
     }
     let mut writer = desk.try_writer(options, 2).unwrap();
-    writer
-        .append_tail(2, 3, b"another story", &[], START)
-        .unwrap();
+    writer.append_tail(2, 3, b"another story", &[], START).unwrap();
     writer.append_tail(4, 5, b"and on", &[], START).unwrap();
     for (at, kept) in aside.iter().enumerate() {
         desk.lose(at);
@@ -148,27 +134,10 @@ fn sites_set_back_together_are_noticed_with_a_pin_and_unproven_without() {
     assert!(matches!(catalog.freshness(), Freshness::Unproven { .. }));
     let catalog = desk.load(&desk.sites(), Some(pin)).unwrap();
     let lineage = writer.lineage();
-    assert_eq!(
-        catalog.freshness(),
-        &Freshness::RolledBack {
-            lineage,
-            pinned: 5,
-            found: 4
-        }
-    );
+    assert_eq!(catalog.freshness(), &Freshness::RolledBack { lineage, pinned: 5, found: 4 });
     let identity = desk.recovery.identity().clone();
     let error = Opener::new(Arc::new(catalog), identity).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::RolledBack {
-                pinned: 5,
-                found: 4,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::RolledBack { pinned: 5, found: 4, .. }), "{error}");
     assert!(error.to_string().contains("record 5") && error.to_string().contains("record 4"));
 }
 
@@ -177,19 +146,10 @@ fn a_pinned_record_that_was_replaced_is_refused() {
     let desk = Desk::new();
     let mut writer = desk.writer(1);
     writer.append_tail(0, 0, b"a", &[], START).unwrap();
-    let pin = Pin {
-        hash: [1; 32],
-        ..writer.pin()
-    };
+    let pin = Pin { hash: [1; 32], ..writer.pin() };
     let catalog = desk.load(&desk.sites(), Some(pin)).unwrap();
-    assert!(matches!(
-        catalog.freshness(),
-        Freshness::Contradicted { counter: 1, .. }
-    ));
-    assert!(matches!(
-        catalog.check_restorable(),
-        Err(Error::Fork { .. })
-    ));
+    assert!(matches!(catalog.freshness(), Freshness::Contradicted { counter: 1, .. }));
+    assert!(matches!(catalog.check_restorable(), Err(Error::Fork { .. })));
 }
 
 fn child(desk: &Desk, number: u8, time_ns: u64) -> Writer {
@@ -200,10 +160,7 @@ fn child(desk: &Desk, number: u8, time_ns: u64) -> Writer {
     };
     let key = WriterKey::from_bytes(&[number; 32]);
     let lineage = Lineage([number; 16]);
-    let certificate = desk
-        .recovery
-        .certify(lineage, Some(parent), key.public(), time_ns)
-        .unwrap();
+    let certificate = desk.recovery.certify(lineage, Some(parent), key.public(), time_ns).unwrap();
     let mut options = desk.options();
     options.index_path = None;
     options.state_path = None;
@@ -232,8 +189,7 @@ fn a_restored_lineage_continues_its_parent_and_two_of_them_are_a_fork() {
     assert_eq!(catalog.current_lineage(), Some(one.lineage()));
     assert_eq!(catalog.lineages().len(), 2);
     let mut two = child(&desk, 0x78, START + 2 * SECOND);
-    two.append_tail(2, 3, b"c", &[], START + 2 * SECOND)
-        .unwrap();
+    two.append_tail(2, 3, b"c", &[], START + 2 * SECOND).unwrap();
     let catalog = desk.catalog();
     assert_eq!(catalog.forks().len(), 1);
     assert_eq!(catalog.forks()[0].lineages, [one.lineage(), two.lineage()]);
@@ -245,9 +201,7 @@ fn a_parent_that_goes_on_after_it_was_continued_is_a_fork() {
     let mut parent = desk.writer(1);
     parent.append_tail(0, 1, b"a", &[], START).unwrap();
     let child = child(&desk, 0x77, START + SECOND);
-    parent
-        .append_tail(2, 3, b"b", &[], START + 2 * SECOND)
-        .unwrap();
+    parent.append_tail(2, 3, b"b", &[], START + 2 * SECOND).unwrap();
     let forks = desk.catalog().forks().to_vec();
     assert_eq!(forks.len(), 1);
     assert_eq!(forks[0].lineages, [parent.lineage(), child.lineage()]);

@@ -43,16 +43,10 @@ fn write(folder: &Path) {
     for at in 0..5 {
         fs::create_dir_all(folder.join(site_name(at))).unwrap();
     }
-    fs::write(
-        folder.join("recovery-identity.txt"),
-        recovery.to_text().as_bytes(),
-    )
-    .unwrap();
+    fs::write(folder.join("recovery-identity.txt"), recovery.to_text().as_bytes()).unwrap();
     let key = WriterKey::from_bytes(&[0x44; 32]);
     let lineage = Lineage([0x55; 16]);
-    let certificate = recovery
-        .certify(lineage, None, key.public(), START)
-        .unwrap();
+    let certificate = recovery.certify(lineage, None, key.public(), START).unwrap();
     let mut writer = Writer::open(
         sites(folder),
         &recovery.root_public(),
@@ -64,19 +58,13 @@ fn write(folder: &Path) {
     )
     .unwrap();
     let roots = [Root::new("state", [1; 32]), Root::new("journal", [2; 32])];
-    writer
-        .append_tail(0, 9, b"ten entries", &roots, START)
-        .unwrap();
-    writer
-        .append_tail(10, 12, &noise(73, 66_000), &[], START)
-        .unwrap();
+    writer.append_tail(0, 9, b"ten entries", &roots, START).unwrap();
+    writer.append_tail(10, 12, &noise(73, 66_000), &[], START).unwrap();
     let (text, noise) = (text(), noise(72, 30_000));
     for (at, more) in [(9, &[] as &[u8]), (12, &noise)] {
         let (mut same, mut more): (&[u8], &[u8]) = (&text, more);
-        let sources: Vec<(String, &mut dyn Read)> = vec![
-            ("snapshot".to_owned(), &mut same),
-            ("more".to_owned(), &mut more),
-        ];
+        let sources: Vec<(String, &mut dyn Read)> =
+            vec![("snapshot".to_owned(), &mut same), ("more".to_owned(), &mut more)];
         let input = PointInput {
             position: at,
             time_ns: START + at * SECOND,
@@ -87,9 +75,7 @@ fn write(folder: &Path) {
         writer.append_point(input).unwrap();
         writer.end_period();
     }
-    writer
-        .append_heartbeat(Some(12), &[], START + 20 * SECOND)
-        .unwrap();
+    writer.append_heartbeat(Some(12), &[], START + 20 * SECOND).unwrap();
     writer.pin().save(&folder.join("pin")).unwrap();
 }
 
@@ -123,11 +109,7 @@ fn a_domain_written_in_version_1_is_read_verified_and_restored() {
             opener.read_source(point.id, name, &mut bytes).unwrap();
             bytes
         };
-        assert!(
-            read("snapshot") == text() && read("more") == more,
-            "{}",
-            point.id
-        );
+        assert!(read("snapshot") == text() && read("more") == more, "{}", point.id);
     }
     let tails = catalog.tails_after(Lineage([0x55; 16]), None);
     assert_eq!(opener.read_tail(&tails[0]).unwrap(), b"ten entries");

@@ -21,11 +21,7 @@ fn seal(sealer: PointSealer, content: &[u8]) -> SealedPoint {
 }
 
 fn head(position: u64, time_ns: u64) -> PointHead {
-    PointHead {
-        position,
-        time_ns,
-        roots: vec![Root::new("state", [9; 32])],
-    }
+    PointHead { position, time_ns, roots: vec![Root::new("state", [9; 32])] }
 }
 
 /// Moves the first three sites away and back: below k nothing can be written.
@@ -68,56 +64,32 @@ fn tails_are_appended_by_another_thread_while_a_point_is_being_sealed() {
     let sealer = writer.begin_point(START, false).unwrap();
     let (sender, receiver) = std::sync::mpsc::channel();
     let sealed = std::thread::scope(|scope| {
-        let mut source = Waiting {
-            tails_out: receiver,
-            content: &content,
-        };
+        let mut source = Waiting { tails_out: receiver, content: &content };
         let sealing = scope
             .spawn(move || sealer.seal(&mut [("source".to_owned(), &mut source as &mut dyn Read)]));
         for at in 1..4 {
-            writer
-                .append_tail(at * 10, at * 10 + 9, b"meanwhile", &[], START + at)
-                .unwrap();
+            writer.append_tail(at * 10, at * 10 + 9, b"meanwhile", &[], START + at).unwrap();
         }
         sender.send(()).unwrap();
         sealing.join().unwrap().unwrap()
     });
     let made = writer.finish_point(&head(9, START + 4), &sealed).unwrap();
-    writer
-        .append_tail(40, 49, b"after", &[], START + 5)
-        .unwrap();
+    writer.append_tail(40, 49, b"after", &[], START + 5).unwrap();
     let catalog = desk.catalog();
-    let kinds: Vec<Kind> = catalog
-        .records(writer.lineage())
-        .map(|record| record.header.kind)
-        .collect();
-    let tail = |first: u64| Kind::Tail {
-        first,
-        last: first + 9,
-    };
-    let at_9 = Kind::Point {
-        position: 9,
-        self_contained: true,
-    };
-    assert_eq!(
-        kinds,
-        [tail(0), tail(10), tail(20), tail(30), at_9, tail(40)]
-    );
+    let kinds: Vec<Kind> =
+        catalog.records(writer.lineage()).map(|record| record.header.kind).collect();
+    let tail = |first: u64| Kind::Tail { first, last: first + 9 };
+    let at_9 = Kind::Point { position: 9, self_contained: true };
+    assert_eq!(kinds, [tail(0), tail(10), tail(20), tail(30), at_9, tail(40)]);
     assert_eq!((made.id.counter, made.margin), (5, 2));
-    assert_eq!(
-        (catalog.forks(), catalog.problems()),
-        ([].as_slice(), [].as_slice())
-    );
+    assert_eq!((catalog.forks(), catalog.problems()), ([].as_slice(), [].as_slice()));
     assert_eq!(verify(&catalog, Verify::Ciphertext).unwrap().problems, []);
     desk.lose(0);
     desk.lose(4);
     let opener = desk.opener();
     assert!(read(&opener, &made, "source").unwrap() == content);
     let tails = opener.catalog().tails_after(writer.lineage(), Some(9));
-    let payloads: Vec<_> = tails
-        .iter()
-        .map(|tail| opener.read_tail(tail).unwrap())
-        .collect();
+    let payloads: Vec<_> = tails.iter().map(|tail| opener.read_tail(tail).unwrap()).collect();
     let expected: [&[u8]; 4] = [b"meanwhile", b"meanwhile", b"meanwhile", b"after"];
     assert_eq!(payloads, expected);
 }
@@ -151,9 +123,7 @@ fn a_point_whose_key_period_ended_meanwhile_names_both_periods() {
     let sealed = seal(writer.begin_point(START, false).unwrap(), &content);
     writer.append_tail(0, 9, b"a", &[], START + DAY).unwrap();
     assert_eq!(writer.period(), Some(2));
-    let made = writer
-        .finish_point(&head(5, START + DAY + 1), &sealed)
-        .unwrap();
+    let made = writer.finish_point(&head(5, START + DAY + 1), &sealed).unwrap();
     let catalog = desk.catalog();
     let record = catalog.record(writer.lineage(), made.id.counter).unwrap();
     let periods: Vec<u64> = record.header.periods.iter().map(|one| one.number).collect();
@@ -161,9 +131,7 @@ fn a_point_whose_key_period_ended_meanwhile_names_both_periods() {
     assert!(read(&desk.opener(), &made, "source").unwrap() == content);
     // And one whose period ends with nothing written in between.
     let sealed = seal(writer.begin_point(START + DAY + 2, true).unwrap(), &content);
-    let made = writer
-        .finish_point(&head(6, START + 3 * DAY), &sealed)
-        .unwrap();
+    let made = writer.finish_point(&head(6, START + 3 * DAY), &sealed).unwrap();
     assert_eq!(writer.period(), Some(3));
     assert!(read(&desk.opener(), &made, "source").unwrap() == content);
 }
@@ -183,20 +151,8 @@ fn a_pack_lost_before_the_end_is_noticed_and_the_point_is_sealed_again() {
         }
     }
     assert!(sealed.is_lost());
-    let error = writer
-        .finish_point(&head(2, START + 1), &sealed)
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::NotEnoughSites {
-                needed: 3,
-                found: 2,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let error = writer.finish_point(&head(2, START + 1), &sealed).unwrap_err();
+    assert!(matches!(error, Error::NotEnoughSites { needed: 3, found: 2, .. }), "{error}");
     assert_eq!(writer.pin().counter, 1);
     let sealed = seal(writer.begin_point(START, false).unwrap(), &content);
     assert_eq!(sealed.bytes_new(), 1_000_000);
@@ -221,10 +177,7 @@ fn a_point_finished_again_after_a_failure_is_written_once() {
     let made = writer.finish_point(&head(9, START + 2), &sealed).unwrap();
     assert_eq!((made.id.counter, made.margin), (3, 2));
     // A point whose own record stayed pending: its packs are there, its record is not.
-    let sealed = seal(
-        writer.begin_point(START + 3, false).unwrap(),
-        &noise(6, 100_000),
-    );
+    let sealed = seal(writer.begin_point(START + 3, false).unwrap(), &noise(6, 100_000));
     let records = |at: usize| {
         let lineage = writer.lineage();
         desk.object(at, &format!("state/{lineage}/records"))
@@ -244,16 +197,10 @@ fn a_point_finished_again_after_a_failure_is_written_once() {
     let made = writer.finish_point(&head(12, START + 5), &sealed).unwrap();
     assert_eq!((made.id.counter, made.margin), (4, 2));
     let catalog = desk.catalog();
-    assert_eq!(
-        (catalog.points().len(), catalog.forks()),
-        (2, [].as_slice())
-    );
+    assert_eq!((catalog.points().len(), catalog.forks()), (2, [].as_slice()));
     assert_eq!(verify(&catalog, Verify::Ciphertext).unwrap().problems, []);
     // And what it brought is known from now on.
-    let again = seal(
-        writer.begin_point(START + 6, false).unwrap(),
-        &noise(6, 100_000),
-    );
+    let again = seal(writer.begin_point(START + 6, false).unwrap(), &noise(6, 100_000));
     assert_eq!(again.bytes_new(), 0);
 }
 
@@ -274,32 +221,15 @@ fn two_points_sealed_at_once_are_both_whole() {
     for (made, content) in made.iter().zip(&contents) {
         assert!(read(&opener, made, "source").unwrap() == *content);
     }
-    assert_eq!(
-        verify(&desk.catalog(), Verify::Ciphertext)
-            .unwrap()
-            .problems,
-        []
-    );
+    assert_eq!(verify(&desk.catalog(), Verify::Ciphertext).unwrap().problems, []);
 }
 
 #[test]
 fn a_point_sealed_for_another_lineage_is_refused() {
     let (desk, other) = (Desk::new(), Desk::of(evenkeel_vault::Layout::default(), 2));
     let sealed = seal(other.writer(1).begin_point(START, false).unwrap(), b"x");
-    let error = desk
-        .writer(1)
-        .finish_point(&head(1, START), &sealed)
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Invalid {
-                what: "sealed point",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let error = desk.writer(1).finish_point(&head(1, START), &sealed).unwrap_err();
+    assert!(matches!(error, Error::Invalid { what: "sealed point", .. }), "{error}");
 }
 
 #[test]

@@ -16,15 +16,11 @@ fn written() -> (Desk, evenkeel_vault::Point, Vec<u8>, Vec<u8>) {
     let mut writer = desk.writer(1);
     let (snapshot, large_tail) = (noise(1, 3_000_000), noise(2, 200_000));
     writer.append_tail(0, 9, SMALL_TAIL, &[], START).unwrap();
-    writer
-        .append_tail(10, 19, &large_tail, &[], START + SECOND)
-        .unwrap();
+    writer.append_tail(10, 19, &large_tail, &[], START + SECOND).unwrap();
     let sources: [(&str, &[u8]); 2] = [("snapshot", &snapshot), ("config", b"k = 3")];
     let written = point(&mut writer, 19, START + 2 * SECOND, &sources).unwrap();
     assert_eq!(written.margin, 2);
-    writer
-        .append_heartbeat(Some(19), &[], START + 3 * SECOND)
-        .unwrap();
+    writer.append_heartbeat(Some(19), &[], START + 3 * SECOND).unwrap();
     (desk, written, snapshot, large_tail)
 }
 
@@ -47,37 +43,15 @@ fn assert_all_comes_back(
 fn sources_of_every_size_come_back() {
     let desk = Desk::new();
     let mut writer = desk.writer(1);
-    let sizes = [
-        0,
-        1,
-        63,
-        64,
-        65_535,
-        65_536,
-        65_537,
-        1 << 20,
-        5_000_001,
-        40 << 20,
-    ];
+    let sizes = [0, 1, 63, 64, 65_535, 65_536, 65_537, 1 << 20, 5_000_001, 40 << 20];
     for (at, size) in sizes.into_iter().enumerate() {
         let bytes = noise(at as u64, size);
         let position = at as u64;
-        let written = point(
-            &mut writer,
-            position,
-            START + position,
-            &[("source", &bytes)],
-        )
-        .unwrap();
+        let written =
+            point(&mut writer, position, START + position, &[("source", &bytes)]).unwrap();
         let opener = desk.opener();
-        assert!(
-            read(&opener, &written, "source").unwrap() == bytes,
-            "{size} bytes"
-        );
-        assert_eq!(
-            opener.sources(written.id).unwrap()[0].length_bytes,
-            size as u64
-        );
+        assert!(read(&opener, &written, "source").unwrap() == bytes, "{size} bytes");
+        assert_eq!(opener.sources(written.id).unwrap()[0].length_bytes, size as u64);
     }
 }
 
@@ -86,21 +60,12 @@ fn compressible_sources_of_every_size_come_back() {
     let desk = Desk::new();
     let mut writer = desk.writer(1);
     for (at, size) in [1_000_usize, 100_000, 30_000_000].into_iter().enumerate() {
-        let bytes: Vec<u8> = (0..size / 8)
-            .flat_map(|number| ((number / 3) as u64).to_le_bytes())
-            .collect();
+        let bytes: Vec<u8> =
+            (0..size / 8).flat_map(|number| ((number / 3) as u64).to_le_bytes()).collect();
         let position = at as u64;
-        let written = point(
-            &mut writer,
-            position,
-            START + position,
-            &[("source", &bytes)],
-        )
-        .unwrap();
-        assert!(
-            read(&desk.opener(), &written, "source").unwrap() == bytes,
-            "{size} bytes"
-        );
+        let written =
+            point(&mut writer, position, START + position, &[("source", &bytes)]).unwrap();
+        assert!(read(&desk.opener(), &written, "source").unwrap() == bytes, "{size} bytes");
     }
 }
 
@@ -118,10 +83,7 @@ fn any_two_of_five_sites_may_be_gone() {
             assert_all_comes_back(&opener, &written, &snapshot, &large_tail);
             let gone = [site_name(a), site_name(b)];
             let unreachable = opener.catalog().unreachable();
-            assert!(
-                gone.iter()
-                    .all(|name| unreachable.iter().any(|one| one.contains(name)))
-            );
+            assert!(gone.iter().all(|name| unreachable.iter().any(|one| one.contains(name))));
             assert_eq!(opener.catalog().latest_point().unwrap().margin, 0);
             for at in [a, b] {
                 std::fs::rename(aside.join(site_name(at)), desk.site_path(at)).unwrap();
@@ -138,22 +100,12 @@ fn with_three_of_five_sites_gone_the_answer_names_points_and_sites() {
         desk.lose(at);
     }
     let error = desk.try_opener().unwrap_err();
-    let Error::NotEnoughSites {
-        needed: 3,
-        found: 2,
-        sites,
-        points,
-        ..
-    } = &error
-    else {
+    let Error::NotEnoughSites { needed: 3, found: 2, sites, points, .. } = &error else {
         panic!("{error}");
     };
     assert_eq!(points, &[written.id]);
     for at in [0, 2, 4] {
-        assert!(
-            sites.iter().any(|site| site.contains(&site_name(at))),
-            "{sites:?}"
-        );
+        assert!(sites.iter().any(|site| site.contains(&site_name(at))), "{sites:?}");
         assert!(error.to_string().contains(&site_name(at)));
     }
     assert!(error.to_string().contains(&written.id.to_string()));
@@ -170,22 +122,12 @@ fn with_three_of_five_shard_folders_gone_the_answer_names_points_and_sites() {
         }
     }
     let error = read(&desk.opener(), &written, "snapshot").unwrap_err();
-    let Error::NotEnoughSites {
-        needed: 3,
-        found: 2,
-        sites,
-        points,
-        ..
-    } = &error
-    else {
+    let Error::NotEnoughSites { needed: 3, found: 2, sites, points, .. } = &error else {
         panic!("{error}");
     };
     assert_eq!(points, &[written.id]);
     for at in [0, 2, 4] {
-        assert!(
-            sites.iter().any(|site| site.contains(&site_name(at))),
-            "{sites:?}"
-        );
+        assert!(sites.iter().any(|site| site.contains(&site_name(at))), "{sites:?}");
     }
 }
 
@@ -194,10 +136,7 @@ fn with_every_site_gone_the_answer_is_not_that_nothing_was_ever_there() {
     let (desk, ..) = written();
     (0..5).for_each(|at| desk.lose(at));
     let error = desk.load(&desk.sites(), None).unwrap_err();
-    assert!(
-        matches!(error, Error::NotEnoughSites { found: 0, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::NotEnoughSites { found: 0, .. }), "{error}");
     let fresh = Desk::new();
     let error = fresh.load(&fresh.sites(), None).unwrap_err();
     assert!(matches!(error, Error::NothingYet { .. }), "{error}");
@@ -285,19 +224,13 @@ fn asking_for_what_is_not_there_names_what_is() {
     let (desk, written, ..) = written();
     let opener = desk.opener();
     let error = read(&opener, &written, "other").unwrap_err().to_string();
-    assert!(
-        error.contains("snapshot") && error.contains("config"),
-        "{error}"
-    );
+    assert!(error.contains("snapshot") && error.contains("config"), "{error}");
     let error = opener.catalog().point("nonsense").unwrap_err().to_string();
     assert!(error.contains(&written.id.to_string()), "{error}");
     let found = opener.catalog().point(&written.id.to_string()).unwrap();
     assert_eq!((found.position, found.self_contained), (19, true));
     let heartbeat = opener.catalog().record(written.id.lineage, 4).unwrap();
-    assert_eq!(
-        heartbeat.header.kind,
-        Kind::Heartbeat { position: Some(19) }
-    );
+    assert_eq!(heartbeat.header.kind, Kind::Heartbeat { position: Some(19) });
 }
 
 #[test]
@@ -305,13 +238,10 @@ fn a_large_list_of_chunks_goes_into_a_pack_of_its_own() {
     let desk = Desk::new();
     let mut writer = desk.writer(1);
     // More than 64 KiB of incompressible chunk ids: above 2,000 chunks.
-    let contents: Vec<(String, Vec<u8>)> = (0..2_500)
-        .map(|at| (format!("file-{at}"), noise(at, 40)))
-        .collect();
-    let sources: Vec<(&str, &[u8])> = contents
-        .iter()
-        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
-        .collect();
+    let contents: Vec<(String, Vec<u8>)> =
+        (0..2_500).map(|at| (format!("file-{at}"), noise(at, 40))).collect();
+    let sources: Vec<(&str, &[u8])> =
+        contents.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     let written = point(&mut writer, 1, START, &sources).unwrap();
     assert_eq!(written.objects, 2);
     assert_eq!(written.margin, 2);

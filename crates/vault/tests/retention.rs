@@ -27,12 +27,8 @@ fn written(desk: &Desk) -> (evenkeel_vault::Writer, Vec<evenkeel_vault::Point>) 
     let points = (0..8)
         .map(|at| {
             let time_ns = START + at * SECOND;
-            writer
-                .append_tail(at * 10, at * 10 + 9, &noise(at, 1_000), &[], time_ns)
-                .unwrap();
-            writer
-                .append_heartbeat(Some(at * 10 + 9), &[], time_ns)
-                .unwrap();
+            writer.append_tail(at * 10, at * 10 + 9, &noise(at, 1_000), &[], time_ns).unwrap();
+            writer.append_heartbeat(Some(at * 10 + 9), &[], time_ns).unwrap();
             let (same, changing) = (noise(99, 300_000), noise(at / 2, 300_000));
             let sources: [(&str, &[u8]); 2] = [("same", &same), ("source", &changing)];
             point(&mut writer, at * 10 + 9, time_ns, &sources).unwrap()
@@ -57,10 +53,7 @@ fn everything_before_the_newest_whole_point_may_go_and_the_rest_restores() {
     let catalog = opener.catalog();
     assert!(catalog.problems().is_empty(), "{:?}", catalog.problems());
     let left: Vec<_> = catalog.points().into_iter().map(|point| point.id).collect();
-    assert_eq!(
-        left,
-        points[4..].iter().map(|point| point.id).collect::<Vec<_>>()
-    );
+    assert_eq!(left, points[4..].iter().map(|point| point.id).collect::<Vec<_>>());
     let found = verify(catalog, Verify::Full(&opener)).unwrap();
     assert_eq!(found.problems, []);
     for (at, point) in points.iter().enumerate().skip(4) {
@@ -80,28 +73,10 @@ fn only_as_much_goes_as_the_limit_asks_for() {
     let desk = Desk::new();
     written(&desk);
     let catalog = desk.catalog();
-    let whole = plan_retention(
-        &catalog,
-        Policy {
-            bytes_max: u64::MAX,
-        },
-    );
-    assert_eq!(
-        (whole.deletions.len(), whole.bytes_after),
-        (0, whole.bytes_before)
-    );
-    let little = plan_retention(
-        &catalog,
-        Policy {
-            bytes_max: whole.bytes_before - 1,
-        },
-    );
-    assert!(
-        little
-            .deletions
-            .iter()
-            .all(|one| one.reason == Reason::Covered)
-    );
+    let whole = plan_retention(&catalog, Policy { bytes_max: u64::MAX });
+    assert_eq!((whole.deletions.len(), whole.bytes_after), (0, whole.bytes_before));
+    let little = plan_retention(&catalog, Policy { bytes_max: whole.bytes_before - 1 });
+    assert!(little.deletions.iter().all(|one| one.reason == Reason::Covered));
     let all = plan_retention(&catalog, Policy { bytes_max: 0 });
     assert!(little.deletions.len() < all.deletions.len());
 }
@@ -111,9 +86,7 @@ fn a_record_that_is_missing_and_not_covered_by_a_later_point_is_a_problem() {
     let desk = Desk::new();
     let (mut writer, _) = written(&desk);
     for at in 80..83 {
-        writer
-            .append_tail(at, at, b"x", &[], START + at * SECOND)
-            .unwrap();
+        writer.append_tail(at, at, b"x", &[], START + at * SECOND).unwrap();
     }
     let lost = {
         let keys = desk.objects(0, "/records/");

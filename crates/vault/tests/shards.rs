@@ -82,13 +82,9 @@ fn every_layout_decodes_from_its_last_k_shards() {
         let object = noise(k as u64, 10_000);
         let shards = encode_shards(&object, k).unwrap();
         assert_eq!(shards.len(), k + PARITY_MAX);
-        let last: Vec<(usize, &[u8])> = (PARITY_MAX..PARITY_MAX + k)
-            .map(|at| (at, shards[at].as_slice()))
-            .collect();
-        assert!(
-            decode_shards(&last, k, object.len()).unwrap() == object,
-            "k = {k}"
-        );
+        let last: Vec<(usize, &[u8])> =
+            (PARITY_MAX..PARITY_MAX + k).map(|at| (at, shards[at].as_slice())).collect();
+        assert!(decode_shards(&last, k, object.len()).unwrap() == object, "k = {k}");
     }
 }
 
@@ -99,10 +95,7 @@ fn layouts_other_than_three_of_five_work_as_well() {
         let content = noise(5, 300_000);
         let written = point(&mut desk.writer(1), 1, START, &[("source", &content)]).unwrap();
         (0..n - k).for_each(|at| desk.lose(at));
-        assert!(
-            read(&desk.opener(), &written, "source").unwrap() == content,
-            "{k} of {n}"
-        );
+        assert!(read(&desk.opener(), &written, "source").unwrap() == content, "{k} of {n}");
     }
 }
 
@@ -113,9 +106,7 @@ fn multiply(a: u16, b: u16) -> u16 {
         0xb900, 0xfdb8, 0xfb34, 0xff38, 0x991e,
     ];
     let element = |coordinates: u16| {
-        (0..16)
-            .filter(|bit| coordinates >> bit & 1 == 1)
-            .fold(0, |sum, bit| sum ^ BASIS[bit])
+        (0..16).filter(|bit| coordinates >> bit & 1 == 1).fold(0, |sum, bit| sum ^ BASIS[bit])
     };
     let (mut left, right) = (u32::from(element(a)), element(b));
     let mut product = 0_u32;
@@ -129,11 +120,8 @@ fn multiply(a: u16, b: u16) -> u16 {
         }
     }
     // Back to coordinates, by elimination: the basis elements as rows over GF(2).
-    let mut rows: Vec<(u16, u16)> = BASIS
-        .iter()
-        .enumerate()
-        .map(|(bit, element)| (*element, 1 << bit))
-        .collect();
+    let mut rows: Vec<(u16, u16)> =
+        BASIS.iter().enumerate().map(|(bit, element)| (*element, 1 << bit)).collect();
     let (mut rest, mut coordinates) = (u16::try_from(product).unwrap(), 0);
     for bit in (0..16).rev() {
         let Some(at) = rows.iter().position(|(element, _)| element >> bit & 1 == 1) else {
@@ -168,9 +156,10 @@ fn parity_is_the_documented_matrix_times_the_data_by_plain_field_arithmetic() {
         let shards = encode_shards(&noise(8, 500), k).unwrap();
         for (row, parity) in matrix.iter().zip(&shards[k..]) {
             for at in 0..parity.len() / 2 {
-                let sum = row.iter().zip(&shards).fold(0, |sum, (factor, data)| {
-                    sum ^ multiply(*factor, symbol(data, at))
-                });
+                let sum = row
+                    .iter()
+                    .zip(&shards)
+                    .fold(0, |sum, (factor, data)| sum ^ multiply(*factor, symbol(data, at)));
                 assert_eq!(symbol(parity, at), sum, "k = {k}, symbol {at}");
             }
         }

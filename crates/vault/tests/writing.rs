@@ -29,20 +29,8 @@ fn a_restarted_writer_continues_the_chain_in_a_new_key_period() {
     let tails = opener.catalog().tails_after(writer.lineage(), None);
     assert_eq!(opener.read_tail(&tails[0]).unwrap(), b"a");
     assert_eq!(opener.read_tail(&tails[1]).unwrap(), b"b");
-    assert_eq!(
-        opener
-            .catalog()
-            .tails_after(writer.lineage(), Some(4))
-            .len(),
-        1
-    );
-    assert_eq!(
-        opener
-            .catalog()
-            .tails_after(writer.lineage(), Some(9))
-            .len(),
-        0
-    );
+    assert_eq!(opener.catalog().tails_after(writer.lineage(), Some(4)).len(), 1);
+    assert_eq!(opener.catalog().tails_after(writer.lineage(), Some(9)).len(), 0);
 }
 
 #[test]
@@ -69,17 +57,11 @@ fn the_host_has_nothing_that_opens_an_earlier_period() {
     // of these is an age identity; a fresh one opens nothing, and no file holds the plaintext.
     let opener = Opener::new(Arc::new(desk.catalog()), Identity::generate()).unwrap();
     for info in opener.catalog().points() {
-        assert!(matches!(
-            opener.sources(info.id),
-            Err(Error::WrongIdentity { .. })
-        ));
+        assert!(matches!(opener.sources(info.id), Err(Error::WrongIdentity { .. })));
     }
     let opened = |bytes: &[u8]| bytes.windows(16).any(|window| secret.starts_with(window));
     for name in ["index", "writer-state"] {
-        assert!(
-            !opened(&fs::read(desk.folder.path().join(name)).unwrap()),
-            "{name}"
-        );
+        assert!(!opened(&fs::read(desk.folder.path().join(name)).unwrap()), "{name}");
     }
     for at in 0..5 {
         for key in desk.objects(at, "") {
@@ -151,9 +133,7 @@ fn every_nth_point_refers_to_nothing_earlier() {
     let content = noise(5, 300_000);
     let whole: Vec<bool> = (0..7)
         .map(|at| {
-            point(&mut writer, at, START + at, &[("source", &content)])
-                .unwrap()
-                .self_contained
+            point(&mut writer, at, START + at, &[("source", &content)]).unwrap().self_contained
         })
         .collect();
     assert_eq!(whole, [true, false, false, true, false, false, true]);
@@ -196,18 +176,10 @@ fn tails_have_no_gap_and_no_overlap() {
     assert_eq!(writer.next_position(), None);
     writer.append_tail(3, 9, b"a", &[], START).unwrap();
     for (first, last) in [(11, 12), (9, 12), (3, 9)] {
-        let error = writer
-            .append_tail(first, last, b"b", &[], START)
-            .unwrap_err();
-        assert!(
-            matches!(error, Error::NotContiguous { next: 10, .. }),
-            "{error}"
-        );
+        let error = writer.append_tail(first, last, b"b", &[], START).unwrap_err();
+        assert!(matches!(error, Error::NotContiguous { next: 10, .. }), "{error}");
     }
-    assert!(matches!(
-        writer.append_tail(10, 9, b"", &[], START),
-        Err(Error::Invalid { .. })
-    ));
+    assert!(matches!(writer.append_tail(10, 9, b"", &[], START), Err(Error::Invalid { .. })));
     // What a point covers needs no tail.
     point(&mut writer, 20, START, &[("source", b"x")]).unwrap();
     assert!(writer.append_tail(22, 23, b"b", &[], START).is_err());
@@ -226,10 +198,7 @@ fn a_site_that_dies_is_named_and_the_others_go_on_until_repair_mends_it() {
     assert_eq!(shipped.sites_failed[0].0, site_name(2));
     let written = point(&mut writer, 3, START, &[("source", &content)]).unwrap();
     assert_eq!(written.margin, 1);
-    assert!(
-        !desk.site_path(2).exists(),
-        "a dead site is not made anew by writing"
-    );
+    assert!(!desk.site_path(2).exists(), "a dead site is not made anew by writing");
     fs::create_dir(desk.site_path(2)).unwrap();
     writer.append_tail(4, 5, b"c", &[], START).unwrap();
     let repairs = repair(&desk.catalog()).unwrap();
@@ -250,17 +219,7 @@ fn below_k_sites_nothing_advances_and_the_same_tail_again_is_written_once() {
         fs::rename(desk.site_path(at), aside.join(site_name(at))).unwrap();
     }
     let error = writer.append_tail(2, 3, b"b", &[], START).unwrap_err();
-    assert!(
-        matches!(
-            &error,
-            Error::NotEnoughSites {
-                needed: 3,
-                found: 2,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::NotEnoughSites { needed: 3, found: 2, .. }), "{error}");
     assert_eq!((writer.pin().counter, writer.next_position()), (1, Some(2)));
     assert!(writer.append_tail(2, 3, b"b", &[], START).is_err());
     for at in 0..3 {
@@ -288,10 +247,7 @@ fn a_longer_tail_after_a_failure_is_told_where_to_begin() {
         fs::rename(aside.join(site_name(at)), desk.site_path(at)).unwrap();
     }
     let error = writer.append_tail(2, 7, b"b more", &[], START).unwrap_err();
-    assert!(
-        matches!(error, Error::NotContiguous { next: 4, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::NotContiguous { next: 4, .. }), "{error}");
     writer.append_tail(4, 7, b"more", &[], START).unwrap();
     assert_eq!(desk.catalog().tails_after(writer.lineage(), None).len(), 3);
 }
@@ -316,12 +272,7 @@ fn a_writer_that_died_between_sites_sends_the_same_record_again() {
         let mut writer = desk.try_writer(options, 2).unwrap();
         assert_eq!(writer.next_position(), Some(4));
         writer.append_tail(4, 5, b"c", &[], START).unwrap();
-        assert_eq!(
-            verify(&desk.catalog(), Verify::Ciphertext)
-                .unwrap()
-                .problems,
-            []
-        );
+        assert_eq!(verify(&desk.catalog(), Verify::Ciphertext).unwrap().problems, []);
         assert_eq!(desk.catalog().forks(), []);
         assert_eq!(desk.catalog().tails_after(writer.lineage(), None).len(), 3);
     }
@@ -365,42 +316,14 @@ fn a_writer_without_its_certified_key_or_enough_sites_does_not_open() {
     let error = open(other.certificate.clone(), other.key(), desk.options());
     assert!(matches!(error, Error::Integrity { .. }), "{error}");
     let error = open(certificate.clone(), other.key(), desk.options());
-    assert!(
-        matches!(
-            error,
-            Error::Invalid {
-                what: "writer key",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Invalid { what: "writer key", .. }), "{error}");
     let mut options = desk.options();
     options.recipients.clear();
     let error = open(certificate.clone(), desk.key(), options);
-    assert!(
-        matches!(
-            error,
-            Error::Invalid {
-                what: "recipients",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Invalid { what: "recipients", .. }), "{error}");
     (0..3).for_each(|at| desk.lose(at));
     let error = open(certificate, desk.key(), desk.options());
-    assert!(
-        matches!(
-            error,
-            Error::NotEnoughSites {
-                needed: 3,
-                found: 2,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::NotEnoughSites { needed: 3, found: 2, .. }), "{error}");
 }
 
 #[test]
@@ -431,10 +354,8 @@ fn a_source_that_fails_leaves_the_chain_as_it_was() {
     assert_eq!(writer.pin().counter, 1);
     point(&mut writer, 1, START, &[("source", b"x")]).unwrap();
     let catalog = desk.catalog();
-    let counters: Vec<_> = catalog
-        .records(writer.lineage())
-        .map(|record| record.header.counter)
-        .collect();
+    let counters: Vec<_> =
+        catalog.records(writer.lineage()).map(|record| record.header.counter).collect();
     assert_eq!(counters, [1, 2]);
     assert!(verify(&catalog, Verify::Ciphertext).unwrap().is_clean());
 }
@@ -444,14 +365,9 @@ fn heartbeats_say_that_the_writer_lives() {
     let desk = Desk::new();
     let mut writer = desk.writer(1);
     writer.append_heartbeat(None, &[], START).unwrap();
-    writer
-        .append_heartbeat(Some(7), &[], START + SECOND)
-        .unwrap();
-    let kinds: Vec<_> = desk
-        .catalog()
-        .records(writer.lineage())
-        .map(|record| record.header.kind)
-        .collect();
+    writer.append_heartbeat(Some(7), &[], START + SECOND).unwrap();
+    let kinds: Vec<_> =
+        desk.catalog().records(writer.lineage()).map(|record| record.header.kind).collect();
     let beat = |position| Kind::Heartbeat { position };
     assert_eq!(kinds, [beat(None), beat(Some(7))]);
 }

@@ -57,22 +57,9 @@ impl Feed {
         }
         for id in 1..=ACCOUNTS {
             let account = AccountId(id);
-            feed.push(
-                0,
-                Command::OpenAccount {
-                    account,
-                    collateral,
-                },
-            );
+            feed.push(0, Command::OpenAccount { account, collateral });
             let (currency, amount) = (USD, Money(1 << 60));
-            feed.push(
-                0,
-                Command::Deposit {
-                    account,
-                    currency,
-                    amount,
-                },
-            );
+            feed.push(0, Command::Deposit { account, currency, amount });
         }
         feed
     }
@@ -94,20 +81,12 @@ impl Feed {
             sequence: ClientSequence(*sequence),
         };
         let time = Timestamp(self.entries.len() as u64);
-        self.entries.push(Entry {
-            time,
-            origin,
-            command,
-        });
+        self.entries.push(Entry { time, origin, command });
     }
 
     /// A limit order; it trades only if `offset` is negative.
     fn place(&mut self, account: u64, offset: i64) {
-        let side = if self.below(2) == 0 {
-            Side::Buy
-        } else {
-            Side::Sell
-        };
+        let side = if self.below(2) == 0 { Side::Buy } else { Side::Sell };
         let order = NewOrder {
             instrument: InstrumentId(1 + self.below(self.instruments.into()) as u32),
             side,
@@ -189,10 +168,9 @@ fn apply(feed: &Feed) -> (Engine, f64) {
 fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).collect();
     let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|c| c == name);
-    for (name, collateral) in [
-        ("unlimited", Collateral::Unlimited),
-        ("checked", Collateral::Checked),
-    ] {
+    for (name, collateral) in
+        [("unlimited", Collateral::Unlimited), ("checked", Collateral::Checked)]
+    {
         if is_chosen("quotes") {
             for instruments in [1, INSTRUMENTS] {
                 let mut feed = Feed::new(collateral, instruments);

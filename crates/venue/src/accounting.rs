@@ -48,12 +48,7 @@ fn share(amount: Money, part: i64, whole: i64) -> Money {
     if part == whole {
         return amount;
     }
-    Money(proven(mul_div(
-        amount.0,
-        part.into(),
-        whole.into(),
-        Rounding::HalfEven,
-    )))
+    Money(proven(mul_div(amount.0, part.into(), whole.into(), Rounding::HalfEven)))
 }
 
 /// Books a fill.

@@ -28,11 +28,7 @@ pub(crate) struct Ladder {
 
 impl Ladder {
     fn new(side: Side) -> Self {
-        Self {
-            side,
-            levels: BTreeMap::new(),
-            lots: 0,
-        }
+        Self { side, levels: BTreeMap::new(), lots: 0 }
     }
 
     /// Prices are positive, so the negation cannot overflow.
@@ -51,9 +47,7 @@ impl Ladder {
     /// Levels from the best price.
     pub fn levels(&self) -> impl Iterator<Item = (Ticks, &Level)> {
         let sign = -self.side.sign();
-        self.levels
-            .iter()
-            .map(move |(key, level)| (Ticks(sign * key), level))
+        self.levels.iter().map(move |(key, level)| (Ticks(sign * key), level))
     }
 
     /// Number of levels.
@@ -105,10 +99,7 @@ impl Ladder {
         } else {
             orders.at_mut(previous).in_level.next = slot;
         }
-        orders.at_mut(slot).in_level = Link {
-            previous,
-            next: NIL,
-        };
+        orders.at_mut(slot).in_level = Link { previous, next: NIL };
     }
 
     /// Takes an order out of its level with what is open of it.
@@ -153,9 +144,7 @@ impl Ladder {
 
     /// Slots in priority order.
     pub fn slots<'a>(&'a self, orders: &'a Orders) -> impl Iterator<Item = u32> + 'a {
-        self.levels
-            .values()
-            .flat_map(|level| level_slots(level, orders))
+        self.levels.values().flat_map(|level| level_slots(level, orders))
     }
 }
 
@@ -184,10 +173,7 @@ pub(crate) struct Book {
 
 impl Book {
     pub fn new() -> Self {
-        Self {
-            bids: Ladder::new(Side::Buy),
-            asks: Ladder::new(Side::Sell),
-        }
+        Self { bids: Ladder::new(Side::Buy), asks: Ladder::new(Side::Sell) }
     }
 
     pub fn side(&self, side: Side) -> &Ladder {
@@ -207,8 +193,6 @@ impl Book {
     /// Whether an order on `side` with this limit would trade at once.
     pub fn would_trade(&self, side: Side, limit: Option<Ticks>) -> bool {
         let ladder = self.side(side.opposite());
-        ladder
-            .best()
-            .is_some_and(|(price, _)| ladder.admits(price, limit))
+        ladder.best().is_some_and(|(price, _)| ladder.admits(price, limit))
     }
 }

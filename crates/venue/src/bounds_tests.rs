@@ -16,14 +16,7 @@ fn send(engine: &mut Engine, account: u64, sequence: u64, command: Command) -> O
         sequence: ClientSequence(sequence),
     };
     let time = Timestamp(1_000);
-    engine.apply(
-        &Entry {
-            time,
-            origin,
-            command,
-        },
-        &mut events,
-    );
+    engine.apply(&Entry { time, origin, command }, &mut events);
     match events.last() {
         Some(Event::Completed { outcome }) => outcome.kind,
         other => panic!("{other:?}"),
@@ -52,15 +45,8 @@ fn beyond_the_headroom_no_risk_is_opened_and_no_deposit_taken() {
     let mut engine = rich(HEADROOM + 1);
     let found = send(&mut engine, 1, 1, order(Side::Buy, 1, 1));
     assert_eq!(found, refused(RejectCode::ValueTooLarge));
-    let deposit = Command::Deposit {
-        account: AccountId(1),
-        currency: CASH,
-        amount: Money(1),
-    };
-    assert_eq!(
-        send(&mut engine, 0, 99, deposit),
-        refused(RejectCode::ValueTooLarge)
-    );
+    let deposit = Command::Deposit { account: AccountId(1), currency: CASH, amount: Money(1) };
+    assert_eq!(send(&mut engine, 0, 99, deposit), refused(RejectCode::ValueTooLarge));
     let mut engine = rich(HEADROOM);
     let found = send(&mut engine, 1, 1, order(Side::Buy, 1, 1));
     assert!(matches!(found, OutcomeKind::Order { .. }), "{found:?}");
@@ -86,21 +72,13 @@ fn orders_accepted_at_the_edge_fill_in_full_without_overflow() {
         }
         let first_trade = engine.state.meta.next_trade.0;
         for sequence in 0..100 {
-            let kind = send(
-                &mut engine,
-                2,
-                sequence,
-                order(side.opposite(), price, lots),
-            );
+            let kind = send(&mut engine, 2, sequence, order(side.opposite(), price, lots));
             assert!(matches!(kind, OutcomeKind::Order { .. }), "{kind:?}");
         }
         assert!(engine.state.meta.next_trade.0 >= first_trade + 100);
         let account = &engine.state.accounts[1];
         assert!(account.holding(FUTURE).lots.0.abs() <= MAX_POSITION);
-        let money = [
-            account.balances[0].balance,
-            account.holding(FUTURE).realised,
-        ];
+        let money = [account.balances[0].balance, account.holding(FUTURE).realised];
         assert!(money.iter().any(|money| money.0.abs() > HEADROOM / 2));
         assert!(money.iter().all(|money| money.0.abs() <= MAX_MONEY));
     }

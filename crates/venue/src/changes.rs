@@ -66,25 +66,13 @@ impl State {
             post_only: before.post_only,
             replaces: Some(slot),
         })?;
-        events.push(Event::OrderAmended {
-            order,
-            price,
-            open: lots,
-            kept_priority,
-        });
+        events.push(Event::OrderAmended { order, price, open: lots, kept_priority });
         if kept_priority {
             self.shrink(slot, lots, events);
             return Ok(OutcomeKind::Done);
         }
         self.withdraw_from_book(slot, events);
-        let mut taker = Taker {
-            order,
-            account,
-            instrument,
-            side,
-            limit: Some(price),
-            open: lots,
-        };
+        let mut taker = Taker { order, account, instrument, side, limit: Some(price), open: lots };
         self.cross(&mut taker, events);
         if taker.open == Lots::ZERO {
             close_unrested(&taker, CloseReason::Filled, events);

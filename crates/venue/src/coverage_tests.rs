@@ -53,21 +53,12 @@ pub(crate) fn venue() -> Engine {
     let mut engine = Engine::new();
     let (venue, salt) = ([1; 16], [2; 32]);
     let currency = |id, code, scale| Command::DefineCurrency {
-        currency: Currency {
-            id,
-            code: Symbol::new(code).expect("a symbol"),
-            scale,
-        },
+        currency: Currency { id, code: Symbol::new(code).expect("a symbol"), scale },
     };
-    let account = |id| Command::OpenAccount {
-        account: AccountId(id),
-        collateral: Collateral::Checked,
-    };
-    let deposit = |id| Command::Deposit {
-        account: AccountId(id),
-        currency: CASH,
-        amount: Money(1_000_000),
-    };
+    let account =
+        |id| Command::OpenAccount { account: AccountId(id), collateral: Collateral::Checked };
+    let deposit =
+        |id| Command::Deposit { account: AccountId(id), currency: CASH, amount: Money(1_000_000) };
     let instrument = instrument();
     let commands = vec![
         (0, Command::Found { venue, salt }),
@@ -79,13 +70,7 @@ pub(crate) fn venue() -> Engine {
         (0, account(2)),
         (0, deposit(1)),
         (0, deposit(2)),
-        (
-            0,
-            Command::SetMark {
-                instrument: FUTURE,
-                mark: Ticks(100),
-            },
-        ),
+        (0, Command::SetMark { instrument: FUTURE, mark: Ticks(100) }),
         (1, order(Side::Buy, 100, 5)),
         (2, order(Side::Sell, 100, 3)),
         (2, order(Side::Sell, 120, 4)),
@@ -99,19 +84,9 @@ pub(crate) fn venue() -> Engine {
         };
         let time = Timestamp(position as u64 + 100);
         let mut events = Vec::new();
-        engine.apply(
-            &Entry {
-                time,
-                origin,
-                command,
-            },
-            &mut events,
-        );
+        engine.apply(&Entry { time, origin, command }, &mut events);
         let outcome = engine.outcome_of(origin).expect("remembered");
-        assert!(
-            !matches!(outcome.kind, OutcomeKind::Rejected { .. }),
-            "{outcome:?}"
-        );
+        assert!(!matches!(outcome.kind, OutcomeKind::Rejected { .. }), "{outcome:?}");
     }
     engine
 }
@@ -235,11 +210,7 @@ fn every_field_of_sessions_is_in_the_root() {
         &mut state.accounts[TRADER].sessions
     }
     fn session(state: &mut State) -> &mut Session {
-        sessions(state)
-            .by_id
-            .values_mut()
-            .next()
-            .expect("a session")
+        sessions(state).by_id.values_mut().next().expect("a session")
     }
     fn operators(state: &mut State) -> &mut Sessions {
         &mut state.accounts[0].sessions
@@ -270,13 +241,7 @@ fn every_field_of_sessions_is_in_the_root() {
 fn every_field_of_orders_and_their_priority_is_in_the_root() {
     // Slot 0: account 1's first bid, with 2 of 5 left; slot 2: its second, behind it.
     fn resting(state: &mut State) -> &mut Order {
-        let slot = state.instruments[0]
-            .book
-            .bids
-            .best()
-            .expect("a bid")
-            .1
-            .oldest;
+        let slot = state.instruments[0].book.bids.best().expect("a bid").1.oldest;
         state.orders.at_mut(slot)
     }
     each_field!(Order at resting, derived [side, instrument, price, reserve, in_level, in_account];
@@ -309,12 +274,7 @@ fn every_field_of_orders_and_their_priority_is_in_the_root() {
     });
     // Levels are sums over their orders; their fields are named so that a new one is noticed.
     let _ = |level: &Level| {
-        let Level {
-            oldest: _,
-            newest: _,
-            order_count: _,
-            lots: _,
-        } = level;
+        let Level { oldest: _, newest: _, order_count: _, lots: _ } = level;
     };
 }
 
@@ -329,12 +289,5 @@ fn the_state_has_no_other_fields() {
         account_slots,
         orders: _,
     } = venue().state;
-    assert_eq!(
-        (
-            currencies.len(),
-            instrument_slots.len(),
-            account_slots.len()
-        ),
-        (2, 1, 3)
-    );
+    assert_eq!((currencies.len(), instrument_slots.len(), account_slots.len()), (2, 1, 3));
 }

@@ -29,10 +29,7 @@ impl Engine {
     }
 
     pub(crate) fn from_state(state: State) -> Self {
-        Self {
-            state,
-            scratch: Writer::new(),
-        }
+        Self { state, scratch: Writer::new() }
     }
 
     /// Position that the next entry gets.
@@ -73,10 +70,7 @@ impl State {
         self.meta.time = self.meta.time.max(entry.time);
         let origin = entry.origin;
         let refused = |code| Event::Completed {
-            outcome: Outcome {
-                position,
-                kind: OutcomeKind::Rejected { code },
-            },
+            outcome: Outcome { position, kind: OutcomeKind::Rejected { code } },
         };
         if let Err(code) = self.check_founded(entry) {
             return refused(code);
@@ -130,13 +124,12 @@ impl State {
             Command::Amend { order, price, lots } => {
                 self.amend(account, order, (price, lots), events)
             }
-            Command::MassCancel {
-                account: named,
-                scope,
-            } => self.mass_cancel(account, named, scope, events),
-            Command::Connect {
-                cancel_on_disconnect,
-            } => Ok(self.connect(account, session, cancel_on_disconnect, events)),
+            Command::MassCancel { account: named, scope } => {
+                self.mass_cancel(account, named, scope, events)
+            }
+            Command::Connect { cancel_on_disconnect } => {
+                Ok(self.connect(account, session, cancel_on_disconnect, events))
+            }
             Command::Disconnect => Ok(self.disconnect(account, session, events)),
             Command::Found { venue, salt } => self.found(venue, salt, events),
             Command::Resume { term } => self.resume(term, events),
@@ -144,20 +137,15 @@ impl State {
             Command::DefineInstrument { ref instrument } => {
                 self.define_instrument(instrument, events)
             }
-            Command::OpenAccount {
-                account: opened,
-                collateral,
-            } => self.open_account(opened, collateral, events),
-            Command::Deposit {
-                account: to,
-                currency,
-                amount,
-            } => self.deposit(to, currency, amount, events),
-            Command::Withdraw {
-                account: from,
-                currency,
-                amount,
-            } => self.withdraw(from, currency, amount, events),
+            Command::OpenAccount { account: opened, collateral } => {
+                self.open_account(opened, collateral, events)
+            }
+            Command::Deposit { account: to, currency, amount } => {
+                self.deposit(to, currency, amount, events)
+            }
+            Command::Withdraw { account: from, currency, amount } => {
+                self.withdraw(from, currency, amount, events)
+            }
             Command::SetMark { instrument, mark } => self.set_mark(instrument, mark, events),
             Command::SetMode { mode, cause } => Ok(self.set_mode(mode, cause, events)),
         }

@@ -72,10 +72,7 @@ pub(crate) struct Output<'a> {
 
 impl<'a> Output<'a> {
     pub fn new(sink: &'a mut dyn FnMut(&[u8])) -> Self {
-        Self {
-            writer: Writer::new(),
-            sink,
-        }
+        Self { writer: Writer::new(), sink }
     }
 
     /// To be called between items.
@@ -233,10 +230,7 @@ impl State {
 }
 
 fn write_currency(currency: &CurrencyState, writer: &mut Writer) {
-    let CurrencyState {
-        terms,
-        net_deposits,
-    } = currency;
+    let CurrencyState { terms, net_deposits } = currency;
     terms.encode(writer);
     net_deposits.encode(writer);
 }
@@ -275,11 +269,7 @@ fn write_account(account: &Account, output: &mut Output<'_>) {
     let balance_count = balances.iter().filter(is_balance).count();
     output.writer.u64(balance_count as u64);
     for money in balances.iter().filter(is_balance) {
-        let Balance {
-            currency,
-            balance,
-            reserved,
-        } = money;
+        let Balance { currency, balance, reserved } = money;
         currency.encode(&mut output.writer);
         balance.encode(&mut output.writer);
         reserved.encode(&mut output.writer);
@@ -311,12 +301,7 @@ fn write_sessions(sessions: &Sessions, output: &mut Output<'_>) {
     floor.encode(&mut output.writer);
     output.writer.u64(by_id.len() as u64);
     for (id, session) in by_id {
-        let Session {
-            connected,
-            cancel_on_disconnect,
-            lowest,
-            window,
-        } = session;
+        let Session { connected, cancel_on_disconnect, lowest, window } = session;
         id.encode(&mut output.writer);
         connected.encode(&mut output.writer);
         cancel_on_disconnect.encode(&mut output.writer);

@@ -63,14 +63,7 @@ pub(crate) fn order_reserve(
         return Money::ZERO;
     }
     // The value is at most 2^90, so its product with a rate fits.
-    let share = |rate| {
-        Money(proven(mul_div(
-            value.0,
-            rate,
-            BASIS_POINTS,
-            Rounding::Ceiling,
-        )))
-    };
+    let share = |rate| Money(proven(mul_div(value.0, rate, BASIS_POINTS, Rounding::Ceiling)));
     match (instrument.terms.kind, side) {
         (InstrumentKind::Spot, Side::Sell) => Money(i128::from(lots.0) * instrument.base_per_lot),
         (InstrumentKind::Spot | InstrumentKind::Option { .. }, Side::Buy) => value,

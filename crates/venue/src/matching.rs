@@ -121,10 +121,7 @@ impl State {
     pub(crate) fn check(&self, order: &Incoming) -> Result<(), RejectCode> {
         let instrument = self.instrument(order.instrument);
         let terms = &instrument.terms;
-        if terms
-            .expiry()
-            .is_some_and(|expiry| expiry <= self.meta.time)
-        {
+        if terms.expiry().is_some_and(|expiry| expiry <= self.meta.time) {
             return Err(RejectCode::Expired);
         }
         if order.lots.0 <= 0 || order.lots > Instrument::MAX_LOTS {
@@ -255,20 +252,10 @@ impl State {
         // Below the maker's value, which was checked; negating it is exact.
         let signed_lots = Lots(lots.0 * taker.side.sign());
         let basis: Money = proven(instrument.valuation.basis(price, signed_lots));
-        let maker_fill = Fill {
-            side: maker_side,
-            lots,
-            basis: Money(-basis.0),
-            reserve_change,
-        };
+        let maker_fill = Fill { side: maker_side, lots, basis: Money(-basis.0), reserve_change };
         let owner = &mut self.accounts[maker_account as usize];
         settle(owner, instrument, &maker_fill, events);
-        let taker_fill = Fill {
-            side: taker.side,
-            lots,
-            basis,
-            reserve_change: 0,
-        };
+        let taker_fill = Fill { side: taker.side, lots, basis, reserve_change: 0 };
         let account = &mut self.accounts[taker.account as usize];
         settle(account, instrument, &taker_fill, events);
         if maker_open == Lots::ZERO {
@@ -280,11 +267,7 @@ impl State {
     pub(crate) fn rest(&mut self, slot: u32, events: &mut Vec<Event>) {
         let order = self.orders.at_mut(slot);
         let (side, price, open) = (order.side, order.price, order.open);
-        events.push(Event::OrderRested {
-            order: order.id,
-            price,
-            open,
-        });
+        events.push(Event::OrderRested { order: order.id, price, open });
         let instrument = &self.instruments[order.instrument as usize];
         let account = &mut self.accounts[order.account as usize];
         let reserve = margin::resting_reserve(account.collateral, instrument, side, price, open);
@@ -293,9 +276,7 @@ impl State {
         *account.holding_mut(instrument.terms.id).open_mut(side) += open.0;
         let currency = margin::reserve_currency(&instrument.terms, side);
         account.adjust(currency, 0, change, events);
-        let ladder = self.instruments[order.instrument as usize]
-            .book
-            .side_mut(side);
+        let ladder = self.instruments[order.instrument as usize].book.side_mut(side);
         ladder.push(&mut self.orders, slot);
     }
 
@@ -317,11 +298,7 @@ impl State {
     /// Closes a resting order.
     pub(crate) fn close(&mut self, slot: u32, reason: CloseReason, events: &mut Vec<Event>) {
         let order = self.orders.at(slot);
-        events.push(Event::OrderClosed {
-            order: order.id,
-            reason,
-            open: order.open,
-        });
+        events.push(Event::OrderClosed { order: order.id, reason, open: order.open });
         self.withdraw_from_book(slot, events);
         self.forget(slot);
     }
@@ -354,18 +331,11 @@ impl State {
         } else {
             self.orders.at_mut(previous).in_account.next = slot;
         }
-        self.orders.at_mut(slot).in_account = Link {
-            previous,
-            next: NIL,
-        };
+        self.orders.at_mut(slot).in_account = Link { previous, next: NIL };
     }
 }
 
 /// Tells the end of an order that is in no book.
 pub(crate) fn close_unrested(taker: &Taker, reason: CloseReason, events: &mut Vec<Event>) {
-    events.push(Event::OrderClosed {
-        order: taker.order,
-        reason,
-        open: taker.open,
-    });
+    events.push(Event::OrderClosed { order: taker.order, reason, open: taker.open });
 }

@@ -73,10 +73,7 @@ impl State {
         terms: Instrument,
     ) -> Result<InstrumentState, RejectCode> {
         let scale = |id: CurrencyId| {
-            let currency = self
-                .currencies
-                .get(&id)
-                .ok_or(RejectCode::UnknownCurrency)?;
+            let currency = self.currencies.get(&id).ok_or(RejectCode::UnknownCurrency)?;
             Ok(currency.terms.scale)
         };
         let base_scale = scale(terms.base)?;
@@ -113,10 +110,7 @@ impl State {
         events: &mut Vec<Event>,
     ) -> Done {
         self.add_account(account, collateral)?;
-        events.push(Event::AccountOpened {
-            account,
-            collateral,
-        });
+        events.push(Event::AccountOpened { account, collateral });
         Ok(OutcomeKind::Done)
     }
 
@@ -150,11 +144,7 @@ impl State {
         if !sums.into_iter().all(|sum| has_headroom(Money(sum))) {
             return Err(RejectCode::ValueTooLarge);
         }
-        events.push(Event::Deposited {
-            account,
-            currency,
-            amount,
-        });
+        events.push(Event::Deposited { account, currency, amount });
         self.transfer(slot, currency, amount.0, events);
         Ok(OutcomeKind::Done)
     }
@@ -173,11 +163,7 @@ impl State {
         if !has_headroom(Money(self.net_deposits(currency).0 - amount.0)) {
             return Err(RejectCode::ValueTooLarge);
         }
-        events.push(Event::Withdrawn {
-            account,
-            currency,
-            amount,
-        });
+        events.push(Event::Withdrawn { account, currency, amount });
         self.transfer(slot, currency, -amount.0, events);
         Ok(OutcomeKind::Done)
     }
@@ -245,10 +231,7 @@ impl State {
 impl CurrencyState {
     /// `None` if the scale is out of range.
     pub(crate) fn new(terms: Currency) -> Option<Self> {
-        (terms.scale <= MAX_SCALE).then_some(Self {
-            terms,
-            net_deposits: Money::ZERO,
-        })
+        (terms.scale <= MAX_SCALE).then_some(Self { terms, net_deposits: Money::ZERO })
     }
 }
 
@@ -268,10 +251,7 @@ fn free_slot(count: usize, limit: usize) -> Result<u32, RejectCode> {
 
 /// Coins per lot in the base currency's smallest unit, if that is a whole number.
 fn base_per_lot(terms: &Instrument, base_scale: u8) -> Option<i128> {
-    let size = terms
-        .lot
-        .mantissa()
-        .checked_mul(terms.contract_size.mantissa())?;
+    let size = terms.lot.mantissa().checked_mul(terms.contract_size.mantissa())?;
     let decimals = u32::from(terms.lot.scale()) + u32::from(terms.contract_size.scale());
     let exponent = i64::from(base_scale) - i64::from(decimals);
     let power = 10i128.checked_pow(u32::try_from(exponent.unsigned_abs()).ok()?)?;

@@ -20,10 +20,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub const UNLINKED: Self = Self {
-        previous: NIL,
-        next: NIL,
-    };
+    pub const UNLINKED: Self = Self { previous: NIL, next: NIL };
 }
 
 /// A resting order. Only good-till-cancel orders rest, so the time in force is not kept.
@@ -62,10 +59,7 @@ pub(crate) struct Orders {
     free: Vec<u32>,
     pages: BTreeMap<u64, Box<Page>>,
     /// Emptied pages, kept so that a steady flow of orders allocates nothing.
-    #[expect(
-        clippy::vec_box,
-        reason = "pages move to and from the map without being copied"
-    )]
+    #[expect(clippy::vec_box, reason = "pages move to and from the map without being copied")]
     spare_pages: Vec<Box<Page>>,
 }
 
@@ -108,17 +102,11 @@ impl Orders {
             u32::try_from(self.nodes.len() - 1).unwrap_or(NIL)
         };
         let spare_pages = &mut self.spare_pages;
-        let page = self
-            .pages
-            .entry(id.0 / PAGE_ORDERS as u64)
-            .or_insert_with(|| {
-                spare_pages.pop().unwrap_or_else(|| {
-                    Box::new(Page {
-                        live_count: 0,
-                        slots: [NIL; PAGE_ORDERS],
-                    })
-                })
-            });
+        let page = self.pages.entry(id.0 / PAGE_ORDERS as u64).or_insert_with(|| {
+            spare_pages
+                .pop()
+                .unwrap_or_else(|| Box::new(Page { live_count: 0, slots: [NIL; PAGE_ORDERS] }))
+        });
         page.live_count += 1;
         page.slots[Self::index_in_page(id)] = slot;
         slot

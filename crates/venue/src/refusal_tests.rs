@@ -29,10 +29,7 @@ fn damaged(change: impl FnOnce(&mut State)) {
     let mut engine = venue();
     change(&mut engine.state);
     let error = Engine::from_snapshot(&engine.snapshot()).err();
-    assert!(
-        matches!(error, Some(SnapshotError::Damaged(_))),
-        "{error:?}"
-    );
+    assert!(matches!(error, Some(SnapshotError::Damaged(_))), "{error:?}");
 }
 
 /// Moves the best bid to another price.
@@ -193,14 +190,6 @@ fn a_refusal_tells_what_to_do() {
     let mut engine = venue();
     engine.state.accounts[TRADER].balances[0].balance.0 += 1;
     let error = Engine::from_snapshot(&engine.snapshot()).expect_err("refused");
-    assert!(
-        error
-            .to_string()
-            .contains("restore an earlier recovery point"),
-        "{error}"
-    );
-    assert_eq!(
-        engine.instrument(FUTURE).map(|terms| terms.id),
-        Some(FUTURE)
-    );
+    assert!(error.to_string().contains("restore an earlier recovery point"), "{error}");
+    assert_eq!(engine.instrument(FUTURE).map(|terms| terms.id), Some(FUTURE));
 }

@@ -47,10 +47,7 @@ struct Counts {
 
 /// An error behind what was read so far.
 pub(crate) fn inconsistent(reader: &Reader<'_>, what: &'static str) -> SnapshotError {
-    SnapshotError::Inconsistent {
-        at: reader.at(),
-        what,
-    }
+    SnapshotError::Inconsistent { at: reader.at(), what }
 }
 
 /// Fails unless the condition holds.
@@ -59,11 +56,7 @@ pub(crate) fn ensure(
     holds: bool,
     what: &'static str,
 ) -> Result<(), SnapshotError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(inconsistent(reader, what))
-    }
+    if holds { Ok(()) } else { Err(inconsistent(reader, what)) }
 }
 
 /// Reads everything behind a snapshot's version.
@@ -94,11 +87,7 @@ pub(crate) fn read_state(reader: &mut Reader<'_>) -> Result<State, SnapshotError
 /// Reads a leaf's key, which must be the one that comes next.
 pub(crate) fn expect_key(reader: &mut Reader<'_>, expected: LeafKey) -> Result<(), SnapshotError> {
     let key = LeafKey::decode(reader)?;
-    ensure(
-        reader,
-        key == expected,
-        "a leaf is not where its key belongs",
-    )
+    ensure(reader, key == expected, "a leaf is not where its key belongs")
 }
 
 fn read_meta(
@@ -126,11 +115,7 @@ fn read_meta(
         accounts: reader.count()? as u64,
     };
     let meta = &state.meta;
-    ensure(
-        reader,
-        commitment == salt_commitment(&salt),
-        "the salt is not the committed one",
-    )?;
+    ensure(reader, commitment == salt_commitment(&salt), "the salt is not the committed one")?;
     let counters = [meta.next_position.0, meta.next_order.0, meta.next_trade.0];
     let in_range = counters.into_iter().all(|counter| counter <= MAX_COUNTER);
     let numbered = meta.next_order.0 > 0 && meta.next_trade.0 > 0;
@@ -246,10 +231,7 @@ pub(crate) fn read_account_record(
             balance: Canonical::decode(reader)?,
             reserved: Canonical::decode(reader)?,
         };
-        let ascends = record
-            .balances
-            .last()
-            .is_none_or(|last| last.currency < money.currency);
+        let ascends = record.balances.last().is_none_or(|last| last.currency < money.currency);
         if !ascends || (money.balance == Money::ZERO && money.reserved == Money::ZERO) {
             return Err(reader.not_canonical("balances"));
         }
@@ -280,10 +262,7 @@ fn read_sessions(
 ) -> Result<(), SnapshotError> {
     let account = state.account(slot).id;
     expect_key(reader, LeafKey::Sessions { account })?;
-    let mut sessions = Sessions {
-        floor: Canonical::decode(reader)?,
-        ..Sessions::default()
-    };
+    let mut sessions = Sessions { floor: Canonical::decode(reader)?, ..Sessions::default() };
     let count = reader.count()?;
     ensure(reader, count <= MAX_SESSIONS, "too many sessions")?;
     for _ in 0..count {
@@ -329,10 +308,7 @@ fn read_session(reader: &mut Reader<'_>, meta: &Meta) -> Result<Session, Snapsho
 
 /// Reads the value of a book's leaf.
 pub(crate) fn read_book_record(reader: &mut Reader<'_>) -> Result<BookRecord, DecodeError> {
-    Ok(BookRecord {
-        bids: read_ladder(reader, Side::Buy)?,
-        asks: read_ladder(reader, Side::Sell)?,
-    })
+    Ok(BookRecord { bids: read_ladder(reader, Side::Buy)?, asks: read_ladder(reader, Side::Sell)? })
 }
 
 fn read_ladder(reader: &mut Reader<'_>, side: Side) -> Result<Vec<BookOrder>, DecodeError> {

@@ -40,11 +40,7 @@ pub(crate) fn read_books(
             for order in side_orders {
                 check_order(reader, state, known, &order)?;
                 lots += order.open.0;
-                ensure(
-                    reader,
-                    lots <= MAX_SIDE_LOTS.0,
-                    "a book's side is too large",
-                )?;
+                ensure(reader, lots <= MAX_SIDE_LOTS.0, "a book's side is too large")?;
                 orders.push(Ownerless { side, order });
             }
         }

@@ -15,18 +15,10 @@ pub(crate) fn check_sums(reader: &Reader<'_>, state: &State) -> Result<(), Snaps
     let mut money: BTreeMap<CurrencyId, i128> = BTreeMap::new();
     for account in state.clients() {
         let reserves_fit = reserves_fit(state, account);
-        ensure(
-            reader,
-            reserves_fit,
-            "a reserve is not the sum of its orders'",
-        )?;
+        ensure(reader, reserves_fit, "a reserve is not the sum of its orders'")?;
         for holding in &account.holdings {
             let worst = holding.worst(Side::Buy).max(holding.worst(Side::Sell));
-            ensure(
-                reader,
-                worst <= MAX_POSITION,
-                "a position could grow too large",
-            )?;
+            ensure(reader, worst <= MAX_POSITION, "a position could grow too large")?;
             let total = positions.entry(holding.instrument).or_default();
             *total += i128::from(holding.lots.0);
         }
@@ -51,11 +43,7 @@ pub(crate) fn check_sums(reader: &Reader<'_>, state: &State) -> Result<(), Snaps
         let total = money.get(id).copied().unwrap_or_default();
         total == known.net_deposits.0
     });
-    ensure(
-        reader,
-        is_conserved,
-        "money does not add up to the deposits",
-    )
+    ensure(reader, is_conserved, "money does not add up to the deposits")
 }
 
 /// Whether what an account has reserved is what its orders reserve.

@@ -15,8 +15,7 @@ impl Engine {
     #[must_use]
     pub fn state_root(&self) -> Hash {
         let mut frontier = Frontier::new();
-        self.state
-            .each_leaf(|key| frontier.push(self.hash_leaf(key)));
+        self.state.each_leaf(|key| frontier.push(self.hash_leaf(key)));
         frontier.root()
     }
 
@@ -101,10 +100,7 @@ impl StateTree {
     /// Proof of any leaf; `None` if there is none with this key.
     #[must_use]
     pub fn prove(&self, key: LeafKey) -> Option<Proof> {
-        let index = self
-            .leaves
-            .binary_search_by_key(&key, |leaf| leaf.key)
-            .ok()?;
+        let index = self.leaves.binary_search_by_key(&key, |leaf| leaf.key).ok()?;
         let leaf = &self.leaves[index];
         Some(Proof {
             key,
@@ -184,20 +180,10 @@ impl Canonical for Proof {
         if version != Self::VERSION {
             return Err(reader.unknown_tag("proof version", version.into()));
         }
-        let (key, salt, value) = (
-            LeafKey::decode(reader)?,
-            Canonical::decode(reader)?,
-            Value::decode(reader)?.0,
-        );
+        let (key, salt, value) =
+            (LeafKey::decode(reader)?, Canonical::decode(reader)?, Value::decode(reader)?.0);
         let Place { index, leaf_count } = Place::decode(reader)?;
-        Ok(Self {
-            key,
-            salt,
-            value,
-            index,
-            leaf_count,
-            siblings: reader.sequence()?,
-        })
+        Ok(Self { key, salt, value, index, leaf_count, siblings: reader.sequence()? })
     }
 }
 
@@ -220,9 +206,7 @@ impl Proof {
         let LeafKey::Account { account } = self.key else {
             return None;
         };
-        Some(decode_whole(&self.value, |reader| {
-            read_account_record(account, reader)
-        }))
+        Some(decode_whole(&self.value, |reader| read_account_record(account, reader)))
     }
 
     /// The book that the leaf holds; `None` for another kind of leaf.

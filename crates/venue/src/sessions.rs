@@ -94,16 +94,12 @@ impl Sessions {
         if let Some(session) = self.by_id.get(&id) {
             return match session.outcome(sequence) {
                 Some(outcome) => Admission::Repeated(outcome),
-                None if sequence < session.lowest => Admission::TooOld {
-                    lowest: session.lowest,
-                },
+                None if sequence < session.lowest => Admission::TooOld { lowest: session.lowest },
                 None => Admission::New,
             };
         }
         // No sequence of such a session will ever be taken.
-        let refused = Admission::TooOld {
-            lowest: ClientSequence(u64::MAX),
-        };
+        let refused = Admission::TooOld { lowest: ClientSequence(u64::MAX) };
         if id < self.floor {
             return refused;
         }

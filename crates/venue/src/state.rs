@@ -155,34 +155,18 @@ impl Account {
 
     /// Its money in a currency.
     pub fn balance(&self, currency: CurrencyId) -> Balance {
-        let at = self
-            .balances
-            .binary_search_by_key(&currency, |b| b.currency);
-        at.map_or(
-            Balance {
-                currency,
-                balance: Money::ZERO,
-                reserved: Money::ZERO,
-            },
-            |at| self.balances[at],
-        )
+        let at = self.balances.binary_search_by_key(&currency, |b| b.currency);
+        at.map_or(Balance { currency, balance: Money::ZERO, reserved: Money::ZERO }, |at| {
+            self.balances[at]
+        })
     }
 
     /// As [`Account::balance`], to change.
     pub fn balance_mut(&mut self, currency: CurrencyId) -> &mut Balance {
-        let at = self
-            .balances
-            .binary_search_by_key(&currency, |b| b.currency);
+        let at = self.balances.binary_search_by_key(&currency, |b| b.currency);
         let at = at.unwrap_or_else(|at| {
             let (balance, reserved) = (Money::ZERO, Money::ZERO);
-            self.balances.insert(
-                at,
-                Balance {
-                    currency,
-                    balance,
-                    reserved,
-                },
-            );
+            self.balances.insert(at, Balance { currency, balance, reserved });
             at
         });
         &mut self.balances[at]
@@ -281,8 +265,7 @@ impl State {
     /// Slot of an account other than the operator's.
     pub fn client_slot(&self, id: AccountId) -> Result<u32, RejectCode> {
         let slot = self.account_slots.get(&id).copied();
-        slot.filter(|slot| *slot != OPERATOR_SLOT)
-            .ok_or(RejectCode::UnknownAccount)
+        slot.filter(|slot| *slot != OPERATOR_SLOT).ok_or(RejectCode::UnknownAccount)
     }
 
     pub fn instrument(&self, slot: u32) -> &InstrumentState {
@@ -307,9 +290,7 @@ impl State {
 
     /// Instruments in order of their ids.
     pub fn instruments_by_id(&self) -> impl Iterator<Item = &InstrumentState> {
-        self.instrument_slots
-            .values()
-            .map(|slot| self.instrument(*slot))
+        self.instrument_slots.values().map(|slot| self.instrument(*slot))
     }
 }
 

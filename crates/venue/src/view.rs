@@ -92,9 +92,7 @@ impl<'a> BookView<'a> {
     pub fn orders(&self, side: Side) -> impl Iterator<Item = OrderView> + use<'a> {
         let engine = self.engine;
         let ladder = self.instrument.book.side(side);
-        ladder
-            .slots(&engine.state.orders)
-            .map(|slot| engine.order_view(slot))
+        ladder.slots(&engine.state.orders).map(|slot| engine.order_view(slot))
     }
 
     /// Orders of one price, oldest first.
@@ -111,11 +109,7 @@ impl<'a> BookView<'a> {
     /// Best price of a side.
     #[must_use]
     pub fn best(&self, side: Side) -> Option<Ticks> {
-        self.instrument
-            .book
-            .side(side)
-            .best()
-            .map(|(price, _)| price)
+        self.instrument.book.side(side).best().map(|(price, _)| price)
     }
 }
 
@@ -213,10 +207,7 @@ impl Engine {
     /// An instrument's book.
     #[must_use]
     pub fn book(&self, id: InstrumentId) -> Option<BookView<'_>> {
-        Some(BookView {
-            engine: self,
-            instrument: self.known_instrument(id)?,
-        })
+        Some(BookView { engine: self, instrument: self.known_instrument(id)? })
     }
 
     /// An open order.
@@ -229,16 +220,12 @@ impl Engine {
     pub fn sessions(&self) -> impl Iterator<Item = SessionView> + '_ {
         self.state.account_slots.values().flat_map(|slot| {
             let account = self.state.account(*slot);
-            account
-                .sessions
-                .by_id
-                .iter()
-                .map(|(id, session)| SessionView {
-                    account: account.id,
-                    session: *id,
-                    connected: session.connected,
-                    cancel_on_disconnect: session.cancel_on_disconnect,
-                })
+            account.sessions.by_id.iter().map(|(id, session)| SessionView {
+                account: account.id,
+                session: *id,
+                connected: session.connected,
+                cancel_on_disconnect: session.cancel_on_disconnect,
+            })
         })
     }
 
@@ -247,10 +234,7 @@ impl Engine {
     pub fn outcome_of(&self, origin: Origin) -> Option<Outcome> {
         let slot = *self.state.account_slots.get(&origin.account)?;
         let sessions = &self.state.account(slot).sessions;
-        sessions
-            .by_id
-            .get(&origin.session)?
-            .outcome(origin.sequence)
+        sessions.by_id.get(&origin.session)?.outcome(origin.sequence)
     }
 
     /// Unrealised profit of a position at the mark: *basis at the mark − basis*, in the settlement

@@ -130,10 +130,7 @@ fn option_premiums_move_at_once_and_options_count_at_their_mark() {
     assert_eq!(desk.position(1, INVERSE_OPTION), (10, 5_000_000, 0));
     mark(&mut desk, INVERSE_OPTION, 120);
     let (one, two) = (AccountId(1), AccountId(2));
-    assert_eq!(
-        desk.engine.unrealised(one, INVERSE_OPTION),
-        Some(Money(1_000_000))
-    );
+    assert_eq!(desk.engine.unrealised(one, INVERSE_OPTION), Some(Money(1_000_000)));
     assert_eq!(desk.engine.equity(one, BTC), Some(Money(1_000_000)));
     assert_eq!(desk.engine.equity(two, BTC), Some(Money(-1_000_000)));
     // Sold again at 130 ticks: proceeds 0.065, profit 0.015.
@@ -185,10 +182,7 @@ fn an_amend_needs_cover_only_for_what_it_adds() {
         price: Some(Ticks(price)),
         lots: Some(Lots(lots)),
     };
-    assert_eq!(
-        desk.refuse(3, amend(120_000, 11)),
-        RejectCode::InsufficientBalance
-    );
+    assert_eq!(desk.refuse(3, amend(120_000, 11)), RejectCode::InsufficientBalance);
     desk.accept(3, amend(60_000, 20));
     assert_eq!(desk.money(3, USD), (6_000, 6_000));
     desk.accept(3, amend(60_000, 5));
@@ -205,16 +199,10 @@ fn only_free_money_can_be_withdrawn_unlimited_accounts_included() {
         currency: USD,
         amount: Money(amount),
     };
-    assert_eq!(
-        desk.refuse(0, withdraw(3, 3_601)),
-        RejectCode::InsufficientBalance
-    );
+    assert_eq!(desk.refuse(0, withdraw(3, 3_601)), RejectCode::InsufficientBalance);
     desk.operator(withdraw(3, 3_600));
     assert_eq!(desk.money(3, USD), (2_400, 2_400));
-    assert_eq!(
-        desk.refuse(0, withdraw(1, 1)),
-        RejectCode::InsufficientBalance
-    );
+    assert_eq!(desk.refuse(0, withdraw(1, 1)), RejectCode::InsufficientBalance);
     assert_eq!(desk.engine.net_deposits(USD), Some(Money(2_400)));
 }
 
@@ -228,22 +216,10 @@ fn transfers_with_wrong_particulars_are_refused() {
     };
     assert_eq!(desk.refuse(0, deposit(9, 1, 5)), RejectCode::UnknownAccount);
     assert_eq!(desk.refuse(0, deposit(0, 1, 5)), RejectCode::UnknownAccount);
-    assert_eq!(
-        desk.refuse(0, deposit(1, 9, 5)),
-        RejectCode::UnknownCurrency
-    );
-    assert_eq!(
-        desk.refuse(0, deposit(1, 1, 0)),
-        RejectCode::AmountNotPositive
-    );
-    assert_eq!(
-        desk.refuse(0, deposit(1, 1, -1)),
-        RejectCode::AmountNotPositive
-    );
-    assert_eq!(
-        desk.refuse(0, deposit(1, 1, i128::MAX)),
-        RejectCode::ValueTooLarge
-    );
+    assert_eq!(desk.refuse(0, deposit(1, 9, 5)), RejectCode::UnknownCurrency);
+    assert_eq!(desk.refuse(0, deposit(1, 1, 0)), RejectCode::AmountNotPositive);
+    assert_eq!(desk.refuse(0, deposit(1, 1, -1)), RejectCode::AmountNotPositive);
+    assert_eq!(desk.refuse(0, deposit(1, 1, i128::MAX)), RejectCode::ValueTooLarge);
     assert_eq!(desk.refuse(1, deposit(1, 1, 5)), RejectCode::NotOperator);
 }
 
@@ -266,18 +242,9 @@ fn without_a_mark_there_is_no_equity_and_a_new_term_voids_all_marks() {
 #[test]
 fn marks_are_positive_except_that_an_option_may_be_worth_nothing() {
     let mut desk = Desk::open();
-    let set = |instrument, mark| Command::SetMark {
-        instrument,
-        mark: Ticks(mark),
-    };
-    assert_eq!(
-        desk.refuse(0, set(LINEAR_FUTURE, 0)),
-        RejectCode::PriceOutOfRange
-    );
-    assert_eq!(
-        desk.refuse(0, set(INVERSE_OPTION, -1)),
-        RejectCode::PriceOutOfRange
-    );
+    let set = |instrument, mark| Command::SetMark { instrument, mark: Ticks(mark) };
+    assert_eq!(desk.refuse(0, set(LINEAR_FUTURE, 0)), RejectCode::PriceOutOfRange);
+    assert_eq!(desk.refuse(0, set(INVERSE_OPTION, -1)), RejectCode::PriceOutOfRange);
     let unknown = set(InstrumentId(999), 1);
     assert_eq!(desk.refuse(0, unknown), RejectCode::UnknownInstrument);
     desk.operator(set(INVERSE_OPTION, 0));
@@ -289,15 +256,8 @@ fn an_expired_instrument_takes_no_order_but_lets_orders_go() {
     desk.accept(1, limit(DYING_FUTURE, Side::Buy, 100, 5));
     desk.time = evenkeel_types::Timestamp(DYING_AT.0 - 1);
     let order = evenkeel_types::OrderId(1);
-    let amend = Command::Amend {
-        order,
-        price: None,
-        lots: Some(Lots(1)),
-    };
-    assert_eq!(
-        desk.refuse(1, limit(DYING_FUTURE, Side::Buy, 100, 5)),
-        RejectCode::Expired
-    );
+    let amend = Command::Amend { order, price: None, lots: Some(Lots(1)) };
+    assert_eq!(desk.refuse(1, limit(DYING_FUTURE, Side::Buy, 100, 5)), RejectCode::Expired);
     assert_eq!(desk.refuse(1, amend), RejectCode::Expired);
     desk.accept(1, Command::Cancel { order });
 }
@@ -308,10 +268,7 @@ fn time_never_goes_back_whatever_an_entry_says() {
     desk.time = evenkeel_types::Timestamp(DYING_AT.0);
     desk.operator(Command::Resume { term: Term(9) });
     desk.time = common::START;
-    assert_eq!(
-        desk.refuse(1, limit(DYING_FUTURE, Side::Buy, 100, 5)),
-        RejectCode::Expired
-    );
+    assert_eq!(desk.refuse(1, limit(DYING_FUTURE, Side::Buy, 100, 5)), RejectCode::Expired);
     assert_eq!(desk.engine.time().0, DYING_AT.0 + 1);
 }
 
@@ -339,11 +296,7 @@ fn position_and_open_orders_together_never_pass_the_bound() {
         desk.accept(1, order(side, price));
         is_full(&mut desk);
         for size in [lots / 2, lots] {
-            let change = Command::Amend {
-                order: id(3),
-                price: None,
-                lots: Some(Lots(size)),
-            };
+            let change = Command::Amend { order: id(3), price: None, lots: Some(Lots(size)) };
             desk.accept(1, change);
         }
         is_full(&mut desk);
@@ -365,22 +318,13 @@ fn one_side_of_a_book_takes_no_more_than_its_bound() {
     for id in 10..=10 + accounts {
         let account = AccountId(id);
         let collateral = Collateral::Unlimited;
-        desk.operator(Command::OpenAccount {
-            account,
-            collateral,
-        });
+        desk.operator(Command::OpenAccount { account, collateral });
         if id < 10 + accounts {
             (0..64).for_each(|_| assert!(!desk.accept(id, order()).is_empty()));
         }
     }
-    assert_eq!(
-        desk.refuse(10 + accounts, order()),
-        RejectCode::LimitReached
-    );
-    desk.accept(
-        10 + accounts,
-        limit(INVERSE_PERPETUAL, Side::Sell, 1 << 46, 1 << 46),
-    );
+    assert_eq!(desk.refuse(10 + accounts, order()), RejectCode::LimitReached);
+    desk.accept(10 + accounts, limit(INVERSE_PERPETUAL, Side::Sell, 1 << 46, 1 << 46));
 }
 
 #[test]
@@ -403,10 +347,7 @@ fn define(change: impl FnOnce(&mut Instrument)) -> RejectCode {
 fn inconsistent_terms_are_refused() {
     use RejectCode::{BadTerms, InstrumentExists, UnknownCurrency};
     assert_eq!(define(|i| i.id = SPOT), InstrumentExists);
-    assert_eq!(
-        define(|i| i.symbol = Symbol::new("BTC_USD").expect("ok")),
-        InstrumentExists
-    );
+    assert_eq!(define(|i| i.symbol = Symbol::new("BTC_USD").expect("ok")), InstrumentExists);
     assert_eq!(define(|i| i.base = CurrencyId(9)), UnknownCurrency);
     assert_eq!(define(|i| i.tick = decimal("0")), BadTerms);
     assert_eq!(define(|i| i.style = Style::Inverse), BadTerms);
@@ -424,18 +365,11 @@ fn inconsistent_terms_are_refused() {
 #[test]
 fn what_exists_cannot_be_defined_again() {
     let mut desk = Desk::open();
-    let define = |id, scale| Command::DefineCurrency {
-        currency: currency(id, "NEW", scale),
-    };
+    let define = |id, scale| Command::DefineCurrency { currency: currency(id, "NEW", scale) };
     assert_eq!(desk.refuse(0, define(BTC, 8)), RejectCode::CurrencyExists);
-    assert_eq!(
-        desk.refuse(0, define(CurrencyId(9), 19)),
-        RejectCode::BadTerms
-    );
-    let open = |id| Command::OpenAccount {
-        account: AccountId(id),
-        collateral: Collateral::Checked,
-    };
+    assert_eq!(desk.refuse(0, define(CurrencyId(9), 19)), RejectCode::BadTerms);
+    let open =
+        |id| Command::OpenAccount { account: AccountId(id), collateral: Collateral::Checked };
     assert_eq!(desk.refuse(0, open(1)), RejectCode::AccountExists);
     assert_eq!(desk.refuse(0, open(0)), RejectCode::AccountExists);
     assert_eq!(desk.refuse(1, open(8)), RejectCode::NotOperator);

@@ -31,11 +31,7 @@ fn events_alone_rebuild_the_venue_after_every_entry() {
             events.iter().for_each(|event| shadow.fold(event));
             shadow.compare(engine);
         });
-        assert!(
-            shadow.trades > 150,
-            "{} trades in history {seed}",
-            shadow.trades
-        );
+        assert!(shadow.trades > 150, "{} trades in history {seed}", shadow.trades);
     }
 }
 
@@ -43,10 +39,7 @@ fn events_alone_rebuild_the_venue_after_every_entry() {
 fn every_entry_ends_with_exactly_one_outcome() {
     run(7, 5_000, |_, events| {
         let is_outcome = |event: &&Event| {
-            matches!(
-                event,
-                Event::Completed { .. } | Event::Repeated { .. } | Event::TooOld { .. }
-            )
+            matches!(event, Event::Completed { .. } | Event::Repeated { .. } | Event::TooOld { .. })
         };
         assert_eq!(events.iter().filter(is_outcome).count(), 1);
         assert!(events.last().as_ref().is_some_and(is_outcome));
@@ -173,21 +166,12 @@ fn expected_reserve(
     collateral: Collateral,
     order: &OrderView,
 ) -> (CurrencyId, i128) {
-    let scale = |id| {
-        engine
-            .currencies()
-            .find(|c| c.id == id)
-            .expect("known")
-            .scale
-    };
+    let scale = |id| engine.currencies().find(|c| c.id == id).expect("known").scale;
     let units = |mantissa: i128, decimals: i32, divisor: i128, half_even: bool| {
         // mantissa · 10^-decimals / divisor
         let power = 10i128.pow(decimals.unsigned_abs());
-        let (top, bottom) = if decimals < 0 {
-            (mantissa * power, divisor)
-        } else {
-            (mantissa, divisor * power)
-        };
+        let (top, bottom) =
+            if decimals < 0 { (mantissa * power, divisor) } else { (mantissa, divisor * power) };
         let (whole, rest) = (top / bottom, top % bottom);
         let up = if half_even {
             rest * 2 > bottom || (rest * 2 == bottom && whole % 2 == 1)
@@ -205,12 +189,7 @@ fn expected_reserve(
     let value = if terms.style == evenkeel_types::Style::Inverse && !is_option {
         units(size, size_scale - tick_scale - settles, price * tick, true)
     } else {
-        units(
-            size * price * tick,
-            size_scale + tick_scale - settles,
-            1,
-            true,
-        )
+        units(size * price * tick, size_scale + tick_scale - settles, 1, true)
     };
     let rate = |basis_points| units(value * basis_points, 4, 1, false);
     let (currency, reserve) = match (terms.kind, order.side) {

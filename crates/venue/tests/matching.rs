@@ -40,21 +40,19 @@ fn parse(line: &str) -> (u64, Command) {
                 },
             }
         }
-        ["cancel", order] => Command::Cancel {
-            order: OrderId(order.parse().expect("an order")),
-        },
+        ["cancel", order] => Command::Cancel { order: OrderId(order.parse().expect("an order")) },
         ["amend", order, "@", price, lots] => Command::Amend {
             order: OrderId(order.parse().expect("an order")),
             price: optional(price).map(Ticks),
             lots: optional(lots).map(Lots),
         },
         ["masscancel"] => mass_cancel(MassCancelScope::All),
-        ["masscancel", "perp"] => mass_cancel(MassCancelScope::Instrument {
-            instrument: INVERSE_PERPETUAL,
-        }),
-        ["masscancel", "future"] => mass_cancel(MassCancelScope::Instrument {
-            instrument: LINEAR_FUTURE,
-        }),
+        ["masscancel", "perp"] => {
+            mass_cancel(MassCancelScope::Instrument { instrument: INVERSE_PERPETUAL })
+        }
+        ["masscancel", "future"] => {
+            mass_cancel(MassCancelScope::Instrument { instrument: LINEAR_FUTURE })
+        }
         ["mode", mode] => Command::SetMode {
             mode: match mode {
                 "cancel-only" => Mode::CancelOnly,
@@ -69,45 +67,27 @@ fn parse(line: &str) -> (u64, Command) {
 }
 
 fn mass_cancel(scope: MassCancelScope) -> Command {
-    Command::MassCancel {
-        account: None,
-        scope,
-    }
+    Command::MassCancel { account: None, scope }
 }
 
 /// Events of matching in words; those of money have tests of their own.
 fn describe(event: &Event) -> Option<String> {
     Some(match event {
         Event::OrderAccepted { order, .. } => format!("accept {order}"),
-        Event::Traded {
-            price,
-            lots,
-            maker,
-            maker_open,
-            taker,
-            taker_open,
-            ..
-        } => format!(
+        Event::Traded { price, lots, maker, maker_open, taker, taker_open, .. } => format!(
             "trade {} @ {} maker {maker} ({}) taker {taker} ({})",
             lots.0, price.0, maker_open.0, taker_open.0
         ),
         Event::OrderRested { order, price, open } => {
             format!("rest {order} {} @ {}", open.0, price.0)
         }
-        Event::OrderAmended {
-            order,
-            price,
-            open,
-            kept_priority,
-        } => {
+        Event::OrderAmended { order, price, open, kept_priority } => {
             let priority = if *kept_priority { "keeps" } else { "loses" };
             format!("amend {order} {} @ {} {priority}", open.0, price.0)
         }
-        Event::OrderClosed {
-            order,
-            reason,
-            open,
-        } => format!("close {order} {reason:?} {}", open.0),
+        Event::OrderClosed { order, reason, open } => {
+            format!("close {order} {reason:?} {}", open.0)
+        }
         Event::Completed { outcome } => match outcome.kind {
             OutcomeKind::Rejected { code } => format!("refused {code:?}"),
             _ => return None,
@@ -139,21 +119,14 @@ fn book(desk: &Desk, instrument: InstrumentId) -> String {
 fn check(commands: &str, expected: &str) {
     let mut desk = Desk::open();
     let mut last = Vec::new();
-    for line in commands
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
+    for line in commands.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (account, command) = parse(line);
         last = desk.send(account, command);
     }
     let mut lines: Vec<String> = last.iter().filter_map(describe).collect();
     lines.push(book(&desk, LINEAR_FUTURE));
-    let expected: Vec<&str> = expected
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let expected: Vec<&str> =
+        expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     assert_eq!(lines, expected);
 }
 
@@ -254,16 +227,10 @@ fn a_market_order_takes_any_price_and_never_rests() {
          close 3 Unfilled 5
          book |",
     );
-    check(
-        "2 sell 9 market ioc",
-        "accept 1\nclose 1 Unfilled 9\nbook |",
-    );
+    check("2 sell 9 market ioc", "accept 1\nclose 1 Unfilled 9\nbook |");
     check("2 sell 9 market fok", "refused CannotFill\nbook |");
     check("2 sell 9 market", "refused MarketMayNotRest\nbook |");
-    check(
-        "2 sell 9 market ioc post",
-        "refused MarketMayNotRest\nbook |",
-    );
+    check("2 sell 9 market ioc post", "refused MarketMayNotRest\nbook |");
 }
 
 #[test]
@@ -392,28 +359,16 @@ fn amends_without_a_change_or_with_a_wrong_one_are_refused() {
         ("2 amend 1 @ - 3", "NotYourOrder"),
         ("1 amend 7 @ - 3", "UnknownOrder"),
     ] {
-        check(
-            &format!("1 buy 5 @ 100\n{amend}"),
-            &format!("refused {code}\nbook 100[1:5] |"),
-        );
+        check(&format!("1 buy 5 @ 100\n{amend}"), &format!("refused {code}\nbook 100[1:5] |"));
     }
 }
 
 #[test]
 fn a_cancel_takes_only_ones_own_open_order() {
     check("1 buy 5 @ 100\n1 cancel 1", "close 1 Cancelled 5\nbook |");
-    check(
-        "1 buy 5 @ 100\n2 cancel 1",
-        "refused NotYourOrder\nbook 100[1:5] |",
-    );
-    check(
-        "1 buy 5 @ 100\n1 cancel 1\n1 cancel 1",
-        "refused UnknownOrder\nbook |",
-    );
-    check(
-        "1 buy 5 @ 100\n0 cancel 1",
-        "refused NotYourOrder\nbook 100[1:5] |",
-    );
+    check("1 buy 5 @ 100\n2 cancel 1", "refused NotYourOrder\nbook 100[1:5] |");
+    check("1 buy 5 @ 100\n1 cancel 1\n1 cancel 1", "refused UnknownOrder\nbook |");
+    check("1 buy 5 @ 100\n0 cancel 1", "refused NotYourOrder\nbook 100[1:5] |");
 }
 
 #[test]
@@ -445,53 +400,27 @@ fn a_mass_cancel_closes_by_ascending_order_id_even_after_amends() {
          book 100[3:3] |",
     );
     check("1 buy 1 @ 100\n1 masscancel perp", "book 100[1:1] |");
-    check(
-        "1 buy 1 @ 100\n1 masscancel future",
-        "close 1 MassCancelled 1\nbook |",
-    );
+    check("1 buy 1 @ 100\n1 masscancel future", "close 1 MassCancelled 1\nbook |");
 }
 
 #[test]
 fn cancel_only_takes_cancels_and_no_orders_or_amends() {
     let before = "1 buy 5 @ 100\n0 mode cancel-only";
     let book = "book 100[1:5] |";
-    check(
-        &format!("{before}\n2 buy 1 @ 99"),
-        &format!("refused CancelOnly\n{book}"),
-    );
-    check(
-        &format!("{before}\n1 amend 1 @ - 3"),
-        &format!("refused CancelOnly\n{book}"),
-    );
-    check(
-        &format!("{before}\n1 cancel 1"),
-        "close 1 Cancelled 5\nbook |",
-    );
-    check(
-        &format!("{before}\n1 masscancel"),
-        "close 1 MassCancelled 5\nbook |",
-    );
+    check(&format!("{before}\n2 buy 1 @ 99"), &format!("refused CancelOnly\n{book}"));
+    check(&format!("{before}\n1 amend 1 @ - 3"), &format!("refused CancelOnly\n{book}"));
+    check(&format!("{before}\n1 cancel 1"), "close 1 Cancelled 5\nbook |");
+    check(&format!("{before}\n1 masscancel"), "close 1 MassCancelled 5\nbook |");
 }
 
 #[test]
 fn a_halted_venue_takes_nothing_from_clients_and_reopens() {
     let before = "1 buy 5 @ 100\n0 mode halted";
     let book = "book 100[1:5] |";
-    for command in [
-        "2 buy 1 @ 99",
-        "1 cancel 1",
-        "1 masscancel",
-        "1 amend 1 @ - 3",
-    ] {
-        check(
-            &format!("{before}\n{command}"),
-            &format!("refused Halted\n{book}"),
-        );
+    for command in ["2 buy 1 @ 99", "1 cancel 1", "1 masscancel", "1 amend 1 @ - 3"] {
+        check(&format!("{before}\n{command}"), &format!("refused Halted\n{book}"));
     }
-    check(
-        &format!("{before}\n0 mode normal\n1 cancel 1"),
-        "close 1 Cancelled 5\nbook |",
-    );
+    check(&format!("{before}\n0 mode normal\n1 cancel 1"), "close 1 Cancelled 5\nbook |");
 }
 
 #[test]
@@ -504,10 +433,7 @@ fn the_operator_trades_nothing_but_may_cancel_for_any_account() {
         account: Some(AccountId(account)),
         scope: MassCancelScope::All,
     };
-    assert_eq!(
-        desk.refuse(2, all(1)),
-        evenkeel_types::RejectCode::NotOperator
-    );
+    assert_eq!(desk.refuse(2, all(1)), evenkeel_types::RejectCode::NotOperator);
     desk.operator(all(1));
     assert_eq!(book(&desk, LINEAR_FUTURE), "book |");
 }

@@ -52,22 +52,14 @@ fn side() -> impl Strategy<Value = Side> {
 }
 
 fn new_order() -> impl Strategy<Value = NewOrder> {
-    let times = vec![
-        TimeInForce::GoodTillCancel,
-        TimeInForce::ImmediateOrCancel,
-        TimeInForce::FillOrKill,
-    ];
+    let times =
+        vec![TimeInForce::GoodTillCancel, TimeInForce::ImmediateOrCancel, TimeInForce::FillOrKill];
     (
         (instrument(), side(), prop::option::of(number())),
-        (
-            number(),
-            prop::sample::select(times),
-            any::<bool>(),
-            any::<u64>(),
-        ),
+        (number(), prop::sample::select(times), any::<bool>(), any::<u64>()),
     )
-        .prop_map(
-            |((instrument, side, price), (lots, time_in_force, post_only, label))| NewOrder {
+        .prop_map(|((instrument, side, price), (lots, time_in_force, post_only, label))| {
+            NewOrder {
                 instrument,
                 side,
                 price: price.map(Ticks),
@@ -75,8 +67,8 @@ fn new_order() -> impl Strategy<Value = NewOrder> {
                 time_in_force,
                 post_only,
                 label,
-            },
-        )
+            }
+        })
 }
 
 fn any_decimal() -> impl Strategy<Value = Decimal> {
@@ -93,11 +85,7 @@ fn definition() -> impl Strategy<Value = Instrument> {
             0 => InstrumentKind::Spot,
             1 => InstrumentKind::Perpetual,
             2 => InstrumentKind::Future { expiry },
-            _ => InstrumentKind::Option {
-                expiry,
-                strike,
-                right: OptionRight::Put,
-            },
+            _ => InstrumentKind::Option { expiry, strike, right: OptionRight::Put },
         }
     });
     let ids = (0u32..20, 0u16..6, 0u16..6, 0u16..6, any::<bool>());
@@ -106,11 +94,7 @@ fn definition() -> impl Strategy<Value = Instrument> {
             id: InstrumentId(id),
             symbol: Symbol::new(&format!("S{id}")).expect("a symbol"),
             kind,
-            style: if is_linear {
-                Style::Linear
-            } else {
-                Style::Inverse
-            },
+            style: if is_linear { Style::Linear } else { Style::Inverse },
             base: CurrencyId(base),
             quote: CurrencyId(quote),
             settlement: CurrencyId(settlement),
@@ -125,9 +109,7 @@ fn client_command() -> impl Strategy<Value = Command> {
     let scope = prop_oneof![
         Just(MassCancelScope::All),
         instrument().prop_map(|instrument| MassCancelScope::Instrument { instrument }),
-        (0u64..4).prop_map(|session| MassCancelScope::Session {
-            session: SessionId(session)
-        }),
+        (0u64..4).prop_map(|session| MassCancelScope::Session { session: SessionId(session) }),
     ];
     prop_oneof![
         8 => new_order().prop_map(|order| Command::Place { order }),
@@ -165,11 +147,7 @@ fn operator_command() -> impl Strategy<Value = Command> {
         definition().prop_map(|instrument| Command::DefineInstrument { instrument }),
         (account(), any::<bool>()).prop_map(|(account, is_checked)| Command::OpenAccount {
             account,
-            collateral: if is_checked {
-                Collateral::Checked
-            } else {
-                Collateral::Unlimited
-            }
+            collateral: if is_checked { Collateral::Checked } else { Collateral::Unlimited }
         }),
         transfer().prop_map(|(account, currency, amount)| Command::Deposit {
             account,
@@ -181,10 +159,8 @@ fn operator_command() -> impl Strategy<Value = Command> {
             currency: CurrencyId(currency),
             amount: Money(amount)
         }),
-        (instrument(), number()).prop_map(|(instrument, mark)| Command::SetMark {
-            instrument,
-            mark: Ticks(mark)
-        }),
+        (instrument(), number())
+            .prop_map(|(instrument, mark)| Command::SetMark { instrument, mark: Ticks(mark) }),
         (prop::sample::select(modes), any::<u32>())
             .prop_map(|(mode, cause)| Command::SetMode { mode, cause }),
     ]

@@ -108,11 +108,7 @@ impl Reference {
     }
 
     fn place(&mut self, entry: &Entry, order: OrderId, terms: &NewOrder) -> Vec<Trade> {
-        assert_eq!(
-            self.refuses(terms),
-            None,
-            "the engine took what the book refuses"
-        );
+        assert_eq!(self.refuses(terms), None, "the engine took what the book refuses");
         let mut taker = Resting {
             order,
             account: entry.origin.account,
@@ -144,10 +140,7 @@ impl Reference {
         taker.price = price;
         taker.open = lots;
         let trades = self.take(&mut taker, Some(price));
-        assert!(
-            !taker.post_only || trades.is_empty(),
-            "a post-only order took"
-        );
+        assert!(!taker.post_only || trades.is_empty(), "a post-only order took");
         self.rest(taker);
         trades
     }
@@ -205,9 +198,7 @@ impl Reference {
                     .filter(|order| order.instrument == instrument && order.side == side)
                     .collect();
                 own.sort_by_key(|order| (-order.price * side.sign(), order.arrival));
-                let own = own
-                    .iter()
-                    .map(|order| (order.order, order.price, order.open));
+                let own = own.iter().map(|order| (order.order, order.price, order.open));
                 let theirs = book.orders(side);
                 let theirs = theirs.map(|order| (order.order, order.price.0, order.open.0));
                 assert!(own.eq(theirs), "{instrument} {side:?}");
@@ -218,13 +209,7 @@ impl Reference {
 
 fn trades_of(events: &[Event]) -> Vec<Trade> {
     let trades = events.iter().filter_map(|event| match event {
-        Event::Traded {
-            maker,
-            taker,
-            price,
-            lots,
-            ..
-        } => Some((*maker, *taker, price.0, lots.0)),
+        Event::Traded { maker, taker, price, lots, .. } => Some((*maker, *taker, price.0, lots.0)),
         _ => None,
     });
     trades.collect()
@@ -287,8 +272,5 @@ fn post_only_and_fill_or_kill_are_refused_exactly_when_the_plain_list_says_so() 
             }
         }
     }
-    assert!(
-        refused > 500 && taken > 500,
-        "{refused} refused, {taken} taken"
-    );
+    assert!(refused > 500 && taken > 500, "{refused} refused, {taken} taken");
 }

@@ -75,10 +75,7 @@ fn the_window_holds_the_last_64_and_below_it_is_too_old() {
     let lowest = evenkeel_types::ClientSequence(11);
     assert_eq!(send(&mut desk, origin(1, 5, 10)), Event::TooOld { lowest });
     assert_eq!(send(&mut desk, origin(1, 5, 3)), Event::TooOld { lowest });
-    assert!(matches!(
-        send(&mut desk, origin(1, 5, 20)),
-        Event::Repeated { .. }
-    ));
+    assert!(matches!(send(&mut desk, origin(1, 5, 20)), Event::Repeated { .. }));
     assert_eq!(desk.engine.open_order_count(), WINDOW + 1);
 }
 
@@ -88,10 +85,7 @@ fn a_skipped_sequence_that_arrives_late_is_applied_once() {
     for sequence in [10, 30, 20] {
         assert!(is_applied(&send(&mut desk, origin(1, 5, sequence))));
     }
-    assert!(matches!(
-        send(&mut desk, origin(1, 5, 20)),
-        Event::Repeated { .. }
-    ));
+    assert!(matches!(send(&mut desk, origin(1, 5, 20)), Event::Repeated { .. }));
 }
 
 #[test]
@@ -103,10 +97,7 @@ fn no_sequence_of_any_order_of_arrival_is_ever_applied_twice() {
         let sequence = (step / 20 + random.below(150)).saturating_sub(75);
         let session = random.below(3);
         if is_applied(&send(&mut desk, origin(1, session, sequence))) {
-            assert!(
-                applied.insert((session, sequence)),
-                "{sequence} was applied twice"
-            );
+            assert!(applied.insert((session, sequence)), "{sequence} was applied twice");
         }
     }
     assert!(applied.len() > 1_000);
@@ -137,10 +128,7 @@ fn one_session_too_many_drops_the_lowest_and_its_commands_stay_refused() {
     // Never seen, but below the floor: nobody can know.
     assert!(is_too_old(&send(&mut desk, origin(2, 4, 1))));
     // Its neighbour is still there.
-    assert!(matches!(
-        send(&mut desk, origin(2, 12, 1)),
-        Event::Repeated { .. }
-    ));
+    assert!(matches!(send(&mut desk, origin(2, 12, 1)), Event::Repeated { .. }));
     let count = desk.engine.sessions().filter(|s| s.account.0 == 2).count();
     assert_eq!(count, MAX_SESSIONS);
 }
@@ -148,9 +136,7 @@ fn one_session_too_many_drops_the_lowest_and_its_commands_stay_refused() {
 #[test]
 fn connected_sessions_are_never_dropped() {
     let mut desk = Desk::open();
-    let connect = Command::Connect {
-        cancel_on_disconnect: true,
-    };
+    let connect = Command::Connect { cancel_on_disconnect: true };
     for session in 0..MAX_SESSIONS as u64 {
         desk.send_as(origin(2, 100 + session, 1), connect.clone());
     }
@@ -166,19 +152,14 @@ fn connected_sessions_are_never_dropped() {
     // Room below the dropped one does not bring it back.
     desk.send_as(origin(2, 149, 3), Command::Disconnect);
     assert!(is_too_old(&send(&mut desk, origin(2, 150, 1))));
-    assert!(matches!(
-        send(&mut desk, origin(2, 149, 2)),
-        Event::Repeated { .. }
-    ));
+    assert!(matches!(send(&mut desk, origin(2, 149, 2)), Event::Repeated { .. }));
 }
 
 #[test]
 fn a_disconnect_cancels_the_sessions_orders_if_it_was_asked_to() {
     for (asked, left) in [(true, vec![2]), (false, vec![1, 2, 3])] {
         let mut desk = Desk::open();
-        let connect = Command::Connect {
-            cancel_on_disconnect: asked,
-        };
+        let connect = Command::Connect { cancel_on_disconnect: asked };
         desk.send_as(origin(1, 5, 1), connect);
         send(&mut desk, origin(1, 5, 2));
         send(&mut desk, origin(1, 6, 1));
@@ -200,9 +181,7 @@ fn a_disconnect_cancels_the_sessions_orders_if_it_was_asked_to() {
 #[test]
 fn a_client_that_is_gone_loses_its_orders_even_while_the_venue_is_halted() {
     let mut desk = Desk::open();
-    let connect = Command::Connect {
-        cancel_on_disconnect: true,
-    };
+    let connect = Command::Connect { cancel_on_disconnect: true };
     desk.send_as(origin(1, 5, 1), connect);
     send(&mut desk, origin(1, 5, 2));
     let mode = evenkeel_types::Mode::Halted;
@@ -217,11 +196,7 @@ fn a_stranger_is_refused_and_leaves_no_trace() {
     let refused = desk.send_as(origin(99, 1, 1), order());
     let code = RejectCode::UnknownAccount;
     assert_eq!(outcome(&refused).kind, OutcomeKind::Rejected { code });
-    assert!(
-        desk.engine
-            .sessions()
-            .all(|session| session.account.0 != 99)
-    );
+    assert!(desk.engine.sessions().all(|session| session.account.0 != 99));
     let retry = desk.send_as(origin(99, 1, 1), order());
     assert!(matches!(retry[..], [Event::Completed { .. }]));
 }
@@ -231,9 +206,7 @@ fn before_the_founding_entry_nothing_else_is_taken_or_remembered() {
     let mut desk = Desk::blank();
     let code = |events: &[Event]| outcome(events).kind;
     let refused = |code| OutcomeKind::Rejected { code };
-    let resume = Command::Resume {
-        term: evenkeel_types::Term(1),
-    };
+    let resume = Command::Resume { term: evenkeel_types::Term(1) };
     let events = desk.send_as(origin(0, 1, 1), resume.clone());
     assert_eq!(code(&events), refused(RejectCode::NotFounded));
     let found = common::opening()[0].clone();

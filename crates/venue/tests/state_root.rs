@@ -130,9 +130,7 @@ fn a_changed_proof_proves_nothing() {
         }
     }
     let mut foreign = proof.clone();
-    foreign.key = LeafKey::Account {
-        account: AccountId(2),
-    };
+    foreign.key = LeafKey::Account { account: AccountId(2) };
     assert!(!foreign.verify(&root));
     assert!(!proof.verify(&[0; 32]));
 }
@@ -171,10 +169,7 @@ fn a_root_can_be_recomputed_from_the_drawing() {
         snapshot.extend_from_slice(&key.to_bytes());
         snapshot.extend_from_slice(value);
     }
-    assert!(
-        snapshot == engine.snapshot(),
-        "the snapshot is not as drawn"
-    );
+    assert!(snapshot == engine.snapshot(), "the snapshot is not as drawn");
 }
 
 #[test]
@@ -190,10 +185,7 @@ fn chunks_of_a_snapshot_are_bounded_and_join_to_the_same_bytes() {
         chunks += 1;
     });
     assert!(joined == desk.engine.snapshot());
-    assert!(
-        chunks > 3 && longest < 70 * 1024,
-        "{chunks} chunks, longest {longest}"
-    );
+    assert!(chunks > 3 && longest < 70 * 1024, "{chunks} chunks, longest {longest}");
 }
 
 #[test]
@@ -201,10 +193,7 @@ fn a_truncated_snapshot_is_refused_at_every_length() {
     let (_, engine) = history(8, 400);
     let snapshot = engine.snapshot();
     for length in 0..snapshot.len() {
-        assert!(
-            Engine::from_snapshot(&snapshot[..length]).is_err(),
-            "{length}"
-        );
+        assert!(Engine::from_snapshot(&snapshot[..length]).is_err(), "{length}");
     }
     let mut longer = snapshot.clone();
     longer.push(0);
@@ -237,15 +226,9 @@ fn a_flipped_bit_is_refused_or_shows_in_the_root() {
 
 #[test]
 fn what_is_no_snapshot_says_so() {
-    assert_eq!(
-        Engine::from_snapshot(b"").err(),
-        Some(SnapshotError::NotASnapshot)
-    );
+    assert_eq!(Engine::from_snapshot(b"").err(), Some(SnapshotError::NotASnapshot));
     let foreign = b"PK\x03\x04 something else";
-    assert_eq!(
-        Engine::from_snapshot(foreign).err(),
-        Some(SnapshotError::NotASnapshot)
-    );
+    assert_eq!(Engine::from_snapshot(foreign).err(), Some(SnapshotError::NotASnapshot));
     let newer = b"EKVS\x09";
     let version = 9;
     let expected = Some(SnapshotError::UnknownVersion { version });
@@ -264,30 +247,10 @@ fn a_snapshot_that_contradicts_itself_is_refused_with_the_rule_it_breaks() {
     let zigzag = |value: i128| value.to_bytes();
     // (account, bytes of a field, what replaces them, rule)
     let cases = [
-        (
-            3,
-            zigzag(2_400),
-            zigzag(2_401),
-            "a reserve is not the sum of its orders'",
-        ),
-        (
-            3,
-            zigzag(6_000),
-            zigzag(6_001),
-            "money does not add up to the deposits",
-        ),
-        (
-            2,
-            zigzag(10),
-            zigzag(11),
-            "longs and shorts do not cancel out",
-        ),
-        (
-            2,
-            zigzag(60_000),
-            zigzag(60_001),
-            "money does not add up to the deposits",
-        ),
+        (3, zigzag(2_400), zigzag(2_401), "a reserve is not the sum of its orders'"),
+        (3, zigzag(6_000), zigzag(6_001), "money does not add up to the deposits"),
+        (2, zigzag(10), zigzag(11), "longs and shorts do not cancel out"),
+        (2, zigzag(60_000), zigzag(60_001), "money does not add up to the deposits"),
     ];
     for (account, from, to, rule) in cases {
         let proof = proof(account);

@@ -32,10 +32,7 @@ const OUTSIDE: &[&[&str]] = &[
 /// What a crate above the replayed floors reaches only through a trait its caller fills in.
 const THROUGH_A_TRAIT: &[(&str, &[&[&str]])] = &[
     ("evidence", &[&["std", "net"]]),
-    (
-        "recovery",
-        &[&["std", "fs"], &["std", "net"], &["std", "process"]],
-    ),
+    ("recovery", &[&["std", "fs"], &["std", "net"], &["std", "process"]]),
 ];
 
 /// Packages that bring randomness or I/O.
@@ -93,12 +90,7 @@ pub fn check_source(source: &Source, findings: &mut Vec<Finding>) {
     }
     let mut report = |line: usize, rule: &'static rules::Rule, what: String| {
         if !source.is_test(line) {
-            findings.push(Finding {
-                path: source.path.clone(),
-                line,
-                rule,
-                what,
-            });
+            findings.push(Finding { path: source.path.clone(), line, rule, what });
         }
     };
     for (at, token) in source.tokens.iter().enumerate() {
@@ -111,10 +103,7 @@ pub fn check_source(source: &Source, findings: &mut Vec<Finding>) {
         let kept_out = THROUGH_A_TRAIT.iter().filter(|(known, _)| *known == name);
         let kept_out: Vec<&[&str]> = kept_out.flat_map(|(_, paths)| *paths).copied().collect();
         for path in paths(&source.tokens) {
-            if kept_out
-                .iter()
-                .any(|banned| starts_with(&path.segments, banned))
-            {
+            if kept_out.iter().any(|banned| starts_with(&path.segments, banned)) {
                 let what = format!("`{}` in `{name}`", path.segments.join("::"));
                 report(path.line, &rules::THROUGH_A_TRAIT, what);
             }
@@ -122,13 +111,9 @@ pub fn check_source(source: &Source, findings: &mut Vec<Finding>) {
         return;
     }
     for path in paths(&source.tokens) {
-        let banned = OUTSIDE
-            .iter()
-            .any(|banned| starts_with(&path.segments, banned));
-        let random = path
-            .segments
-            .first()
-            .is_some_and(|first| OUTSIDE_PACKAGES.contains(&&**first));
+        let banned = OUTSIDE.iter().any(|banned| starts_with(&path.segments, banned));
+        let random =
+            path.segments.first().is_some_and(|first| OUTSIDE_PACKAGES.contains(&&**first));
         // `time::Duration` after `use std::time` would look like the package `time`.
         let package = random && path.segments.first().is_some_and(|first| first != "time");
         if banned || package {
@@ -138,18 +123,10 @@ pub fn check_source(source: &Source, findings: &mut Vec<Finding>) {
     }
     for (at, token) in source.tokens.iter().enumerate() {
         if let Some(name) = unordered(token) {
-            report(
-                token.line,
-                &rules::ORDERED,
-                format!("`{name}` on floor {own}"),
-            );
+            report(token.line, &rules::ORDERED, format!("`{name}` on floor {own}"));
         }
         if let Some(name) = float(&source.tokens, at) {
-            report(
-                token.line,
-                &rules::NO_FLOATS,
-                format!("`{name}` on floor {own}"),
-            );
+            report(token.line, &rules::NO_FLOATS, format!("`{name}` on floor {own}"));
         }
     }
 }
@@ -159,9 +136,7 @@ fn starts_with(segments: &[String], banned: &[&str]) -> bool {
 }
 
 fn unordered(token: &Token) -> Option<&str> {
-    token
-        .ident()
-        .filter(|name| name.ends_with("HashMap") || name.ends_with("HashSet"))
+    token.ident().filter(|name| name.ends_with("HashMap") || name.ends_with("HashSet"))
 }
 
 fn float(tokens: &[Token], at: usize) -> Option<&str> {
@@ -180,21 +155,12 @@ pub fn check_manifest(manifest: &Manifest, findings: &mut Vec<Finding>) {
     let Some(own) = floor(&manifest.name) else {
         return;
     };
-    for dependency in manifest
-        .dependencies
-        .iter()
-        .filter(|dependency| !dependency.dev)
-    {
+    for dependency in manifest.dependencies.iter().filter(|dependency| !dependency.dev) {
         let package = dependency.package.as_str();
         let mut report = |rule: &'static rules::Rule| {
             let path = manifest.path.clone();
             let what = format!("dependency on `{package}` on floor {own}");
-            findings.push(Finding {
-                path,
-                line: dependency.line,
-                rule,
-                what,
-            });
+            findings.push(Finding { path, line: dependency.line, rule, what });
         };
         if own <= REPLAYED_FLOOR_MAX && OUTSIDE_PACKAGES.contains(&package) {
             report(&rules::PURE);
@@ -251,38 +217,23 @@ mod tests {
     #[test]
     fn recovery_reaches_files_and_sockets_only_through_a_trait() {
         let path = "crates/recovery/src/drill.rs";
-        assert_eq!(
-            rules_broken(path, "use std::{net, sync::Arc};"),
-            ["through-a-trait"]
-        );
-        assert_eq!(
-            rules_broken(path, "fn f() { std::fs::read(\"x\"); }"),
-            ["through-a-trait"]
-        );
+        assert_eq!(rules_broken(path, "use std::{net, sync::Arc};"), ["through-a-trait"]);
+        assert_eq!(rules_broken(path, "fn f() { std::fs::read(\"x\"); }"), ["through-a-trait"]);
         assert!(rules_broken(path, "use std::thread; use std::time::Instant;").is_empty());
         assert!(rules_broken("crates/recovery/tests/drill.rs", "use std::fs;").is_empty());
     }
 
     #[test]
     fn unordered_maps_are_found_in_state_and_ordered_ones_are_not() {
-        assert_eq!(
-            rules_broken(VENUE, "struct S { a: HashMap<u8, u8> }"),
-            ["ordered"]
-        );
-        assert_eq!(
-            rules_broken(VENUE, "type M = ahash::AHashSet<u8>;"),
-            ["pure", "ordered"]
-        );
+        assert_eq!(rules_broken(VENUE, "struct S { a: HashMap<u8, u8> }"), ["ordered"]);
+        assert_eq!(rules_broken(VENUE, "type M = ahash::AHashSet<u8>;"), ["pure", "ordered"]);
         assert!(rules_broken(VENUE, "struct S { a: BTreeMap<u8, u8> }").is_empty());
     }
 
     #[test]
     fn floats_are_found_by_type_and_by_literal_but_tuple_fields_are_not_floats() {
         assert_eq!(rules_broken(VENUE, "fn f(x: f64) {}"), ["no-floats"]);
-        assert_eq!(
-            rules_broken(VENUE, "fn f() { let x = 0.5; }"),
-            ["no-floats"]
-        );
+        assert_eq!(rules_broken(VENUE, "fn f() { let x = 0.5; }"), ["no-floats"]);
         assert!(rules_broken(VENUE, "fn f(x: ((u8, u8), u8)) -> u8 { x.0.1 }").is_empty());
     }
 
@@ -308,19 +259,10 @@ mod tests {
             let mut found = Vec::new();
             let text = format!("[{table}]\n{package} = \"1\"\n");
             check_manifest(&manifest(path, &text), &mut found);
-            found
-                .into_iter()
-                .map(|finding| finding.rule.name)
-                .collect::<Vec<_>>()
+            found.into_iter().map(|finding| finding.rule.name).collect::<Vec<_>>()
         };
-        assert_eq!(
-            broken("crates/types/Cargo.toml", "dependencies", "rand"),
-            ["pure"]
-        );
-        assert_eq!(
-            broken("crates/vault/Cargo.toml", "dependencies", "serde"),
-            ["edge-formats"]
-        );
+        assert_eq!(broken("crates/types/Cargo.toml", "dependencies", "rand"), ["pure"]);
+        assert_eq!(broken("crates/vault/Cargo.toml", "dependencies", "serde"), ["edge-formats"]);
         assert!(broken("crates/types/Cargo.toml", "dev-dependencies", "rand").is_empty());
         assert!(broken("crates/vault/Cargo.toml", "dependencies", "rand").is_empty());
         assert!(broken("crates/evenkeel/Cargo.toml", "dependencies", "serde_json").is_empty());

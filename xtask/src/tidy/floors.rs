@@ -35,10 +35,7 @@ const PLACES: &[(&str, Place)] = &[
 const STRANGERS: &[(&str, &str)] = &[("journal", "venue"), ("vault", "venue")];
 
 fn place(name: &str) -> Option<Place> {
-    PLACES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, place)| *place)
+    PLACES.iter().find(|(known, _)| *known == name).map(|(_, place)| *place)
 }
 
 /// The floor of a crate, if it stands on one.
@@ -60,26 +57,14 @@ fn ours(package: &str) -> Option<&str> {
 pub fn check(manifest: &Manifest, findings: &mut Vec<Finding>) {
     let path = &manifest.path;
     let mut report = |line: usize, rule: &'static rules::Rule, what: String| {
-        findings.push(Finding {
-            path: path.clone(),
-            line,
-            rule,
-            what,
-        });
+        findings.push(Finding { path: path.clone(), line, rule, what });
     };
     if !manifest.workspace_lints {
-        let what = format!(
-            "crate `{}` does not take the workspace lints",
-            manifest.name
-        );
+        let what = format!("crate `{}` does not take the workspace lints", manifest.name);
         report(1, &rules::WORKSPACE_LINTS, what);
     }
     let Some(own) = place(&manifest.name) else {
-        report(
-            1,
-            &rules::FLOOR_UNKNOWN,
-            format!("crate `{}` has no floor", manifest.name),
-        );
+        report(1, &rules::FLOOR_UNKNOWN, format!("crate `{}` has no floor", manifest.name));
         return;
     };
     for dependency in &manifest.dependencies {
@@ -91,16 +76,8 @@ pub fn check(manifest: &Manifest, findings: &mut Vec<Finding>) {
             continue;
         }
         if let Some(reason) = objection(&manifest.name, own, other) {
-            let kind = if dependency.dev {
-                "dev-dependency"
-            } else {
-                "dependency"
-            };
-            report(
-                dependency.line,
-                &rules::FLOOR,
-                format!("{kind} on `{other}`: {reason}"),
-            );
+            let kind = if dependency.dev { "dev-dependency" } else { "dependency" };
+            report(dependency.line, &rules::FLOOR, format!("{kind} on `{other}`: {reason}"));
         }
     }
 }
@@ -119,12 +96,12 @@ fn objection(name: &str, own: Place, other: &str) -> Option<String> {
             Some("it stands beside the house, nobody depends on it".to_owned())
         }
         (Place::Beside, Some(Place::Floor(_))) => None,
-        (Place::Floor(own), Some(Place::Floor(theirs))) if theirs == own => Some(format!(
-            "both stand on floor {own}, whose crates do not know each other"
-        )),
-        (Place::Floor(own), Some(Place::Floor(theirs))) if theirs > own => Some(format!(
-            "`{name}` is on floor {own}, `{other}` above it on floor {theirs}"
-        )),
+        (Place::Floor(own), Some(Place::Floor(theirs))) if theirs == own => {
+            Some(format!("both stand on floor {own}, whose crates do not know each other"))
+        }
+        (Place::Floor(own), Some(Place::Floor(theirs))) if theirs > own => {
+            Some(format!("`{name}` is on floor {own}, `{other}` above it on floor {theirs}"))
+        }
         (Place::Floor(_), Some(Place::Floor(_))) => None,
     }
 }
@@ -137,14 +114,8 @@ mod tests {
     fn findings(name: &str, table: &str, dependency: &str) -> Vec<String> {
         let text = format!("[lints]\nworkspace = true\n[{table}]\n{dependency}.workspace = true\n");
         let mut found = Vec::new();
-        check(
-            &manifest(&format!("crates/{name}/Cargo.toml"), &text),
-            &mut found,
-        );
-        found
-            .into_iter()
-            .map(|f| format!("{}:{} {}", f.rule.name, f.line, f.what))
-            .collect()
+        check(&manifest(&format!("crates/{name}/Cargo.toml"), &text), &mut found);
+        found.into_iter().map(|f| format!("{}:{} {}", f.rule.name, f.line, f.what)).collect()
     }
 
     #[test]
@@ -158,55 +129,34 @@ mod tests {
     fn a_dependency_on_a_higher_floor_is_found_with_its_line() {
         let found = findings("types", "dependencies", "evenkeel-venue");
         assert_eq!(found.len(), 1);
-        assert!(
-            found[0].starts_with("floor:4 dependency on `venue`"),
-            "{found:?}"
-        );
+        assert!(found[0].starts_with("floor:4 dependency on `venue`"), "{found:?}");
     }
 
     #[test]
     fn dev_dependencies_may_not_go_up_either() {
         let found = findings("journal", "dev-dependencies", "evenkeel-recovery");
-        assert!(
-            found[0].contains("dev-dependency on `recovery`"),
-            "{found:?}"
-        );
+        assert!(found[0].contains("dev-dependency on `recovery`"), "{found:?}");
     }
 
     #[test]
     fn crates_of_one_floor_and_strangers_do_not_know_each_other() {
-        assert_eq!(
-            findings("journal", "dependencies", "evenkeel-vault").len(),
-            1
-        );
-        assert_eq!(
-            findings("vault", "dev-dependencies", "evenkeel-venue").len(),
-            1
-        );
+        assert_eq!(findings("journal", "dependencies", "evenkeel-vault").len(), 1);
+        assert_eq!(findings("vault", "dev-dependencies", "evenkeel-venue").len(), 1);
         assert_eq!(findings("vault", "dependencies", "evenkeel-vault").len(), 1);
         assert!(findings("vault", "dev-dependencies", "evenkeel-vault").is_empty());
     }
 
     #[test]
     fn nobody_depends_on_the_binary_nor_on_what_stands_beside() {
-        assert_eq!(
-            findings("recovery", "dev-dependencies", "evenkeel").len(),
-            1
-        );
-        assert_eq!(
-            findings("recovery", "dev-dependencies", "evenkeel-sim").len(),
-            1
-        );
+        assert_eq!(findings("recovery", "dev-dependencies", "evenkeel").len(), 1);
+        assert_eq!(findings("recovery", "dev-dependencies", "evenkeel-sim").len(), 1);
         assert!(findings("sim", "dependencies", "evenkeel-recovery").is_empty());
     }
 
     #[test]
     fn a_crate_without_floor_or_lints_is_found() {
         let mut found = Vec::new();
-        check(
-            &manifest("crates/cellar/Cargo.toml", "[package]\n"),
-            &mut found,
-        );
+        check(&manifest("crates/cellar/Cargo.toml", "[package]\n"), &mut found);
         let names: Vec<&str> = found.iter().map(|finding| finding.rule.name).collect();
         assert_eq!(names, ["workspace-lints", "floor-unknown"]);
     }

@@ -8,11 +8,8 @@ use super::{Finding, rules};
 const UNFINISHED: &[&str] = &["todo", "unimplemented", "dbg"];
 
 // Written in halves, or this file would break its own rules.
-const MACHINE_PATHS: &[&str] = &[
-    concat!("/wo", "rk/"),
-    concat!("/tmp/bash", "_jobs"),
-    concat!("/ro", "ot/"),
-];
+const MACHINE_PATHS: &[&str] =
+    &[concat!("/wo", "rk/"), concat!("/tmp/bash", "_jobs"), concat!("/ro", "ot/")];
 const REGISTRY_HOSTS: &[&str] = &[
     concat!("crates", ".io"),
     concat!("npmjs", ".com"),
@@ -25,12 +22,7 @@ const REGISTRY_HOSTS: &[&str] = &[
 
 pub fn check_source(source: &Source, findings: &mut Vec<Finding>) {
     let mut report = |line: usize, rule: &'static rules::Rule, what: String| {
-        findings.push(Finding {
-            path: source.path.clone(),
-            line,
-            rule,
-            what,
-        });
+        findings.push(Finding { path: source.path.clone(), line, rule, what });
     };
     for at in 0..source.tokens.len() {
         let line = source.tokens[at].line;
@@ -38,11 +30,7 @@ pub fn check_source(source: &Source, findings: &mut Vec<Finding>) {
             report(line, &rules::UNFINISHED, format!("`{name}!`"));
         }
         if ignored(&source.tokens, at) {
-            report(
-                line,
-                &rules::IGNORED_TEST,
-                "a test that does not run".to_owned(),
-            );
+            report(line, &rules::IGNORED_TEST, "a test that does not run".to_owned());
         }
     }
 }
@@ -56,14 +44,9 @@ fn ignored(tokens: &[Token], at: usize) -> bool {
     if opens(at - 1) && at >= 2 {
         return tokens[at - 2].is(&Kind::Punct('#'));
     }
-    let begin = tokens[..at]
-        .iter()
-        .rposition(|token| token.is(&Kind::Open('[')))
-        .unwrap_or(at);
+    let begin = tokens[..at].iter().rposition(|token| token.is(&Kind::Open('['))).unwrap_or(at);
     tokens.get(begin + 1).and_then(Token::ident) == Some("cfg_attr")
-        && !tokens[begin..at]
-            .iter()
-            .any(|token| token.is(&Kind::Close(']')))
+        && !tokens[begin..at].iter().any(|token| token.is(&Kind::Close(']')))
 }
 
 /// Looks through every text file; lock files name their registry by nature.
@@ -74,12 +57,7 @@ pub fn check_text(text: &Text, findings: &mut Vec<Finding>) {
     }
     for (index, line) in text.content.lines().enumerate() {
         let mut report = |rule: &'static rules::Rule, what: String| {
-            findings.push(Finding {
-                path: text.path.clone(),
-                line: index + 1,
-                rule,
-                what,
-            });
+            findings.push(Finding { path: text.path.clone(), line: index + 1, rule, what });
         };
         if let Some(path) = MACHINE_PATHS.iter().find(|path| begins_path(line, path)) {
             report(&rules::PRIVATE_PATH, format!("`{path}`"));
@@ -111,10 +89,7 @@ mod tests {
 
     fn in_text(path: &str, content: &str) -> Vec<&'static str> {
         let mut found = Vec::new();
-        let text = Text {
-            path: path.to_owned(),
-            content: content.to_owned(),
-        };
+        let text = Text { path: path.to_owned(), content: content.to_owned() };
         check_text(&text, &mut found);
         found.into_iter().map(|finding| finding.rule.name).collect()
     }
@@ -122,10 +97,7 @@ mod tests {
     #[test]
     fn unfinished_work_is_found_in_code_and_not_in_words() {
         assert_eq!(in_source("fn a() { todo!() }"), ["unfinished"]);
-        assert_eq!(
-            in_source("fn a() { unimplemented!(\"later\") }"),
-            ["unfinished"]
-        );
+        assert_eq!(in_source("fn a() { unimplemented!(\"later\") }"), ["unfinished"]);
         assert_eq!(in_source("fn a() { let b = dbg!(1); }"), ["unfinished"]);
         assert!(in_source("/// todo!() is banned\nfn todo() { \"todo!()\"; todo(); }").is_empty());
     }
@@ -133,14 +105,8 @@ mod tests {
     #[test]
     fn tests_that_do_not_run_are_found() {
         assert_eq!(in_source("#[test]\n#[ignore]\nfn a() {}"), ["ignored-test"]);
-        assert_eq!(
-            in_source("#[test]\n#[ignore = \"slow\"]\nfn a() {}"),
-            ["ignored-test"]
-        );
-        assert_eq!(
-            in_source("#[cfg_attr(debug_assertions, ignore)]\nfn a() {}"),
-            ["ignored-test"]
-        );
+        assert_eq!(in_source("#[test]\n#[ignore = \"slow\"]\nfn a() {}"), ["ignored-test"]);
+        assert_eq!(in_source("#[cfg_attr(debug_assertions, ignore)]\nfn a() {}"), ["ignored-test"]);
         assert!(in_source("#[test]\nfn ignore() { let v = [1]; ignore(v); }").is_empty());
     }
 

@@ -10,20 +10,11 @@ const LINE_COLUMNS_MAX: usize = 100;
 
 pub fn check(source: &Source, findings: &mut Vec<Finding>) {
     let mut report = |line: usize, rule: &'static rules::Rule, what: String| {
-        findings.push(Finding {
-            path: source.path.clone(),
-            line,
-            rule,
-            what,
-        });
+        findings.push(Finding { path: source.path.clone(), line, rule, what });
     };
     let lines = source.text.lines().count();
     if lines > FILE_LINES_MAX {
-        report(
-            1,
-            &rules::FILE_LENGTH,
-            format!("{lines} lines, {FILE_LINES_MAX} allowed"),
-        );
+        report(1, &rules::FILE_LENGTH, format!("{lines} lines, {FILE_LINES_MAX} allowed"));
     }
     for function in functions(&source.tokens) {
         if function.lines > FUNCTION_LINES_MAX {
@@ -46,9 +37,7 @@ pub fn check(source: &Source, findings: &mut Vec<Finding>) {
 /// A comment that is one address cannot be broken.
 fn is_address(line: &str) -> bool {
     let text = line.trim_start();
-    let comment = text
-        .strip_prefix("//")
-        .map(|rest| rest.trim_start_matches(['/', '!', ' ']));
+    let comment = text.strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!', ' ']));
     comment.is_some_and(|rest| rest.contains("://") && rest.split_whitespace().count() <= 2)
 }
 
@@ -73,11 +62,7 @@ fn functions(tokens: &[Token]) -> Vec<Function> {
             continue;
         };
         let lines = tokens[end].line - token.line + 1;
-        found.push(Function {
-            name: name.to_owned(),
-            begins: token.line,
-            lines,
-        });
+        found.push(Function { name: name.to_owned(), begins: token.line, lines });
     }
     found
 }
@@ -105,10 +90,7 @@ mod tests {
     fn findings(code: &str) -> Vec<String> {
         let mut found = Vec::new();
         check(&source("crates/vault/src/pack.rs", code), &mut found);
-        found
-            .into_iter()
-            .map(|f| format!("{}:{} {}", f.rule.name, f.line, f.what))
-            .collect()
+        found.into_iter().map(|f| format!("{}:{} {}", f.rule.name, f.line, f.what)).collect()
     }
 
     fn function(lines: usize) -> String {
@@ -118,10 +100,7 @@ mod tests {
     #[test]
     fn a_function_of_seventy_lines_passes_and_one_of_seventy_one_is_named() {
         assert!(findings(&function(70)).is_empty());
-        assert_eq!(
-            findings(&function(71)),
-            ["function-length:2 `long` has 71 lines, 70 allowed"]
-        );
+        assert_eq!(findings(&function(71)), ["function-length:2 `long` has 71 lines, 70 allowed"]);
     }
 
     #[test]
@@ -136,30 +115,22 @@ mod tests {
     fn braces_in_strings_function_types_and_array_lengths_mislead_nobody() {
         let code = "fn a(f: fn(u8) -> u8, x: [u8; { 3 }]) -> &'static str { \"{{{\" }\n\
             trait T { fn b(); }";
-        let lines: Vec<usize> = functions(&source("x.rs", code).tokens)
-            .iter()
-            .map(|f| f.lines)
-            .collect();
+        let lines: Vec<usize> =
+            functions(&source("x.rs", code).tokens).iter().map(|f| f.lines).collect();
         assert_eq!(lines, [1]);
     }
 
     #[test]
     fn a_file_of_six_hundred_lines_passes_and_one_more_does_not() {
         assert!(findings(&"//\n".repeat(600)).is_empty());
-        assert_eq!(
-            findings(&"//\n".repeat(601)),
-            ["file-length:1 601 lines, 600 allowed"]
-        );
+        assert_eq!(findings(&"//\n".repeat(601)), ["file-length:1 601 lines, 600 allowed"]);
     }
 
     #[test]
     fn wide_lines_are_found_but_not_addresses() {
         let wide = format!("// {}\n", "wide ".repeat(20));
         assert_eq!(findings(&wide).len(), 1);
-        let address = format!(
-            "/// <https://example.org/{}>\n//\nstruct A;\n",
-            "a".repeat(100)
-        );
+        let address = format!("/// <https://example.org/{}>\n//\nstruct A;\n", "a".repeat(100));
         assert!(findings(&address).is_empty());
         let exact = format!("//{}\n", "é".repeat(98));
         assert!(findings(&exact).is_empty(), "columns, not bytes");

@@ -53,12 +53,7 @@ impl Manifest {
 
     fn read_line(&mut self, line: &str, number: usize, table: &mut String) {
         if let Some(header) = line.strip_prefix('[') {
-            *table = header
-                .trim_start_matches('[')
-                .split(']')
-                .next()
-                .unwrap_or("")
-                .to_owned();
+            *table = header.trim_start_matches('[').split(']').next().unwrap_or("").to_owned();
             // `[dependencies.name]`: the header itself is the entry.
             if let Some((parent, name)) = table.rsplit_once('.')
                 && is_dependencies(parent)
@@ -79,9 +74,7 @@ impl Manifest {
         }
         if is_dependencies(table) {
             let name = key.split('.').next().unwrap_or(key);
-            let renamed = value
-                .split_once("package")
-                .and_then(|(_, rest)| rest.split('"').nth(1));
+            let renamed = value.split_once("package").and_then(|(_, rest)| rest.split('"').nth(1));
             self.push(renamed.unwrap_or(name), table, number);
         } else if let Some((parent, _)) = table.rsplit_once('.')
             && is_dependencies(parent)
@@ -102,10 +95,7 @@ impl Manifest {
 
 fn is_dependencies(table: &str) -> bool {
     let last = table.rsplit('.').next().unwrap_or(table);
-    matches!(
-        last,
-        "dependencies" | "dev-dependencies" | "build-dependencies"
-    )
+    matches!(last, "dependencies" | "dev-dependencies" | "build-dependencies")
 }
 
 #[cfg(test)]
@@ -113,10 +103,7 @@ pub mod tests {
     use super::*;
 
     pub fn manifest(path: &str, content: &str) -> Manifest {
-        let text = Text {
-            path: path.to_owned(),
-            content: content.to_owned(),
-        };
+        let text = Text { path: path.to_owned(), content: content.to_owned() };
         Manifest::read(&text).expect("a crate's manifest")
     }
 
@@ -129,28 +116,16 @@ pub mod tests {
              version = \"1\"\n[target.'cfg(unix)'.dependencies]\nf = \"1\"\n\
              [dev-dependencies]\ng = \"1\"\n[lints]\nworkspace = true\n",
         );
-        let names: Vec<&str> = read
-            .dependencies
-            .iter()
-            .map(|d| d.package.as_str())
-            .collect();
+        let names: Vec<&str> = read.dependencies.iter().map(|d| d.package.as_str()).collect();
         assert_eq!(names, ["a", "b", "c", "e", "f", "g"]);
-        assert!(
-            read.dependencies
-                .iter()
-                .all(|d| d.dev == (d.package == "g"))
-        );
+        assert!(read.dependencies.iter().all(|d| d.dev == (d.package == "g")));
         assert!(read.workspace_lints);
     }
 
     #[test]
     fn only_crates_of_the_house_have_manifests_here() {
         let at = |path: &str| {
-            Manifest::read(&Text {
-                path: path.to_owned(),
-                content: String::new(),
-            })
-            .is_some()
+            Manifest::read(&Text { path: path.to_owned(), content: String::new() }).is_some()
         };
         assert!(at("xtask/Cargo.toml") && at("crates/venue/Cargo.toml"));
         assert!(!at("Cargo.toml") && !at("fuzz/Cargo.toml"));

@@ -46,22 +46,12 @@ pub fn run(root: &Path, args: &[String]) -> Outcome {
     let mut findings = check(&tree);
     findings.sort_by(|a, b| (&a.path, a.line, a.rule.name).cmp(&(&b.path, b.line, b.rule.name)));
     for finding in &findings {
-        println!(
-            "{}:{}: [{}] {}",
-            finding.path, finding.line, finding.rule.name, finding.what
-        );
+        println!("{}:{}: [{}] {}", finding.path, finding.line, finding.rule.name, finding.what);
     }
-    rules::print_those(|rule| {
-        findings
-            .iter()
-            .any(|finding| finding.rule.name == rule.name)
-    });
+    rules::print_those(|rule| findings.iter().any(|finding| finding.rule.name == rule.name));
     let files = tree.sources.len();
     if findings.is_empty() {
-        println!(
-            "tidy: {files} Rust files, {} crates, no findings",
-            tree.manifests.len()
-        );
+        println!("tidy: {files} Rust files, {} crates, no findings", tree.manifests.len());
         return Ok(());
     }
     Err(format!("{} findings in {files} Rust files", findings.len()))

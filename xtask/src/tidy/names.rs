@@ -133,11 +133,7 @@ fn unclear_word(name: &str) -> Option<&'static str> {
     if words.iter().any(|word| UNITS.contains(word)) {
         return None;
     }
-    DURATIONS
-        .iter()
-        .chain(SIZES)
-        .find(|asking| words.contains(asking))
-        .copied()
+    DURATIONS.iter().chain(SIZES).find(|asking| words.contains(asking)).copied()
 }
 
 /// A primitive or atomic number, or an `Option` of one. Newtypes and `Duration` carry their unit.

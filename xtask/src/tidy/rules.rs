@@ -93,10 +93,7 @@ pub fn print_all() {
 /// Prints the chosen rules, each once with its reason and remedy.
 pub fn print_those(chosen: impl Fn(&Rule) -> bool) {
     for rule in ALL.iter().filter(|rule| chosen(rule)) {
-        println!(
-            "\n[{}]\n  why: {}\n  do:  {}",
-            rule.name, rule.why, rule.remedy
-        );
+        println!("\n[{}]\n  why: {}\n  do:  {}", rule.name, rule.why, rule.remedy);
     }
 }
 
@@ -110,9 +107,6 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ALL.len());
-        assert!(
-            ALL.iter()
-                .all(|rule| !rule.why.is_empty() && !rule.remedy.is_empty())
-        );
+        assert!(ALL.iter().all(|rule| !rule.why.is_empty() && !rule.remedy.is_empty()));
     }
 }

@@ -32,10 +32,7 @@ impl Source {
         let refuse = |line: usize, message: String| SourceError { line, message };
         let file = syn::parse_file(&text.content)
             .map_err(|error| refuse(error.span().start().line, error.to_string()))?;
-        let code = text
-            .content
-            .strip_prefix('\u{feff}')
-            .unwrap_or(&text.content);
+        let code = text.content.strip_prefix('\u{feff}').unwrap_or(&text.content);
         // A `#!` interpreter line is not a token; no file of the house has one.
         let stream = code.parse().map_err(|error: proc_macro2::LexError| {
             refuse(error.span().start().line, error.to_string())
@@ -72,10 +69,7 @@ impl Source {
             "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
             _ => format!("{folder}/{}", file.trim_end_matches(".rs")),
         };
-        self.test_mods
-            .iter()
-            .map(|module| format!("{base}/{module}"))
-            .collect()
+        self.test_mods.iter().map(|module| format!("{base}/{module}")).collect()
     }
 }
 
@@ -150,10 +144,7 @@ pub mod tests {
 
     /// A source for the tests of the rules.
     pub fn source(path: &str, code: &str) -> Source {
-        let text = Text {
-            path: path.to_owned(),
-            content: code.to_owned(),
-        };
+        let text = Text { path: path.to_owned(), content: code.to_owned() };
         Source::parse(&text).expect("the snippet is Rust")
     }
 
@@ -167,10 +158,7 @@ pub mod tests {
 
     #[test]
     fn code_left_out_of_tests_is_not_test_code() {
-        let parsed = source(
-            "crates/venue/src/book.rs",
-            "#[cfg(not(test))]\nmod real {}\n",
-        );
+        let parsed = source("crates/venue/src/book.rs", "#[cfg(not(test))]\nmod real {}\n");
         assert!(!parsed.is_test(2));
     }
 }

@@ -52,15 +52,9 @@ fn push_all(stream: TokenStream, flat: &mut Vec<Token>) {
                     Delimiter::Bracket => ('[', ']'),
                     Delimiter::None => (' ', ' '),
                 };
-                flat.push(Token {
-                    kind: Kind::Open(open),
-                    line,
-                });
+                flat.push(Token { kind: Kind::Open(open), line });
                 push_all(group.stream(), flat);
-                flat.push(Token {
-                    kind: Kind::Close(close),
-                    line: group.span_close().end().line,
-                });
+                flat.push(Token { kind: Kind::Close(close), line: group.span_close().end().line });
                 continue;
             }
             TokenTree::Ident(ident) => Kind::Ident(ident.to_string()),
@@ -126,11 +120,7 @@ pub fn paths(tokens: &[Token]) -> Vec<FoundPath> {
 
 /// Whether `::` stands at `at`.
 fn joined(tokens: &[Token], at: usize) -> bool {
-    let colon = |at: usize| {
-        tokens
-            .get(at)
-            .is_some_and(|token| token.is(&Kind::Punct(':')))
-    };
+    let colon = |at: usize| tokens.get(at).is_some_and(|token| token.is(&Kind::Punct(':')));
     colon(at) && colon(at + 1)
 }
 
@@ -182,17 +172,9 @@ mod tests {
     #[test]
     fn use_groups_are_written_out_as_paths() {
         let code = "use std::{fs, net::{TcpStream, self}, time::*};\nlet x = a::b(c::<u8>::d);";
-        let found: Vec<String> = paths(&flat(code))
-            .into_iter()
-            .map(|path| path.segments.join("::"))
-            .collect();
-        let expected = [
-            "std::fs",
-            "std::net::TcpStream",
-            "std::net::self",
-            "std::time::*",
-            "a::b",
-        ];
+        let found: Vec<String> =
+            paths(&flat(code)).into_iter().map(|path| path.segments.join("::")).collect();
+        let expected = ["std::fs", "std::net::TcpStream", "std::net::self", "std::time::*", "a::b"];
         assert_eq!(found[..5], expected);
     }
 

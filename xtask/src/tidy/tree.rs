@@ -58,12 +58,7 @@ impl Tree {
             }
         }
         mark_test_files(&mut sources);
-        Tree {
-            texts,
-            sources,
-            manifests,
-            unreadable,
-        }
+        Tree { texts, sources, manifests, unreadable }
     }
 }
 
@@ -80,29 +75,16 @@ fn mark_test_files(sources: &mut [Source]) {
 
 fn list(root: &Path) -> Outcome<Vec<String>> {
     let output = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
         .output()
         .map_err(|error| format!("git could not be started to list the files: {error}"))?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(format!(
-            "git cannot list the files of {}: {reason}",
-            root.display()
-        ));
+        return Err(format!("git cannot list the files of {}: {reason}", root.display()));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text
-        .split('\0')
-        .filter(|path| !path.is_empty())
-        .map(str::to_owned)
-        .collect())
+    Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -110,10 +92,7 @@ mod tests {
     use super::*;
 
     fn text(path: &str, content: &str) -> Text {
-        Text {
-            path: path.to_owned(),
-            content: content.to_owned(),
-        }
+        Text { path: path.to_owned(), content: content.to_owned() }
     }
 
     #[test]
@@ -122,10 +101,7 @@ mod tests {
             text("crates/a/src/lib.rs", "#[cfg(test)]\nmod tests;\nmod book;"),
             text("crates/a/src/tests.rs", "mod deep;"),
             text("crates/a/src/tests/deep.rs", ""),
-            text(
-                "crates/a/src/book.rs",
-                "#[cfg(all(test, unix))]\nmod cases;",
-            ),
+            text("crates/a/src/book.rs", "#[cfg(all(test, unix))]\nmod cases;"),
             text("crates/a/src/book/cases.rs", ""),
             text("crates/a/tests/whole.rs", ""),
         ]);
@@ -135,12 +111,7 @@ mod tests {
             .filter(|source| source.test_only)
             .map(|source| source.path.as_str())
             .collect();
-        let expected = [
-            "src/tests.rs",
-            "src/tests/deep.rs",
-            "src/book/cases.rs",
-            "tests/whole.rs",
-        ];
+        let expected = ["src/tests.rs", "src/tests/deep.rs", "src/book/cases.rs", "tests/whole.rs"];
         assert_eq!(test_only, expected.map(|path| format!("crates/a/{path}")));
     }
 

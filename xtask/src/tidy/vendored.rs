@@ -12,12 +12,7 @@ pub fn check(texts: &[Text], findings: &mut Vec<Finding>) {
         let listed = entries(&list.content);
         let mut report = |path: &str, line: usize, what: String| {
             let path = path.to_owned();
-            findings.push(Finding {
-                path,
-                line,
-                rule: &rules::VENDORED,
-                what,
-            });
+            findings.push(Finding { path, line, rule: &rules::VENDORED, what });
         };
         for text in texts.iter().filter(|text| text.path.starts_with(folder)) {
             let name = &text.path[folder.len()..];
@@ -27,25 +22,14 @@ pub fn check(texts: &[Text], findings: &mut Vec<Finding>) {
             match listed.iter().find(|entry| entry.name == name) {
                 None => report(&text.path, 1, format!("is not listed in {}", list.path)),
                 Some(entry) if entry.sha256 != hex_sha256(&text.content) => {
-                    report(
-                        &text.path,
-                        1,
-                        format!("is not the file with sha256 {}", entry.sha256),
-                    );
+                    report(&text.path, 1, format!("is not the file with sha256 {}", entry.sha256));
                 }
                 Some(_) => {}
             }
         }
         for entry in &listed {
-            if !texts
-                .iter()
-                .any(|text| text.path == format!("{folder}{}", entry.name))
-            {
-                report(
-                    &list.path,
-                    entry.line,
-                    format!("`{}` is not there", entry.name),
-                );
+            if !texts.iter().any(|text| text.path == format!("{folder}{}", entry.name)) {
+                report(&list.path, entry.line, format!("`{}` is not there", entry.name));
             }
         }
     }
@@ -61,27 +45,16 @@ struct Entry {
 fn entries(list: &str) -> Vec<Entry> {
     let quoted = |cell: &str| cell.split('`').nth(1).map(str::to_owned);
     let read = |(index, line): (usize, &str)| {
-        let cells: Vec<&str> = line
-            .trim()
-            .strip_prefix('|')?
-            .trim_end_matches('|')
-            .split('|')
-            .collect();
+        let cells: Vec<&str> =
+            line.trim().strip_prefix('|')?.trim_end_matches('|').split('|').collect();
         let (name, sha256) = (quoted(cells.first()?)?, quoted(cells.last()?)?);
-        Some(Entry {
-            name,
-            sha256,
-            line: index + 1,
-        })
+        Some(Entry { name, sha256, line: index + 1 })
     };
     list.lines().enumerate().filter_map(read).collect()
 }
 
 fn hex_sha256(content: &str) -> String {
-    Sha256::digest(content.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(content.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -93,33 +66,19 @@ mod tests {
 
     fn broken(files: &[(&str, &str)]) -> Vec<String> {
         let list = format!("| file | sha256 |\n|---|---|\n| `a.js` (from x) | MIT | `{ABC}` |\n");
-        let mut texts = vec![Text {
-            path: "v/VENDORED.md".into(),
-            content: list,
-        }];
+        let mut texts = vec![Text { path: "v/VENDORED.md".into(), content: list }];
         for (path, content) in files {
-            texts.push(Text {
-                path: (*path).into(),
-                content: (*content).into(),
-            });
+            texts.push(Text { path: (*path).into(), content: (*content).into() });
         }
         let mut found = Vec::new();
         check(&texts, &mut found);
-        found
-            .into_iter()
-            .map(|finding| format!("{} {}", finding.path, finding.what))
-            .collect()
+        found.into_iter().map(|finding| format!("{} {}", finding.path, finding.what)).collect()
     }
 
     #[test]
     fn an_untouched_file_with_its_licence_is_silent() {
         assert!(
-            broken(&[
-                ("v/a.js", "abc"),
-                ("v/a-LICENSE.txt", "MIT"),
-                ("w/b.js", "")
-            ])
-            .is_empty()
+            broken(&[("v/a.js", "abc"), ("v/a-LICENSE.txt", "MIT"), ("w/b.js", "")]).is_empty()
         );
     }
 

@@ -55,32 +55,18 @@ impl Feed {
         let mut commands = vec![Command::Found { venue, salt }];
         for (id, code, scale) in [(BTC, "BTC", 8), (USD, "USD", 2)] {
             let code = Symbol::new(code)?;
-            commands.push(Command::DefineCurrency {
-                currency: Currency { id, code, scale },
-            });
+            commands.push(Command::DefineCurrency { currency: Currency { id, code, scale } });
         }
         for id in 1..=INSTRUMENTS {
-            commands.push(Command::DefineInstrument {
-                instrument: perpetual(id as u32)?,
-            });
+            commands.push(Command::DefineInstrument { instrument: perpetual(id as u32)? });
         }
         for id in 1..=ACCOUNTS {
             let account = AccountId(id as u64);
-            commands.push(Command::OpenAccount {
-                account,
-                collateral,
-            });
+            commands.push(Command::OpenAccount { account, collateral });
             let (currency, amount) = (USD, Money(1 << 60));
-            commands.push(Command::Deposit {
-                account,
-                currency,
-                amount,
-            });
+            commands.push(Command::Deposit { account, currency, amount });
         }
-        Ok(commands
-            .into_iter()
-            .map(|command| self.send(0, command))
-            .collect())
+        Ok(commands.into_iter().map(|command| self.send(0, command)).collect())
     }
 
     /// A resting order.
@@ -107,14 +93,7 @@ impl Feed {
         if draw < TAKES + AMENDS {
             let Open { account, order } = self.open[at];
             let lots = Some(Lots(self.random.between(1, 20)));
-            return self.send(
-                account,
-                Command::Amend {
-                    order,
-                    price: None,
-                    lots,
-                },
-            );
+            return self.send(account, Command::Amend { order, price: None, lots });
         }
         let Open { account, order } = self.open.swap_remove(at);
         self.send(account, Command::Cancel { order })
@@ -131,20 +110,12 @@ impl Feed {
         sent.extend((0..depth).map(|_| self.rest()));
         sent.extend((0..count).map(|_| self.next(depth)));
         let numbered = sent.into_iter().zip(0..);
-        let entry = |((origin, command), at)| Entry {
-            time: Timestamp(at),
-            origin,
-            command,
-        };
+        let entry = |((origin, command), at)| Entry { time: Timestamp(at), origin, command };
         Ok(numbered.map(entry).collect())
     }
 
     fn side(&mut self) -> Side {
-        if self.random.chance(0.5) {
-            Side::Buy
-        } else {
-            Side::Sell
-        }
+        if self.random.chance(0.5) { Side::Buy } else { Side::Sell }
     }
 
     /// `over` ticks beyond the mid: negative rests, positive trades.
@@ -166,14 +137,7 @@ impl Feed {
         self.sequences[account] += 1;
         let sequence = ClientSequence(self.sequences[account]);
         let account = AccountId(account as u64);
-        (
-            Origin {
-                account,
-                session: SessionId(1),
-                sequence,
-            },
-            command,
-        )
+        (Origin { account, session: SessionId(1), sequence }, command)
     }
 }
 

@@ -80,20 +80,12 @@ pub(crate) fn core_seconds() -> (f64, f64) {
     // Kernel and user time in hundredths of a second are fields 14 to 17, see proc(5); the name
     // before them may hold spaces.
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = text
-        .rsplit_once(") ")
-        .map_or("", |(_, rest)| rest)
-        .split(' ')
-        .skip(11);
-    let ticks: Vec<f64> = fields
-        .take(4)
-        .filter_map(|field| field.parse().ok())
-        .collect();
+    let fields = text.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').skip(11);
+    let ticks: Vec<f64> = fields.take(4).filter_map(|field| field.parse().ok()).collect();
     match ticks[..] {
-        [user, kernel, user_of_children, kernel_of_children] => (
-            (user + kernel) / 100.0,
-            (user_of_children + kernel_of_children) / 100.0,
-        ),
+        [user, kernel, user_of_children, kernel_of_children] => {
+            ((user + kernel) / 100.0, (user_of_children + kernel_of_children) / 100.0)
+        }
         _ => (f64::NAN, f64::NAN),
     }
 }

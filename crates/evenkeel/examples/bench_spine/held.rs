@@ -49,11 +49,7 @@ fn depth(plan: &Plan, dir: &Path, depth: usize, rounds: usize) -> Outcome {
     let mut venue = Venue::found(&scratch.path().join("journal"), plan.seed, depth)?;
     let open = venue.primary.engine().open_order_count();
     let on_disk = dir == plan.dir;
-    let place = if on_disk {
-        "on disk"
-    } else {
-        "in memory: no disk to wait for"
-    };
+    let place = if on_disk { "on disk" } else { "in memory: no disk to wait for" };
     println!("{} open orders, journal {place}:", count(open as f64));
     let mut held = Held::default();
     for _ in 0..rounds {
@@ -82,33 +78,19 @@ struct Venue {
 impl Venue {
     fn found(dir: &Path, seed: u64, depth: usize) -> Outcome<Self> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let identity = Identity {
-            cluster_id: [7; 16],
-            lineage: [8; 16],
-        };
+        let identity = Identity { cluster_id: [7; 16], lineage: [8; 16] };
         let (base, options) = (Base::genesis(), Options::default());
         let mut log = FileLog::create(Arc::clone(&disk), dir, identity, base, options)?;
         log.confirm_end(&[])?;
         let (watermark, agreement) = (log.watermark(), Arc::new(Agreement::new()));
         let genesis = Checkpoint::genesis();
-        let follower = Follower::start(
-            &genesis,
-            disk,
-            dir,
-            watermark.clone(),
-            Arc::clone(&agreement),
-        )?;
+        let follower =
+            Follower::start(&genesis, disk, dir, watermark.clone(), Arc::clone(&agreement))?;
         let primary = Primary::begin(log, Engine::new(), agreement, Timestamp(0))?;
         let follower = Tail::start(follower, watermark);
         let (mut feed, started) = (Feed::new(seed), Instant::now());
         let founding = feed.founding(Collateral::Checked)?;
-        let mut venue = Self {
-            primary,
-            feed,
-            depth,
-            started,
-            follower,
-        };
+        let mut venue = Self { primary, feed, depth, started, follower };
         venue.commit(founding)?;
         for from in (0..depth).step_by(BATCH_MAX) {
             let batch = (from..depth.min(from + BATCH_MAX)).map(|_| venue.feed.rest());
@@ -122,9 +104,7 @@ impl Venue {
     fn commit(&mut self, batch: Vec<Sent>) -> Outcome {
         let now = Timestamp(self.started.elapsed().as_nanos() as u64);
         let request = |(origin, command)| Request { origin, command };
-        let answers = self
-            .primary
-            .commit(now, batch.into_iter().map(request).collect())?;
+        let answers = self.primary.commit(now, batch.into_iter().map(request).collect())?;
         if answers.iter().any(Result::is_err) {
             return Err("the disk is full".into());
         }
@@ -170,10 +150,7 @@ impl Venue {
         let alone = Alone::measure(self.primary.engine());
         self.follower.ask.send(None)?;
         self.primary.close()?;
-        self.follower
-            .thread
-            .join()
-            .map_err(|_| "the follower panicked")??;
+        self.follower.thread.join().map_err(|_| "the follower panicked")??;
         Ok(alone)
     }
 }
@@ -213,12 +190,7 @@ impl Tail {
         let thread = std::thread::spawn(move || {
             follow(&mut follower, &asked, &durable, &shown).map_err(|error| error.to_string())
         });
-        Self {
-            ask,
-            position,
-            watermark,
-            thread,
-        }
+        Self { ask, position, watermark, thread }
     }
 
     fn lag(&self) -> u64 {
@@ -376,20 +348,10 @@ impl Alone {
         let begun = Instant::now();
         let again = Engine::from_snapshot(&bytes);
         let restored = begun.elapsed();
-        assert!(
-            again.is_ok_and(|again| again.state_root() == root),
-            "the snapshot is the state"
-        );
+        assert!(again.is_ok_and(|again| again.state_root() == root), "the snapshot is the state");
         let compressed = zstd::bulk::compress(&bytes, 1).map_or(0, |packed| packed.len());
         let (root, bytes) = (root_took, bytes.len());
-        Self {
-            snapshot,
-            root,
-            clone,
-            restored,
-            bytes,
-            compressed,
-        }
+        Self { snapshot, root, clone, restored, bytes, compressed }
     }
 
     fn print(&self) {

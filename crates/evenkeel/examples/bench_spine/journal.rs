@@ -64,9 +64,7 @@ struct Bare {
 impl Store for Bare {
     fn append(&mut self, batch: &[&[u8]]) -> Outcome {
         self.buffer.clear();
-        batch
-            .iter()
-            .for_each(|entry| self.buffer.extend_from_slice(entry));
+        batch.iter().for_each(|entry| self.buffer.extend_from_slice(entry));
         let length = self.buffer.len() as u64;
         if self.at + length > BARE_BYTES {
             self.at = 0;
@@ -79,10 +77,7 @@ impl Store for Bare {
 }
 
 fn stores(dir: &Path) -> Outcome<[(&'static str, Box<dyn Store>); 3]> {
-    let identity = Identity {
-        cluster_id: [7; 16],
-        lineage: [8; 16],
-    };
+    let identity = Identity { cluster_id: [7; 16], lineage: [8; 16] };
     let (disk, home) = (Arc::new(RealDisk), dir.join("journal"));
     let mut log = FileLog::create(disk, &home, identity, Base::genesis(), Options::default())?;
     log.confirm_end(&[])?;
@@ -104,21 +99,8 @@ fn stores(dir: &Path) -> Outcome<[(&'static str, Box<dyn Store>); 3]> {
     file.sync_all()?;
     Ok([
         ("FileLog", Box::new(Log(log))),
-        (
-            "SQLite WAL, FULL",
-            Box::new(Sqlite {
-                connection,
-                position: 0,
-            }),
-        ),
-        (
-            "bare fdatasync",
-            Box::new(Bare {
-                file,
-                at: 0,
-                buffer: Vec::new(),
-            }),
-        ),
+        ("SQLite WAL, FULL", Box::new(Sqlite { connection, position: 0 })),
+        ("bare fdatasync", Box::new(Bare { file, at: 0, buffer: Vec::new() })),
     ])
 }
 
@@ -142,9 +124,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
     println!("{ROUNDS} rounds of {run:?} in turn, the median of the rates; ratio to FileLog");
     for size in BATCHES {
         let mut entry = || -> Vec<u8> {
-            (0..ENTRY_BYTES / 8)
-                .flat_map(|_| random.bits().to_le_bytes())
-                .collect()
+            (0..ENTRY_BYTES / 8).flat_map(|_| random.bits().to_le_bytes()).collect()
         };
         let entries: Vec<Vec<u8>> = (0..size).map(|_| entry()).collect();
         let batch: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();

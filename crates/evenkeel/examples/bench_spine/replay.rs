@@ -32,10 +32,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         (100_000, Collateral::Checked),
     ] {
         let entries = Feed::new(plan.seed).entries(collateral, depth, entries)?;
-        println!(
-            "{} orders open, collateral {collateral:?}:",
-            count(depth as f64)
-        );
+        println!("{} orders open, collateral {collateral:?}:", count(depth as f64));
         let memory = rate(entries.len(), || {
             black_box(apply(&entries));
             Ok(())
@@ -79,14 +76,8 @@ struct Recorded {
 impl Recorded {
     fn write(dir: PathBuf, entries: &[Entry]) -> Outcome<Self> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let identity = Identity {
-            cluster_id: [7; 16],
-            lineage: [8; 16],
-        };
-        let options = Options {
-            durability: Durability::NoSync,
-            ..Options::default()
-        };
+        let identity = Identity { cluster_id: [7; 16], lineage: [8; 16] };
+        let options = Options { durability: Durability::NoSync, ..Options::default() };
         let base = Base::genesis();
         let mut log = FileLog::create(Arc::clone(&disk), &dir, identity, base.clone(), options)?;
         log.confirm_end(&[])?;
@@ -98,24 +89,12 @@ impl Recorded {
         }
         let mean_bytes = bytes.iter().map(Vec::len).sum::<usize>() / bytes.len();
         let entries = entries.len();
-        Ok(Self {
-            disk,
-            dir,
-            base,
-            log,
-            entries,
-            mean_bytes,
-        })
+        Ok(Self { disk, dir, base, log, entries, mean_bytes })
     }
 
     fn reader(&self) -> Outcome<Reader> {
         let watermark = self.log.watermark();
-        Ok(Reader::follow(
-            Arc::clone(&self.disk),
-            &self.dir,
-            0,
-            watermark,
-        )?)
+        Ok(Reader::follow(Arc::clone(&self.disk), &self.dir, 0, watermark)?)
     }
 
     fn read(&self, mut each: impl FnMut(Batch) -> Outcome) -> Outcome {

@@ -17,19 +17,11 @@ impl Restic {
     pub(crate) fn version() -> Option<String> {
         let output = Command::new("restic").arg("version").output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
-        Some(
-            text.split(" compiled")
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
-        )
+        Some(text.split(" compiled").next().unwrap_or_default().trim().to_owned())
     }
 
     pub(crate) fn create(dir: &Path) -> Outcome<Self> {
-        let restic = Self {
-            dir: dir.join("restic"),
-        };
+        let restic = Self { dir: dir.join("restic") };
         restic.call(&["init"])?;
         Ok(restic)
     }
@@ -63,11 +55,7 @@ impl Restic {
         if output.status.success() {
             return Ok(());
         }
-        Err(format!(
-            "restic {args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )
-        .into())
+        Err(format!("restic {args:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
     }
 }
 
@@ -77,11 +65,7 @@ pub(crate) fn folder_bytes(dir: &Path) -> Outcome<u64> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        bytes += if metadata.is_dir() {
-            folder_bytes(&entry.path())?
-        } else {
-            metadata.len()
-        };
+        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.len() };
     }
     Ok(bytes)
 }

@@ -35,16 +35,7 @@ pub(crate) fn limit(data: &[u8], cores: f64) -> Outcome<f64> {
     let packed_bytes = packed.iter().map(Vec::len).sum::<usize>();
     let ratio = packed_bytes as f64 / data.len() as f64;
     let rates = measure(data, &mut packed, packed_bytes)?;
-    let Rates {
-        fastcdc,
-        blake3,
-        zstd,
-        unzstd,
-        seal,
-        open,
-        encode,
-        decode,
-    } = rates;
+    let Rates { fastcdc, blake3, zstd, unzstd, seal, open, encode, decode } = rates;
     println!("stages, MB/s of their own input on one thread, 64 KiB chunks:");
     println!("  fastcdc {fastcdc:.0}, blake3 {blake3:.0}, zstd-1 {zstd:.0} (to {ratio:.2}), ");
     println!("  unzstd {unzstd:.0}, AES-256-GCM seal {seal:.0}, open {open:.0},");
@@ -88,16 +79,7 @@ fn measure(data: &[u8], packed: &mut [Vec<u8>], packed_bytes: usize) -> Outcome<
     })?;
     let (seal, open) = gcm(packed, packed_bytes)?;
     let (encode, decode) = erasure(data)?;
-    Ok(Rates {
-        fastcdc,
-        blake3,
-        zstd,
-        unzstd,
-        seal,
-        open,
-        encode,
-        decode,
-    })
+    Ok(Rates { fastcdc, blake3, zstd, unzstd, seal, open, encode, decode })
 }
 
 fn erasure(data: &[u8]) -> Outcome<(f64, f64)> {
@@ -129,16 +111,12 @@ fn gcm(packed: &mut [Vec<u8>], bytes: usize) -> Outcome<(f64, f64)> {
     for _ in 0..ROUNDS {
         let begun = core_time();
         for chunk in packed.iter_mut() {
-            key.seal_in_place_append_tag(nonce(), Aad::empty(), chunk)
-                .map_err(failed)?;
+            key.seal_in_place_append_tag(nonce(), Aad::empty(), chunk).map_err(failed)?;
         }
         seals.push(bytes as f64 / 1e6 / (core_time() - begun).as_secs_f64());
         let begun = core_time();
         for chunk in packed.iter_mut() {
-            let length = key
-                .open_in_place(nonce(), Aad::empty(), chunk)
-                .map_err(failed)?
-                .len();
+            let length = key.open_in_place(nonce(), Aad::empty(), chunk).map_err(failed)?.len();
             chunk.truncate(length);
         }
         opens.push(bytes as f64 / 1e6 / (core_time() - begun).as_secs_f64());

@@ -165,10 +165,7 @@ fn print(own: &Figures, peer: &Figures, bytes: usize) {
         "second backup, 1 % changed",
         theirs / mine
     );
-    for (what, name) in [
-        ("added", "added by it, all sites"),
-        ("stored", "stored, all sites"),
-    ] {
+    for (what, name) in [("added", "added by it, all sites"), ("stored", "stored, all sites")] {
         let (mine, theirs) = (own.median(what) / 1e6, peer.median(what) / 1e6);
         println!(
             "  {name:<38} {mine:>6.1} MB     restic {theirs:>6.1} MB     x{:.2} (parity: x1.67)",
@@ -199,29 +196,14 @@ impl Home {
         options.layout = Layout::new(3, 5)?;
         let (trust, random) = (recovery.root_public(), Box::new(OsRandom));
         let id_key = IdKey::generate(&mut OsRandom)?;
-        let writer = Writer::open(
-            sites.clone(),
-            &trust,
-            certificate,
-            key,
-            id_key,
-            options,
-            random,
-        )?;
-        Ok(Self {
-            recovery,
-            sites,
-            writer,
-            last: None,
-        })
+        let writer =
+            Writer::open(sites.clone(), &trust, certificate, key, id_key, options, random)?;
+        Ok(Self { recovery, sites, writer, last: None })
     }
 
     fn backup(&mut self, file: &Path) -> Outcome<Point> {
         let mut file = File::open(file)?;
-        let position = self
-            .last
-            .as_ref()
-            .map_or(1, |point| point.shipped.counter + 1);
+        let position = self.last.as_ref().map_or(1, |point| point.shipped.counter + 1);
         let point = self.writer.append_point(PointInput {
             position,
             time_ns: 0,
@@ -252,17 +234,9 @@ impl Home {
     fn verify(&self, whole: bool) -> Outcome {
         let catalog = self.catalog()?;
         let opener = Opener::new(Arc::clone(&catalog), self.recovery.identity().clone())?;
-        let depth = if whole {
-            Verify::Full(&opener)
-        } else {
-            Verify::Ciphertext
-        };
+        let depth = if whole { Verify::Full(&opener) } else { Verify::Ciphertext };
         let verification = verify(&catalog, depth)?;
-        if verification.is_clean() {
-            Ok(())
-        } else {
-            Err("verify found problems".into())
-        }
+        if verification.is_clean() { Ok(()) } else { Err("verify found problems".into()) }
     }
 
     fn lose_two(&self, dir: &Path) -> Outcome {
@@ -290,10 +264,7 @@ fn bare(dir: &Path, bytes: u64) -> Outcome {
             file.write_all(&block)?;
             file.sync_all()
         };
-        let threads: Vec<_> = paths
-            .iter()
-            .map(|path| scope.spawn(move || write(path)))
-            .collect();
+        let threads: Vec<_> = paths.iter().map(|path| scope.spawn(move || write(path))).collect();
         for thread in threads {
             thread.join().map_err(|_| "a writing thread panicked")??;
         }
@@ -308,10 +279,7 @@ fn change(data: &[u8], seed: u64) -> Vec<u8> {
     for block in changed.chunks_mut(CHANGE_BYTES) {
         if random.below(100) == 0 {
             let at = random.below(block.len().saturating_sub(64));
-            block[at..]
-                .iter_mut()
-                .take(64)
-                .for_each(|byte| *byte ^= 0x5a);
+            block[at..].iter_mut().take(64).for_each(|byte| *byte ^= 0x5a);
         }
     }
     changed

@@ -23,12 +23,7 @@ fn up(plan: &Plan, rate: u32, seconds: u64) -> Outcome {
     let scratch = plan.scratch()?;
     let home = scratch.path().join("home");
     let mut child = evenkeel(&home, "up")?
-        .args([
-            "--rate",
-            &rate.to_string(),
-            "--exit-after",
-            &seconds.to_string(),
-        ])
+        .args(["--rate", &rate.to_string(), "--exit-after", &seconds.to_string()])
         .args(["--seed", &plan.seed.to_string(), "--dashboard", "off"])
         .stderr(Stdio::null())
         .stdout(Stdio::null())
@@ -81,9 +76,7 @@ fn watch(home: &Path, child: &mut Child) -> Outcome<Watched> {
         if status.pointer("/running") != Some(&Value::Bool(true)) {
             continue;
         }
-        let position = status
-            .pointer("/journal/durable_position")
-            .and_then(Value::as_f64);
+        let position = status.pointer("/journal/durable_position").and_then(Value::as_f64);
         if let (Some(position), Some((last, at))) = (position, before) {
             let seconds = (now - at).as_secs_f64();
             watched.acknowledged.push((position - last) / seconds);

@@ -48,12 +48,10 @@ pub enum Command {
     ///
     /// Everything stays under one folder. A start after any crash recovers by itself and says what
     /// it found; Ctrl-C ends cleanly.
-    #[command(
-        after_help = "Example:\n  evenkeel up                      (demonstration in \
+    #[command(after_help = "Example:\n  evenkeel up                      (demonstration in \
         ./evenkeel-demo)\n  evenkeel up --config evenkeel.toml\n\nExit codes: 0 ended cleanly, 11 \
         another process runs here, 20 the journal or its end is not intact, 2 the configuration is \
-        refused"
-    )]
+        refused")]
     Up(UpArgs),
 
     /// Say what is going on: journal, engine, sites, recovery points, drills
@@ -107,11 +105,9 @@ pub enum Command {
     ///
     /// Never overwrites anything: a folder that is not empty is refused. Afterwards move the
     /// recovery identity away from this machine.
-    #[command(
-        after_help = "Example:\n  evenkeel init --home desk && evenkeel up --home desk\n\n\
+    #[command(after_help = "Example:\n  evenkeel init --home desk && evenkeel up --home desk\n\n\
         Exit codes: 0 laid out, 1 the folder is not empty or cannot be written, 11 another init \
-        is at work there"
-    )]
+        is at work there")]
     Init(InitArgs),
 
     /// Drive journal and engine with recorded market data
@@ -350,29 +346,23 @@ pub enum JournalCommand {
     /// Say what the journal holds: identity, positions, term, chain, root, files
     ///
     /// Reads the whole journal once.
-    #[command(
-        after_help = "Example:\n  evenkeel journal inspect --home evenkeel-demo\n\n\
-        Exit codes: 0 shown, 10 no journal there, 20 damaged"
-    )]
+    #[command(after_help = "Example:\n  evenkeel journal inspect --home evenkeel-demo\n\n\
+        Exit codes: 0 shown, 10 no journal there, 20 damaged")]
     Inspect(JournalShowArgs),
 
     /// Check every byte of the journal, unused space included
     ///
     /// Damage is listed with file, offset and positions. Nothing is changed; `repair` mends.
-    #[command(
-        after_help = "Example:\n  evenkeel journal verify --dir copy-of-journal --json\n\n\
-        Exit codes: 0 intact (harmless damage is listed), 10 no journal there, 20 damaged"
-    )]
+    #[command(after_help = "Example:\n  evenkeel journal verify --dir copy-of-journal --json\n\n\
+        Exit codes: 0 intact (harmless damage is listed), 10 no journal there, 20 damaged")]
     Verify(JournalShowArgs),
 
     /// Print `position entry_hash` for each entry
     ///
     /// The hash is the entry's leaf of the journal root (RFC 6962, SHA-256). Beside a running
     /// daemon the last batch may not be acknowledged yet.
-    #[command(
-        after_help = "Example:\n  evenkeel journal hashes --from 1000 --to 1010\n\n\
-        Exit codes: 0 printed, 10 no journal there, 20 damaged (what precedes it was printed)"
-    )]
+    #[command(after_help = "Example:\n  evenkeel journal hashes --from 1000 --to 1010\n\n\
+        Exit codes: 0 printed, 10 no journal there, 20 damaged (what precedes it was printed)")]
     Hashes(JournalHashesArgs),
 }
 
@@ -430,10 +420,8 @@ pub enum SitesCommand {
     ///
     /// Writes one small object per site under probe/. "Cannot delete" is believed only after
     /// trying.
-    #[command(
-        after_help = "Example:\n  evenkeel sites probe --home evenkeel-demo\n\n\
-        Exit codes: 0 all keep their promise, 3 some do not, 21 fewer than k do"
-    )]
+    #[command(after_help = "Example:\n  evenkeel sites probe --home evenkeel-demo\n\n\
+        Exit codes: 0 all keep their promise, 3 some do not, 21 fewer than k do")]
     Probe(SitesArgs),
 }
 
@@ -455,20 +443,16 @@ pub enum ConfigCommand {
     /// Print the configuration in effect, as TOML or JSON
     ///
     /// Every path is absolute. Secrets are in files that it names and are never shown.
-    #[command(
-        after_help = "Example:\n  EVENKEEL_DASHBOARD_BIND=off evenkeel config show\n\n\
-        Exit codes: 0 shown, 2 the file cannot be read, 10 no configuration there"
-    )]
+    #[command(after_help = "Example:\n  EVENKEEL_DASHBOARD_BIND=off evenkeel config show\n\n\
+        Exit codes: 0 shown, 2 the file cannot be read, 10 no configuration there")]
     Show(ConfigShowArgs),
 
     /// Check the rules that start-up enforces, and print each finding
     ///
     /// Two domains that share a key, a credential or a folder, keys on an online site, circles,
     /// limits: each refuses and names both sides. Warnings do not fail the check.
-    #[command(
-        after_help = "Example:\n  evenkeel config check --config evenkeel.toml\n\n\
-        Exit codes: 0 nothing is refused, 2 something is, 10 no configuration there"
-    )]
+    #[command(after_help = "Example:\n  evenkeel config check --config evenkeel.toml\n\n\
+        Exit codes: 0 nothing is refused, 2 something is, 10 no configuration there")]
     Check(ConfigCheckArgs),
 }
 

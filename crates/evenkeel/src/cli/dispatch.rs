@@ -44,10 +44,7 @@ fn replay(args: &ReplayArgs) -> Result<Exit> {
 }
 
 fn init(args: &InitArgs) -> Result<Exit> {
-    let options = InitOptions {
-        seed: args.seed,
-        dashboard: args.dashboard,
-    };
+    let options = InitOptions { seed: args.seed, dashboard: args.dashboard };
     let home = args.home.clone().unwrap_or_else(|| Place::default().home());
     let config = init::init_home(&home, &options)?;
     let domain = config.domains.state.as_ref();
@@ -99,10 +96,7 @@ fn config_show(args: &ConfigShowArgs) -> Result<Exit> {
 fn config_check(place: &Place, json: bool) -> Result<Exit> {
     let config = place.load()?;
     let findings = config.check();
-    let refused = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Refused)
-        .count();
+    let refused = findings.iter().filter(|finding| finding.severity == Severity::Refused).count();
     let exit = if refused == 0 { Exit::Ok } else { Exit::Usage };
     if json {
         let findings: Vec<_> = findings.iter().map(|finding| finding.to_json()).collect();

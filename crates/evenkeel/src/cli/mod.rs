@@ -58,15 +58,10 @@ fn usage(error: &clap::Error, json: bool) -> Exit {
     if json {
         let text = error.render().to_string();
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let what = lines
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ");
+        let what = lines.next().unwrap_or_default().trim_start_matches("error: ");
         let more = lines.filter(|line| !line.starts_with("For more information"));
         let report = Report::new(Exit::Usage, what).safe("nothing was started");
-        more.fold(report, Report::detail)
-            .next("evenkeel help")
-            .print(true);
+        more.fold(report, Report::detail).next("evenkeel help").print(true);
     } else {
         let _ = error.print();
     }
@@ -82,10 +77,7 @@ fn report_panics() {
             .map(ToString::to_string)
             .or_else(|| panic.payload().downcast_ref::<String>().cloned())
             .unwrap_or_default();
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let report = Report::new(Exit::Failed, format!("a mistake in this program: {what}"))
             .at(place)
             .safe("everything acknowledged is on disk; the next start recovers by itself")

@@ -99,15 +99,8 @@ pub fn format_time_ns(time_ns: u64) -> String {
         month += 1;
     }
     let (hour, minute, second) = (clock / 3_600, clock / 60 % 60, clock % 60);
-    let fraction = if milliseconds == 0 {
-        String::new()
-    } else {
-        format!(".{milliseconds:03}")
-    };
-    format!(
-        "{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z",
-        days + 1
-    )
+    let fraction = if milliseconds == 0 { String::new() } else { format!(".{milliseconds:03}") };
+    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z", days + 1)
 }
 
 #[cfg(test)]
@@ -134,10 +127,7 @@ mod tests {
         let utc = parse_time_ns("2026-02-03T07:00:00Z").unwrap();
         assert_eq!(parse_time_ns("2026-02-03T08:00:00+01:00").unwrap(), utc);
         assert_eq!(parse_time_ns("2026-02-03 01:30:00-05:30").unwrap(), utc);
-        assert_eq!(
-            parse_time_ns("2026-02-03T07:00:00.25Z").unwrap(),
-            utc + SECOND_NS / 4
-        );
+        assert_eq!(parse_time_ns("2026-02-03T07:00:00.25Z").unwrap(), utc + SECOND_NS / 4);
     }
 
     #[test]

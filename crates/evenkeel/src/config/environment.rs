@@ -58,28 +58,15 @@ pub(super) fn known_keys() -> &'static [Key] {
 
 fn collect(prefix: &str, table: &toml::Table, keys: &mut Vec<Key>) {
     for (name, value) in table {
-        let path = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}.{name}")
-        };
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value {
             toml::Value::Table(inner) => collect(&path, inner, keys),
             toml::Value::Array(items) => match items.first() {
                 Some(toml::Value::Table(inner)) => collect(&path, inner, keys),
-                _ => keys.push(Key {
-                    path,
-                    kind: Kind::List,
-                }),
+                _ => keys.push(Key { path, kind: Kind::List }),
             },
-            toml::Value::Integer(_) => keys.push(Key {
-                path,
-                kind: Kind::Integer,
-            }),
-            _ => keys.push(Key {
-                path,
-                kind: Kind::Text,
-            }),
+            toml::Value::Integer(_) => keys.push(Key { path, kind: Kind::Integer }),
+            _ => keys.push(Key { path, kind: Kind::Text }),
         }
     }
 }
@@ -112,17 +99,13 @@ fn everything_set() -> Config {
 
 /// Keys that a variable can set (all but those of `[[sites]]`, which have no fixed name).
 fn settable() -> impl Iterator<Item = &'static Key> {
-    known_keys()
-        .iter()
-        .filter(|key| !key.path.starts_with("sites."))
+    known_keys().iter().filter(|key| !key.path.starts_with("sites."))
 }
 
 /// Every variable that is understood, with the key it sets; for the documentation.
 #[must_use]
 pub fn environment_keys() -> Vec<(String, String)> {
-    settable()
-        .map(|key| (key.variable(), key.path.clone()))
-        .collect()
+    settable().map(|key| (key.variable(), key.path.clone())).collect()
 }
 
 /// The `EVENKEEL_*` variables among `all`, sorted.
@@ -171,12 +154,9 @@ pub(super) fn apply(text: &str, variables: &[Variable]) -> Result<Config> {
 }
 
 fn refused(variable: &Variable, why: &str) -> Report {
-    Report::new(
-        Exit::Usage,
-        format!("`{}` cannot be: {}", variable.value, why.trim()),
-    )
-    .at(format!("environment {}", variable.name))
-    .next(format!("unset {}, or give it another value", variable.name))
+    Report::new(Exit::Usage, format!("`{}` cannot be: {}", variable.value, why.trim()))
+        .at(format!("environment {}", variable.name))
+        .next(format!("unset {}, or give it another value", variable.name))
 }
 
 fn set(table: &mut toml::Table, key: &Key, variable: &Variable) -> Result<()> {
@@ -189,11 +169,7 @@ fn set(table: &mut toml::Table, key: &Key, variable: &Variable) -> Result<()> {
                 .map_err(|_| refused(variable, "a whole number is expected"))?
         }
         Kind::List => {
-            let items = variable
-                .value
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty());
+            let items = variable.value.split(',').map(str::trim).filter(|item| !item.is_empty());
             items.map(str::to_owned).collect::<Vec<_>>().into()
         }
     };
@@ -207,16 +183,11 @@ fn set(table: &mut toml::Table, key: &Key, variable: &Variable) -> Result<()> {
         return Err(refused(variable, &why));
     }
     for part in parts {
-        let inner = at
-            .entry(part)
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let inner = at.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
         match inner {
             toml::Value::Table(inner) => at = inner,
             _ => {
-                return Err(refused(
-                    variable,
-                    "the file has a value where a section belongs",
-                ));
+                return Err(refused(variable, "the file has a value where a section belongs"));
             }
         }
     }
@@ -225,10 +196,7 @@ fn set(table: &mut toml::Table, key: &Key, variable: &Variable) -> Result<()> {
 }
 
 fn has_domain(table: &toml::Table, domain: &str) -> bool {
-    table
-        .get("domains")
-        .and_then(|domains| domains.get(domain))
-        .is_some()
+    table.get("domains").and_then(|domains| domains.get(domain)).is_some()
 }
 
 /// A misspelt variable would be ignored without a word; one that is clearly of another program
@@ -236,20 +204,12 @@ fn has_domain(table: &toml::Table, domain: &str) -> bool {
 fn refuse_if_meant(variable: &Variable) -> Result<()> {
     let names: Vec<String> = settable().map(Key::variable).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let section = variable.name[PREFIX.len()..]
-        .split('_')
-        .next()
-        .unwrap_or_default();
-    let of_ours = names.iter().any(|name| {
-        name[PREFIX.len()..]
-            .split('_')
-            .next()
-            .is_some_and(|ours| ours == section)
-    });
-    let near = nearest(&variable.name[PREFIX.len()..], &bare(&names));
-    let close = names
+    let section = variable.name[PREFIX.len()..].split('_').next().unwrap_or_default();
+    let of_ours = names
         .iter()
-        .any(|name| strsim::levenshtein(name, &variable.name) <= 3);
+        .any(|name| name[PREFIX.len()..].split('_').next().is_some_and(|ours| ours == section));
+    let near = nearest(&variable.name[PREFIX.len()..], &bare(&names));
+    let close = names.iter().any(|name| strsim::levenshtein(name, &variable.name) <= 3);
     if !of_ours && !close {
         return Ok(());
     }

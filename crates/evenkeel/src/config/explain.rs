@@ -24,9 +24,7 @@ pub(super) fn explain(error: &toml::de::Error, text: &str, file: &Path) -> Repor
             .safe("nothing was started");
         return suggest(report, name, &expected(message), section.as_deref());
     }
-    let report = Report::new(Exit::Usage, sentence(message))
-        .at(place)
-        .safe("nothing was started");
+    let report = Report::new(Exit::Usage, sentence(message)).at(place).safe("nothing was started");
     match quoted_after(message, "unknown variant ") {
         Some(name) => suggest_value(report, name, &expected(message)),
         None => report.next("the commented reference: evenkeel config show --reference"),
@@ -52,9 +50,7 @@ fn suggest(report: Report, name: &str, expected: &[&str], section: Option<&str>)
 }
 
 fn all_names(keys: &[super::environment::Key]) -> Vec<&str> {
-    keys.iter()
-        .filter_map(|key| Some(key.path.rsplit_once('.')?.1))
-        .collect()
+    keys.iter().filter_map(|key| Some(key.path.rsplit_once('.')?.1)).collect()
 }
 
 fn suggest_value(report: Report, name: &str, expected: &[&str]) -> Report {
@@ -77,9 +73,7 @@ pub(super) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str>
 
 /// 0 to 1. A name all of whose words are in the other is a shortened form of it.
 fn likeness(name: &str, candidate: &str) -> f64 {
-    let shortened = name
-        .split('_')
-        .all(|word| candidate.split('_').any(|other| other == word));
+    let shortened = name.split('_').all(|word| candidate.split('_').any(|other| other == word));
     let alike = strsim::jaro_winkler(name, candidate);
     if shortened { alike.max(0.9) } else { alike }
 }
@@ -101,11 +95,7 @@ fn expected(message: &str) -> Vec<&str> {
 /// The header of the table in which `offset` lies.
 fn section_at(text: &str, offset: usize) -> Option<String> {
     let before = text.get(..offset)?;
-    let header = before
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| line.starts_with('['))?;
+    let header = before.lines().rev().map(str::trim).find(|line| line.starts_with('['))?;
     let name = header.trim_start_matches('[').split(']').next()?.trim();
     (!name.is_empty()).then(|| name.to_owned())
 }
@@ -114,13 +104,7 @@ fn section_at(text: &str, offset: usize) -> Option<String> {
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .count()
-        + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (line, column)
 }
 

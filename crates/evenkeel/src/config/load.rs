@@ -67,11 +67,8 @@ fn read(file: &Path) -> Result<String> {
         std::fs::read(file).map_err(|error| Report::io("read the configuration", file, &error))?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        Report::new(
-            Exit::Usage,
-            format!("the configuration is not UTF-8 at byte {offset}"),
-        )
-        .at(file.display().to_string())
+        Report::new(Exit::Usage, format!("the configuration is not UTF-8 at byte {offset}"))
+            .at(file.display().to_string())
     })
 }
 
@@ -79,14 +76,8 @@ fn nothing_there(file: &Path) -> Report {
     let home = file.parent().unwrap_or(Path::new("."));
     Report::new(Exit::NothingYet, "there is no configuration yet")
         .at(file.display().to_string())
-        .next(format!(
-            "evenkeel up --home {}      (the demonstration)",
-            home.display()
-        ))
-        .next(format!(
-            "evenkeel init --home {}    (a home, nothing started)",
-            home.display()
-        ))
+        .next(format!("evenkeel up --home {}      (the demonstration)", home.display()))
+        .next(format!("evenkeel init --home {}    (a home, nothing started)", home.display()))
 }
 
 /// A secret in the configuration would be copied with it, into tickets and backups.
@@ -95,11 +86,8 @@ fn refuse_secrets(text: &str, file: &Path) -> Result<()> {
     let Some(line) = text.lines().position(secret) else {
         return Ok(());
     };
-    Err(Report::new(
-        Exit::Usage,
-        "a secret key stands in the configuration; it was not read",
-    )
-    .at(format!("{}:{}", file.display(), line + 1))
-    .next("move it into a file of its own with mode 600 and name that file here")
-    .next("treat the key as seen by whoever could read this file"))
+    Err(Report::new(Exit::Usage, "a secret key stands in the configuration; it was not read")
+        .at(format!("{}:{}", file.display(), line + 1))
+        .next("move it into a file of its own with mode 600 and name that file here")
+        .next("treat the key as seen by whoever could read this file"))
 }

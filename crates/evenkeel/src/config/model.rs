@@ -41,9 +41,7 @@ pub struct HostConfig {
 
 impl Default for HostConfig {
     fn default() -> Self {
-        Self {
-            data: "host".into(),
-        }
+        Self { data: "host".into() }
     }
 }
 
@@ -72,12 +70,7 @@ pub struct VenueConfig {
 
 impl Default for VenueConfig {
     fn default() -> Self {
-        Self {
-            source: VenueSource::Demo,
-            seed: 1,
-            accounts: 300,
-            commands_per_second: 2_500,
-        }
+        Self { source: VenueSource::Demo, seed: 1, accounts: 300, commands_per_second: 2_500 }
     }
 }
 
@@ -124,19 +117,13 @@ pub struct Domains {
 impl Domains {
     /// The configured domains with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &DomainConfig)> {
-        [
-            ("state", &self.state),
-            ("network", &self.network),
-            ("keys", &self.keys),
-        ]
-        .into_iter()
-        .filter_map(|(name, domain)| Some((name, domain.as_ref()?)))
+        [("state", &self.state), ("network", &self.network), ("keys", &self.keys)]
+            .into_iter()
+            .filter_map(|(name, domain)| Some((name, domain.as_ref()?)))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut DomainConfig> {
-        [&mut self.state, &mut self.network, &mut self.keys]
-            .into_iter()
-            .filter_map(Option::as_mut)
+        [&mut self.state, &mut self.network, &mut self.keys].into_iter().filter_map(Option::as_mut)
     }
 }
 
@@ -355,10 +342,7 @@ pub struct DashboardConfig {
 impl Default for DashboardConfig {
     fn default() -> Self {
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7171);
-        Self {
-            bind: DashboardBind(Some(address)),
-            token_file: None,
-        }
+        Self { bind: DashboardBind(Some(address)), token_file: None }
     }
 }
 
@@ -374,11 +358,9 @@ impl std::str::FromStr for DashboardBind {
         if text == "off" {
             return Ok(Self(None));
         }
-        text.parse()
-            .map(|address| Self(Some(address)))
-            .map_err(|_| {
-                format!("`{text}` is neither an address such as `127.0.0.1:7171` nor `off`")
-            })
+        text.parse().map(|address| Self(Some(address))).map_err(|_| {
+            format!("`{text}` is neither an address such as `127.0.0.1:7171` nor `off`")
+        })
     }
 }
 

@@ -11,10 +11,7 @@ impl Config {
     /// [`Exit::Failed`] if a value cannot be written as TOML (a path that is not UTF-8).
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|error| {
-            Report::new(
-                Exit::Failed,
-                format!("cannot write the configuration as TOML: {error}"),
-            )
+            Report::new(Exit::Failed, format!("cannot write the configuration as TOML: {error}"))
         })
     }
 
@@ -24,10 +21,7 @@ impl Config {
     /// As [`Config::to_toml`].
     pub fn to_json(&self) -> Result<serde_json::Value> {
         let mut value = serde_json::to_value(self).map_err(|error| {
-            Report::new(
-                Exit::Failed,
-                format!("cannot write the configuration as JSON: {error}"),
-            )
+            Report::new(Exit::Failed, format!("cannot write the configuration as JSON: {error}"))
         })?;
         if let serde_json::Value::Object(fields) = &mut value {
             fields.insert("message_type".to_owned(), "config".into());

@@ -9,28 +9,17 @@ fn parse(text: &str) -> Result<Config, Report> {
 }
 
 fn with(name: &str, value: &str) -> Result<Config, Report> {
-    let variable = Variable {
-        name: name.to_owned(),
-        value: value.to_owned(),
-    };
-    Config::parse(
-        REFERENCE,
-        Path::new("/etc/evenkeel/evenkeel.toml"),
-        &[variable],
-    )
+    let variable = Variable { name: name.to_owned(), value: value.to_owned() };
+    Config::parse(REFERENCE, Path::new("/etc/evenkeel/evenkeel.toml"), &[variable])
 }
 
 /// The reference with its examples switched on.
 fn examples() -> String {
     let example = |line: &str| {
         let rest = line.strip_prefix('#')?;
-        rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase())
-            .then(|| rest.to_owned())
+        rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()).then(|| rest.to_owned())
     };
-    REFERENCE
-        .lines()
-        .map(|line| example(line).unwrap_or(line.to_owned()) + "\n")
-        .collect()
+    REFERENCE.lines().map(|line| example(line).unwrap_or(line.to_owned()) + "\n").collect()
 }
 
 #[test]
@@ -62,11 +51,7 @@ fn the_reference_file_names_every_key_there_is() {
             });
         }
         let offline = key.path.starts_with("domains.keys.");
-        assert!(
-            at.is_some() || offline,
-            "{} is missing in the reference",
-            key.path
-        );
+        assert!(at.is_some() || offline, "{} is missing in the reference", key.path);
     }
 }
 
@@ -80,56 +65,21 @@ fn the_examples_in_the_reference_are_a_configuration_too() {
 #[test]
 fn an_unknown_key_is_refused_with_file_line_column_and_the_nearest_name() {
     let cases = [
-        (
-            "[journal]\nsegmnt_bytes = 1\n",
-            ":2:1",
-            "did you mean `segment_bytes`?",
-        ),
-        (
-            "\n\n[dashbord]\nbind = \"off\"\n",
-            ":3:2",
-            "did you mean `dashboard`?",
-        ),
-        (
-            "[recovery]\n  tail_interval = 5\n",
-            ":2:3",
-            "did you mean `tail_interval_ms`?",
-        ),
-        (
-            "[journal]\nbind = \"off\"\n",
-            ":2:1",
-            "`bind` belongs to [dashboard]",
-        ),
-        (
-            "[[sites]]\nname=\"a\"\npath=\"b\"\noperater=\"c\"\n",
-            ":4:1",
-            "did you mean `operator`?",
-        ),
+        ("[journal]\nsegmnt_bytes = 1\n", ":2:1", "did you mean `segment_bytes`?"),
+        ("\n\n[dashbord]\nbind = \"off\"\n", ":3:2", "did you mean `dashboard`?"),
+        ("[recovery]\n  tail_interval = 5\n", ":2:3", "did you mean `tail_interval_ms`?"),
+        ("[journal]\nbind = \"off\"\n", ":2:1", "`bind` belongs to [dashboard]"),
+        ("[[sites]]\nname=\"a\"\npath=\"b\"\noperater=\"c\"\n", ":4:1", "did you mean `operator`?"),
         ("[domains.stat]\n", ":1:10", "did you mean `state`?"),
-        (
-            "[domains.state]\nroot_key = \"x\"\n",
-            ":2:1",
-            "did you mean `root_public_key`?",
-        ),
-        (
-            "[drill]\nlevel = \"D5\"\n",
-            ":2:9",
-            "possible here: D1, D2, D3, D4",
-        ),
-        (
-            "[[sites]]\nname=\"a\"\npath=\"b\"\nclass = \"mutabel\"\n",
-            ":4:9",
-            "`mutable`?",
-        ),
+        ("[domains.state]\nroot_key = \"x\"\n", ":2:1", "did you mean `root_public_key`?"),
+        ("[drill]\nlevel = \"D5\"\n", ":2:9", "possible here: D1, D2, D3, D4"),
+        ("[[sites]]\nname=\"a\"\npath=\"b\"\nclass = \"mutabel\"\n", ":4:9", "`mutable`?"),
     ];
     for (text, place, words) in cases {
         let report = parse(text).unwrap_err();
         assert_eq!(report.exit(), Exit::Usage);
         let shown = report.to_string();
-        assert!(
-            shown.contains(&format!("evenkeel.toml{place}")),
-            "{text}\n{shown}"
-        );
+        assert!(shown.contains(&format!("evenkeel.toml{place}")), "{text}\n{shown}");
         assert!(shown.contains(words), "{text}\n{shown}");
     }
 }
@@ -145,10 +95,7 @@ fn values_of_the_wrong_kind_are_refused_where_they_stand() {
         ("[[sites]]\npath = \"x\"\n", ":1:1"),
     ] {
         let shown = parse(text).unwrap_err().to_string();
-        assert!(
-            shown.contains(&format!("evenkeel.toml{place}")),
-            "{text}\n{shown}"
-        );
+        assert!(shown.contains(&format!("evenkeel.toml{place}")), "{text}\n{shown}");
     }
 }
 
@@ -164,14 +111,8 @@ fn a_secret_in_the_configuration_is_refused_and_not_repeated() {
 fn relative_paths_are_relative_to_the_file() {
     let config = parse(REFERENCE).unwrap();
     assert_eq!(config.host.data, Path::new("/etc/evenkeel/host"));
-    assert_eq!(
-        config.sites[1].path,
-        Path::new("/etc/evenkeel/sites/site-b")
-    );
-    assert_eq!(
-        config.journal_dir(),
-        Path::new("/etc/evenkeel/host/journal")
-    );
+    assert_eq!(config.sites[1].path, Path::new("/etc/evenkeel/sites/site-b"));
+    assert_eq!(config.journal_dir(), Path::new("/etc/evenkeel/host/journal"));
     let absolute = parse("[host]\ndata = \"/var/lib/evenkeel\"\n").unwrap();
     assert_eq!(absolute.host.data, Path::new("/var/lib/evenkeel"));
 }
@@ -184,10 +125,7 @@ fn the_environment_overrides_the_file() {
     let data = with("EVENKEEL_HOST_DATA", "elsewhere").unwrap().host.data;
     assert_eq!(data, Path::new("/etc/evenkeel/elsewhere"));
     let sites = with("EVENKEEL_DOMAINS_STATE_SITES", "site-a, site-b,site-c").unwrap();
-    assert_eq!(
-        sites.domains.state.unwrap().sites,
-        ["site-a", "site-b", "site-c"]
-    );
+    assert_eq!(sites.domains.state.unwrap().sites, ["site-a", "site-b", "site-c"]);
 }
 
 #[test]
@@ -195,21 +133,9 @@ fn a_bad_value_or_a_misspelt_variable_in_the_environment_is_named() {
     for (name, value, words) in [
         ("EVENKEEL_VENUE_SEED", "seven", "a whole number"),
         ("EVENKEEL_DASHBOARD_BIND", "7171", "127.0.0.1:7171"),
-        (
-            "EVENKEEL_DASHBOARD_BNID",
-            "off",
-            "did you mean EVENKEEL_DASHBOARD_BIND?",
-        ),
-        (
-            "EVENKEEL_VENU_SEED",
-            "1",
-            "did you mean EVENKEEL_VENUE_SEED?",
-        ),
-        (
-            "EVENKEEL_DOMAINS_NETWORK_DATA_SHARDS",
-            "2",
-            "no [domains.network]",
-        ),
+        ("EVENKEEL_DASHBOARD_BNID", "off", "did you mean EVENKEEL_DASHBOARD_BIND?"),
+        ("EVENKEEL_VENU_SEED", "1", "did you mean EVENKEEL_VENUE_SEED?"),
+        ("EVENKEEL_DOMAINS_NETWORK_DATA_SHARDS", "2", "no [domains.network]"),
     ] {
         let shown = with(name, value).unwrap_err().to_string();
         assert!(shown.contains(name) && shown.contains(words), "{shown}");

@@ -28,23 +28,17 @@ pub fn ask(path: &Path, request: &Request, timeout: Duration) -> Result<Option<s
         _ => failed(&error),
     })?;
     serde_json::from_slice(&answer).map(Some).map_err(|error| {
-        Report::new(
-            Exit::Failed,
-            format!("the daemon's answer cannot be read: {error}"),
-        )
-        .at(path.display().to_string())
-        .safe("the daemon was only asked; it goes on")
+        Report::new(Exit::Failed, format!("the daemon's answer cannot be read: {error}"))
+            .at(path.display().to_string())
+            .safe("the daemon was only asked; it goes on")
     })
 }
 
 fn silent(path: &Path, timeout: Duration) -> Report {
-    Report::new(
-        Exit::Failed,
-        format!("the daemon did not answer within {timeout:?}"),
-    )
-    .at(path.display().to_string())
-    .safe("everything acknowledged; the daemon was only asked")
-    .next("look at what it printed; if it hangs, end it: a start recovers by itself")
+    Report::new(Exit::Failed, format!("the daemon did not answer within {timeout:?}"))
+        .at(path.display().to_string())
+        .safe("everything acknowledged; the daemon was only asked")
+        .next("look at what it printed; if it hangs, end it: a start recovers by itself")
 }
 
 /// Connects, if somebody listens.

@@ -34,10 +34,7 @@ impl Request {
     /// A request without arguments.
     #[must_use]
     pub fn new(command: &str) -> Self {
-        Self {
-            command: command.to_owned(),
-            arguments: serde_json::Map::new(),
-        }
+        Self { command: command.to_owned(), arguments: serde_json::Map::new() }
     }
 
     /// The same with one more argument.

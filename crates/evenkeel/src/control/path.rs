@@ -17,23 +17,13 @@ pub(super) struct Address {
 
 pub(super) fn address(path: &Path) -> io::Result<Address> {
     if path.as_os_str().len() <= ADDRESS_BYTES_MAX {
-        return Ok(Address {
-            path: path.to_owned(),
-            _folder: None,
-        });
+        return Ok(Address { path: path.to_owned(), _folder: None });
     }
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::other(
-            "the path of the control socket has no folder",
-        ));
+        return Err(io::Error::other("the path of the control socket has no folder"));
     };
     let folder = File::open(folder)?;
     let number = std::os::fd::AsRawFd::as_raw_fd(&folder);
-    let path = Path::new("/proc/self/fd")
-        .join(number.to_string())
-        .join(name);
-    Ok(Address {
-        path,
-        _folder: Some(folder),
-    })
+    let path = Path::new("/proc/self/fd").join(number.to_string()).join(name);
+    Ok(Address { path, _folder: Some(folder) })
 }

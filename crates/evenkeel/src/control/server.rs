@@ -43,13 +43,10 @@ pub struct Handle {
 pub fn serve(path: &Path, handler: Arc<dyn ControlHandler>) -> Result<Handle> {
     let failed = |error: io::Error| Report::io("make the control socket", path, &error);
     if connect(path).map_err(failed)?.is_some() {
-        return Err(Report::new(
-            Exit::Locked,
-            "another daemon answers on this control socket",
-        )
-        .at(path.display().to_string())
-        .safe("nothing was touched")
-        .next("evenkeel status   (asks it)"));
+        return Err(Report::new(Exit::Locked, "another daemon answers on this control socket")
+            .at(path.display().to_string())
+            .safe("nothing was touched")
+            .next("evenkeel status   (asks it)"));
     }
     let listener = listen(path).map_err(failed)?;
     let ending = Arc::new(AtomicBool::new(false));
@@ -58,12 +55,7 @@ pub fn serve(path: &Path, handler: Arc<dyn ControlHandler>) -> Result<Handle> {
         .name("control".to_owned())
         .spawn(move || accept(&listener, &seen, &handler))
         .map_err(failed)?;
-    Ok(Handle {
-        path: path.to_owned(),
-        identity: identity(path),
-        ending,
-        thread: Some(thread),
-    })
+    Ok(Handle { path: path.to_owned(), identity: identity(path), ending, thread: Some(thread) })
 }
 
 impl Handle {
@@ -116,9 +108,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path)
-        .ok()
-        .map(|found| (found.dev(), found.ino()))
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn accept(listener: &UnixListener, ending: &AtomicBool, handler: &Arc<dyn ControlHandler>) {
@@ -141,12 +131,10 @@ fn accept(listener: &UnixListener, ending: &AtomicBool, handler: &Arc<dyn Contro
         }
         let handler = Arc::clone(handler);
         // Without a thread the client sees a closed connection and asks again.
-        let _ = std::thread::Builder::new()
-            .name("control-client".to_owned())
-            .spawn(move || {
-                let _client = client;
-                converse(stream, handler.as_ref());
-            });
+        let _ = std::thread::Builder::new().name("control-client".to_owned()).spawn(move || {
+            let _client = client;
+            converse(stream, handler.as_ref());
+        });
     }
 }
 
@@ -159,10 +147,7 @@ struct Client {
 impl Client {
     fn enter(clients: &Arc<AtomicUsize>) -> Self {
         let number = clients.fetch_add(1, Ordering::SeqCst) + 1;
-        Self {
-            clients: Arc::clone(clients),
-            number,
-        }
+        Self { clients: Arc::clone(clients), number }
     }
 }
 

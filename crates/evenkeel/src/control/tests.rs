@@ -48,10 +48,7 @@ fn nobody_listening_is_told_from_a_failure() {
     let (folder, path) = socket();
     assert_eq!(heard(&path, "status"), None);
     drop(UnixListener::bind(&path).unwrap());
-    assert!(
-        path.exists(),
-        "a stale socket, as a killed process leaves it"
-    );
+    assert!(path.exists(), "a stale socket, as a killed process leaves it");
     assert_eq!(heard(&path, "status"), None);
     let handle = serve(&path, Arc::new(Echo)).unwrap();
     assert_eq!(heard(&path, "status"), Some("status".into()));
@@ -86,11 +83,7 @@ fn a_home_deeper_than_a_sockets_address_works_too() {
 fn garbage_and_endless_requests_are_answered_with_an_error_and_hurt_nobody() {
     let (_folder, path) = socket();
     let handle = serve(&path, Arc::new(Echo)).unwrap();
-    for request in [
-        b"status\n".to_vec(),
-        b"[1]\n".to_vec(),
-        vec![b'x'; REQUEST_BYTES_MAX * 2],
-    ] {
+    for request in [b"status\n".to_vec(), b"[1]\n".to_vec(), vec![b'x'; REQUEST_BYTES_MAX * 2]] {
         let mut stream = UnixStream::connect(&path).unwrap();
         // The refusal may close the connection before everything is sent.
         let _ = stream.write_all(&request);

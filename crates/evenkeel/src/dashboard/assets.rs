@@ -58,21 +58,8 @@ mod tests {
     const CONTRAST_MIN: f64 = 4.5;
     /// Every text colour and every surface it stands on.
     const PAIRS: [(&str, &[&str]); 6] = [
-        (
-            "--ink",
-            &[
-                "--paper",
-                "--card",
-                "--code",
-                "--ok-soft",
-                "--warn-soft",
-                "--bad-soft",
-            ],
-        ),
-        (
-            "--muted",
-            &["--paper", "--card", "--code", "--warn-soft", "--bad-soft"],
-        ),
+        ("--ink", &["--paper", "--card", "--code", "--ok-soft", "--warn-soft", "--bad-soft"]),
+        ("--muted", &["--paper", "--card", "--code", "--warn-soft", "--bad-soft"]),
         ("--ok", &["--paper", "--card", "--ok-soft"]),
         ("--warn", &["--paper", "--card", "--warn-soft"]),
         ("--bad", &["--paper", "--card", "--bad-soft"]),
@@ -85,11 +72,7 @@ mod tests {
         let block = block.split('}').next().unwrap();
         let channel = |hex: &str, at: usize| {
             let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
-            if value <= 0.040_45 {
-                value / 12.92
-            } else {
-                ((value + 0.055) / 1.055).powf(2.4)
-            }
+            if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
         };
         block
             .lines()
@@ -111,10 +94,7 @@ mod tests {
             for (text, surfaces) in PAIRS {
                 for surface in surfaces {
                     let ratio = contrast(colours[text], colours[surface]);
-                    assert!(
-                        ratio >= CONTRAST_MIN,
-                        "{text} on {surface} ({scheme}): {ratio:.2}"
-                    );
+                    assert!(ratio >= CONTRAST_MIN, "{text} on {surface} ({scheme}): {ratio:.2}");
                 }
             }
         }

@@ -29,26 +29,17 @@ pub fn conditions(status: &StatusDocument) -> Vec<ConditionDocument> {
     let mut all: Vec<_> = status.conditions.iter().map(in_sentences).collect();
     let derived = [
         sites(status),
-        vec![
-            drill(status),
-            stale_proof(status),
-            rpo(status),
-            tail(status),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
+        vec![drill(status), stale_proof(status), rpo(status), tail(status)]
+            .into_iter()
+            .flatten()
+            .collect(),
         vec![mode(status), margin(status), digests(status), spool(status)]
             .into_iter()
             .flatten()
             .collect(),
     ];
     for condition in derived.into_iter().flatten() {
-        if !status
-            .conditions
-            .iter()
-            .any(|known| known.kind == condition.kind)
-        {
+        if !status.conditions.iter().any(|known| known.kind == condition.kind) {
             all.push(condition);
         }
     }
@@ -90,23 +81,12 @@ fn condition(
     safe: &str,
     next: String,
 ) -> ConditionDocument {
-    ConditionDocument {
-        kind: kind.to_owned(),
-        severity,
-        message,
-        safe: safe.to_owned(),
-        next,
-    }
+    ConditionDocument { kind: kind.to_owned(), severity, message, safe: safe.to_owned(), next }
 }
 
 fn sites(status: &StatusDocument) -> Vec<ConditionDocument> {
     let in_state = |wanted: SiteState| -> Vec<&str> {
-        status
-            .sites
-            .iter()
-            .filter(|s| s.state == wanted)
-            .map(|s| s.name.as_str())
-            .collect()
+        status.sites.iter().filter(|s| s.state == wanted).map(|s| s.name.as_str()).collect()
     };
     let mut found = Vec::new();
     let down = in_state(SiteState::Down);
@@ -119,10 +99,7 @@ fn sites(status: &StatusDocument) -> Vec<ConditionDocument> {
         found.push(condition(
             "site_damaged",
             Severity::Warning,
-            format!(
-                "{} {plural} objects that are wrong or missing.",
-                words::list(&damaged)
-            ),
+            format!("{} {plural} objects that are wrong or missing.", words::list(&damaged)),
             "A restore reads around them; repair rebuilds them from the other sites, with no key.",
             command(status, "repair"),
         ));
@@ -155,11 +132,7 @@ fn sites_down(status: &StatusDocument, down: &[&str]) -> ConditionDocument {
         1 => "and 1 more site may be lost".to_owned(),
         more => format!("and {more} more sites may be lost"),
     };
-    let severity = if spare == 0 {
-        Severity::Critical
-    } else {
-        Severity::Warning
-    };
+    let severity = if spare == 0 { Severity::Critical } else { Severity::Warning };
     condition(
         "site_down",
         severity,
@@ -171,11 +144,7 @@ fn sites_down(status: &StatusDocument, down: &[&str]) -> ConditionDocument {
 
 fn drill(status: &StatusDocument) -> Option<ConditionDocument> {
     let last = status.last_drill.as_ref()?;
-    let why = last
-        .detail
-        .as_deref()
-        .map(|detail| format!(": {detail}"))
-        .unwrap_or_default();
+    let why = last.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
     let level = last.level.word();
     let end = if why.ends_with(['.', '…']) { "" } else { "." };
     match last.result {
@@ -273,22 +242,14 @@ fn tail(status: &StatusDocument) -> Option<ConditionDocument> {
 fn mode(status: &StatusDocument) -> Option<ConditionDocument> {
     let (severity, admits) = match status.mode {
         ModeName::Normal | ModeName::Starting => return None,
-        ModeName::CancelOnly => (
-            Severity::Warning,
-            "only cancels and withdrawals are admitted",
-        ),
-        ModeName::ReduceOnly => (
-            Severity::Warning,
-            "only orders that shrink positions are admitted",
-        ),
+        ModeName::CancelOnly => (Severity::Warning, "only cancels and withdrawals are admitted"),
+        ModeName::ReduceOnly => {
+            (Severity::Warning, "only orders that shrink positions are admitted")
+        }
         ModeName::WithdrawOnly => (Severity::Warning, "only withdrawals are admitted"),
         ModeName::Halted => (Severity::Critical, "nothing but the operator is admitted"),
     };
-    let cause = status
-        .mode_cause
-        .as_deref()
-        .map(|c| format!(" Cause: {c}."))
-        .unwrap_or_default();
+    let cause = status.mode_cause.as_deref().map(|c| format!(" Cause: {c}.")).unwrap_or_default();
     Some(condition(
         "mode",
         severity,
@@ -301,24 +262,13 @@ fn mode(status: &StatusDocument) -> Option<ConditionDocument> {
 fn margin(status: &StatusDocument) -> Option<ConditionDocument> {
     let latest = status.recovery_points.latest.as_ref()?;
     // A site that does not answer is named already, with the same consequence.
-    if latest.margin > 0
-        || status
-            .sites
-            .iter()
-            .any(|site| site.state == SiteState::Down)
-    {
+    if latest.margin > 0 || status.sites.iter().any(|site| site.state == SiteState::Down) {
         return None;
     }
     let (severity, message) = if latest.margin < 0 {
-        (
-            Severity::Critical,
-            "The newest recovery point lacks shards and cannot be restored now.",
-        )
+        (Severity::Critical, "The newest recovery point lacks shards and cannot be restored now.")
     } else {
-        (
-            Severity::Warning,
-            "The newest recovery point would not survive the loss of one site.",
-        )
+        (Severity::Warning, "The newest recovery point would not survive the loss of one site.")
     };
     Some(condition(
         "margin_thin",
@@ -363,19 +313,12 @@ mod tests {
     fn five_sites(down: usize) -> StatusDocument {
         let site = |index: usize| SiteDocument {
             name: format!("site-{index}"),
-            state: if index < down {
-                SiteState::Down
-            } else {
-                SiteState::Healthy
-            },
+            state: if index < down { SiteState::Down } else { SiteState::Healthy },
             ..SiteDocument::default()
         };
         let mut status = StatusDocument {
             mode: ModeName::Normal,
-            erasure: ErasureDocument {
-                data_shards: 3,
-                total_shards: 5,
-            },
+            erasure: ErasureDocument { data_shards: 3, total_shards: 5 },
             sites: (0..5).map(site).collect(),
             ..StatusDocument::default()
         };
@@ -392,28 +335,12 @@ mod tests {
     fn lost_sites_grow_from_warning_to_critical_as_the_margin_shrinks() {
         let of = |down| conditions(&five_sites(down)).remove(0);
         assert_eq!(of(1).severity, Severity::Warning);
-        assert!(
-            of(1).safe.contains("1 more site may be lost"),
-            "{}",
-            of(1).safe
-        );
+        assert!(of(1).safe.contains("1 more site may be lost"), "{}", of(1).safe);
         assert_eq!(of(2).severity, Severity::Critical);
-        assert!(
-            of(2).safe.contains("no further site may be lost"),
-            "{}",
-            of(2).safe
-        );
+        assert!(of(2).safe.contains("no further site may be lost"), "{}", of(2).safe);
         assert_eq!(of(3).severity, Severity::Critical);
-        assert!(
-            of(3).message.contains("nothing can be restored"),
-            "{}",
-            of(3).message
-        );
-        assert!(
-            of(3)
-                .message
-                .starts_with("site-0, site-1 and site-2 do not answer")
-        );
+        assert!(of(3).message.contains("nothing can be restored"), "{}", of(3).message);
+        assert!(of(3).message.starts_with("site-0, site-1 and site-2 do not answer"));
     }
 
     #[test]
@@ -427,11 +354,7 @@ mod tests {
         });
         let found = conditions(&status);
         assert_eq!(found.len(), 1);
-        assert!(
-            found[0].message.contains("state_root differs."),
-            "{}",
-            found[0].message
-        );
+        assert!(found[0].message.contains("state_root differs."), "{}", found[0].message);
         assert_eq!(found[0].next, "evenkeel verify --home '/srv/my venue'");
     }
 
@@ -454,13 +377,7 @@ mod tests {
         let mut status = five_sites(3);
         status.tail.state = TailState::Unconfirmed;
         status.conditions = vec![
-            condition(
-                "crash_found",
-                Severity::Notice,
-                "m".into(),
-                "s",
-                String::new(),
-            ),
+            condition("crash_found", Severity::Notice, "m".into(), "s", String::new()),
             condition(
                 "tail_unconfirmed",
                 Severity::Critical,

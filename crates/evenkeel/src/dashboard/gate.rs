@@ -47,10 +47,7 @@ impl Gate {
             hash: leaf_hash(token.as_bytes()),
             cookie: hex(&leaf_hash(format!("{COOKIE_CONTEXT}{token}").as_bytes())),
         });
-        Self {
-            loopback_only: bound.is_loopback() && token.is_none(),
-            token,
-        }
+        Self { loopback_only: bound.is_loopback() && token.is_none(), token }
     }
 
     pub(super) fn judge(&self, uri: &Uri, headers: &HeaderMap) -> Verdict {
@@ -90,29 +87,21 @@ fn same_bytes(left: &str, right: &str) -> bool {
 }
 
 fn same_hash(left: &[u8; 32], right: &[u8; 32]) -> bool {
-    let difference = left
-        .iter()
-        .zip(right)
-        .fold(0_u8, |sum, (l, r)| sum | (l ^ r));
+    let difference = left.iter().zip(right).fold(0_u8, |sum, (l, r)| sum | (l ^ r));
     std::hint::black_box(difference) == 0
 }
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A page on another name that resolves to 127.0.0.1 sends its own name here.
 fn addressed_to_loopback(headers: &HeaderMap) -> bool {
-    let Some(host) = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-    else {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
         return false;
     };
     let name = match host.strip_prefix('[') {
@@ -120,9 +109,7 @@ fn addressed_to_loopback(headers: &HeaderMap) -> bool {
         None => host.split(':').next().unwrap_or_default(),
     };
     name.eq_ignore_ascii_case("localhost")
-        || name
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -145,18 +132,14 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 /// The token in the address, percent-decoded, and the address without it.
 fn split_token(uri: &Uri) -> Option<(String, String)> {
     let query = uri.query()?;
-    let (mine, rest): (Vec<_>, Vec<_>) = query
-        .split('&')
-        .partition(|pair| pair.starts_with("token="));
+    let (mine, rest): (Vec<_>, Vec<_>) =
+        query.split('&').partition(|pair| pair.starts_with("token="));
     let token = percent_decode(mine.first()?.strip_prefix("token=")?)?;
     let path = uri.path();
     // A path that begins with two slashes would send the browser to another host.
     let path = if path.starts_with("//") { "/" } else { path };
-    let location = if rest.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path}?{}", rest.join("&"))
-    };
+    let location =
+        if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) };
     Some((token, location))
 }
 
@@ -185,36 +168,21 @@ mod tests {
     const ANYWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
     fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
-            .collect()
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
     }
 
     #[test]
     fn on_loopback_only_loopback_names_are_answered() {
         let gate = Gate::new(LOOPBACK, None);
         let root = Uri::from_static("/");
-        for good in [
-            "localhost",
-            "LOCALHOST:7171",
-            "127.0.0.1:7171",
-            "127.8.8.8",
-            "[::1]:7171",
-        ] {
+        for good in ["localhost", "LOCALHOST:7171", "127.0.0.1:7171", "127.8.8.8", "[::1]:7171"] {
             assert_eq!(
                 gate.judge(&root, &headers(&[(header::HOST, good)])),
                 Verdict::Admit,
                 "{good}"
             );
         }
-        for bad in [
-            "evil.example",
-            "127.0.0.1.evil.example",
-            "10.0.0.1",
-            "localhost.evil",
-            "",
-        ] {
+        for bad in ["evil.example", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil", ""] {
             let verdict = gate.judge(&root, &headers(&[(header::HOST, bad)]));
             assert_eq!(verdict, Verdict::Misdirected, "{bad}");
         }
@@ -237,9 +205,7 @@ mod tests {
     #[test]
     fn the_token_in_the_address_becomes_a_cookie_that_is_not_the_token() {
         let gate = Gate::new(ANYWHERE, Some(TOKEN.to_owned()));
-        let first: Uri = "/points?all=1&token=correct%20horse%20battery%20staple"
-            .parse()
-            .unwrap();
+        let first: Uri = "/points?all=1&token=correct%20horse%20battery%20staple".parse().unwrap();
         let Verdict::SetCookie { cookie, location } = gate.judge(&first, &HeaderMap::new()) else {
             panic!("the right token in the address sets a cookie");
         };
@@ -250,10 +216,7 @@ mod tests {
         let next = headers(&[(header::COOKIE, &format!("other=1; {pair}"))]);
         assert_eq!(gate.judge(&Uri::from_static("/"), &next), Verdict::Admit);
         let forged = headers(&[(header::COOKIE, &format!("{COOKIE_NAME}=00"))]);
-        assert_eq!(
-            gate.judge(&Uri::from_static("/"), &forged),
-            Verdict::Unauthorized
-        );
+        assert_eq!(gate.judge(&Uri::from_static("/"), &forged), Verdict::Unauthorized);
     }
 
     #[test]
@@ -268,19 +231,9 @@ mod tests {
     #[test]
     fn a_malformed_token_in_the_address_is_a_wrong_token() {
         let gate = Gate::new(ANYWHERE, Some(TOKEN.to_owned()));
-        for query in [
-            "/?token=%",
-            "/?token=%zz",
-            "/?token=%ff",
-            "/?token=",
-            "/?token",
-        ] {
+        for query in ["/?token=%", "/?token=%zz", "/?token=%ff", "/?token=", "/?token"] {
             let uri: Uri = query.parse().unwrap();
-            assert_eq!(
-                gate.judge(&uri, &HeaderMap::new()),
-                Verdict::Unauthorized,
-                "{query}"
-            );
+            assert_eq!(gate.judge(&uri, &HeaderMap::new()), Verdict::Unauthorized, "{query}");
         }
     }
 }

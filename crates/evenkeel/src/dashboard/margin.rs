@@ -9,10 +9,7 @@ use crate::documents::{PointsDocument, SiteState, StatusDocument};
 
 /// Lowers every margin to what the sites that answer can still provide.
 pub fn discount_lost_sites(status: &mut StatusDocument, points: &mut PointsDocument) {
-    let down = status
-        .sites
-        .iter()
-        .filter(|site| site.state == SiteState::Down);
+    let down = status.sites.iter().filter(|site| site.state == SiteState::Down);
     let down: BTreeSet<&str> = down.map(|site| site.name.as_str()).collect();
     if down.is_empty() {
         return;
@@ -20,11 +17,7 @@ pub fn discount_lost_sites(status: &mut StatusDocument, points: &mut PointsDocum
     let needed = signed(status.erasure.data_shards);
     let left = |holders: usize| signed(holders as u64).saturating_sub(needed);
     for point in &mut points.points {
-        let holders = point
-            .sites
-            .iter()
-            .filter(|site| !down.contains(site.as_str()))
-            .count();
+        let holders = point.sites.iter().filter(|site| !down.contains(site.as_str())).count();
         point.margin = point.margin.min(left(holders));
         point.full = false;
     }
@@ -48,17 +41,10 @@ mod tests {
     const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
     fn with_down(down: usize) -> (StatusDocument, PointsDocument) {
-        let erasure = ErasureDocument {
-            data_shards: 3,
-            total_shards: 5,
-        };
+        let erasure = ErasureDocument { data_shards: 3, total_shards: 5 };
         let site = |(index, name): (usize, &&str)| SiteDocument {
             name: (*name).to_owned(),
-            state: if index < down {
-                SiteState::Down
-            } else {
-                SiteState::Healthy
-            },
+            state: if index < down { SiteState::Down } else { SiteState::Healthy },
             ..SiteDocument::default()
         };
         let point = PointDocument {
@@ -73,15 +59,9 @@ mod tests {
             ..StatusDocument::default()
         };
         status.recovery_points.margin_min = Some(2);
-        status.recovery_points.latest = Some(LatestPointDocument {
-            margin: 2,
-            ..LatestPointDocument::default()
-        });
-        let points = PointsDocument {
-            erasure,
-            points: vec![point],
-            ..PointsDocument::default()
-        };
+        status.recovery_points.latest =
+            Some(LatestPointDocument { margin: 2, ..LatestPointDocument::default() });
+        let points = PointsDocument { erasure, points: vec![point], ..PointsDocument::default() };
         (status, points)
     }
 
@@ -91,15 +71,8 @@ mod tests {
             let (mut status, mut points) = with_down(down);
             discount_lost_sites(&mut status, &mut points);
             assert_eq!(points.points[0].margin, margin, "{down} down");
-            assert_eq!(
-                status.recovery_points.margin_min,
-                Some(margin),
-                "{down} down"
-            );
-            assert_eq!(
-                status.recovery_points.latest.map(|latest| latest.margin),
-                Some(margin)
-            );
+            assert_eq!(status.recovery_points.margin_min, Some(margin), "{down} down");
+            assert_eq!(status.recovery_points.latest.map(|latest| latest.margin), Some(margin));
             assert_eq!(points.points[0].full, down == 0);
         }
     }

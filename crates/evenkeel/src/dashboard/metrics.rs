@@ -39,10 +39,7 @@ impl DrillTally {
         let known = self.last_id.as_ref();
         let seen = known.and_then(|id| drills.iter().rposition(|drill| drill.id == *id));
         for drill in drills.iter().skip(seen.map_or(0, |index| index + 1)) {
-            *self
-                .counts
-                .entry((drill.level, drill.result.word()))
-                .or_default() += 1;
+            *self.counts.entry((drill.level, drill.result.word())).or_default() += 1;
         }
         if let Some(last) = drills.last() {
             self.last_id = Some(last.id.clone());
@@ -82,10 +79,7 @@ fn gauge_with(registry: &mut Registry, name: &str, help: &str, unit: Unit, value
 }
 
 /// Positions and counts stay below 2^53, where f64 is exact.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a metric is a float by definition"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a metric is a float by definition")]
 fn float(number: u64) -> f64 {
     number as f64
 }
@@ -96,17 +90,10 @@ fn flag(on: bool) -> f64 {
 
 fn build(registry: &mut Registry, status: &StatusDocument) {
     let info = Family::<Labels, Gauge>::default();
-    info.get_or_create(&vec![("version", status.version.clone())])
-        .set(1);
+    info.get_or_create(&vec![("version", status.version.clone())]).set(1);
     registry.register("build_info", "Version of the program", info);
     if let Some(uptime) = status.uptime_seconds {
-        gauge_with(
-            registry,
-            "uptime",
-            "Time since the daemon started",
-            Unit::Seconds,
-            uptime,
-        );
+        gauge_with(registry, "uptime", "Time since the daemon started", Unit::Seconds, uptime);
     }
 }
 
@@ -115,49 +102,20 @@ fn proofs(registry: &mut Registry, snapshot: &Snapshot) {
     if let Some(proven) = &status.last_proven_restore {
         let help = "Age of the last proven restore (drill at D3 or D4, result ok)";
         let age = proven.age_seconds + snapshot.taken.elapsed().as_secs_f64();
-        gauge_with(
-            registry,
-            "last_proven_restore_age",
-            help,
-            Unit::Seconds,
-            age,
-        );
+        gauge_with(registry, "last_proven_restore_age", help, Unit::Seconds, age);
         let wall = snapshot.taken_wall.duration_since(SystemTime::UNIX_EPOCH);
         let moment = wall.unwrap_or_default().as_secs_f64() - proven.age_seconds;
         let help = "When the last proven restore ended, Unix time";
-        gauge_with(
-            registry,
-            "last_proven_restore_timestamp",
-            help,
-            Unit::Seconds,
-            moment,
-        );
+        gauge_with(registry, "last_proven_restore_timestamp", help, Unit::Seconds, moment);
         let help = "How long the last proven restore took (RTO)";
         let took = proven.rto_seconds;
-        gauge_with(
-            registry,
-            "last_proven_restore_duration",
-            help,
-            Unit::Seconds,
-            took,
-        );
+        gauge_with(registry, "last_proven_restore_duration", help, Unit::Seconds, took);
     }
     if let Some(last) = &status.last_drill {
         let ok = flag(last.result == Outcome::Ok);
-        gauge(
-            registry,
-            "last_drill_success",
-            "1 if the last drill of any level was ok",
-            ok,
-        );
+        gauge(registry, "last_drill_success", "1 if the last drill of any level was ok", ok);
         let help = "Age of the last drill of any level and result";
-        gauge_with(
-            registry,
-            "last_drill_age",
-            help,
-            Unit::Seconds,
-            last.age_seconds,
-        );
+        gauge_with(registry, "last_drill_age", help, Unit::Seconds, last.age_seconds);
     }
     if let Some(interval) = status.drill_interval_seconds {
         let help = "Time between scheduled drills";
@@ -169,65 +127,31 @@ fn proofs(registry: &mut Registry, snapshot: &Snapshot) {
         drop(drills.get_or_create(&drill_labels(DrillLevel::D3, result.word())));
     }
     for ((level, result), count) in &snapshot.tally.counts {
-        drills
-            .get_or_create(&drill_labels(*level, result))
-            .inc_by(*count);
+        drills.get_or_create(&drill_labels(*level, result)).inc_by(*count);
     }
-    registry.register(
-        "drills",
-        "Drills seen since the start, by level and result",
-        drills,
-    );
+    registry.register("drills", "Drills seen since the start, by level and result", drills);
 }
 
 fn drill_labels(level: DrillLevel, result: &'static str) -> Labels {
-    vec![
-        ("level", level.word().to_owned()),
-        ("result", result.to_owned()),
-    ]
+    vec![("level", level.word().to_owned()), ("result", result.to_owned())]
 }
 
 fn journal(registry: &mut Registry, status: &StatusDocument) {
     let journal = &status.journal;
     let position = float(journal.position);
-    gauge(
-        registry,
-        "journal_position",
-        "Position of the next entry",
-        position,
-    );
+    gauge(registry, "journal_position", "Position of the next entry", position);
     let durable = float(journal.durable_position);
-    gauge(
-        registry,
-        "journal_durable_position",
-        "Entries below it are durable here",
-        durable,
-    );
-    gauge(
-        registry,
-        "journal_term",
-        "Fencing number of the primary",
-        float(journal.term),
-    );
+    gauge(registry, "journal_durable_position", "Entries below it are durable here", durable);
+    gauge(registry, "journal_term", "Fencing number of the primary", float(journal.term));
     let help = "Size of the journal on this host";
-    gauge_with(
-        registry,
-        "journal_size",
-        help,
-        Unit::Bytes,
-        float(journal.bytes),
-    );
+    gauge_with(registry, "journal_size", help, Unit::Bytes, float(journal.bytes));
     if let Some(p99) = journal.ack_p99_seconds {
         let help = "Latency of an acknowledgement, 99th percentile of the last few seconds";
         gauge_with(registry, "journal_ack_p99", help, Unit::Seconds, p99);
     }
     let entries = Counter::<u64>::default();
     entries.inc_by(journal.position);
-    registry.register(
-        "journal_entries",
-        "Entries written in this lineage",
-        entries,
-    );
+    registry.register("journal_entries", "Entries written in this lineage", entries);
     let modes = Family::<Labels, Gauge>::default();
     for mode in [
         ModeName::Starting,
@@ -238,9 +162,7 @@ fn journal(registry: &mut Registry, status: &StatusDocument) {
         ModeName::Halted,
     ] {
         let labels = vec![("mode", mode.word().to_owned())];
-        modes
-            .get_or_create(&labels)
-            .set(i64::from(mode == status.mode));
+        modes.get_or_create(&labels).set(i64::from(mode == status.mode));
     }
     registry.register("mode", "1 for the mode in force", modes);
 }
@@ -248,44 +170,17 @@ fn journal(registry: &mut Registry, status: &StatusDocument) {
 fn tail(registry: &mut Registry, status: &StatusDocument) {
     let tail = &status.tail;
     let confirmed = flag(tail.state == TailState::Confirmed);
-    gauge(
-        registry,
-        "tail_confirmed",
-        "1 if the sites hold no more than this host",
-        confirmed,
-    );
+    gauge(registry, "tail_confirmed", "1 if the sites hold no more than this host", confirmed);
     let shipped = float(tail.shipped_position);
-    gauge(
-        registry,
-        "tail_shipped_position",
-        "Entries below it are on k sites",
-        shipped,
-    );
+    gauge(registry, "tail_shipped_position", "Entries below it are on k sites", shipped);
     let help = "Age of the oldest acknowledged entry that is not on k sites";
     gauge_with(registry, "sites_rpo", help, Unit::Seconds, tail.rpo.seconds);
     let help = "Promised bound of evenkeel_sites_rpo_seconds";
-    gauge_with(
-        registry,
-        "sites_rpo_target",
-        help,
-        Unit::Seconds,
-        tail.rpo.target_seconds,
-    );
+    gauge_with(registry, "sites_rpo_target", help, Unit::Seconds, tail.rpo.target_seconds);
     let entries = float(tail.rpo.entries);
-    gauge(
-        registry,
-        "sites_rpo_entries",
-        "Acknowledged entries not on k sites",
-        entries,
-    );
+    gauge(registry, "sites_rpo_entries", "Acknowledged entries not on k sites", entries);
     let help = "Bytes waiting on this host for a site";
-    gauge_with(
-        registry,
-        "spool",
-        help,
-        Unit::Bytes,
-        float(tail.spool_bytes),
-    );
+    gauge_with(registry, "spool", help, Unit::Bytes, float(tail.spool_bytes));
     if let Some(limit) = tail.spool_limit_bytes {
         let help = "Bound of evenkeel_spool_bytes, beyond which the venue is cancel-only";
         gauge_with(registry, "spool_limit", help, Unit::Bytes, float(limit));
@@ -300,10 +195,7 @@ fn sites(registry: &mut Registry, status: &StatusDocument) {
     for site in &status.sites {
         let named = vec![("site", site.name.clone())];
         let answers = !matches!(site.state, SiteState::Down | SiteState::Unknown);
-        let classed = vec![
-            ("site", site.name.clone()),
-            ("class", site.class.word().to_owned()),
-        ];
+        let classed = vec![("site", site.name.clone()), ("class", site.class.word().to_owned())];
         up.get_or_create(&classed).set(i64::from(answers));
         let whole = answers && site.state != SiteState::Damaged;
         healthy.get_or_create(&named).set(i64::from(whole));
@@ -315,68 +207,28 @@ fn sites(registry: &mut Registry, status: &StatusDocument) {
         }
     }
     registry.register("site_up", "1 if the site answers", up);
-    registry.register(
-        "site_healthy",
-        "1 if it answers and nothing is wrong there",
-        healthy,
-    );
+    registry.register("site_healthy", "1 if it answers and nothing is wrong there", healthy);
     let help = "How far the site is behind the durable journal";
     registry.register_with_unit("site_rpo", help, Unit::Seconds, behind);
-    registry.register_with_unit(
-        "site_size",
-        "What the site holds of ours",
-        Unit::Bytes,
-        bytes,
-    );
+    registry.register_with_unit("site_size", "What the site holds of ours", Unit::Bytes, bytes);
     let needed = float(status.erasure.data_shards);
-    gauge(
-        registry,
-        "sites_needed",
-        "Sites that suffice to restore (k)",
-        needed,
-    );
+    gauge(registry, "sites_needed", "Sites that suffice to restore (k)", needed);
 }
 
 fn points(registry: &mut Registry, status: &StatusDocument) {
     let points = &status.recovery_points;
-    gauge(
-        registry,
-        "recovery_points",
-        "Recovery points that can be listed",
-        float(points.count),
-    );
+    gauge(registry, "recovery_points", "Recovery points that can be listed", float(points.count));
     if let Some(latest) = &points.latest {
         let help = "Age of the newest recovery point";
-        gauge_with(
-            registry,
-            "recovery_point_age",
-            help,
-            Unit::Seconds,
-            latest.age_seconds,
-        );
+        gauge_with(registry, "recovery_point_age", help, Unit::Seconds, latest.age_seconds);
         let help = "Sites the newest recovery point may lose; negative: not restorable";
-        gauge(
-            registry,
-            "recovery_point_margin_sites",
-            help,
-            signed(latest.margin),
-        );
+        gauge(registry, "recovery_point_margin_sites", help, signed(latest.margin));
         let position = float(latest.position);
-        gauge(
-            registry,
-            "recovery_point_position",
-            "Position it restores",
-            position,
-        );
+        gauge(registry, "recovery_point_position", "Position it restores", position);
     }
     if let Some(least) = points.margin_min {
         let help = "Smallest margin among all recovery points";
-        gauge(
-            registry,
-            "recovery_points_margin_min_sites",
-            help,
-            signed(least),
-        );
+        gauge(registry, "recovery_points_margin_min_sites", help, signed(least));
     }
 }
 
@@ -388,18 +240,8 @@ fn signed(number: i64) -> f64 {
 fn engine(registry: &mut Registry, status: &StatusDocument) {
     let engine = &status.engine;
     let open = float(engine.open_orders);
-    gauge(
-        registry,
-        "engine_open_orders",
-        "Orders resting in all books",
-        open,
-    );
-    gauge(
-        registry,
-        "engine_accounts",
-        "Accounts",
-        float(engine.accounts),
-    );
+    gauge(registry, "engine_open_orders", "Orders resting in all books", open);
+    gauge(registry, "engine_accounts", "Accounts", float(engine.accounts));
     let trades = Counter::<u64>::default();
     trades.inc_by(engine.trades);
     registry.register("engine_trades", "Trades in this lineage", trades);
@@ -416,20 +258,11 @@ fn engine(registry: &mut Registry, status: &StatusDocument) {
 fn conditions(registry: &mut Registry, snapshot: &Snapshot) {
     let open = Family::<Labels, Gauge>::default();
     for severity in [Severity::Critical, Severity::Warning, Severity::Notice] {
-        let matching = snapshot
-            .conditions
-            .iter()
-            .filter(|c| c.severity == severity)
-            .count();
+        let matching = snapshot.conditions.iter().filter(|c| c.severity == severity).count();
         let labels = vec![("severity", severity.word().to_owned())];
-        open.get_or_create(&labels)
-            .set(i64::try_from(matching).unwrap_or(i64::MAX));
+        open.get_or_create(&labels).set(i64::try_from(matching).unwrap_or(i64::MAX));
     }
-    registry.register(
-        "conditions",
-        "Findings shown on the dashboard, by severity",
-        open,
-    );
+    registry.register("conditions", "Findings shown on the dashboard, by severity", open);
 }
 
 #[cfg(test)]

@@ -100,23 +100,16 @@ pub fn serve(
     match &token {
         None if !bind.ip().is_loopback() => return Err(DashboardError::TokenRequired { bind }),
         Some(token) if token.len() < TOKEN_LENGTH_MIN_BYTES => {
-            return Err(DashboardError::TokenTooShort {
-                length_bytes: token.len(),
-            });
+            return Err(DashboardError::TokenTooShort { length_bytes: token.len() });
         }
         _ => {}
     }
     let listener = TcpListener::bind(bind).map_err(|error| DashboardError::bind(bind, error))?;
-    let setup = |error| DashboardError::Setup {
-        bind,
-        source: error,
-    };
+    let setup = |error| DashboardError::Setup { bind, source: error };
     listener.set_nonblocking(true).map_err(setup)?;
     let local_addr = listener.local_addr().map_err(setup)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(setup)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(setup)?;
     let listener = {
         let _inside = runtime.enter();
         tokio::net::TcpListener::from_std(listener).map_err(setup)?
@@ -132,11 +125,7 @@ pub fn serve(
         .spawn(move || publisher.run(&publish_stopped))
         .map_err(setup)?;
     // The handle exists before the second thread so that a failure to start it stops the first.
-    let mut handle = ServerHandle {
-        local_addr,
-        stop,
-        threads: vec![publish_thread],
-    };
+    let mut handle = ServerHandle { local_addr, stop, threads: vec![publish_thread] };
     let serve_thread = std::thread::Builder::new()
         .name("dashboard-serve".to_owned())
         .spawn(move || run_server(runtime, listener, router, stopped))
@@ -154,9 +143,7 @@ fn run_server(
     let until_stop = wait_for_stop(stopped.clone());
     runtime.block_on(async move {
         let server = tokio::spawn(
-            axum::serve(listener, router)
-                .with_graceful_shutdown(until_stop)
-                .into_future(),
+            axum::serve(listener, router).with_graceful_shutdown(until_stop).into_future(),
         );
         wait_for_stop(stopped).await;
         // A viewer that stopped reading must not keep the daemon from ending.

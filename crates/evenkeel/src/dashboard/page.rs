@@ -109,10 +109,7 @@ struct DashboardPage<'a> {
 
 impl DashboardPage<'_> {
     fn html(&self, id: &str) -> &str {
-        self.fragments
-            .iter()
-            .find(|part| part.id == id)
-            .map_or("", |part| part.html.as_str())
+        self.fragments.iter().find(|part| part.id == id).map_or("", |part| part.html.as_str())
     }
 }
 
@@ -133,9 +130,7 @@ struct MessagePage<'a> {
 
 /// Renders; the templates only fail if writing to a string does.
 fn render(template: &impl Template) -> String {
-    template
-        .render()
-        .unwrap_or_else(|error| format!("<p>Cannot be shown: {error}</p>"))
+    template.render().unwrap_or_else(|error| format!("<p>Cannot be shown: {error}</p>"))
 }
 
 /// Every live part of the page.
@@ -163,36 +158,15 @@ pub(super) fn fragments(
         needed: status.erasure.data_shards,
         total: status.erasure.total_shards,
         all_mutable: !status.sites.is_empty()
-            && status
-                .sites
-                .iter()
-                .all(|site| site.class == SiteClass::Mutable),
+            && status.sites.iter().all(|site| site.class == SiteClass::Mutable),
     };
-    let about = AboutFragment {
-        facts: about_facts(status),
-        version: &status.version,
-    };
+    let about = AboutFragment { facts: about_facts(status), version: &status.version };
     let part = |id, html| Fragment { id, html };
     vec![
         part("mode", render(&mode)),
-        part(
-            "verdict",
-            render(&VerdictFragment {
-                verdict: view::verdict(status, conditions),
-            }),
-        ),
-        part(
-            "proven",
-            render(&ProvenFragment {
-                proven: view::proven(status, conditions),
-            }),
-        ),
-        part(
-            "facts",
-            render(&FactsFragment {
-                facts: view::facts(status, conditions),
-            }),
-        ),
+        part("verdict", render(&VerdictFragment { verdict: view::verdict(status, conditions) })),
+        part("proven", render(&ProvenFragment { proven: view::proven(status, conditions) })),
+        part("facts", render(&FactsFragment { facts: view::facts(status, conditions) })),
         part("sites", render(&sites)),
         part("points", points_table(points, status, false)),
         part("drills", drills_table(drills, status, false)),
@@ -225,12 +199,7 @@ pub(super) fn points_table(points: &PointsDocument, status: &StatusDocument, all
         None => "The first follows with the first snapshot.".to_owned(),
     };
     let rows = rows::point_rows(points, all);
-    render(&PointsFragment {
-        rows,
-        total: points.points.len(),
-        due,
-        all,
-    })
+    render(&PointsFragment { rows, total: points.points.len(), due, all })
 }
 
 /// The table of drills, the newest few or all.
@@ -239,12 +208,7 @@ pub(super) fn drills_table(drills: &[DrillDocument], status: &StatusDocument, al
         Some(seconds) => format!("The first begins {}.", words::ahead(seconds)),
         None => "None is scheduled. Type: evenkeel drill --level D3".to_owned(),
     };
-    render(&DrillsFragment {
-        rows: rows::drill_rows(drills, all),
-        total: drills.len(),
-        due,
-        all,
-    })
+    render(&DrillsFragment { rows: rows::drill_rows(drills, all), total: drills.len(), due, all })
 }
 
 /// One drill with every check.
@@ -253,13 +217,7 @@ pub(super) fn drill(drill: &DrillDocument) -> String {
     let checks = drill.checks.iter().map(|check| {
         let (tone, mark) = rows::outcome_mark(check.result);
         let result = check.result.word();
-        CheckRow {
-            name: &check.name,
-            tone,
-            mark,
-            result,
-            detail: &check.detail,
-        }
+        CheckRow { name: &check.name, tone, mark, result, detail: &check.detail }
     });
     let mut facts = vec![
         ("level", drill.level.word().to_owned()),
@@ -271,14 +229,8 @@ pub(super) fn drill(drill: &DrillDocument) -> String {
         ("sites read", drill.sites_used.join(", ")),
         ("sites missing", drill.sites_missing.join(", ")),
         ("state root", drill.state_root.clone().unwrap_or_default()),
-        (
-            "journal root",
-            drill.journal_root.clone().unwrap_or_default(),
-        ),
-        (
-            "output digest",
-            drill.output_digest.clone().unwrap_or_default(),
-        ),
+        ("journal root", drill.journal_root.clone().unwrap_or_default()),
+        ("output digest", drill.output_digest.clone().unwrap_or_default()),
         ("signature", drill.signature.clone().unwrap_or_default()),
     ];
     facts.retain(|(_, value)| !value.is_empty());

@@ -44,14 +44,7 @@ pub(super) struct Publisher {
 impl Publisher {
     pub(super) fn new(source: Arc<dyn StatusSource>) -> (Self, Newest) {
         let (sender, newest) = watch::channel(None);
-        (
-            Self {
-                source,
-                sender,
-                tally: DrillTally::default(),
-            },
-            newest,
-        )
+        (Self { source, sender, tally: DrillTally::default() }, newest)
     }
 
     /// Returns after the stop; dropping the sender then ends every live stream.

@@ -45,12 +45,7 @@ struct App {
 /// The routes behind the gate.
 pub(super) fn router(gate: Gate, newest: Newest, stopped: watch::Receiver<bool>) -> Router {
     let viewers = Arc::new(Semaphore::new(VIEWERS_MAX));
-    let app = App {
-        gate: Arc::new(gate),
-        newest,
-        stopped,
-        viewers,
-    };
+    let app = App { gate: Arc::new(gate), newest, stopped, viewers };
     Router::new()
         .route("/", get(dashboard))
         .route("/events", get(events))
@@ -110,21 +105,13 @@ async fn harden(request: Request, next: Next) -> Response {
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
     for (name, value) in set {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -152,11 +139,7 @@ async fn current(app: &App) -> Result<Arc<Snapshot>, Response> {
 /// [`current`], refused when it has become too old to be called the present.
 async fn current_fresh(app: &App) -> Result<Arc<Snapshot>, Response> {
     let snapshot = current(app).await?;
-    if snapshot.taken.elapsed() > STALE_AFTER {
-        Err(unavailable())
-    } else {
-        Ok(snapshot)
-    }
+    if snapshot.taken.elapsed() > STALE_AFTER { Err(unavailable()) } else { Ok(snapshot) }
 }
 
 fn unavailable() -> Response {
@@ -195,11 +178,7 @@ async fn points(State(app): State<App>, headers: HeaderMap) -> Result<Response, 
 async fn drills(State(app): State<App>, headers: HeaderMap) -> Result<Response, Response> {
     let now = current(&app).await?;
     let table = page::drills_table(&now.drills, &now.status, true);
-    Ok(fragment_or_page(
-        &headers,
-        "Drills",
-        &format!("<h2>All drills</h2>{table}"),
-    ))
+    Ok(fragment_or_page(&headers, "Drills", &format!("<h2>All drills</h2>{table}")))
 }
 
 async fn drill(
@@ -237,10 +216,8 @@ async fn scrape(State(app): State<App>) -> Result<Response, Response> {
 async fn asset(Path(name): Path<String>) -> Response {
     match assets::find(&name) {
         Some(asset) => {
-            let headers = [
-                (header::CONTENT_TYPE, asset.content_type),
-                (header::CACHE_CONTROL, "no-cache"),
-            ];
+            let headers =
+                [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, "no-cache")];
             (headers, Body::from(asset.bytes)).into_response()
         }
         None => missing("There is no such file."),
@@ -252,11 +229,7 @@ async fn not_found() -> Response {
 }
 
 fn missing(text: &str) -> Response {
-    (
-        StatusCode::NOT_FOUND,
-        html(page::message("Not here", text, "")),
-    )
-        .into_response()
+    (StatusCode::NOT_FOUND, html(page::message("Not here", text, ""))).into_response()
 }
 
 /// Live updates: `fragments` with the parts that changed, `plot` when the history did, and `tick`
@@ -269,9 +242,7 @@ async fn events(State(app): State<App>) -> Response {
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(follow(app.newest, app.stopped, sender, permit));
     let stream = ReceiverStream::new(receiver);
-    Sse::new(stream)
-        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
-        .into_response()
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }
 
 type EventSender = mpsc::Sender<Result<Event, Infallible>>;
@@ -315,10 +286,7 @@ async fn follow(
 fn changed_fragments(shown: &[Fragment], now: &[Fragment]) -> String {
     let is_new = |fragment: &&Fragment| !shown.contains(fragment);
     let wrap = |fragment: &Fragment| {
-        format!(
-            "<div id=\"{}\" hx-swap-oob=\"innerHTML\">{}</div>",
-            fragment.id, fragment.html
-        )
+        format!("<div id=\"{}\" hx-swap-oob=\"innerHTML\">{}</div>", fragment.id, fragment.html)
     };
     now.iter().filter(is_new).map(wrap).collect()
 }
@@ -329,10 +297,7 @@ mod tests {
 
     #[test]
     fn only_changed_parts_are_sent() {
-        let part = |id, html: &str| Fragment {
-            id,
-            html: html.to_owned(),
-        };
+        let part = |id, html: &str| Fragment { id, html: html.to_owned() };
         let shown = [part("a", "1"), part("b", "1")];
         let now = [part("a", "1"), part("b", "2")];
         let sent = changed_fragments(&shown, &now);

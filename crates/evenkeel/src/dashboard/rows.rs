@@ -47,9 +47,7 @@ fn site_row(site: &SiteDocument) -> SiteRow {
         mark,
         state: site.state.word(),
         detail: site.detail.clone().unwrap_or_default(),
-        behind: site
-            .behind_seconds
-            .map_or_else(|| "–".to_owned(), words::duration),
+        behind: site.behind_seconds.map_or_else(|| "–".to_owned(), words::duration),
         bytes: match site.bytes {
             Some(count) if site.state != SiteState::Down => words::bytes(count),
             _ => "–".to_owned(),
@@ -80,9 +78,7 @@ pub(super) struct Margin {
 impl Margin {
     fn of(margin: i64, erasure: &ErasureDocument) -> Self {
         let needed = i64::try_from(erasure.data_shards).unwrap_or(i64::MAX);
-        let total = i64::try_from(erasure.total_shards)
-            .unwrap_or(i64::MAX)
-            .min(64);
+        let total = i64::try_from(erasure.total_shards).unwrap_or(i64::MAX).min(64);
         let verified = needed.saturating_add(margin);
         let squares = (0..total)
             .map(|index| match index {
@@ -96,30 +92,16 @@ impl Margin {
             0 => "warn",
             _ => "ok",
         };
-        let text = if margin < 0 {
-            format!("−{}", margin.unsigned_abs())
-        } else {
-            format!("+{margin}")
-        };
-        Self {
-            squares,
-            text,
-            tone,
-            sentence: margin_sentence(margin),
-        }
+        let text =
+            if margin < 0 { format!("−{}", margin.unsigned_abs()) } else { format!("+{margin}") };
+        Self { squares, text, tone, sentence: margin_sentence(margin) }
     }
 }
 
 /// The newest rows, newest first.
 pub(super) fn point_rows(points: &PointsDocument, all: bool) -> Vec<PointRow> {
     let limit = if all { usize::MAX } else { POINT_ROWS };
-    points
-        .points
-        .iter()
-        .rev()
-        .take(limit)
-        .map(|p| point_row(p, &points.erasure))
-        .collect()
+    points.points.iter().rev().take(limit).map(|p| point_row(p, &points.erasure)).collect()
 }
 
 fn point_row(point: &PointDocument, erasure: &ErasureDocument) -> PointRow {
@@ -169,9 +151,7 @@ fn drill_row(drill: &DrillDocument) -> DrillRow {
         mark,
         result: drill.result.word(),
         level: drill.level.word(),
-        rto: drill
-            .rto_seconds
-            .map_or_else(|| "–".to_owned(), words::duration),
+        rto: drill.rto_seconds.map_or_else(|| "–".to_owned(), words::duration),
         rpo,
         position: words::grouped(drill.position),
         href: format!("/drills/{}", path_segment(&drill.id)),
@@ -207,19 +187,13 @@ mod tests {
 
     #[test]
     fn a_margin_is_drawn_as_needed_spare_and_lost_shards() {
-        let erasure = ErasureDocument {
-            data_shards: 3,
-            total_shards: 5,
-        };
+        let erasure = ErasureDocument { data_shards: 3, total_shards: 5 };
         let drawn = |margin| Margin::of(margin, &erasure).squares;
         assert_eq!(drawn(2), ["need", "need", "need", "spare", "spare"]);
         assert_eq!(drawn(0), ["need", "need", "need", "gone", "gone"]);
         assert_eq!(drawn(-1), ["need", "need", "gone", "gone", "gone"]);
         assert_eq!(Margin::of(-1, &erasure).text, "−1");
-        assert_eq!(
-            Margin::of(-1, &erasure).sentence,
-            "1 shard short: cannot be restored now."
-        );
+        assert_eq!(Margin::of(-1, &erasure).sentence, "1 shard short: cannot be restored now.");
         assert_eq!(Margin::of(i64::MIN, &erasure).squares, ["gone"; 5]);
     }
 

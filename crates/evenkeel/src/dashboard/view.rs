@@ -37,10 +37,7 @@ pub(super) fn verdict(status: &StatusDocument, conditions: &[ConditionDocument])
         _ => format!("{headline} – Evenkeel"),
     };
     let sentence = verdict_sentence(status, conditions, tone);
-    let critical = conditions
-        .iter()
-        .filter(|c| c.severity == Severity::Critical)
-        .count();
+    let critical = conditions.iter().filter(|c| c.severity == Severity::Critical).count();
     let (shown, folded) = conditions.split_at(conditions.len().min(critical.max(CONDITIONS_SHOWN)));
     let folded_label = words::count(folded.len() as u64, "more finding", "more findings");
     Verdict {
@@ -70,9 +67,7 @@ pub(super) struct Finding {
 
 fn finding(condition: &ConditionDocument) -> Finding {
     let message = condition.message.as_str();
-    let split = message
-        .split_once(": ")
-        .filter(|_| message.len() > MESSAGE_MAX_BYTES);
+    let split = message.split_once(": ").filter(|_| message.len() > MESSAGE_MAX_BYTES);
     let (head, rest) = match split {
         Some((head, rest)) => (format!("{head}."), rest),
         None => (message.to_owned(), ""),
@@ -92,17 +87,10 @@ fn verdict_sentence(
     conditions: &[ConditionDocument],
     tone: &str,
 ) -> String {
-    let grave = conditions
-        .iter()
-        .filter(|c| c.severity != Severity::Notice)
-        .count() as u64;
+    let grave = conditions.iter().filter(|c| c.severity != Severity::Notice).count() as u64;
     match tone {
         "ok" => {
-            let spare = status
-                .recovery_points
-                .latest
-                .as_ref()
-                .map_or(0, |p| p.margin.max(0));
+            let spare = status.recovery_points.latest.as_ref().map_or(0, |p| p.margin.max(0));
             let spare = words::count(spare.unsigned_abs(), "site", "sites");
             format!("Everything that was checked is right. Any {spare} may be lost.")
         }
@@ -133,13 +121,7 @@ pub(super) fn proven(status: &StatusDocument, conditions: &[ConditionDocument]) 
     let has = |kind: &str| conditions.iter().any(|condition| condition.kind == kind);
     let (note, note_tone) = drill_note(status);
     let Some(last) = &status.last_proven_restore else {
-        return Proven {
-            tone: "wait",
-            parts: Vec::new(),
-            facts: Vec::new(),
-            note,
-            note_tone,
-        };
+        return Proven { tone: "wait", parts: Vec::new(), facts: Vec::new(), note, note_tone };
     };
     let tone = if has("drill_failed") {
         "bad"
@@ -154,39 +136,17 @@ pub(super) fn proven(status: &StatusDocument, conditions: &[ConditionDocument]) 
         ("to position", words::grouped(last.position)),
         ("from point", words::short_hash(&last.recovery_point)),
     ];
-    Proven {
-        tone,
-        parts: words::age_parts(last.age_seconds),
-        facts,
-        note,
-        note_tone,
-    }
+    Proven { tone, parts: words::age_parts(last.age_seconds), facts, note, note_tone }
 }
 
 fn drill_note(status: &StatusDocument) -> (String, &'static str) {
     let next = status.next_drill_seconds.map(words::ahead);
-    let failed = status
-        .last_drill
-        .as_ref()
-        .filter(|drill| drill.result != Outcome::Ok);
+    let failed = status.last_drill.as_ref().filter(|drill| drill.result != Outcome::Ok);
     if let Some(drill) = failed {
-        let word = if drill.result == Outcome::Failed {
-            "failed"
-        } else {
-            "was unproven"
-        };
-        let tone = if drill.result == Outcome::Failed {
-            "bad"
-        } else {
-            "warn"
-        };
-        let next = next
-            .map(|next| format!(" Next drill {next}."))
-            .unwrap_or_default();
-        let text = format!(
-            "A later drill, {} ago, {word}.{next}",
-            words::age(drill.age_seconds)
-        );
+        let word = if drill.result == Outcome::Failed { "failed" } else { "was unproven" };
+        let tone = if drill.result == Outcome::Failed { "bad" } else { "warn" };
+        let next = next.map(|next| format!(" Next drill {next}.")).unwrap_or_default();
+        let text = format!("A later drill, {} ago, {word}.{next}", words::age(drill.age_seconds));
         return (text, tone);
     }
     let text = match (next, status.last_proven_restore.is_some()) {
@@ -226,12 +186,7 @@ pub(super) fn facts(status: &StatusDocument, conditions: &[ConditionDocument]) -
     vec![
         rpo_fact(
             status,
-            tone_of(&[
-                "rpo_growing",
-                "tail_unconfirmed",
-                "not_shipping",
-                "spool_filling",
-            ]),
+            tone_of(&["rpo_growing", "tail_unconfirmed", "not_shipping", "spool_filling"]),
         ),
         journal_fact(status, tone_of(&["disk_full", "journal_read_only"])),
         points_fact(status, tone_of(&["margin_thin", "no_point"])),
@@ -259,25 +214,13 @@ fn rpo_fact(status: &StatusDocument, tone: &'static str) -> Fact {
     let lost = if rpo.entries == 0 {
         "Nothing would be lost with this host.".to_owned()
     } else {
-        format!(
-            "{} would be lost with this host.",
-            words::count(rpo.entries, "entry", "entries")
-        )
+        format!("{} would be lost with this host.", words::count(rpo.entries, "entry", "entries"))
     };
     let mut lines = vec![lost];
     if rpo.target_seconds > 0.0 {
-        lines.push(format!(
-            "Promised: at most {}.",
-            words::round_duration(rpo.target_seconds)
-        ));
+        lines.push(format!("Promised: at most {}.", words::round_duration(rpo.target_seconds)));
     }
-    Fact {
-        label: "RPO at the sites",
-        value,
-        unit,
-        tone,
-        lines,
-    }
+    Fact { label: "RPO at the sites", value, unit, tone, lines }
 }
 
 fn journal_fact(status: &StatusDocument, tone: &'static str) -> Fact {
@@ -285,10 +228,7 @@ fn journal_fact(status: &StatusDocument, tone: &'static str) -> Fact {
     let waiting = journal.position.saturating_sub(journal.durable_position);
     let durable = match waiting {
         0 => "All of it durable on this host.".to_owned(),
-        _ => format!(
-            "{} being written now.",
-            words::count(waiting, "entry", "entries")
-        ),
+        _ => format!("{} being written now.", words::count(waiting, "entry", "entries")),
     };
     let acks = journal
         .ack_p99_seconds
@@ -300,10 +240,7 @@ fn journal_fact(status: &StatusDocument, tone: &'static str) -> Fact {
         unit: "",
         tone,
         lines: vec![
-            format!(
-                "{} entries/s{acks}.",
-                words::rate(journal.entries_per_second)
-            ),
+            format!("{} entries/s{acks}.", words::rate(journal.entries_per_second)),
             durable,
         ],
     }
@@ -311,10 +248,7 @@ fn journal_fact(status: &StatusDocument, tone: &'static str) -> Fact {
 
 fn points_fact(status: &StatusDocument, tone: &'static str) -> Fact {
     let points = &status.recovery_points;
-    let restorable = points
-        .latest
-        .as_ref()
-        .is_none_or(|latest| latest.margin >= 0);
+    let restorable = points.latest.as_ref().is_none_or(|latest| latest.margin >= 0);
     let tone = if restorable { tone } else { "bad" };
     let lines = match &points.latest {
         Some(latest) => vec![
@@ -326,27 +260,15 @@ fn points_fact(status: &StatusDocument, tone: &'static str) -> Fact {
             None => "The first follows with the first snapshot.".to_owned(),
         }],
     };
-    Fact {
-        label: "Recovery points",
-        value: words::grouped(points.count),
-        unit: "",
-        tone,
-        lines,
-    }
+    Fact { label: "Recovery points", value: words::grouped(points.count), unit: "", tone, lines }
 }
 
 pub(super) fn margin_sentence(margin: i64) -> String {
     let count = margin.unsigned_abs();
     match margin {
-        ..0 => format!(
-            "{} short: cannot be restored now.",
-            words::count(count, "shard", "shards")
-        ),
+        ..0 => format!("{} short: cannot be restored now.", words::count(count, "shard", "shards")),
         0 => "No site may be lost.".to_owned(),
-        _ => format!(
-            "Survives the loss of any {}.",
-            words::count(count, "site", "sites")
-        ),
+        _ => format!("Survives the loss of any {}.", words::count(count, "site", "sites")),
     }
 }
 
@@ -368,13 +290,7 @@ fn venue_fact(status: &StatusDocument, tone: &'static str) -> Fact {
     if status.mode != ModeName::Normal {
         lines.insert(0, format!("The venue is {}.", status.mode.word()));
     }
-    Fact {
-        label: "Open orders",
-        value: words::grouped(engine.open_orders),
-        unit: "",
-        tone,
-        lines,
-    }
+    Fact { label: "Open orders", value: words::grouped(engine.open_orders), unit: "", tone, lines }
 }
 
 #[cfg(test)]
@@ -383,16 +299,9 @@ mod tests {
 
     #[test]
     fn before_the_first_drill_the_page_says_what_will_come_and_when() {
-        let status = StatusDocument {
-            next_drill_seconds: Some(37.2),
-            ..StatusDocument::default()
-        };
+        let status = StatusDocument { next_drill_seconds: Some(37.2), ..StatusDocument::default() };
         let shown = proven(&status, &[]);
         assert!(shown.parts.is_empty());
-        assert!(
-            shown.note.starts_with("First drill in 38 s: it restores"),
-            "{}",
-            shown.note
-        );
+        assert!(shown.note.starts_with("First drill in 38 s: it restores"), "{}", shown.note);
     }
 }

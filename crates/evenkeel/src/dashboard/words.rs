@@ -14,16 +14,9 @@ const DAY: u64 = 24 * HOUR;
 /// An age in at most two units: `42 s`, `3 min 12 s`, `2 h 5 min`, `4 d 3 h`.
 pub(super) fn age_parts(seconds: f64) -> Vec<Part> {
     let whole = whole_seconds(seconds);
-    let part = |value: u64, unit| Part {
-        value: value.to_string(),
-        unit,
-    };
+    let part = |value: u64, unit| Part { value: value.to_string(), unit };
     let two = |large: Part, small: Part| {
-        if small.value == "0" {
-            vec![large]
-        } else {
-            vec![large, small]
-        }
+        if small.value == "0" { vec![large] } else { vec![large, small] }
     };
     match whole {
         0..MINUTE => vec![part(whole, "s")],
@@ -35,10 +28,8 @@ pub(super) fn age_parts(seconds: f64) -> Vec<Part> {
 
 /// [`age_parts`] as one text.
 pub(super) fn age(seconds: f64) -> String {
-    let texts: Vec<String> = age_parts(seconds)
-        .iter()
-        .map(|part| format!("{} {}", part.value, part.unit))
-        .collect();
+    let texts: Vec<String> =
+        age_parts(seconds).iter().map(|part| format!("{} {}", part.value, part.unit)).collect();
     texts.join(" ")
 }
 
@@ -58,20 +49,12 @@ pub(super) fn duration(seconds: f64) -> String {
 
 /// A promised duration: `1 s`, not `1.00 s`.
 pub(super) fn round_duration(seconds: f64) -> String {
-    if seconds >= 1.0 && seconds.fract() == 0.0 {
-        age(seconds)
-    } else {
-        duration(seconds)
-    }
+    if seconds >= 1.0 && seconds.fract() == 0.0 { age(seconds) } else { duration(seconds) }
 }
 
 /// A moment ahead, rounded up so that it never promises too early: `in 12 s`, `now`.
 pub(super) fn ahead(seconds: f64) -> String {
-    if seconds <= 0.0 {
-        "now".to_owned()
-    } else {
-        format!("in {}", age(seconds.ceil()))
-    }
+    if seconds <= 0.0 { "now".to_owned() } else { format!("in {}", age(seconds.ceil())) }
 }
 
 /// An integer with its thousands apart.
@@ -128,11 +111,7 @@ pub(super) fn short_path(path: &str) -> String {
     if path.chars().count() <= SHOWN_MAX {
         return path.to_owned();
     }
-    let tail: Vec<&str> = path
-        .rsplit('/')
-        .filter(|part| !part.is_empty())
-        .take(2)
-        .collect();
+    let tail: Vec<&str> = path.rsplit('/').filter(|part| !part.is_empty()).take(2).collect();
     match tail[..] {
         [last, before] => format!("…/{before}/{last}"),
         _ => path.to_owned(),
@@ -142,9 +121,7 @@ pub(super) fn short_path(path: &str) -> String {
 /// With a capital first letter.
 pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The clock time within an RFC 3339 time: `01:43:12`.
@@ -154,11 +131,7 @@ pub(super) fn clock(time: &str) -> String {
 
 /// `1 site`, `2 sites`.
 pub(super) fn count(number: u64, one: &str, many: &str) -> String {
-    if number == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{} {many}", grouped(number))
-    }
+    if number == 1 { format!("1 {one}") } else { format!("{} {many}", grouped(number)) }
 }
 
 /// `A`, `A and B`, `A, B and C`.
@@ -171,17 +144,9 @@ pub(super) fn list(names: &[&str]) -> String {
 }
 
 /// Saturating: a negative or not finite figure counts as 0.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped before"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
 fn whole_seconds(seconds: f64) -> u64 {
-    if seconds.is_finite() {
-        seconds.clamp(0.0, 1e15) as u64
-    } else {
-        0
-    }
+    if seconds.is_finite() { seconds.clamp(0.0, 1e15) as u64 } else { 0 }
 }
 
 #[cfg(test)]
@@ -241,14 +206,8 @@ mod tests {
     #[test]
     fn long_paths_keep_their_end() {
         assert_eq!(short_path("sites/amber"), "sites/amber");
-        assert_eq!(
-            short_path("/srv/evenkeel/demo/sites/amber/"),
-            "…/sites/amber"
-        );
-        assert_eq!(
-            short_path("s3.eu.example.invalid.bucket"),
-            "s3.eu.example.invalid.bucket"
-        );
+        assert_eq!(short_path("/srv/evenkeel/demo/sites/amber/"), "…/sites/amber");
+        assert_eq!(short_path("s3.eu.example.invalid.bucket"), "s3.eu.example.invalid.bucket");
     }
 
     #[test]

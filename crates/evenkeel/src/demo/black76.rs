@@ -29,10 +29,7 @@ pub fn option_value(
     let d1 = (future / strike).ln() / deviation + deviation / 2.0;
     let delta = sign * normal_cdf(sign * d1);
     let value = future * delta - sign * strike * normal_cdf(sign * (d1 - deviation));
-    OptionValue {
-        value: value.max(0.0),
-        delta,
-    }
+    OptionValue { value: value.max(0.0), delta }
 }
 
 /// Standard normal distribution function: Hart's rational approximation as given by West,
@@ -67,9 +64,7 @@ pub fn normal_cdf(x: f64) -> f64 {
         let horner = |terms: &[f64]| terms.iter().fold(0.0, |sum, term| sum * z + term);
         density * horner(&TOP) / horner(&BOTTOM)
     } else {
-        let build = [4.0, 3.0, 2.0, 1.0]
-            .iter()
-            .fold(z + 0.65, |build, term| z + term / build);
+        let build = [4.0, 3.0, 2.0, 1.0].iter().fold(z + 0.65, |build, term| z + term / build);
         density / build / ROOT_TWO_PI
     };
     if x > 0.0 { 1.0 - tail } else { tail }
@@ -107,13 +102,7 @@ mod tests {
     #[test]
     fn at_expiry_only_the_intrinsic_value_is_left() {
         let call = option_value(true, 100.0, 80.0, 0.0, 0.6);
-        assert_eq!(
-            call,
-            OptionValue {
-                value: 20.0,
-                delta: 1.0
-            }
-        );
+        assert_eq!(call, OptionValue { value: 20.0, delta: 1.0 });
         assert_eq!(option_value(true, 100.0, 120.0, 0.0, 0.6).value, 0.0);
     }
 }

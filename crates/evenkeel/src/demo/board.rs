@@ -26,13 +26,7 @@ impl QuoteBoard {
     pub fn new(plan: &MarketPlan) -> Self {
         let ids: Vec<_> = plan.instruments.iter().map(|listed| listed.id).collect();
         let marks = ids.iter().map(|_| AtomicI64::new(0)).collect();
-        Self {
-            shared: Arc::new(Shared {
-                version: AtomicU64::new(0),
-                ids,
-                marks,
-            }),
-        }
+        Self { shared: Arc::new(Shared { version: AtomicU64::new(0), ids, marks }) }
     }
 
     /// Shows new marks; instruments that are not listed are passed over.

@@ -7,9 +7,8 @@ pub const DAY_NS: u64 = 86_400 * 1_000_000_000;
 const EXPIRY_HOUR_NS: u64 = 8 * 3_600 * 1_000_000_000;
 /// 1970-01-02 was a Friday.
 const FIRST_FRIDAY: u64 = 1;
-const MONTHS: [&str; 12] = [
-    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-];
+const MONTHS: [&str; 12] =
+    ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 
 /// A day of the Gregorian calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,16 +32,8 @@ impl Date {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let march_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-        let month = if march_month < 10 {
-            march_month + 3
-        } else {
-            march_month - 9
-        };
-        Self {
-            year: year_of_era + era * 400 + u64::from(month <= 2),
-            month,
-            day,
-        }
+        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        Self { year: year_of_era + era * 400 + u64::from(month <= 2), month, day }
     }
 
     /// As instrument names write it, e.g. `4DEC26`.

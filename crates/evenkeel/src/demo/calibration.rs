@@ -21,13 +21,7 @@ pub struct Smile {
 }
 
 const fn smile(years: f64, atm: f64, skew: f64, curvature: f64, basis: f64) -> Smile {
-    Smile {
-        years,
-        atm,
-        skew,
-        curvature,
-        basis,
-    }
+    Smile { years, atm, skew, curvature, basis }
 }
 
 /// One underlying as recorded.
@@ -110,13 +104,8 @@ pub const SMALL_TICK_BELOW: f64 = 0.005;
 
 /// Median quoted spread of an option, in coin, by the mark it stands at: (mark below, spread).
 /// Medians of 448 BTC options with both sides, `|x| < 1`, calm chain.
-pub const OPTION_SPREADS: [(f64, f64); 5] = [
-    (0.005, 0.000_3),
-    (0.02, 0.001_0),
-    (0.06, 0.001_0),
-    (0.15, 0.002_5),
-    (f64::INFINITY, 0.005_0),
-];
+pub const OPTION_SPREADS: [(f64, f64); 5] =
+    [(0.005, 0.000_3), (0.02, 0.001_0), (0.06, 0.001_0), (0.15, 0.002_5), (f64::INFINITY, 0.005_0)];
 
 /// Sizes quoted on BTC options, in lots of 0.1 (lower quartile 0.3 BTC, upper 12 BTC, median 3.0,
 /// over every level of the 326 option books recorded on 21 May 2020).
@@ -134,17 +123,11 @@ pub fn interpolate(table: &[Smile; 6], years: f64) -> Smile {
         Some(0) => return Smile { years, ..table[0] },
         Some(index) => (table[index - 1], table[index]),
         None => {
-            return Smile {
-                years,
-                ..table[table.len() - 1]
-            };
+            return Smile { years, ..table[table.len() - 1] };
         }
     };
     let weight = (years.sqrt() - low.years.sqrt()) / (high.years.sqrt() - low.years.sqrt());
-    Smile {
-        years,
-        ..low.blend(&high, weight)
-    }
+    Smile { years, ..low.blend(&high, weight) }
 }
 
 impl Smile {

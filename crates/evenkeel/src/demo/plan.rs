@@ -50,15 +50,8 @@ pub struct MarketPlan {
 #[must_use]
 pub fn plan(seed: u64, accounts: u32, start: Timestamp) -> MarketPlan {
     let mut random = Random::new(seed, 0);
-    let accounts = (0..accounts)
-        .map(|index| account(index, &mut random))
-        .collect();
-    MarketPlan {
-        currencies: currencies(),
-        instruments: Listing::all(start),
-        accounts,
-        start,
-    }
+    let accounts = (0..accounts).map(|index| account(index, &mut random)).collect();
+    MarketPlan { currencies: currencies(), instruments: Listing::all(start), accounts, start }
 }
 
 impl MarketPlan {
@@ -80,12 +73,7 @@ impl MarketPlan {
                 deposits: Vec::new(),
             })
             .collect();
-        Self {
-            currencies,
-            instruments,
-            accounts,
-            start: now,
-        }
+        Self { currencies, instruments, accounts, start: now }
     }
 
     /// The operator's commands that found the venue, in order: `Found`, currencies, instruments,
@@ -99,16 +87,9 @@ impl MarketPlan {
         commands.extend(instruments.map(|instrument| Command::DefineInstrument { instrument }));
         for plan in &self.accounts {
             let (account, collateral) = (plan.id, Collateral::Checked);
-            commands.push(Command::OpenAccount {
-                account,
-                collateral,
-            });
+            commands.push(Command::OpenAccount { account, collateral });
             for &(currency, amount) in &plan.deposits {
-                commands.push(Command::Deposit {
-                    account,
-                    currency,
-                    amount,
-                });
+                commands.push(Command::Deposit { account, currency, amount });
             }
         }
         commands
@@ -137,21 +118,13 @@ fn account(index: u32, random: &mut Random) -> AccountPlan {
         (ETH, whole(10_000, 100_000, 8)),
         (USDC, whole(50_000_000, 500_000_000, 6)),
     ];
-    AccountPlan {
-        id: AccountId(u64::from(index) + 1),
-        is_maker,
-        deposits,
-    }
+    AccountPlan { id: AccountId(u64::from(index) + 1), is_maker, deposits }
 }
 
 fn currencies() -> Vec<Currency> {
     [(BTC, "BTC", 8), (ETH, "ETH", 8), (USDC, "USDC", 6)]
         .into_iter()
-        .map(|(id, code, scale)| Currency {
-            id,
-            code: symbol(code),
-            scale,
-        })
+        .map(|(id, code, scale)| Currency { id, code: symbol(code), scale })
         .collect()
 }
 
@@ -174,10 +147,7 @@ struct Terms {
 
 impl Listing {
     fn all(start: Timestamp) -> Vec<Instrument> {
-        let mut listing = Self {
-            start,
-            instruments: Vec::new(),
-        };
+        let mut listing = Self { start, instruments: Vec::new() };
         // Lots and ticks as Deribit lists them: 10 USD and 0.5 for BTC futures, 1 USD and 0.05
         // for ETH's; options in 0.1 BTC and 1 ETH.
         listing.underlying(&Terms {
@@ -206,35 +176,14 @@ impl Listing {
         let expiries = calendar::expiries(self.start);
         let last = expiries[expiries.len() - 1];
         let dollar = |listing: &mut Self, name: String, kind, style, settlement, lot| {
-            listing.add(
-                &name,
-                kind,
-                style,
-                [terms.base, settlement],
-                terms.dollar_tick,
-                lot,
-            );
+            listing.add(&name, kind, style, [terms.base, settlement], terms.dollar_tick, lot);
         };
         let (spot, perpetual) = (format!("{code}_USDC"), format!("{code}-PERP"));
         let future = format!("{code}-{}", calendar::date(last).code());
         let dated = InstrumentKind::Future { expiry: last };
-        dollar(
-            self,
-            spot,
-            InstrumentKind::Spot,
-            Style::Linear,
-            USDC,
-            terms.spot_lot,
-        );
+        dollar(self, spot, InstrumentKind::Spot, Style::Linear, USDC, terms.spot_lot);
         let (inverse, lot) = (Style::Inverse, terms.dollar_lot);
-        dollar(
-            self,
-            perpetual,
-            InstrumentKind::Perpetual,
-            inverse,
-            terms.base,
-            lot,
-        );
+        dollar(self, perpetual, InstrumentKind::Perpetual, inverse, terms.base, lot);
         dollar(self, future, dated, inverse, terms.base, lot);
         for expiry in expiries {
             self.options(terms, expiry);
@@ -248,11 +197,7 @@ impl Listing {
         let future = terms.underlying.index * (smile.basis * years).exp();
         let reach = 1.5 * smile.atm * years.sqrt() * future / 5.0;
         let finest = terms.strike_steps[0];
-        let step = terms
-            .strike_steps
-            .iter()
-            .copied()
-            .filter(|step| *step <= reach);
+        let step = terms.strike_steps.iter().copied().filter(|step| *step <= reach);
         let step = step.fold(finest, f64::max);
         let middle = (future / step).round();
         for count in -5..=5 {
@@ -262,29 +207,15 @@ impl Listing {
                 let is_call = right == OptionRight::Call;
                 let value = option_value(is_call, future, strike, years, volatility).value;
                 let is_small = value / future < calibration::SMALL_TICK_BELOW;
-                let (mantissa, scale) = if is_small {
-                    calibration::SMALL_TICK
-                } else {
-                    calibration::OPTION_TICK
-                };
+                let (mantissa, scale) =
+                    if is_small { calibration::SMALL_TICK } else { calibration::OPTION_TICK };
                 let letter = if is_call { "C" } else { "P" };
                 let date = calendar::date(expiry).code();
                 let name = format!("{}-{date}-{strike:.0}-{letter}", terms.underlying.code);
-                let kind = InstrumentKind::Option {
-                    expiry,
-                    strike: whole(strike),
-                    right,
-                };
+                let kind = InstrumentKind::Option { expiry, strike: whole(strike), right };
                 let currencies = [terms.base, terms.base];
                 let tick = decimal(mantissa, scale);
-                self.add(
-                    &name,
-                    kind,
-                    Style::Inverse,
-                    currencies,
-                    tick,
-                    terms.option_lot,
-                );
+                self.add(&name, kind, Style::Inverse, currencies, tick, terms.option_lot);
             }
         }
     }
@@ -315,34 +246,22 @@ impl Listing {
 }
 
 /// Years of 365 days from one instant to a later one; 0 if it is not later.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "microseconds do not matter here"
-)]
+#[expect(clippy::cast_precision_loss, reason = "microseconds do not matter here")]
 pub(super) fn years_between(from: Timestamp, to: Timestamp) -> f64 {
     to.0.saturating_sub(from.0) as f64 / NS_PER_YEAR
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "strikes are small whole numbers"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "strikes are small whole numbers")]
 fn whole(value: f64) -> Decimal {
     Decimal::whole(value.round() as i64)
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "only for the constants above, which tests list in full"
-)]
+#[expect(clippy::expect_used, reason = "only for the constants above, which tests list in full")]
 fn decimal(mantissa: i128, scale: u8) -> Decimal {
     Decimal::new(mantissa, scale).expect("a constant with few decimals")
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "only for names built here, which tests list in full"
-)]
+#[expect(clippy::expect_used, reason = "only for names built here, which tests list in full")]
 fn symbol(name: &str) -> Symbol {
     Symbol::new(name).expect("a short printable name")
 }

@@ -58,15 +58,10 @@ impl PriceModel {
             index: terms.index,
             shift: 0.0,
         };
-        let ether = plan
-            .currencies
-            .iter()
-            .find(|listed| listed.code.as_str() == "ETH");
+        let ether = plan.currencies.iter().find(|listed| listed.code.as_str() == "ETH");
         let ether = ether.map(|listed| listed.id);
-        let followed = plan
-            .instruments
-            .iter()
-            .map(|listed| usize::from(Some(listed.base) == ether));
+        let followed =
+            plan.instruments.iter().map(|listed| usize::from(Some(listed.base) == ether));
         Self {
             random: Random::new(seed, 1),
             now: plan.start,
@@ -82,10 +77,8 @@ impl PriceModel {
     /// its spot or perpetual.
     pub fn continue_from(&mut self, marks: &[(InstrumentId, Ticks)]) {
         for (instrument, path) in self.instruments.iter().zip(&self.followed) {
-            let is_index = matches!(
-                instrument.kind,
-                InstrumentKind::Spot | InstrumentKind::Perpetual
-            );
+            let is_index =
+                matches!(instrument.kind, InstrumentKind::Spot | InstrumentKind::Perpetual);
             let mark = marks.iter().find(|(id, _)| *id == instrument.id);
             if let (true, Some((_, mark))) = (is_index, mark) {
                 let path = &mut self.paths[*path];
@@ -99,11 +92,7 @@ impl PriceModel {
     pub fn step(&mut self, elapsed_ns: u64) {
         self.now = Timestamp(self.now.0.saturating_add(elapsed_ns));
         let seconds = years_between(Timestamp(0), Timestamp(elapsed_ns)) * SECONDS_PER_YEAR;
-        let wait = if self.is_stressed {
-            STRESS_SECONDS
-        } else {
-            CALM_SECONDS
-        };
+        let wait = if self.is_stressed { STRESS_SECONDS } else { CALM_SECONDS };
         if self.random.chance(1.0 - (-seconds / wait).exp()) {
             self.is_stressed = !self.is_stressed;
         }
@@ -111,10 +100,7 @@ impl PriceModel {
         self.stress += (target - self.stress) * (1.0 - (-seconds / SURFACE_SECONDS).exp());
         let common = self.random.normal();
         let own = self.random.normal();
-        let draws = [
-            common,
-            CORRELATION * common + (1.0 - CORRELATION.powi(2)).sqrt() * own,
-        ];
+        let draws = [common, CORRELATION * common + (1.0 - CORRELATION.powi(2)).sqrt() * own];
         for (number, draw) in draws.into_iter().enumerate() {
             let calm = CALM_INDEX_VOLATILITY[number];
             let volatility = calm + (STRESS_INDEX_VOLATILITY[number] - calm) * self.stress;
@@ -158,11 +144,7 @@ impl PriceModel {
         match instrument.kind {
             InstrumentKind::Spot | InstrumentKind::Perpetual => path.index,
             InstrumentKind::Future { expiry } => self.future(path, expiry).0,
-            InstrumentKind::Option {
-                expiry,
-                strike,
-                right,
-            } => {
+            InstrumentKind::Option { expiry, strike, right } => {
                 let (future, smile) = self.future(path, expiry);
                 let strike = decimal_to_float(strike.mantissa(), strike.scale());
                 let volatility = smile.volatility(future, strike);
@@ -179,11 +161,7 @@ impl PriceModel {
         let years = years_between(self.now, expiry);
         let calm = interpolate(&path.terms.calm, years);
         let smile = calm.blend(&interpolate(&path.terms.stress, years), self.stress);
-        let smile = Smile {
-            atm: smile.atm + path.shift,
-            years,
-            ..smile
-        };
+        let smile = Smile { atm: smile.atm + path.shift, years, ..smile };
         (path.index * (smile.basis * years).exp(), smile)
     }
 }
@@ -201,10 +179,7 @@ impl Path {
 }
 
 /// `mantissa · 10^-scale` as a float.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "prices and strikes have few digits"
-)]
+#[expect(clippy::cast_precision_loss, reason = "prices and strikes have few digits")]
 pub(super) fn decimal_to_float(mantissa: i128, scale: u8) -> f64 {
     mantissa as f64 / 10f64.powi(scale.into())
 }

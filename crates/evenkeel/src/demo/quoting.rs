@@ -66,16 +66,9 @@ fn lot_dollars(instrument: &Instrument, plan: &MarketPlan) -> f64 {
     if instrument.style == Style::Inverse {
         return lot;
     }
-    let code = plan
-        .currencies
-        .iter()
-        .find(|listed| listed.id == instrument.base);
+    let code = plan.currencies.iter().find(|listed| listed.id == instrument.base);
     let is_ether = code.is_some_and(|listed| listed.code.as_str() == calibration::ETH.code);
-    let underlying = if is_ether {
-        calibration::ETH
-    } else {
-        calibration::BTC
-    };
+    let underlying = if is_ether { calibration::ETH } else { calibration::BTC };
     lot * underlying.index
 }
 
@@ -84,10 +77,7 @@ fn lots_of((low, high): (f64, f64), lot_dollars: f64) -> (i64, i64) {
     (low, whole(high / lot_dollars).max(low))
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a float to integer cast saturates"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a float to integer cast saturates")]
 fn whole(value: f64) -> i64 {
     value.round() as i64
 }

@@ -11,9 +11,7 @@ impl Random {
     #[must_use]
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut mix = seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95);
-        Self {
-            state: core::array::from_fn(|_| split_mix(&mut mix)),
-        }
+        Self { state: core::array::from_fn(|_| split_mix(&mut mix)) }
     }
 
     /// 64 random bits.
@@ -95,30 +93,16 @@ mod tests {
         let first: Vec<u64> = (0..3).map(|_| split_mix(&mut state)).collect();
         assert_eq!(
             first,
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423
-            ]
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
         );
     }
 
     /// First outputs of xoshiro256++ from state 1, 2, 3, 4, as its other implementations test.
     #[test]
     fn the_generator_equals_its_published_vector() {
-        let mut random = Random {
-            state: [1, 2, 3, 4],
-        };
+        let mut random = Random { state: [1, 2, 3, 4] };
         let first: Vec<u64> = (0..4).map(|_| random.bits()).collect();
-        assert_eq!(
-            first,
-            [
-                41_943_041,
-                58_720_359,
-                3_588_806_011_781_223,
-                3_591_011_842_654_386
-            ]
-        );
+        assert_eq!(first, [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386]);
     }
 
     #[test]

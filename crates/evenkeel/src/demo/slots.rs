@@ -188,10 +188,7 @@ mod tests {
                     assert_eq!(slots.find(order), Some(number));
                 }
             }
-            let holding = slots
-                .slots
-                .iter()
-                .filter(|slot| order_of(slot.state).is_some());
+            let holding = slots.slots.iter().filter(|slot| order_of(slot.state).is_some());
             assert_eq!(slots.open_count(), holding.count());
         }
     }

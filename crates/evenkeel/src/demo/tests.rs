@@ -21,15 +21,8 @@ fn every_listed_instrument_has_consistent_terms_and_a_name_of_its_own() {
     let mut names = BTreeSet::new();
     for (listed, number) in plan.instruments.iter().zip(1..) {
         assert_eq!(listed.id.0, number);
-        assert!(
-            names.insert(listed.symbol.as_str().to_owned()),
-            "{}",
-            listed.symbol
-        );
-        let scale = plan
-            .currencies
-            .iter()
-            .find(|known| known.id == listed.settlement);
+        assert!(names.insert(listed.symbol.as_str().to_owned()), "{}", listed.symbol);
+        let scale = plan.currencies.iter().find(|known| known.id == listed.settlement);
         let scale = scale.expect("settles in a known currency").scale;
         listed.valuation(scale).expect("terms fit");
         if let Some(expiry) = listed.expiry() {
@@ -45,11 +38,7 @@ fn every_listed_instrument_has_consistent_terms_and_a_name_of_its_own() {
 #[test]
 fn a_spot_lot_is_a_whole_number_of_coins_smallest_units() {
     let plan = market();
-    for listed in plan
-        .instruments
-        .iter()
-        .filter(|it| it.kind == InstrumentKind::Spot)
-    {
+    for listed in plan.instruments.iter().filter(|it| it.kind == InstrumentKind::Spot) {
         let base = plan.currencies.iter().find(|known| known.id == listed.base);
         assert!(listed.lot.in_units(base.expect("known").scale).is_some());
         assert_eq!(listed.contract_size, Decimal::whole(1));
@@ -69,15 +58,7 @@ fn cheap_options_trade_on_the_small_tick() {
         let is_small = listed.tick == Decimal::new(1, 4).expect("decimal");
         small += usize::from(is_small);
         let limit = Decimal::new(5, 3).expect("decimal");
-        assert!(
-            if is_small {
-                coin <= limit
-            } else {
-                coin >= limit
-            },
-            "{}: {coin}",
-            listed.symbol
-        );
+        assert!(if is_small { coin <= limit } else { coin >= limit }, "{}: {coin}", listed.symbol);
     }
     assert!(small > 0);
 }
@@ -97,11 +78,7 @@ fn founding_names_everything_before_it_is_used() {
                 assert!(currencies.contains(&instrument.quote));
             }
             Command::OpenAccount { account, .. } => assert!(accounts.insert(*account)),
-            Command::Deposit {
-                account,
-                currency,
-                amount,
-            } => {
+            Command::Deposit { account, currency, amount } => {
                 assert!(accounts.contains(account) && currencies.contains(currency));
                 assert!(amount.0 > 0);
             }
@@ -123,10 +100,7 @@ fn prices_stay_within_their_bounds_for_a_simulated_day() {
         stressed += usize::from(model.stress() > 0.5);
         assert!(model.marks().iter().all(|(_, mark)| mark.0 >= 1));
     }
-    assert!(
-        stressed > 0,
-        "an hour sees stress now and then, a day certainly"
-    );
+    assert!(stressed > 0, "an hour sees stress now and then, a day certainly");
     assert_eq!(model.now().0, START.0 + calendar::DAY_NS);
 }
 
@@ -143,10 +117,7 @@ fn a_model_that_continues_begins_at_the_last_marks() {
     let reopened = MarketPlan::reopen(plan.currencies, instruments, &accounts, model.now());
     let mut next = PriceModel::new(&reopened, 12);
     next.continue_from(&marks);
-    let (old, new) = (
-        model.index("ETH").expect("quoted"),
-        next.index("ETH").expect("quoted"),
-    );
+    let (old, new) = (model.index("ETH").expect("quoted"), next.index("ETH").expect("quoted"));
     assert!((old - new).abs() <= 0.05, "{old} {new}");
 }
 
@@ -154,23 +125,13 @@ fn a_model_that_continues_begins_at_the_last_marks() {
 fn a_reopened_plan_has_the_same_makers() {
     let plan = market();
     let accounts: Vec<_> = plan.accounts.iter().map(|account| account.id).collect();
-    let again = MarketPlan::reopen(
-        plan.currencies.clone(),
-        plan.instruments.clone(),
-        &accounts,
-        START,
-    );
+    let again =
+        MarketPlan::reopen(plan.currencies.clone(), plan.instruments.clone(), &accounts, START);
     let makers = |plan: &MarketPlan| -> Vec<bool> {
-        plan.accounts
-            .iter()
-            .map(|account| account.is_maker)
-            .collect()
+        plan.accounts.iter().map(|account| account.is_maker).collect()
     };
     assert_eq!(makers(&plan), makers(&again));
-    assert_eq!(
-        makers(&plan).iter().filter(|is_maker| **is_maker).count(),
-        21
-    );
+    assert_eq!(makers(&plan).iter().filter(|is_maker| **is_maker).count(), 21);
 }
 
 /// Commands of two crowds whose every command is refused or accepted by a rule that both runs
@@ -189,16 +150,11 @@ fn commands(seed: u64) -> Vec<(Origin, Command)> {
                 let kind = match command {
                     Command::Place { .. } => {
                         next_order += 1;
-                        OutcomeKind::Order {
-                            order: evenkeel_types::OrderId(next_order),
-                        }
+                        OutcomeKind::Order { order: evenkeel_types::OrderId(next_order) }
                     }
                     _ => OutcomeKind::Done,
                 };
-                let outcome = Outcome {
-                    position: Position(all.len() as u64),
-                    kind,
-                };
+                let outcome = Outcome { position: Position(all.len() as u64), kind };
                 crowd.on_ack(&origin, &[Event::Completed { outcome }]);
                 all.push((origin, command));
             }
@@ -219,12 +175,7 @@ fn sequences_of_a_session_begin_at_one_and_have_no_gap() {
     for (origin, command) in commands(5) {
         let expected = next.entry(origin.account).or_insert(1);
         assert_eq!(origin.sequence.0, *expected);
-        let connects = matches!(
-            command,
-            Command::Connect {
-                cancel_on_disconnect: true
-            }
-        );
+        let connects = matches!(command, Command::Connect { cancel_on_disconnect: true });
         assert_eq!(connects, *expected == 1);
         *expected += 1;
     }

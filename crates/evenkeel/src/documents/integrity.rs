@@ -71,22 +71,9 @@ impl RepairDocument {
         bytes_written: u64,
         elapsed_seconds: f64,
     ) -> Self {
-        let repaired: Vec<_> = problems
-            .iter()
-            .filter(|p| p.repaired)
-            .map(|p| p.problem.clone())
-            .collect();
-        let result = if repaired.len() == problems.len() {
-            Outcome::Ok
-        } else {
-            Outcome::Failed
-        };
-        Self {
-            result,
-            problems,
-            repaired,
-            bytes_written,
-            elapsed_seconds,
-        }
+        let repaired: Vec<_> =
+            problems.iter().filter(|p| p.repaired).map(|p| p.problem.clone()).collect();
+        let result = if repaired.len() == problems.len() { Outcome::Ok } else { Outcome::Failed };
+        Self { result, problems, repaired, bytes_written, elapsed_seconds }
     }
 }

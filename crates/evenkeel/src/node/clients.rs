@@ -100,10 +100,7 @@ fn run_market(context: &ClientContext, mut prices: PriceModel, board: &QuoteBoar
         let changed = marks.iter().filter(|mark| !shown.contains(mark));
         let requests = changed
             .map(|(instrument, mark)| {
-                operator.request(Command::SetMark {
-                    instrument: *instrument,
-                    mark: *mark,
-                })
+                operator.request(Command::SetMark { instrument: *instrument, mark: *mark })
             })
             .collect();
         shown = marks;
@@ -128,20 +125,14 @@ fn run_crowd(
         credit = (credit + (now - last).as_secs_f64() * commands_per_second)
             .min(commands_per_second / 4.0 + 1.0);
         last = now;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "small, ≥ 0"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small, ≥ 0")]
         let budget = credit as usize;
         let batch = crowd.next_batch(context.clock.wall_ns(), board, budget);
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         let sent = batch.len() as f64;
         credit -= sent;
-        let requests = batch
-            .into_iter()
-            .map(|(origin, command)| Request { origin, command })
-            .collect();
+        let requests =
+            batch.into_iter().map(|(origin, command)| Request { origin, command }).collect();
         let Some(acked) = context.send(requests) else {
             return;
         };

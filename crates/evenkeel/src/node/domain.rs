@@ -33,36 +33,22 @@ impl<'a> Domain<'a> {
         })?;
         let trust = RootPublicKey::parse(&settings.root_public_key).map_err(Report::from)?;
         let layout = Layout::new(settings.data_shards, settings.sites.len())?;
-        Ok(Self {
-            config,
-            settings,
-            trust,
-            layout,
-        })
+        Ok(Self { config, settings, trust, layout })
     }
 
     fn folders(&self) -> Vec<Arc<FolderSite>> {
-        self.config
-            .sites_of(self.settings)
-            .map(|site| Arc::new(folder_site(site)))
-            .collect()
+        self.config.sites_of(self.settings).map(|site| Arc::new(folder_site(site))).collect()
     }
 
     /// The sites, in shard order. A folder that is gone answers with errors, not with an empty
     /// site: it is never made here.
     pub(crate) fn sites(&self) -> Vec<Arc<dyn Site>> {
-        self.folders()
-            .into_iter()
-            .map(|site| site as Arc<dyn Site>)
-            .collect()
+        self.folders().into_iter().map(|site| site as Arc<dyn Site>).collect()
     }
 
     /// Who may delete at the sites: only for capping the demonstration's disk use.
     pub(crate) fn janitors(&self) -> Vec<Arc<dyn Janitor>> {
-        self.folders()
-            .into_iter()
-            .map(|site| site as Arc<dyn Janitor>)
-            .collect()
+        self.folders().into_iter().map(|site| site as Arc<dyn Janitor>).collect()
     }
 
     /// Reads the catalog.
@@ -74,11 +60,7 @@ impl<'a> Domain<'a> {
     pub(crate) fn writer(&self) -> Result<Writer> {
         let settings = self.settings;
         let parse = |text: &String| Recipient::parse(text).map_err(Report::from);
-        let recipients = settings
-            .recipients
-            .iter()
-            .map(parse)
-            .collect::<Result<Vec<_>>>()?;
+        let recipients = settings.recipients.iter().map(parse).collect::<Result<Vec<_>>>()?;
         let memory = self.config.host.data.join("vault");
         std::fs::create_dir_all(&memory)
             .map_err(|error| Report::io("make the folder", &memory, &error))?;

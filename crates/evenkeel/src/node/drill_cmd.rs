@@ -52,19 +52,13 @@ fn on_the_host(config: &Config) -> Result<DrillDocument> {
     let request = Request::new("drill");
     let answer = control::ask(&config.control_socket(), &request, Duration::from_secs(120))?;
     let answer = answer.ok_or_else(|| {
-        Report::new(
-            Exit::NothingYet,
-            "D2 needs the running writer, and none runs here",
-        )
-        .safe("nothing was changed")
-        .next("evenkeel up --home DIR   (starts it)")
-        .next("evenkeel drill --level D3   (needs no running writer)")
+        Report::new(Exit::NothingYet, "D2 needs the running writer, and none runs here")
+            .safe("nothing was changed")
+            .next("evenkeel up --home DIR   (starts it)")
+            .next("evenkeel drill --level D3   (needs no running writer)")
     })?;
     serde_json::from_value(answer).map_err(|error| {
-        Report::new(
-            Exit::Failed,
-            format!("the daemon's answer cannot be read: {error}"),
-        )
+        Report::new(Exit::Failed, format!("the daemon's answer cannot be read: {error}"))
     })
 }
 
@@ -85,9 +79,7 @@ fn here(
     let home = DrillHome::open(config)?;
     let key = keyfile::read_report_key(&home.dir.join("report.key"))?;
     let durable_position = durable_position(config);
-    let key_used = identity
-        .as_ref()
-        .map_or("none".to_owned(), |one| one.recipient().to_string());
+    let key_used = identity.as_ref().map_or("none".to_owned(), |one| one.recipient().to_string());
     let plan = DrillPlan {
         level,
         sites: domain.sites(),
@@ -102,10 +94,7 @@ fn here(
     };
     let scratch = home.scratch()?;
     // The scratch journal is thrown away, so its identity is nobody's.
-    let nobody = JournalIdentity {
-        cluster_id: [0; 16],
-        lineage: [0; 16],
-    };
+    let nobody = JournalIdentity { cluster_id: [0; 16], lineage: [0; 16] };
     let mut sink = JournalSink::new(scratch.path(), nobody, config.journal.segment_bytes);
     let drilled = drill(plan, &mut sink, &key);
     drop(scratch);
@@ -129,11 +118,7 @@ fn identity(config: &Config, level: Level, file: Option<&Path>) -> Result<Option
 
 /// How far the host is, if it runs and can be asked from here.
 fn durable_position(config: &Config) -> Option<u64> {
-    let answer = control::ask(
-        &config.control_socket(),
-        &Request::new("status"),
-        ASK_TIMEOUT,
-    );
+    let answer = control::ask(&config.control_socket(), &Request::new("status"), ASK_TIMEOUT);
     let answer = answer.ok().flatten()?;
     answer.get("journal")?.get("durable_position")?.as_u64()
 }
@@ -173,9 +158,7 @@ impl DrillHome {
             .and_then(|()| std::fs::rename(&part, &path))
             .map_err(|error| Report::io("keep the drill report", &path, &error))?;
         let mut all = report_files(&history);
-        let excess = all
-            .len()
-            .saturating_sub(config.drill.history_keep.max(1) as usize);
+        let excess = all.len().saturating_sub(config.drill.history_keep.max(1) as usize);
         for old in all.drain(..excess) {
             // The next drill tries again.
             let _ = std::fs::remove_file(old);
@@ -211,10 +194,7 @@ impl Drop for Scratch {
 fn report_files(history: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(history).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == REPORT_EXTENSION)
-    });
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == REPORT_EXTENSION));
     paths.sort();
     paths
 }
@@ -222,19 +202,14 @@ fn report_files(history: &Path) -> Vec<PathBuf> {
 /// The drill host's history, oldest first; reports that are not genuine are left out.
 pub(crate) fn history(config: &Config) -> Vec<DrillDocument> {
     let files = report_files(&config.drill.home.join("drills"));
-    let reports = files
-        .iter()
-        .filter_map(|path| read_report(&std::fs::read(path).ok()?));
+    let reports = files.iter().filter_map(|path| read_report(&std::fs::read(path).ok()?));
     reports.map(|report| document(&report)).collect()
 }
 
 /// A report as a document.
 pub(crate) fn document(signed: &SignedReport) -> DrillDocument {
     let signature = format!("{}:{}", hex(&signed.signer), hex(&signed.signature));
-    DrillDocument {
-        signature: Some(signature),
-        ..unsigned_document(&signed.report)
-    }
+    DrillDocument { signature: Some(signature), ..unsigned_document(&signed.report) }
 }
 
 /// A report that nobody signed, as a document.
@@ -328,28 +303,16 @@ fn words(document: &DrillDocument) -> String {
     let mut lines = vec![format!("drill {level} {result}: {what}")];
     if let Some(rto) = document.rto_seconds {
         let replayed = document.entries_replayed;
-        lines.push(format!(
-            "  RTO {rto:.3} s (snapshot, then {replayed} entries)"
-        ));
+        lines.push(format!("  RTO {rto:.3} s (snapshot, then {replayed} entries)"));
     }
     if let (Some(entries), Some(age)) = (document.rpo_entries, document.rpo_seconds) {
-        lines.push(format!(
-            "  RPO {entries} entries; newest restored data {age:.1} s old"
-        ));
+        lines.push(format!("  RPO {entries} entries; newest restored data {age:.1} s old"));
     }
     for check in &document.checks {
-        lines.push(format!(
-            "  {:<16} {:<15} {}",
-            check.name,
-            check.result.word(),
-            check.detail
-        ));
+        lines.push(format!("  {:<16} {:<15} {}", check.name, check.result.word(), check.detail));
     }
     if !document.sites_missing.is_empty() {
-        lines.push(format!(
-            "  sites missing: {}",
-            document.sites_missing.join(", ")
-        ));
+        lines.push(format!("  sites missing: {}", document.sites_missing.join(", ")));
     }
     lines.join("\n")
 }

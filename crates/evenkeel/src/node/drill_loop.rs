@@ -87,10 +87,7 @@ impl DrillLoop {
         if passed {
             self.observed.conditions.clear("drill_failed");
             let mut points = lock(&self.observed.points);
-            let proven = points
-                .points
-                .iter_mut()
-                .find(|one| one.id == document.recovery_point);
+            let proven = points.points.iter_mut().find(|one| one.id == document.recovery_point);
             if let Some(point) = proven.filter(|_| document.level.proves_restore()) {
                 point.proven_time = Some(document.time.clone());
             }

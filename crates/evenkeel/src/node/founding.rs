@@ -29,11 +29,7 @@ pub(crate) fn market(config: &Config, engine: &Engine, now: Timestamp) -> Market
     if engine.account_count() < venue.accounts as usize {
         let plan = plan(venue.seed, venue.accounts, now);
         let prices = PriceModel::new(&plan, venue.seed);
-        return Market {
-            plan,
-            prices,
-            unfinished: true,
-        };
+        return Market { plan, prices, unfinished: true };
     }
     let accounts: Vec<AccountId> = engine.accounts().map(|account| account.id).collect();
     let plan = MarketPlan::reopen(
@@ -48,11 +44,7 @@ pub(crate) fn market(config: &Config, engine: &Engine, now: Timestamp) -> Market
         .filter_map(|instrument| Some((instrument.id, engine.mark(instrument.id)?)))
         .collect();
     prices.continue_from(&marks);
-    Market {
-        plan,
-        prices,
-        unfinished: false,
-    }
+    Market { plan, prices, unfinished: false }
 }
 
 /// Founds the venue, or what of it is missing, and ends the sessions of the term before.
@@ -68,24 +60,14 @@ pub(crate) fn found(
         let (mut venue, mut salt) = ([0; 16], [0; 32]);
         for secret in [venue.as_mut_slice(), salt.as_mut_slice()] {
             getrandom::fill(secret).map_err(|error| {
-                Report::new(
-                    Exit::Failed,
-                    format!("the system gave no randomness: {error}"),
-                )
+                Report::new(Exit::Failed, format!("the system gave no randomness: {error}"))
             })?;
         }
         let commands = market.plan.founding_commands(venue, salt);
         requests.extend(commands.into_iter().zip(1..).map(|(command, sequence)| {
             let account = AccountId::OPERATOR;
             let sequence = ClientSequence(sequence);
-            Request {
-                origin: Origin {
-                    account,
-                    session: SESSION,
-                    sequence,
-                },
-                command,
-            }
+            Request { origin: Origin { account, session: SESSION, sequence }, command }
         }));
     }
     let engine = primary.engine();

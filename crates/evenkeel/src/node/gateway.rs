@@ -35,13 +35,7 @@ impl Gateway {
     /// Sends a batch and waits for its answers; `None` once the primary is gone.
     pub(crate) fn submit(&self, requests: Vec<Request>) -> Option<Answers> {
         let (reply, answers) = channel();
-        self.0
-            .send(Batch {
-                requests,
-                received: Instant::now(),
-                reply,
-            })
-            .ok()?;
+        self.0.send(Batch { requests, received: Instant::now(), reply }).ok()?;
         answers.recv().ok()
     }
 }
@@ -93,25 +87,14 @@ pub(crate) struct Operator {
 impl Operator {
     /// A session used nowhere else in this term.
     pub(crate) fn new(gateway: Gateway, session: SessionId) -> Self {
-        Self {
-            gateway,
-            session,
-            sequence: Arc::default(),
-        }
+        Self { gateway, session, sequence: Arc::default() }
     }
 
     /// The next request of this session.
     pub(crate) fn request(&self, command: Command) -> Request {
         let sequence = ClientSequence(self.sequence.fetch_add(1, Ordering::Relaxed) + 1);
         let account = AccountId::OPERATOR;
-        Request {
-            origin: Origin {
-                account,
-                session: self.session,
-                sequence,
-            },
-            command,
-        }
+        Request { origin: Origin { account, session: self.session, sequence }, command }
     }
 
     /// Sends a command; says whether it was acknowledged.

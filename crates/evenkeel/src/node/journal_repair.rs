@@ -1,6 +1,7 @@
 //! Mending the host's journal from the sites: fetching a tail that vanished, or replacing a damaged
 //! journal. Nothing is overwritten: a damaged journal is moved aside.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use evenkeel_journal::{
 };
 use evenkeel_recovery::{Clock as _, Frame, History, RecoveryError, Restorer, Target};
 use evenkeel_vault::{Identity, Opener};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::clock::SystemClock;
 use super::domain::{Domain, cluster_id};
@@ -17,7 +19,7 @@ use super::start::confirmations;
 use crate::config::Config;
 use crate::keyfile;
 use crate::output;
-use crate::report::{Report, Result};
+use crate::report::{Exit, Report, Result};
 
 /// Compares the journal with the sites and mends what is missing or damaged.
 pub(crate) fn run(config: &Config, domain: &Domain<'_>, identity: &Identity) -> Result<()> {
@@ -52,10 +54,7 @@ pub(crate) fn run(config: &Config, domain: &Domain<'_>, identity: &Identity) -> 
     }
     match log.confirm_end(&confirmations(Some(&catalog), lineage)) {
         Ok(_) => {
-            output::note(&format!(
-                "journal: intact, it ends at position {}",
-                log.next()
-            ));
+            output::note(&format!("journal: intact, it ends at position {}", log.next()));
             log.close().map_err(Report::from)
         }
         Err(JournalError::TailVanished { .. }) => fetch(log, &restorer),
@@ -78,49 +77,87 @@ fn fetch(mut log: FileLog, restorer: &Restorer<'_>) -> Result<()> {
 
 fn append(log: &mut FileLog, frame: &Frame) -> Result<(), RecoveryError> {
     log.rejoin_term(frame.term)?;
-    let entries: Vec<&[u8]> = frame
-        .entries
-        .iter()
-        .map(|entry| entry.0.as_slice())
-        .collect();
+    let entries: Vec<&[u8]> = frame.entries.iter().map(|entry| entry.0.as_slice()).collect();
     log.append(&entries, Admission::Normal)?;
     Ok(())
 }
 
-/// Moves a damaged journal aside, restores it from the sites, and adds what the damaged one still
-/// holds intact beyond that.
+/// Restores the journal from the sites beside the damaged one, adds what that still holds intact
+/// beyond, and only then puts it in its place: a repair that is cut short changes nothing. The
+/// damaged one is kept.
 fn replace(
     config: &Config,
     domain: &Domain<'_>,
     restorer: &Restorer<'_>,
     lineage: [u8; 16],
 ) -> Result<()> {
-    let dir = config.journal_dir();
-    let aside = aside(&dir);
-    if dir.exists() {
-        std::fs::rename(&dir, &aside)
-            .map_err(|error| Report::io("move the damaged journal aside", &dir, &error))?;
-        output::note(&format!(
-            "journal: the damaged one was kept as {}",
-            aside.display()
-        ));
+    let (dir, mending) = (config.journal_dir(), config.host.data.join("mending"));
+    if mending.exists() {
+        // What an interrupted repair left: all of it came from the sites and from `dir`.
+        std::fs::remove_dir_all(&mending)
+            .map_err(|error| Report::io("remove an unfinished repair", &mending, &error))?;
     }
-    let identity = JournalIdentity {
-        cluster_id: cluster_id(&domain.trust),
-        lineage,
-    };
-    let mut sink = JournalSink::new(&config.host.data, identity, config.journal.segment_bytes);
+    let identity = JournalIdentity { cluster_id: cluster_id(&domain.trust), lineage };
+    let mut sink = JournalSink::new(&mending, identity, config.journal.segment_bytes);
     let restored = restorer.restore(Target::Latest, History::Full, None, &mut sink)?;
-    output::note(&format!(
-        "journal: restored from the sites up to position {}",
-        restored.position
-    ));
-    let salvaged = salvage(&dir, &aside, restored.position)?;
+    output::note(&format!("journal: restored from the sites up to position {}", restored.position));
+    let mended = mending.join("journal");
+    let salvaged = salvage(&mended, &dir, restored.position)?;
     output::note(&match salvaged {
         0 => "journal: the damaged one holds nothing intact beyond that".to_owned(),
         count => format!("journal: {count} entries beyond that came from the damaged one"),
     });
+    let next = restored.position + salvaged;
+    let held = evenkeel_journal::verify(&RealDisk, &dir).map_or(next, |found| found.next);
+    take_place(config, &mended, &dir)?;
+    match held > next {
+        true => Err(lost(config, next, held)),
+        false => Ok(()),
+    }
+}
+
+/// Puts the mended journal, and the snapshot that goes with it, where the daemon expects them.
+fn take_place(config: &Config, mended: &Path, dir: &Path) -> Result<()> {
+    let host = &config.host.data;
+    let failed = |error: std::io::Error| Report::io("put the mended journal in", dir, &error);
+    let kept = aside(dir);
+    if dir.exists() {
+        // At one stroke: at no moment is there no journal, which would look like a new home.
+        let exchange = renameat_with(CWD, mended, CWD, dir, RenameFlags::EXCHANGE);
+        exchange.map_err(|error| failed(error.into()))?;
+        std::fs::rename(mended, &kept).map_err(failed)?;
+        output::note(&format!("journal: the damaged one was kept as {}", kept.display()));
+    } else {
+        std::fs::rename(mended, dir).map_err(failed)?;
+    }
+    let mending = host.join("mending");
+    let snapshots = config.snapshots_dir();
+    std::fs::create_dir_all(&snapshots).map_err(failed)?;
+    for entry in std::fs::read_dir(mending.join("snapshots")).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        std::fs::rename(entry.path(), snapshots.join(entry.file_name())).map_err(failed)?;
+    }
+    std::fs::remove_dir_all(&mending).map_err(failed)?;
+    for folder in [&snapshots, host] {
+        File::open(folder).and_then(|open| open.sync_all()).map_err(failed)?;
+    }
     Ok(())
+}
+
+/// What neither this host nor the sites can give back is never passed over.
+fn lost(config: &Config, next: u64, held: u64) -> Report {
+    let last = held - 1;
+    Report::new(
+        Exit::Integrity,
+        format!("positions {next} to {last} are lost: damaged here, and never shipped"),
+    )
+    .at(config.journal_dir().display().to_string())
+    .detail("the damaged journal is kept beside it, as journal.damaged-…")
+    .safe(format!("everything before position {next} is back in place"))
+    .next(format!(
+        "evenkeel up --config {}   (goes on from there, without them)",
+        config.file.display()
+    ))
 }
 
 fn aside(dir: &Path) -> PathBuf {
@@ -129,11 +166,11 @@ fn aside(dir: &Path) -> PathBuf {
 }
 
 /// Entries that the damaged journal holds behind `next`, if its history continues the restored one.
-fn salvage(dir: &Path, aside: &Path, next: u64) -> Result<u64> {
+fn salvage(dir: &Path, damaged: &Path, next: u64) -> Result<u64> {
     let Some(before) = next.checked_sub(1) else {
         return Ok(0);
     };
-    let Ok(mut damaged) = Reader::external(Arc::new(RealDisk), aside, before) else {
+    let Ok(mut damaged) = Reader::external(Arc::new(RealDisk), damaged, before) else {
         return Ok(0);
     };
     let (mut log, _) = FileLog::open(Arc::new(RealDisk), dir, Options::default())?;
@@ -146,11 +183,8 @@ fn salvage(dir: &Path, aside: &Path, next: u64) -> Result<u64> {
     // Whatever does not read back intact ends what can be salvaged.
     while let Ok(Some(batch)) = damaged.next_batch() {
         log.rejoin_term(batch.term)?;
-        let entries: Vec<&[u8]> = batch
-            .records
-            .iter()
-            .map(|record| record.entry.as_slice())
-            .collect();
+        let entries: Vec<&[u8]> =
+            batch.records.iter().map(|record| record.entry.as_slice()).collect();
         log.append(&entries, Admission::Normal)?;
     }
     let salvaged = log.next() - next;

@@ -36,16 +36,11 @@ impl JournalSink {
 
     fn log(&mut self) -> Result<&mut FileLog> {
         let dir = self.dir.clone();
-        self.log
-            .as_mut()
-            .ok_or(RecoveryError::Journal(JournalError::NotAJournal { dir }))
+        self.log.as_mut().ok_or(RecoveryError::Journal(JournalError::NotAJournal { dir }))
     }
 
     fn sink_error(&self, action: &str, source: io::Error) -> RecoveryError {
-        RecoveryError::Sink {
-            action: format!("{action} {}", self.dir.display()),
-            source,
-        }
+        RecoveryError::Sink { action: format!("{action} {}", self.dir.display()), source }
     }
 
     /// Nothing is promised before a restore has ended: syncing each frame would only make it slow.
@@ -79,11 +74,7 @@ impl Sink for JournalSink {
         if frame.term > log.term() {
             log.begin_term(frame.term)?;
         }
-        let entries: Vec<&[u8]> = frame
-            .entries
-            .iter()
-            .map(|entry| entry.0.as_slice())
-            .collect();
+        let entries: Vec<&[u8]> = frame.entries.iter().map(|entry| entry.0.as_slice()).collect();
         log.append(&entries, Admission::Normal)?;
         Ok(())
     }
@@ -99,8 +90,7 @@ impl Sink for JournalSink {
         let log = log.ok_or(RecoveryError::Journal(JournalError::NotAJournal { dir }))?;
         let chain = log.chain();
         log.close()?;
-        self.sync_all()
-            .map_err(|error| self.sink_error("syncing", error))?;
+        self.sync_all().map_err(|error| self.sink_error("syncing", error))?;
         Ok(chain)
     }
 }

@@ -42,10 +42,7 @@ impl MendLoop {
             }
             Ok(all) => {
                 let left = all.iter().filter(|one| !one.is_repaired()).count();
-                self.trouble(&format!(
-                    "{left} of {} objects could not be rebuilt",
-                    all.len()
-                ));
+                self.trouble(&format!("{left} of {} objects could not be rebuilt", all.len()));
             }
             Err(error) => self.trouble(&error.to_string()),
         }

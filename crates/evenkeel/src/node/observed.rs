@@ -111,11 +111,7 @@ impl PointFigures {
 
 /// The catalog's points, oldest first, as documents; the age is filled in when they are shown.
 pub(crate) fn point_documents(catalog: &Catalog) -> Vec<PointDocument> {
-    let names: Vec<String> = catalog
-        .sites()
-        .iter()
-        .map(|site| site.name().to_owned())
-        .collect();
+    let names: Vec<String> = catalog.sites().iter().map(|site| site.name().to_owned()).collect();
     let mut points = catalog.points();
     points.sort_by_key(|point| (point.time_ns, point.position));
     let spare = catalog.layout().map_or(0, |layout| layout.n() - layout.k());
@@ -124,9 +120,7 @@ pub(crate) fn point_documents(catalog: &Catalog) -> Vec<PointDocument> {
         .map(|point| {
             let promise = Promise::from_roots(&point.roots);
             let root = |pick: fn(&Promise) -> [u8; 32]| {
-                promise
-                    .as_ref()
-                    .map_or_else(String::new, |promise| hex(&pick(promise)))
+                promise.as_ref().map_or_else(String::new, |promise| hex(&pick(promise)))
             };
             let full = usize::try_from(point.margin).is_ok_and(|margin| margin >= spare);
             PointDocument {
@@ -185,10 +179,7 @@ impl Rates {
         let now = Instant::now();
         self.batches.push_back((now, entries, latency));
         while self.batches.len() > RATE_BATCHES_MAX
-            || self
-                .batches
-                .front()
-                .is_some_and(|(at, ..)| now - *at > RATE_WINDOW)
+            || self.batches.front().is_some_and(|(at, ..)| now - *at > RATE_WINDOW)
         {
             self.batches.pop_front();
         }
@@ -196,10 +187,7 @@ impl Rates {
 
     pub(crate) fn entries_per_second(&self) -> f64 {
         let now = Instant::now();
-        let recent = self
-            .batches
-            .iter()
-            .filter(|(at, ..)| now - *at <= RATE_WINDOW);
+        let recent = self.batches.iter().filter(|(at, ..)| now - *at <= RATE_WINDOW);
         let (mut count, mut oldest) = (0u64, now);
         for (at, entries, _) in recent {
             count += entries;

@@ -79,11 +79,7 @@ impl PointLoop {
             let stopping = stop.sleep(BEAT);
             let waited = last.unwrap_or(started).elapsed();
             let every = Duration::from_secs(self.config.point_every_seconds);
-            let due = if last.is_none() {
-                FIRST_POINT.min(every)
-            } else {
-                every
-            };
+            let due = if last.is_none() { FIRST_POINT.min(every) } else { every };
             let made = self.maker.as_ref().map_or(0, PointMaker::last_position);
             let entries = self.journal.watermark.durable_next().saturating_sub(made);
             lock(&self.observed.points).next_in = due.saturating_sub(waited);
@@ -127,14 +123,7 @@ impl PointLoop {
         } else {
             lock(&self.observed.follower).snapshot_position = checkpoint.position();
         }
-        self.ship(
-            &Draft {
-                checkpoint,
-                promise,
-                frames,
-            },
-            stop,
-        )
+        self.ship(&Draft { checkpoint, promise, frames }, stop)
     }
 
     /// Where the last point of this lineage ended; `None` while the sites do not say.
@@ -177,11 +166,7 @@ impl PointLoop {
 
     /// The writer is held to begin and to finish only: the tail goes out while a point is sealed.
     fn attempt(&self, draft: &Draft, sealed: &mut Option<SealedPoint>) -> Result<(Point, u64)> {
-        let Draft {
-            checkpoint,
-            promise,
-            frames,
-        } = draft;
+        let Draft { checkpoint, promise, frames } = draft;
         if sealed.as_ref().is_some_and(SealedPoint::is_lost) {
             *sealed = None;
         }
@@ -214,19 +199,10 @@ impl PointLoop {
         lock(&self.observed.points).replace(&catalog);
         self.observe_sites();
         let limit = self.config.disk_limit_bytes;
-        let sites_max = if limit == 0 {
-            u64::MAX
-        } else {
-            limit / 100 * SITES_PERCENT
-        };
+        let sites_max = if limit == 0 { u64::MAX } else { limit / 100 * SITES_PERCENT };
         // Tails that a self-contained point covers go at once; points only beyond the limit.
         let mut plan = plan_retention(&catalog, Policy { bytes_max: 0 });
-        let over = plan_retention(
-            &catalog,
-            Policy {
-                bytes_max: sites_max,
-            },
-        );
+        let over = plan_retention(&catalog, Policy { bytes_max: sites_max });
         plan.deletions.retain(|one| {
             one.reason == Reason::Covered || over.deletions.iter().any(|other| other == one)
         });
@@ -259,16 +235,11 @@ impl PointLoop {
     fn ripe(&mut self, mut plan: Plan) -> Plan {
         let before = std::mem::take(&mut self.planned);
         for deletion in &plan.deletions {
-            let since = before
-                .get(&deletion.object)
-                .copied()
-                .unwrap_or_else(Instant::now);
+            let since = before.get(&deletion.object).copied().unwrap_or_else(Instant::now);
             self.planned.insert(deletion.object.clone(), since);
         }
         plan.deletions.retain(|one| {
-            self.planned
-                .get(&one.object)
-                .is_some_and(|since| since.elapsed() >= DELETION_DELAY)
+            self.planned.get(&one.object).is_some_and(|since| since.elapsed() >= DELETION_DELAY)
         });
         plan
     }

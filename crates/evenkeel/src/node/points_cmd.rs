@@ -41,11 +41,9 @@ pub(crate) fn run(args: &PointsArgs) -> Result<Exit> {
         print(&document)?;
     }
     if document.points.is_empty() {
-        return Err(
-            Report::new(Exit::NothingYet, "there is no recovery point yet")
-                .safe("nothing was changed")
-                .next("evenkeel up   (makes the first one within seconds)"),
-        );
+        return Err(Report::new(Exit::NothingYet, "there is no recovery point yet")
+            .safe("nothing was changed")
+            .next("evenkeel up   (makes the first one within seconds)"));
     }
     Ok(Exit::Ok)
 }
@@ -69,11 +67,7 @@ fn print(document: &PointsDocument) -> Result<()> {
             point.position,
             point.time,
             point.margin,
-            if point.self_contained {
-                "  self-contained"
-            } else {
-                ""
-            }
+            if point.self_contained { "  self-contained" } else { "" }
         ))?;
     }
     if document.freshness == Freshness::Unproven {

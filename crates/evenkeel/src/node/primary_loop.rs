@@ -94,9 +94,7 @@ impl PrimaryLoop {
 
     fn count_trades(&mut self, answers: &[Result<Ack, Refused>]) {
         let events = answers.iter().flatten().flat_map(|ack| &ack.events);
-        let trades = events
-            .filter(|event| matches!(event, Event::Traded { .. }))
-            .count();
+        let trades = events.filter(|event| matches!(event, Event::Traded { .. })).count();
         self.trades += trades as u64;
     }
 

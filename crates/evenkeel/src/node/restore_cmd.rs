@@ -34,13 +34,10 @@ pub(crate) fn refuse_unpromoted(config: &Config) -> Result<()> {
     if !config.host.data.join(UNPROMOTED).exists() {
         return Ok(());
     }
-    Err(Report::new(
-        Exit::Usage,
-        "this home was restored for inspection and may not go live",
-    )
-    .at(config.home().display().to_string())
-    .safe("nothing was started; the lineage it came from is untouched")
-    .next("evenkeel restore --config FILE --identity FILE --to NEW --promote"))
+    Err(Report::new(Exit::Usage, "this home was restored for inspection and may not go live")
+        .at(config.home().display().to_string())
+        .safe("nothing was started; the lineage it came from is untouched")
+        .next("evenkeel restore --config FILE --identity FILE --to NEW --promote"))
 }
 
 /// Runs the command.
@@ -65,17 +62,9 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     let restorer = Restorer::new(&catalog, &opener, from)?;
     let home = NewHome::begin(&args.to, &config, authority)?;
     let result = restorer
-        .restore(
-            target(args),
-            history(args),
-            None,
-            &mut home.sink(&config, from, &domain),
-        )
+        .restore(target(args), history(args), None, &mut home.sink(&config, from, &domain))
         .map_err(Report::from)
-        .and_then(|restored| {
-            home.finish(&restored, &catalog, from)
-                .map(|new| (restored, new))
-        });
+        .and_then(|restored| home.finish(&restored, &catalog, from).map(|new| (restored, new)));
     let (restored, promoted) = match result {
         Ok(done) => done,
         Err(report) => {
@@ -103,11 +92,7 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         freshness: freshness(catalog.freshness()),
     };
     let answered = |site: &String| !document.sites_missing.contains(site);
-    for problem in seen
-        .problems
-        .iter()
-        .filter(|problem| answered(&problem.site))
-    {
+    for problem in seen.problems.iter().filter(|problem| answered(&problem.site)) {
         output::note(&format!("passed over: {problem}"));
     }
     show(&document, args.json)?;
@@ -133,10 +118,7 @@ fn show(document: &RestoreDocument, json: bool) -> Result<()> {
         document.sites_used.join(", ")
     ))?;
     if !document.sites_missing.is_empty() {
-        results.line(&format!(
-            "  sites missing {}",
-            document.sites_missing.join(", ")
-        ))?;
+        results.line(&format!("  sites missing {}", document.sites_missing.join(", ")))?;
     }
     if let Some(time) = &document.last_shipped_time {
         results.line(&format!("  last shipped  {time}"))?;
@@ -164,20 +146,13 @@ fn target(args: &RestoreArgs) -> Target {
 }
 
 fn history(args: &RestoreArgs) -> History {
-    if args.without_history {
-        History::SinceSnapshot
-    } else {
-        History::Full
-    }
+    if args.without_history { History::SinceSnapshot } else { History::Full }
 }
 
 /// Names of the sites that did not answer.
 fn missing(catalog: &Catalog) -> Vec<String> {
     let unreachable = catalog.unreachable();
-    unreachable
-        .iter()
-        .map(|text| site_name(text).to_owned())
-        .collect()
+    unreachable.iter().map(|text| site_name(text).to_owned()).collect()
 }
 
 /// The name in `name (reason)`.
@@ -188,17 +163,9 @@ pub(crate) fn site_name(text: &str) -> &str {
 /// The lineage named, or the one certified last; where history forked, somebody has to choose.
 pub(crate) fn choose_lineage(catalog: &Catalog, named: Option<&str>) -> Result<Lineage> {
     let known: Vec<Lineage> = catalog.lineages().iter().map(|one| one.lineage).collect();
-    let list = || {
-        known
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let list = || known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if let Some(named) = named {
-        let matching = known
-            .iter()
-            .find(|lineage| lineage.to_string().starts_with(named));
+        let matching = known.iter().find(|lineage| lineage.to_string().starts_with(named));
         return matching.copied().ok_or_else(|| {
             Report::new(Exit::Usage, format!("no lineage begins with `{named}`"))
                 .detail(format!("known: {}", list()))
@@ -206,12 +173,10 @@ pub(crate) fn choose_lineage(catalog: &Catalog, named: Option<&str>) -> Result<L
         });
     }
     if let Some(fork) = catalog.forks().first() {
-        return Err(
-            Report::new(Exit::Integrity, format!("FORK: {}", fork.detail))
-                .detail(format!("lineages: {}", list()))
-                .safe("nothing was written; both histories are kept at the sites")
-                .next("choose one: evenkeel restore --lineage ID …"),
-        );
+        return Err(Report::new(Exit::Integrity, format!("FORK: {}", fork.detail))
+            .detail(format!("lineages: {}", list()))
+            .safe("nothing was written; both histories are kept at the sites")
+            .next("choose one: evenkeel restore --lineage ID …"));
     }
     catalog.current_lineage().ok_or_else(|| {
         Report::new(Exit::NothingYet, "the sites hold no lineage of this domain")
@@ -227,12 +192,10 @@ fn refuse_occupied(to: &Path) -> Result<()> {
     };
     match entries.next() {
         None => Ok(()),
-        Some(_) => Err(
-            Report::new(Exit::Usage, "the folder to restore into is not empty")
-                .at(to.display().to_string())
-                .safe("nothing was written")
-                .next("name a new or empty folder: --to NEW"),
-        ),
+        Some(_) => Err(Report::new(Exit::Usage, "the folder to restore into is not empty")
+            .at(to.display().to_string())
+            .safe("nothing was written")
+            .next("name a new or empty folder: --to NEW")),
     }
 }
 
@@ -268,35 +231,19 @@ impl NewHome {
             Some(authority) => {
                 let mut lineage = [0; 16];
                 getrandom::fill(&mut lineage).map_err(|error| {
-                    Report::new(
-                        Exit::Failed,
-                        format!("the system gave no randomness: {error}"),
-                    )
+                    Report::new(Exit::Failed, format!("the system gave no randomness: {error}"))
                 })?;
-                Some(Promotion {
-                    authority,
-                    lineage: Lineage(lineage),
-                })
+                Some(Promotion { authority, lineage: Lineage(lineage) })
             }
             None => None,
         };
-        Ok(Self {
-            home,
-            host,
-            config,
-            promotion,
-        })
+        Ok(Self { home, host, config, promotion })
     }
 
     fn sink(&self, config: &Config, from: Lineage, domain: &Domain<'_>) -> JournalSink {
-        let lineage = self
-            .promotion
-            .as_ref()
-            .map_or(from, |promotion| promotion.lineage);
-        let identity = JournalIdentity {
-            cluster_id: cluster_id(&domain.trust),
-            lineage: lineage.0,
-        };
+        let lineage = self.promotion.as_ref().map_or(from, |promotion| promotion.lineage);
+        let identity =
+            JournalIdentity { cluster_id: cluster_id(&domain.trust), lineage: lineage.0 };
         JournalSink::new(&self.host, identity, config.journal.segment_bytes)
     }
 
@@ -334,18 +281,12 @@ impl NewHome {
             .position
             .checked_sub(1)
             .ok_or_else(|| Report::new(Exit::NothingYet, "there is no entry to continue from"))?;
-        let parent = Parent {
-            lineage: from,
-            position,
-            record_hash: head.hash,
-        };
+        let parent = Parent { lineage: from, position, record_hash: head.hash };
         let now_ns = SystemClock::new().wall_ns();
         let key = WriterKey::generate(&mut OsRandom)?;
         let chunk_ids = IdKey::generate(&mut OsRandom)?;
         let certificate =
-            promotion
-                .authority
-                .certify(promotion.lineage, Some(parent), key.public(), now_ns)?;
+            promotion.authority.certify(promotion.lineage, Some(parent), key.public(), now_ns)?;
         let domain = Domain::of(&self.config)?;
         let settings = domain.settings;
         let dir = settings.writer_key_file.parent().unwrap_or(&self.host);
@@ -364,19 +305,11 @@ impl NewHome {
             output_digest: restored.engine.output_digest(),
             chain: restored.chain,
         };
-        Snapshots::new(self.config.snapshots_dir(), 2)
-            .save(&checkpoint)
-            .map_err(|error| {
-                Report::io("write the snapshot", &self.config.snapshots_dir(), &error)
-            })?;
+        Snapshots::new(self.config.snapshots_dir(), 2).save(&checkpoint).map_err(|error| {
+            Report::io("write the snapshot", &self.config.snapshots_dir(), &error)
+        })?;
         let mut writer = domain.writer()?;
-        write_point(
-            &mut writer,
-            &checkpoint,
-            &promise,
-            &Frames::default(),
-            now_ns,
-        )?;
+        write_point(&mut writer, &checkpoint, &promise, &Frames::default(), now_ns)?;
         Ok(())
     }
 

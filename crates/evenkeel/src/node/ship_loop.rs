@@ -53,10 +53,7 @@ impl ShipLoop {
                 Ok(()) => self.succeeded(cut),
                 Err(report) if report.exit() == Exit::Integrity => {
                     lock(&self.observed.tail).stopped = Some(report.to_string());
-                    self.operator.send(Command::SetMode {
-                        mode: Mode::Halted,
-                        cause: CAUSE_FORK,
-                    });
+                    self.operator.send(Command::SetMode { mode: Mode::Halted, cause: CAUSE_FORK });
                     return Err(report);
                 }
                 Err(report) => self.failed(&report),
@@ -116,13 +113,7 @@ impl ShipLoop {
         }
         let mut sites = lock(&self.observed.sites);
         for name in &shipped.sites_ok {
-            if sites
-                .entry(name.clone())
-                .or_default()
-                .failure
-                .take()
-                .is_some()
-            {
+            if sites.entry(name.clone()).or_default().failure.take().is_some() {
                 self.observed.site_returned.store(true, Ordering::Relaxed);
             }
         }
@@ -167,18 +158,14 @@ impl ShipLoop {
             "not_shipping",
             Severity::Critical,
             format!("the tail does not reach enough sites: {why}"),
-            "everything acknowledged is durable on this host; shipping goes on by itself when sites return",
+            "everything acknowledged is durable on this host; shipping goes on when sites return",
             "evenkeel sites list",
         );
     }
 
     /// Bytes of the journal that wait for the sites, roughly.
     fn spool_bytes(&self) -> u64 {
-        let waiting = self
-            .journal
-            .watermark
-            .durable_next()
-            .saturating_sub(self.shipped_next());
+        let waiting = self.journal.watermark.durable_next().saturating_sub(self.shipped_next());
         waiting.saturating_mul(ENTRY_BYTES)
     }
 

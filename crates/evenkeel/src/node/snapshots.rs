@@ -20,18 +20,13 @@ pub(crate) struct Snapshots {
 
 impl Snapshots {
     pub(crate) fn new(dir: PathBuf, keep: usize) -> Self {
-        Self {
-            dir,
-            keep: keep.max(1),
-        }
+        Self { dir, keep: keep.max(1) }
     }
 
     /// Writes a snapshot durably, then lets go of the oldest ones.
     pub(crate) fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
-        let path = self
-            .dir
-            .join(format!("{:016x}.{EXTENSION}", checkpoint.position()));
+        let path = self.dir.join(format!("{:016x}.{EXTENSION}", checkpoint.position()));
         let part = path.with_extension("part");
         let mut bytes = checkpoint.to_bytes();
         bytes.extend_from_slice(blake3::hash(&bytes).as_bytes());
@@ -70,10 +65,7 @@ impl Snapshots {
         let mut paths = Vec::new();
         for entry in entries {
             let path = entry?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == EXTENSION)
-            {
+            if path.extension().is_some_and(|extension| extension == EXTENSION) {
                 paths.push(path);
             }
         }

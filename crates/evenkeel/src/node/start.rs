@@ -48,10 +48,7 @@ pub(crate) fn recover(
         .load()
         .map_err(|error| Report::io("read the snapshots", &config.snapshots_dir(), &error))?;
     for path in unreadable {
-        account.push(format!(
-            "not used: {} does not read back intact",
-            path.display()
-        ));
+        account.push(format!("not used: {} does not read back intact", path.display()));
     }
     let (catalog, unreachable) =
         match Catalog::load(&domain.sites(), super::domain::STATE, &domain.trust, None) {
@@ -68,15 +65,11 @@ pub(crate) fn recover(
         next: snapshot.position(),
         chain: Some(snapshot.chain),
     }));
-    let mut end = log
-        .confirm_end(&confirmed)
-        .map_err(|error| vanished(error, config))?;
+    let mut end = log.confirm_end(&confirmed).map_err(|error| vanished(error, config))?;
     match unreachable {
         Some(error) => {
             end = EndState::Unconfirmed;
-            account.push(format!(
-                "tail unconfirmed: the sites cannot be asked ({error})"
-            ));
+            account.push(format!("tail unconfirmed: the sites cannot be asked ({error})"));
         }
         None if is_new => end = EndState::Confirmed,
         None => {}
@@ -86,17 +79,9 @@ pub(crate) fn recover(
     if !is_new {
         let from = booted.checkpoint.position();
         let replayed = booted.replayed;
-        account.push(format!(
-            "state: snapshot at {from}, then {replayed} entries applied"
-        ));
+        account.push(format!("state: snapshot at {from}, then {replayed} entries applied"));
     }
-    Ok(Recovered {
-        log,
-        booted,
-        end,
-        lineage,
-        account,
-    })
+    Ok(Recovered { log, booted, end, lineage, account })
 }
 
 fn open_journal(
@@ -118,19 +103,14 @@ fn open_journal(
             if log.identity().lineage == lineage.0 {
                 return Ok((log, Some(opened)));
             }
-            Err(
-                Report::new(Exit::Integrity, "the journal belongs to another lineage")
-                    .at(dir.display().to_string())
-                    .detail(format!("the writer's certificate is for lineage {lineage}"))
-                    .safe("nothing was written")
-                    .next("use the journal and the certificate of one lineage"),
-            )
+            Err(Report::new(Exit::Integrity, "the journal belongs to another lineage")
+                .at(dir.display().to_string())
+                .detail(format!("the writer's certificate is for lineage {lineage}"))
+                .safe("nothing was written")
+                .next("use the journal and the certificate of one lineage"))
         }
         Err(JournalError::NotAJournal { .. }) => {
-            let identity = Identity {
-                cluster_id: cluster_id(&domain.trust),
-                lineage: lineage.0,
-            };
+            let identity = Identity { cluster_id: cluster_id(&domain.trust), lineage: lineage.0 };
             let log = FileLog::create(Arc::clone(disk), &dir, identity, Base::genesis(), options)?;
             Ok((log, None))
         }
@@ -145,10 +125,7 @@ fn open_journal(
 pub(crate) fn refuse_superseded(catalog: &Catalog, lineage: Lineage) -> Result<()> {
     let continues = |parent: &evenkeel_vault::Parent| parent.lineage == lineage;
     let lineages = catalog.lineages();
-    let Some(heir) = lineages
-        .iter()
-        .find(|one| one.parent.as_ref().is_some_and(continues))
-    else {
+    let Some(heir) = lineages.iter().find(|one| one.parent.as_ref().is_some_and(continues)) else {
         return Ok(());
     };
     let position = heir.parent.as_ref().map_or(0, |parent| parent.position + 1);
@@ -192,12 +169,7 @@ pub(crate) fn confirmations(catalog: Option<&Catalog>, lineage: Lineage) -> Vec<
 /// A vanished tail is fetched by `repair`, which needs an identity; that is said here, where the
 /// files are known.
 fn vanished(error: JournalError, config: &Config) -> Report {
-    let JournalError::TailVanished {
-        ours,
-        theirs,
-        confirmed_by,
-    } = &error
-    else {
+    let JournalError::TailVanished { ours, theirs, confirmed_by } = &error else {
         return error.into();
     };
     let file = config.file.display();
@@ -207,14 +179,9 @@ fn vanished(error: JournalError, config: &Config) -> Report {
     );
     Report::new(Exit::Integrity, what)
         .at(config.journal_dir().display().to_string())
-        .detail(format!(
-            "{} entries have vanished from this host",
-            theirs - ours
-        ))
+        .detail(format!("{} entries have vanished from this host", theirs - ours))
         .safe("nothing was written; the missing entries are at the sites")
-        .next(format!(
-            "evenkeel repair --config {file} --identity FILE   (fetches them)"
-        ))
+        .next(format!("evenkeel repair --config {file} --identity FILE   (fetches them)"))
         .next(format!(
             "evenkeel restore --config {file} --identity FILE --to NEW --promote   (if this host \
              is beyond repair)"

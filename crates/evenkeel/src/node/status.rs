@@ -76,10 +76,7 @@ impl Status {
 
     fn tail(&self) -> TailDocument {
         let tail = lock(&self.observed.tail).clone();
-        let entries = self
-            .watermark
-            .durable_next()
-            .saturating_sub(tail.shipped_position);
+        let entries = self.watermark.durable_next().saturating_sub(tail.shipped_position);
         let state = match (tail.stopped.is_some(), tail.complete_to.is_some()) {
             (true, _) => TailState::Stopped,
             (false, true) => TailState::Confirmed,
@@ -116,10 +113,7 @@ impl Status {
 
     fn sites(&self) -> Vec<SiteDocument> {
         let tail = lock(&self.observed.tail).clone();
-        let entries = self
-            .watermark
-            .durable_next()
-            .saturating_sub(tail.shipped_position);
+        let entries = self.watermark.durable_next().saturating_sub(tail.shipped_position);
         let figures = lock(&self.observed.sites);
         let Some(domain) = &self.config.domains.state else {
             return Vec::new();
@@ -133,11 +127,7 @@ impl Status {
                 (None, None) => SiteState::Unknown,
             };
             let complete = known.complete_to;
-            let missing = if known.failure.is_some() {
-                entries.max(1)
-            } else {
-                entries
-            };
+            let missing = if known.failure.is_some() { entries.max(1) } else { entries };
             SiteDocument {
                 name: site.name.clone(),
                 location: site.path.display().to_string(),
@@ -224,10 +214,7 @@ pub(crate) fn drill_summaries(
 /// Bytes of the files in a folder, as allocated lengths.
 pub(crate) fn folder_bytes(dir: &std::path::Path) -> u64 {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.metadata().ok())
-        .map(|status| status.len())
-        .sum()
+    entries.filter_map(|entry| entry.metadata().ok()).map(|status| status.len()).sum()
 }
 
 impl StatusSource for Status {
@@ -247,11 +234,7 @@ impl StatusSource for Status {
             lineage: self.lineage.clone(),
             uptime_seconds: Some(self.started.elapsed().as_secs_f64()),
             running: true,
-            mode: if running {
-                primary.mode.into()
-            } else {
-                ModeName::Starting
-            },
+            mode: if running { primary.mode.into() } else { ModeName::Starting },
             mode_cause: None,
             journal: self.journal(),
             engine: self.engine(),
@@ -276,11 +259,7 @@ impl StatusSource for Status {
             point.age_seconds = age_seconds(&point.time, now_ns);
         }
         // The writer itself made them: nothing newer can exist in its lineage.
-        PointsDocument {
-            erasure: self.erasure(),
-            freshness: Freshness::Proven,
-            points,
-        }
+        PointsDocument { erasure: self.erasure(), freshness: Freshness::Proven, points }
     }
 
     fn drills(&self) -> Vec<DrillDocument> {

@@ -27,11 +27,7 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Runs the command.
 pub(crate) fn run(args: &StatusArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let answer = control::ask(
-        &config.control_socket(),
-        &Request::new("status"),
-        ASK_TIMEOUT,
-    )?;
+    let answer = control::ask(&config.control_socket(), &Request::new("status"), ASK_TIMEOUT)?;
     let document = match answer {
         Some(answer) => as_shown(answer)?,
         None => at_rest(&config)?,
@@ -47,10 +43,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit> {
 /// The daemon's answer with the findings that the dashboard shows as well.
 fn as_shown(answer: serde_json::Value) -> Result<StatusDocument> {
     let mut document: StatusDocument = serde_json::from_value(answer).map_err(|error| {
-        Report::new(
-            Exit::Failed,
-            format!("the daemon's answer cannot be read: {error}"),
-        )
+        Report::new(Exit::Failed, format!("the daemon's answer cannot be read: {error}"))
     })?;
     document.conditions = crate::dashboard::conditions(&document);
     Ok(document)
@@ -88,9 +81,7 @@ fn at_rest(config: &Config) -> Result<StatusDocument> {
     }
     if let Ok(catalog) = domain.catalog(None) {
         let lineage = catalog.current_lineage();
-        document.lineage = lineage
-            .map(|lineage| lineage.to_string())
-            .unwrap_or_default();
+        document.lineage = lineage.map(|lineage| lineage.to_string()).unwrap_or_default();
         document.recovery_points = summary(point_documents(&catalog), now_ns);
         let tail = lineage.and_then(|lineage| catalog.tails_after(lineage, None).pop());
         document.tail = TailDocument {
@@ -109,17 +100,14 @@ fn summary(points: Vec<crate::documents::PointDocument>, now_ns: u64) -> PointsS
     PointsSummaryDocument {
         count: points.len() as u64,
         margin_min: points.iter().map(|point| point.margin).min(),
-        latest: points
-            .into_iter()
-            .next_back()
-            .map(|point| LatestPointDocument {
-                age_seconds: age_seconds(&point.time, now_ns),
-                id: point.id,
-                position: point.position,
-                time: point.time,
-                state_root: point.state_root,
-                margin: point.margin,
-            }),
+        latest: points.into_iter().next_back().map(|point| LatestPointDocument {
+            age_seconds: age_seconds(&point.time, now_ns),
+            id: point.id,
+            position: point.position,
+            time: point.time,
+            state_root: point.state_root,
+            margin: point.margin,
+        }),
     }
 }
 
@@ -130,11 +118,7 @@ fn sites(domain: &Domain<'_>) -> Vec<SiteDocument> {
             name: site.name().to_owned(),
             location: site.location(),
             class: SiteClass::Mutable,
-            state: if used.is_ok() {
-                SiteState::Healthy
-            } else {
-                SiteState::Down
-            },
+            state: if used.is_ok() { SiteState::Healthy } else { SiteState::Down },
             detail: used.as_ref().err().map(|error| error.detail.clone()),
             behind_seconds: None,
             bytes: used.ok(),
@@ -148,11 +132,7 @@ fn words(status: &StatusDocument) -> String {
     let mut lines = vec![format!(
         "{}  {}  lineage {}",
         status.home,
-        if status.running {
-            status.mode.word()
-        } else {
-            "no daemon runs"
-        },
+        if status.running { status.mode.word() } else { "no daemon runs" },
         status.lineage
     )];
     let journal = &status.journal;
@@ -165,13 +145,8 @@ fn words(status: &StatusDocument) -> String {
         status.tail.shipped_position, status.tail.rpo.seconds, status.tail.rpo.entries
     ));
     for site in &status.sites {
-        let detail = site
-            .detail
-            .as_ref()
-            .map_or_else(String::new, |why| format!("  {why}"));
-        let bytes = site
-            .bytes
-            .map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+        let detail = site.detail.as_ref().map_or_else(String::new, |why| format!("  {why}"));
+        let bytes = site.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
         lines.push(format!(
             "          {:<10} {:<8} {:<8} {bytes:>12} bytes{detail}",
             site.name,
@@ -196,15 +171,8 @@ fn words(status: &StatusDocument) -> String {
         None => "restore   never proven yet".to_owned(),
     });
     for condition in &status.conditions {
-        lines.push(format!(
-            "{}: {}",
-            condition.severity.word(),
-            condition.message
-        ));
-        lines.push(format!(
-            "  safe: {}\n  next: {}",
-            condition.safe, condition.next
-        ));
+        lines.push(format!("{}: {}", condition.severity.word(), condition.message));
+        lines.push(format!("  safe: {}\n  next: {}", condition.safe, condition.next));
     }
     lines.join("\n")
 }

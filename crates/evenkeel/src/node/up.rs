@@ -49,7 +49,7 @@ const BEAT: Duration = Duration::from_millis(100);
 /// Runs the command.
 pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     let config = configuration(args)?;
-    // Before the rules: a copy for inspection has no writer keys, and need not be told to mend that.
+    // Before the rules: a copy for inspection has no writer keys, and need not mend that.
     super::restore_cmd::refuse_unpromoted(&config)?;
     tell_findings(&config, &config.refuse()?);
     let stop = Stop::default();
@@ -146,13 +146,7 @@ impl Daemon {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let recovered = start::recover(config, &domain, &disk, durability(args))?;
         recovered.account.iter().for_each(|line| output::note(line));
-        let Recovered {
-            log,
-            booted,
-            end,
-            lineage,
-            ..
-        } = recovered;
+        let Recovered { log, booted, end, lineage, .. } = recovered;
         let observed = Arc::new(Observed::default());
         show_start(&observed, end, args);
         let journal = JournalView {
@@ -182,18 +176,10 @@ impl Daemon {
             gateway,
             term,
         };
-        let primary = PrimaryLoop {
-            primary,
-            journal_clock: time,
-            clock,
-            observed,
-            trades: 0,
-        };
+        let primary = PrimaryLoop { primary, journal_clock: time, clock, observed, trades: 0 };
         let mut daemon = Self::with_doors(live, &domain, stop, started)?;
         let (journal_config, stop) = (config.journal.clone(), stop.clone());
-        daemon.write("primary", move || {
-            primary.run(&intake, &journal_config, &stop)
-        });
+        daemon.write("primary", move || primary.run(&intake, &journal_config, &stop));
         daemon.start_readers(&domain, &booted.checkpoint)?;
         daemon.start_clients(market, ack_log);
         Ok(daemon)
@@ -285,10 +271,7 @@ impl Daemon {
             config: config.recovery.clone(),
             planned: std::collections::BTreeMap::new(),
         };
-        let drills = DrillLoop {
-            config: config.clone(),
-            observed: Arc::clone(&live.observed),
-        };
+        let drills = DrillLoop { config: config.clone(), observed: Arc::clone(&live.observed) };
         let mend = MendLoop {
             sites: domain.sites(),
             trust: domain.trust,
@@ -324,22 +307,15 @@ impl Daemon {
         };
         let venue = &live.config.venue;
         let Market { plan, prices, .. } = market;
-        let threads = clients::start(
-            &context,
-            &plan,
-            prices,
-            venue.seed,
-            venue.commands_per_second,
-        );
+        let threads =
+            clients::start(&context, &plan, prices, venue.seed, venue.commands_per_second);
         self.writing.extend(threads);
     }
 
     /// Waits until asked to stop, saying now and then how it goes.
     fn watch(&mut self, args: &UpArgs) -> Result<Exit> {
         self.say_where();
-        let deadline = args
-            .exit_after
-            .map(|after| Instant::now() + Duration::from_secs(after));
+        let deadline = args.exit_after.map(|after| Instant::now() + Duration::from_secs(after));
         let mut next_line = Instant::now() + Duration::from_secs(3);
         while !self.stop.sleep(BEAT) {
             if let Ok((name, result)) = self.finished.1.try_recv() {
@@ -387,11 +363,7 @@ impl Daemon {
 }
 
 fn durability(args: &UpArgs) -> Durability {
-    if args.unsafe_no_fdatasync {
-        Durability::NoSync
-    } else {
-        Durability::Fdatasync
-    }
+    if args.unsafe_no_fdatasync { Durability::NoSync } else { Durability::Fdatasync }
 }
 
 fn show_start(observed: &Observed, end: EndState, args: &UpArgs) {
@@ -438,9 +410,7 @@ fn serve_dashboard(
     let served = match serve(bind) {
         // Another installation on this machine is no reason not to protect this one.
         Err(DashboardError::PortTaken { .. }) => {
-            output::note(&format!(
-                "dashboard: {bind} is taken; it listens on another port"
-            ));
+            output::note(&format!("dashboard: {bind} is taken; it listens on another port"));
             serve(std::net::SocketAddr::new(bind.ip(), 0))
         }
         served => served,
@@ -482,18 +452,13 @@ fn status_line(status: &crate::documents::StatusDocument) -> String {
     let point = status.recovery_points.latest.as_ref().map_or_else(
         || "no recovery point yet".to_owned(),
         |point| {
-            format!(
-                "point {} ({:.0} s old, margin {})",
-                point.id, point.age_seconds, point.margin
-            )
+            format!("point {} ({:.0} s old, margin {})", point.id, point.age_seconds, point.margin)
         },
     );
     let drill = status.last_drill.as_ref().map_or_else(
         || "no drill yet".to_owned(),
         |drill| {
-            let rto = drill
-                .rto_seconds
-                .map_or_else(String::new, |rto| format!(", RTO {rto:.2} s"));
+            let rto = drill.rto_seconds.map_or_else(String::new, |rto| format!(", RTO {rto:.2} s"));
             format!("{} drill {}{rto}", drill.level.word(), drill.result.word())
         },
     );

@@ -40,11 +40,7 @@ pub(crate) struct VaultWriter {
 
 impl VaultWriter {
     pub(crate) fn new(config: Config, began_at: u64) -> Self {
-        Self {
-            config,
-            began_at,
-            writer: Mutex::new(None),
-        }
+        Self { config, began_at, writer: Mutex::new(None) }
     }
 
     /// Works with the writer, opening it first if the sites did not answer before.

@@ -20,10 +20,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let catalog = Arc::new(Domain::of(&config)?.catalog(None)?);
     let opener = match &args.identity {
-        Some(file) => Some(Opener::new(
-            Arc::clone(&catalog),
-            keyfile::read_identity(file)?,
-        )?),
+        Some(file) => Some(Opener::new(Arc::clone(&catalog), keyfile::read_identity(file)?)?),
         None => None,
     };
     let depth = opener.as_ref().map_or(Verify::Ciphertext, Verify::Full);
@@ -47,10 +44,8 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
     } else {
         let mut results = output::Results::new();
         for one in &document.problems {
-            results.line(&format!(
-                "{}: {}: {} ({})",
-                one.site, one.object, one.kind, one.detail
-            ))?;
+            results
+                .line(&format!("{}: {}: {} ({})", one.site, one.object, one.kind, one.detail))?;
         }
         results.line(&format!(
             "verify {}: {} objects, {} bytes, {} points, {} problems",
@@ -62,10 +57,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
         ))?;
         results.finish()?;
         if document.result != Outcome::Ok {
-            output::note(&format!(
-                "next:  evenkeel repair --config {}",
-                config.file.display()
-            ));
+            output::note(&format!("next:  evenkeel repair --config {}", config.file.display()));
         }
     }
     Ok(match document.result {
@@ -91,17 +83,12 @@ pub(crate) fn repair(args: &RepairArgs) -> Result<Exit> {
         let mut found = problem(&one.problem);
         match &one.outcome {
             RepairOutcome::Repaired { moved_to: Some(to) } => {
-                found
-                    .detail
-                    .push_str(&format!("; the bad object was kept as {to}"));
+                found.detail.push_str(&format!("; the bad object was kept as {to}"));
             }
             RepairOutcome::Repaired { moved_to: None } => {}
             RepairOutcome::Unrepaired { why } => found.detail.push_str(&format!("; {why}")),
         }
-        problems.push(RepairProblemDocument {
-            problem: found,
-            repaired: one.is_repaired(),
-        });
+        problems.push(RepairProblemDocument { problem: found, repaired: one.is_repaired() });
     }
     let document = RepairDocument::of(problems, 0, begun.elapsed().as_secs_f64());
     if args.json {
@@ -109,17 +96,8 @@ pub(crate) fn repair(args: &RepairArgs) -> Result<Exit> {
     } else {
         let mut results = output::Results::new();
         for one in &document.problems {
-            let word = if one.repaired {
-                "repaired"
-            } else {
-                "NOT repaired"
-            };
-            let ProblemDocument {
-                site,
-                object,
-                kind,
-                detail,
-            } = &one.problem;
+            let word = if one.repaired { "repaired" } else { "NOT repaired" };
+            let ProblemDocument { site, object, kind, detail } = &one.problem;
             results.line(&format!("{word}: {site}: {object}: {kind} ({detail})"))?;
         }
         results.line(&format!(
@@ -130,19 +108,12 @@ pub(crate) fn repair(args: &RepairArgs) -> Result<Exit> {
         ))?;
         results.finish()?;
     }
-    Ok(if document.result == Outcome::Ok {
-        Exit::Ok
-    } else {
-        Exit::Partial
-    })
+    Ok(if document.result == Outcome::Ok { Exit::Ok } else { Exit::Partial })
 }
 
-/// A folder that is gone is made again, so that it can be filled: whoever types `repair` wants that.
+/// A folder that is gone is made again, so that it can be filled: `repair` is asked for that.
 fn make_missing_folders(config: &Config, domain: &Domain<'_>) -> Result<()> {
-    for site in config
-        .sites_of(domain.settings)
-        .filter(|site| !site.path.exists())
-    {
+    for site in config.sites_of(domain.settings).filter(|site| !site.path.exists()) {
         FolderSite::create(&site.name, site.path.display().to_string(), &site.path)?;
         output::note(&format!(
             "{}: {} was gone and was made again (if a disk should be mounted there, mount it)",

@@ -150,12 +150,7 @@ impl ReplayArgs {
     }
 
     fn check_outputs(&self) -> Result<(), ReplayError> {
-        let outputs = [
-            &self.trades_out,
-            &self.book_out,
-            &self.differences_out,
-            &self.rejects,
-        ];
+        let outputs = [&self.trades_out, &self.book_out, &self.differences_out, &self.rejects];
         let files: Vec<_> = outputs.into_iter().flatten().chain([&self.file]).collect();
         for (index, file) in files.iter().enumerate() {
             if files[..index].contains(file) {

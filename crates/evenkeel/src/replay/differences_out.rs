@@ -38,19 +38,10 @@ pub fn levels(args: &ReplayArgs, differences: &[Difference]) -> Result<(), Repla
         let (side, class) = (side_word(one.side), one.class.name());
         let [price, ours, theirs] = [one.price, one.ours, one.theirs].map(units_text);
         let event_line = or_empty(one.event_line);
-        let Difference {
-            snapshot,
-            line,
-            time_ms,
-            ..
-        } = one;
+        let Difference { snapshot, line, time_ms, .. } = one;
         format!("{snapshot},{line},{time_ms},{side},{price},{ours},{theirs},{class},{event_line}")
     });
-    write_all(
-        args,
-        "snapshot,line,time_ms,side,price,ours,theirs,class,event_line",
-        lines,
-    )
+    write_all(args, "snapshot,line,time_ms,side,price,ours,theirs,class,event_line", lines)
 }
 
 /// Trades that differ from recorded ones.
@@ -62,11 +53,7 @@ pub fn trades(args: &ReplayArgs, differences: &[TradeDifference]) -> Result<(), 
         let (line, time_ms) = (trade.line, trade.time_ms);
         format!("{line},{time_ms},{kind},{cause},{price},{amount},{buyer},{seller}")
     });
-    write_all(
-        args,
-        "line,time_ms,kind,cause,price,amount,buyer,seller",
-        lines,
-    )
+    write_all(args, "line,time_ms,kind,cause,price,amount,buyer,seller", lines)
 }
 
 /// Tickers whose best levels differ from our books'.
@@ -75,15 +62,8 @@ pub fn tickers(args: &ReplayArgs, result: &DeribitResult) -> Result<(), ReplayEr
         let (line, time_ns, instrument) = (one.line, one.time_ns, &one.instrument);
         let numbers = [one.ours.0, one.ours.1, one.theirs.0, one.theirs.1].map(units_text);
         let side = side_word(one.side);
-        let class = if one.ahead {
-            "ticker_ahead"
-        } else {
-            "unexplained"
-        };
-        format!(
-            "{line},{time_ns},{instrument},{side},{},{class}",
-            numbers.join(",")
-        )
+        let class = if one.ahead { "ticker_ahead" } else { "unexplained" };
+        format!("{line},{time_ns},{instrument},{side},{},{class}", numbers.join(","))
     });
     let header = "line,time_ns,instrument,side,our_price,our_amount,their_price,their_amount,class";
     write_all(args, header, lines)

@@ -19,11 +19,7 @@ pub struct LineFault {
 
 impl fmt::Display for LineFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}, column {}: {}",
-            self.line, self.column, self.reason
-        )
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.reason)
     }
 }
 
@@ -39,29 +35,19 @@ pub struct Fault {
 impl Fault {
     /// A fault at `at`.
     pub fn new(at: usize, reason: impl Into<String>) -> Self {
-        Self {
-            at,
-            reason: reason.into(),
-        }
+        Self { at, reason: reason.into() }
     }
 
     /// The same fault, seen from a text in which this one begins at `offset`.
     #[must_use]
     pub fn moved_by(self, offset: usize) -> Self {
-        Self {
-            at: self.at + offset,
-            ..self
-        }
+        Self { at: self.at + offset, ..self }
     }
 
     /// The fault with its line.
     #[must_use]
     pub fn on_line(self, line: u64) -> LineFault {
-        LineFault {
-            line,
-            column: self.at as u64 + 1,
-            reason: self.reason,
-        }
+        LineFault { line, column: self.at as u64 + 1, reason: self.reason }
     }
 }
 
@@ -184,18 +170,12 @@ impl ReplayError {
     /// A failure to write `path`.
     #[must_use]
     pub fn output(path: &Path, source: io::Error) -> Self {
-        Self::Output {
-            path: path.to_owned(),
-            source,
-        }
+        Self::Output { path: path.to_owned(), source }
     }
 
     /// A failure to read `path`.
     #[must_use]
     pub fn input(path: &Path, source: io::Error) -> Self {
-        Self::Input {
-            path: path.to_owned(),
-            source,
-        }
+        Self::Input { path: path.to_owned(), source }
     }
 }

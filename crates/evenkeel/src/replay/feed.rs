@@ -63,13 +63,7 @@ impl<K: Ord + Copy> Feed<K> {
     #[must_use]
     pub fn new(instrument: InstrumentId, units: Units) -> Self {
         let (orders, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self {
-            instrument,
-            units,
-            orders,
-            waiting,
-            refused: 0,
-        }
+        Self { instrument, units, orders, waiting, refused: 0 }
     }
 
     /// Orders that the engine refused.
@@ -98,13 +92,7 @@ impl<K: Ord + Copy> Feed<K> {
             (None, Some(told)) => self.place(pipeline, time_ns, key, told)?,
             (Some((order, before)), Some(told)) => {
                 if before.side == told.side && self.amend(pipeline, time_ns, order, before, told)? {
-                    self.orders.insert(
-                        key,
-                        Standing {
-                            told,
-                            engine: Some(order),
-                        },
-                    );
+                    self.orders.insert(key, Standing { told, engine: Some(order) });
                 } else {
                     self.cancel(pipeline, time_ns, order)?;
                     self.place(pipeline, time_ns, key, told)?;
@@ -122,13 +110,8 @@ impl<K: Ord + Copy> Feed<K> {
         self.waiting.clear();
         if !self.orders.is_empty() {
             self.orders.clear();
-            let scope = MassCancelScope::Instrument {
-                instrument: self.instrument,
-            };
-            let command = Command::MassCancel {
-                account: None,
-                scope,
-            };
+            let scope = MassCancelScope::Instrument { instrument: self.instrument };
+            let command = Command::MassCancel { account: None, scope };
             pipeline.submit(time_ns, FEED_ACCOUNT, command)?;
         }
         Ok(())
@@ -152,9 +135,7 @@ impl<K: Ord + Copy> Feed<K> {
         };
         let engine = match pipeline.submit(time_ns, FEED_ACCOUNT, Command::Place { order })? {
             OutcomeKind::Order { order } => Some(order),
-            OutcomeKind::Rejected {
-                code: RejectCode::WouldTrade,
-            } => {
+            OutcomeKind::Rejected { code: RejectCode::WouldTrade } => {
                 self.waiting.insert(key, told.side);
                 None
             }

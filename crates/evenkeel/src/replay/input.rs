@@ -51,9 +51,7 @@ impl Compression {
 pub fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     let mut file = File::open(path)?;
     let mut magic = Vec::with_capacity(MAGIC_BYTES);
-    (&mut file)
-        .take(MAGIC_BYTES as u64)
-        .read_to_end(&mut magic)?;
+    (&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut magic)?;
     let found = Compression::of(&magic);
     if let Some(promised) = Compression::promised(path).filter(|promised| *promised != found) {
         let reason = format!("named as {promised:?} but its first bytes say {found:?}");
@@ -101,13 +99,7 @@ impl Blocks {
     /// [`ReplayError::Input`].
     pub fn open(path: &Path) -> Result<Self, ReplayError> {
         let reader = open(path).map_err(|source| ReplayError::input(path, source))?;
-        Ok(Self {
-            path: path.to_owned(),
-            reader,
-            rest: Vec::new(),
-            next_line: 1,
-            ended: false,
-        })
+        Ok(Self { path: path.to_owned(), reader, rest: Vec::new(), next_line: 1, ended: false })
     }
 
     /// The next block, `None` at the end. A byte order mark before the first line is dropped.
@@ -119,9 +111,7 @@ impl Blocks {
         let mut text = std::mem::take(&mut self.rest);
         while !self.ended {
             let before = text.len();
-            let read = (&mut self.reader)
-                .take(BLOCK_BYTES as u64)
-                .read_to_end(&mut text);
+            let read = (&mut self.reader).take(BLOCK_BYTES as u64).read_to_end(&mut text);
             self.ended = read.map_err(|source| ReplayError::input(&self.path, source))? == 0;
             if let Some(end) = text[before..].iter().rposition(|byte| *byte == b'\n') {
                 self.rest = text.split_off(before + end + 1);
@@ -149,19 +139,13 @@ impl Blocks {
             reason: "no line end within 16 MiB".to_owned(),
         };
         let remedy = "this is not a file of lines; check what it is with `file`";
-        ReplayError::WrongFile {
-            path: self.path.clone(),
-            fault,
-            remedy,
-        }
+        ReplayError::WrongFile { path: self.path.clone(), fault, remedy }
     }
 }
 
 impl std::fmt::Debug for Blocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Blocks")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Blocks").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -202,9 +186,8 @@ mod tests {
     #[test]
     fn every_compression_gives_the_same_numbered_lines() {
         let text = b"one\r\ntwo\n\nfour";
-        let expected: Vec<(u64, String)> = (1..)
-            .zip(["one", "two", "", "four"].map(str::to_owned))
-            .collect();
+        let expected: Vec<(u64, String)> =
+            (1..).zip(["one", "two", "", "four"].map(str::to_owned)).collect();
         for (name, bytes) in [
             ("a.csv", text.to_vec()),
             ("a.csv.gz", gzip(text)),
@@ -221,18 +204,12 @@ mod tests {
         let text: String = (1..=300_000).map(|number| format!("{number}\n")).collect();
         let found = lines_of("long", text.as_bytes()).expect("read");
         assert_eq!(found.len(), 300_000);
-        assert!(
-            found
-                .iter()
-                .all(|(number, text)| *text == number.to_string())
-        );
+        assert!(found.iter().all(|(number, text)| *text == number.to_string()));
     }
 
     #[test]
     fn a_truncated_compressed_file_is_an_error_and_not_a_shorter_file() {
-        let text: String = (0..5_000)
-            .map(|number| format!("{}\n", number * 7919))
-            .collect();
+        let text: String = (0..5_000).map(|number| format!("{}\n", number * 7919)).collect();
         for (name, bytes) in [
             ("a.gz", gzip(text.as_bytes())),
             ("a.xz", xz(text.as_bytes())),
@@ -240,10 +217,7 @@ mod tests {
         ] {
             let cut = &bytes[..bytes.len() - 5];
             let error = lines_of(name, cut).expect_err(name);
-            assert!(
-                matches!(error, ReplayError::Input { .. }),
-                "{name}: {error}"
-            );
+            assert!(matches!(error, ReplayError::Input { .. }), "{name}: {error}");
         }
     }
 

@@ -57,10 +57,7 @@ impl<'a> Json<'a> {
         let Value::Object(members) = &self.value else {
             return None;
         };
-        members
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        members.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// A member that must be there.
@@ -68,8 +65,7 @@ impl<'a> Json<'a> {
     /// # Errors
     /// Names what is missing.
     pub fn field(&self, name: &str) -> Result<&Self, Fault> {
-        self.get(name)
-            .ok_or_else(|| Fault::new(self.at, format!("\"{name}\" is missing")))
+        self.get(name).ok_or_else(|| Fault::new(self.at, format!("\"{name}\" is missing")))
     }
 
     /// A string.
@@ -137,14 +133,7 @@ impl<'a> Scanner<'a> {
 
     fn fault<T>(&self, reason: &str) -> Result<T, Fault> {
         let end = self.at >= self.text.len();
-        Err(Fault::new(
-            self.at,
-            if end {
-                "the line ends inside a JSON value"
-            } else {
-                reason
-            },
-        ))
+        Err(Fault::new(self.at, if end { "the line ends inside a JSON value" } else { reason }))
     }
 
     fn expect(&mut self, byte: u8, reason: &str) -> Result<(), Fault> {
@@ -265,11 +254,9 @@ impl<'a> Scanner<'a> {
 
     fn word(&mut self) -> Result<Value<'a>, Fault> {
         let rest = &self.text[self.at..];
-        for (word, value) in [
-            ("null", Value::Null),
-            ("true", Value::Bool(true)),
-            ("false", Value::Bool(false)),
-        ] {
+        for (word, value) in
+            [("null", Value::Null), ("true", Value::Bool(true)), ("false", Value::Bool(false))]
+        {
             if rest.starts_with(word) {
                 self.at += word.len();
                 return Ok(value);
@@ -293,10 +280,7 @@ mod tests {
         assert_eq!(items[1].at, 11);
         assert_eq!(items[2].text(), Ok(r#"x\"y"#));
         assert_eq!(json.field("b").map(|b| b.value.clone()), Ok(Value::Null));
-        assert_eq!(
-            json.field("d").expect_err("missing").reason,
-            "\"d\" is missing"
-        );
+        assert_eq!(json.field("d").expect_err("missing").reason, "\"d\" is missing");
     }
 
     #[test]
@@ -325,9 +309,6 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused_before_the_stack_ends() {
         let text = "[".repeat(1_000_000);
-        assert_eq!(
-            Json::parse(&text).expect_err("deep").reason,
-            "nested too deeply"
-        );
+        assert_eq!(Json::parse(&text).expect_err("deep").reason, "nested too deeply");
     }
 }

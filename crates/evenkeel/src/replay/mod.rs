@@ -70,18 +70,12 @@ pub fn run(
     let document = document(args, done, elapsed, rejects.count());
     print(args, &document, out).map_err(|source| ReplayError::output(stdout_path(), source))?;
     if let Some(path) = rejects.path().filter(|_| rejects.count() > 0) {
-        missing.push(format!(
-            "{} bad lines were set aside in {}",
-            rejects.count(),
-            path.display()
-        ));
+        missing.push(format!("{} bad lines were set aside in {}", rejects.count(), path.display()));
     }
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(ReplayError::Partial {
-            reason: missing.join("; "),
-        })
+        Err(ReplayError::Partial { reason: missing.join("; ") })
     }
 }
 
@@ -146,13 +140,7 @@ fn bitstamp_book(
     let ended = pipeline.finish()?;
     differences_out::levels(args, &result.found.differences)?;
     let comparison = Comparison::Book(BookComparison::from(&result));
-    Ok(Done {
-        ended,
-        trades: 0,
-        comparison,
-        read_time,
-        missing: None,
-    })
+    Ok(Done { ended, trades: 0, comparison, read_time, missing: None })
 }
 
 fn bitstamp_match(
@@ -168,13 +156,7 @@ fn bitstamp_match(
     let ended = pipeline.finish()?;
     differences_out::trades(args, &result.differences)?;
     let comparison = Comparison::Match(MatchComparison::from(&result));
-    Ok(Done {
-        ended,
-        trades: result.our_trades,
-        comparison,
-        read_time,
-        missing: None,
-    })
+    Ok(Done { ended, trades: result.our_trades, comparison, read_time, missing: None })
 }
 
 fn deribit_ws(
@@ -191,13 +173,7 @@ fn deribit_ws(
     let gaps: Vec<String> = result.gaps.iter().map(ToString::to_string).collect();
     let missing = (!gaps.is_empty()).then(|| gaps.join("; "));
     let comparison = Comparison::Deribit(DeribitComparison::from(&result));
-    Ok(Done {
-        ended,
-        trades: 0,
-        comparison,
-        read_time,
-        missing,
-    })
+    Ok(Done { ended, trades: 0, comparison, read_time, missing })
 }
 
 fn orderflow_csv(
@@ -217,11 +193,5 @@ fn orderflow_csv(
     let comparison = FlowComparison::new(&replayed.counts, rows, instruments, accounts);
     let comparison = Comparison::Flow(comparison);
     let (ended, trades) = (replayed.ended, replayed.counts.trades);
-    Ok(Done {
-        ended,
-        trades,
-        comparison,
-        read_time,
-        missing: None,
-    })
+    Ok(Done { ended, trades, comparison, read_time, missing: None })
 }

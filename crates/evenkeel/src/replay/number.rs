@@ -43,19 +43,14 @@ impl Scaled {
         if digits == 0 || (point.is_some() && decimals == 0) {
             return Err("is not a decimal number like 12.345");
         }
-        Ok(Self {
-            mantissa,
-            scale: decimals,
-        })
+        Ok(Self { mantissa, scale: decimals })
     }
 
     /// The number in units of `10^-scale`, if it is a whole number of them and fits.
     #[must_use]
     pub fn in_units(self, scale: u8) -> Option<i64> {
         if scale >= self.scale {
-            return self
-                .mantissa
-                .checked_mul(10i64.checked_pow((scale - self.scale).into())?);
+            return self.mantissa.checked_mul(10i64.checked_pow((scale - self.scale).into())?);
         }
         let surplus = 10i64.checked_pow((self.scale - scale).into())?;
         (self.mantissa % surplus == 0).then(|| self.mantissa / surplus)
@@ -103,9 +98,7 @@ pub fn in_units(text: &str, rounded: bool) -> Result<i64, &'static str> {
     } else {
         return Err("has more than 8 decimals");
     };
-    i64::try_from(units)
-        .map(|units| sign * units)
-        .map_err(|_| TOO_LARGE)
+    i64::try_from(units).map(|units| sign * units).map_err(|_| TOO_LARGE)
 }
 
 const NOT_A_NUMBER: &str = "is not a number";
@@ -126,9 +119,7 @@ pub fn decimals_needed(units: i64) -> u8 {
 /// `units` of 10⁻⁸ as text, with as few decimals as it takes.
 #[must_use]
 pub fn units_text(units: i64) -> String {
-    Decimal::new(units.into(), UNIT_DECIMALS)
-        .unwrap_or_default()
-        .to_string()
+    Decimal::new(units.into(), UNIT_DECIMALS).unwrap_or_default().to_string()
 }
 
 /// How multiples of a step (a tick or a lot) are written: always with the step's decimals.
@@ -142,10 +133,7 @@ impl StepFormat {
     /// For multiples of `step`.
     #[must_use]
     pub fn of(step: Decimal) -> Self {
-        Self {
-            mantissa: step.mantissa(),
-            scale: step.scale(),
-        }
+        Self { mantissa: step.mantissa(), scale: step.scale() }
     }
 
     /// Appends `count` steps as a decimal text.
@@ -177,26 +165,16 @@ mod tests {
 
     #[test]
     fn csv_decimals_keep_the_decimals_they_were_written_with() {
-        for (text, mantissa, scale) in [
-            ("0", 0, 0),
-            ("12", 12, 0),
-            ("12.50", 1250, 2),
-            ("0.00000001", 1, 8),
-            ("007.0", 70, 1),
-        ] {
-            assert_eq!(
-                Scaled::parse(text.as_bytes()),
-                Ok(Scaled { mantissa, scale }),
-                "{text}"
-            );
+        for (text, mantissa, scale) in
+            [("0", 0, 0), ("12", 12, 0), ("12.50", 1250, 2), ("0.00000001", 1, 8), ("007.0", 70, 1)]
+        {
+            assert_eq!(Scaled::parse(text.as_bytes()), Ok(Scaled { mantissa, scale }), "{text}");
         }
     }
 
     #[test]
     fn what_is_not_a_plain_decimal_is_refused() {
-        for text in [
-            "", ".", ".5", "5.", "1.2.3", "+1", "-1", "1e3", "1,000", " 1", "NaN", "0x1",
-        ] {
+        for text in ["", ".", ".5", "5.", "1.2.3", "+1", "-1", "1e3", "1,000", " 1", "NaN", "0x1"] {
             assert!(Scaled::parse(text.as_bytes()).is_err(), "{text}");
         }
         assert!(Scaled::parse(b"1234567890.123456789").is_err());
@@ -219,22 +197,10 @@ mod tests {
 
     #[test]
     fn exact_numbers_are_not_rounded() {
-        assert_eq!(
-            in_units("0.000000015", false),
-            Err("has more than 8 decimals")
-        );
+        assert_eq!(in_units("0.000000015", false), Err("has more than 8 decimals"));
         assert_eq!(in_units("0.0000000150", true), Ok(2));
         assert_eq!(in_units("-0.5", false), Ok(-50_000_000));
-        for text in [
-            "",
-            "-",
-            "1e",
-            "1e999",
-            "abc",
-            "1..2",
-            "99999999999999999999",
-            "1e30",
-        ] {
+        for text in ["", "-", "1e", "1e999", "abc", "1..2", "99999999999999999999", "1e30"] {
             assert!(in_units(text, false).is_err(), "{text}");
         }
     }
@@ -250,14 +216,8 @@ mod tests {
         assert_eq!(text("0.5", 200), "100.0");
         assert_eq!(text("5", 3), "15");
         assert_eq!(text("0.00000001", -1), "-0.00000001");
-        assert_eq!(
-            text("0.000000000000000001", i64::MAX),
-            "9.223372036854775807"
-        );
-        assert_eq!(
-            text("1000000000000000", i64::MAX),
-            "9223372036854775807000000000000000"
-        );
+        assert_eq!(text("0.000000000000000001", i64::MAX), "9.223372036854775807");
+        assert_eq!(text("1000000000000000", i64::MAX), "9223372036854775807000000000000000");
         assert_eq!(units_text(23_650_000_000), "236.5");
         assert_eq!(units_text(-100), "-0.000001");
     }

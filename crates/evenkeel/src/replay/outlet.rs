@@ -27,12 +27,7 @@ impl Outlet {
             writeln!(file, "{header}").map(|()| file)
         });
         let file = created.map_err(|source| ReplayError::output(path, source))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            staged: Vec::new(),
-            in_flight: Vec::new(),
-        })
+        Ok(Self { path: path.to_owned(), file, staged: Vec::new(), in_flight: Vec::new() })
     }
 
     /// Where text of the entries being applied is collected.
@@ -61,9 +56,7 @@ impl Outlet {
     /// # Errors
     /// [`ReplayError::Output`].
     pub fn flush(&mut self) -> Result<(), ReplayError> {
-        self.file
-            .flush()
-            .map_err(|source| ReplayError::output(&self.path, source))
+        self.file.flush().map_err(|source| ReplayError::output(&self.path, source))
     }
 }
 

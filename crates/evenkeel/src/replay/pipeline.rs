@@ -92,13 +92,7 @@ impl Pipeline {
             restore_at: args.restore_at,
             restored: false,
         };
-        pipeline.define(
-            "the venue",
-            Command::Found {
-                venue: VENUE,
-                salt: SALT,
-            },
-        )?;
+        pipeline.define("the venue", Command::Found { venue: VENUE, salt: SALT })?;
         pipeline.define("the term", Command::Resume { term: Term(1) })?;
         Ok(pipeline)
     }
@@ -111,10 +105,7 @@ impl Pipeline {
         match self.submit(self.time_ns, AccountId::OPERATOR, command)? {
             OutcomeKind::Rejected { code } => {
                 let reason = code.sentence().to_owned();
-                Err(ReplayError::Setup {
-                    what: what.to_owned(),
-                    reason,
-                })
+                Err(ReplayError::Setup { what: what.to_owned(), reason })
             }
             OutcomeKind::Done | OutcomeKind::Order { .. } => Ok(()),
         }
@@ -126,13 +117,7 @@ impl Pipeline {
     /// As [`Pipeline::define`].
     pub fn open_account(&mut self, account: AccountId) -> Result<(), ReplayError> {
         let collateral = Collateral::Unlimited;
-        self.define(
-            "an account",
-            Command::OpenAccount {
-                account,
-                collateral,
-            },
-        )
+        self.define("an account", Command::OpenAccount { account, collateral })
     }
 
     /// Applies a command; its events are in [`Pipeline::events`] until the next one. The entry's
@@ -153,16 +138,8 @@ impl Pipeline {
         self.time_ns = self.time_ns.max(time_ns);
         self.sequence += 1;
         let sequence = ClientSequence(self.sequence);
-        let origin = Origin {
-            account,
-            session: SessionId(1),
-            sequence,
-        };
-        let entry = Entry {
-            time: Timestamp(self.time_ns),
-            origin,
-            command,
-        };
+        let origin = Origin { account, session: SessionId(1), sequence };
+        let entry = Entry { time: Timestamp(self.time_ns), origin, command };
         entry.encode(&mut self.batch.bytes);
         self.batch.ends.push(self.batch.bytes.as_bytes().len());
         self.events.clear();
@@ -171,10 +148,7 @@ impl Pipeline {
             Some(Event::Completed { outcome }) => Ok(outcome.kind),
             other => {
                 let reason = format!("an entry never sent before was answered with {other:?}");
-                Err(ReplayError::Setup {
-                    what: "an entry".to_owned(),
-                    reason,
-                })
+                Err(ReplayError::Setup { what: "an entry".to_owned(), reason })
             }
         }
     }
@@ -218,10 +192,7 @@ impl Pipeline {
     /// Drops the engine and goes on with one restored from its snapshot.
     fn restore(&mut self) -> Result<(), ReplayError> {
         self.commit()?;
-        let diverged = |reason| ReplayError::RestoreDiverged {
-            entry: self.file_entries,
-            reason,
-        };
+        let diverged = |reason| ReplayError::RestoreDiverged { entry: self.file_entries, reason };
         let (root, snapshot) = (self.engine.state_root(), self.engine.snapshot());
         let restored = Engine::from_snapshot(&snapshot)
             .map_err(|error| diverged(format!("its snapshot is refused: {error}")))?;
@@ -243,8 +214,7 @@ impl Pipeline {
             outlet.depart();
         }
         let empty = self.appender.spare.take().unwrap_or_default();
-        self.appender
-            .send(std::mem::replace(&mut self.batch, empty))?;
+        self.appender.send(std::mem::replace(&mut self.batch, empty))?;
         Ok(())
     }
 
@@ -273,12 +243,7 @@ impl Pipeline {
             return Err(ReplayError::Usage { reason });
         }
         let (engine, file_entries) = (self.engine, self.file_entries);
-        Ok(Ended {
-            engine,
-            file_entries,
-            journal_entries,
-            journal_root,
-        })
+        Ok(Ended { engine, file_entries, journal_entries, journal_root })
     }
 }
 
@@ -297,15 +262,9 @@ struct Appender {
 impl Appender {
     fn start(args: &ReplayArgs) -> Result<Self, ReplayError> {
         let folder = Folder::choose(args.journal.as_deref())?;
-        let identity = Identity {
-            cluster_id: VENUE,
-            lineage: VENUE,
-        };
-        let options = Options {
-            segment_bytes: 32 << 20,
-            reserve_bytes: 1 << 20,
-            ..Options::default()
-        };
+        let identity = Identity { cluster_id: VENUE, lineage: VENUE };
+        let options =
+            Options { segment_bytes: 32 << 20, reserve_bytes: 1 << 20, ..Options::default() };
         let (disk, base) = (Arc::new(RealDisk), Base::genesis());
         let root = RootTracker::new(&base);
         let mut log = FileLog::create(disk, folder.path(), identity, base, options)?;
@@ -325,10 +284,7 @@ impl Appender {
     }
 
     fn send(&mut self, batch: Batch) -> Result<(), ReplayError> {
-        let sent = self
-            .batches
-            .as_ref()
-            .is_some_and(|batches| batches.send(batch).is_ok());
+        let sent = self.batches.as_ref().is_some_and(|batches| batches.send(batch).is_ok());
         self.in_flight = sent;
         if sent { Ok(()) } else { Err(appender_gone()) }
     }
@@ -353,10 +309,7 @@ impl Appender {
 
 fn appender_gone() -> ReplayError {
     let what = "to go on".to_owned();
-    ReplayError::Setup {
-        what,
-        reason: "the journal's thread ended".to_owned(),
-    }
+    ReplayError::Setup { what, reason: "the journal's thread ended".to_owned() }
 }
 
 fn append_all(
@@ -368,10 +321,8 @@ fn append_all(
     for mut batch in incoming {
         let bytes = batch.bytes.as_bytes();
         let starts = std::iter::once(0).chain(batch.ends.iter().copied());
-        let entries: Vec<&[u8]> = starts
-            .zip(&batch.ends)
-            .map(|(start, end)| &bytes[start..*end])
-            .collect();
+        let entries: Vec<&[u8]> =
+            starts.zip(&batch.ends).map(|(start, end)| &bytes[start..*end]).collect();
         let appended = log.append(&entries, Admission::Normal);
         if appended.is_ok() {
             entries.iter().for_each(|entry| {
@@ -406,9 +357,7 @@ impl Folder {
             return Ok(Self::Temporary(dir));
         };
         if std::fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some()) {
-            return Err(ReplayError::JournalNotEmpty {
-                dir: dir.to_owned(),
-            });
+            return Err(ReplayError::JournalNotEmpty { dir: dir.to_owned() });
         }
         Ok(Self::Kept(dir.to_owned()))
     }

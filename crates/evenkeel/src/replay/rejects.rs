@@ -27,22 +27,16 @@ impl Rejects {
     /// [`ReplayError::Output`].
     pub fn new(args: &ReplayArgs) -> Result<Self, ReplayError> {
         let aside = args.rejects.clone().map(|path| {
-            let created = File::create(&path)
-                .map(BufWriter::new)
-                .and_then(|mut file| {
-                    file.write_all(b"line,column,reason,text\n")?;
-                    Ok(file)
-                });
+            let created = File::create(&path).map(BufWriter::new).and_then(|mut file| {
+                file.write_all(b"line,column,reason,text\n")?;
+                Ok(file)
+            });
             match created {
                 Ok(file) => Ok(Aside { path, file }),
                 Err(source) => Err(ReplayError::Output { path, source }),
             }
         });
-        Ok(Self {
-            input: args.file.clone(),
-            aside: aside.transpose()?,
-            count: 0,
-        })
+        Ok(Self { input: args.file.clone(), aside: aside.transpose()?, count: 0 })
     }
 
     /// Sets a line aside.
@@ -52,10 +46,7 @@ impl Rejects {
     pub fn set_aside(&mut self, fault: LineFault, text: &[u8]) -> Result<(), ReplayError> {
         self.count += 1;
         let Some(aside) = &mut self.aside else {
-            return Err(ReplayError::Malformed {
-                path: self.input.clone(),
-                fault,
-            });
+            return Err(ReplayError::Malformed { path: self.input.clone(), fault });
         };
         write_line(&mut aside.file, &fault, text)
             .map_err(|source| ReplayError::output(&aside.path, source))
@@ -75,10 +66,7 @@ impl Rejects {
         let Some(aside) = &mut self.aside else {
             return Ok(());
         };
-        aside
-            .file
-            .flush()
-            .map_err(|source| ReplayError::output(&aside.path, source))
+        aside.file.flush().map_err(|source| ReplayError::output(&aside.path, source))
     }
 
     /// Where lines are set aside.
@@ -90,13 +78,7 @@ impl Rejects {
 
 /// One row; reason and text in quotes as RFC 4180 says, the text otherwise byte for byte.
 fn write_line(file: &mut impl io::Write, fault: &LineFault, text: &[u8]) -> io::Result<()> {
-    write!(
-        file,
-        "{},{},\"{}\",\"",
-        fault.line,
-        fault.column,
-        fault.reason.replace('"', "\"\"")
-    )?;
+    write!(file, "{},{},\"{}\",\"", fault.line, fault.column, fault.reason.replace('"', "\"\""))?;
     for (index, part) in text.split(|byte| *byte == b'"').enumerate() {
         if index > 0 {
             file.write_all(b"\"\"")?;
@@ -112,11 +94,7 @@ mod tests {
 
     #[test]
     fn a_rejected_line_is_one_csv_row_whatever_it_holds() {
-        let fault = LineFault {
-            line: 7,
-            column: 3,
-            reason: "say \"what\"".to_owned(),
-        };
+        let fault = LineFault { line: 7, column: 3, reason: "say \"what\"".to_owned() };
         let mut written = Vec::new();
         write_line(&mut written, &fault, b"a,\"b\",\xff").expect("write");
         assert_eq!(written, b"7,3,\"say \"\"what\"\"\",\"a,\"\"b\"\",\xff\"\n");

@@ -253,23 +253,11 @@ impl From<&BookResult> for BookComparison {
     fn from(result: &BookResult) -> Self {
         let (found, odd) = (&result.found, &result.oddities);
         let mut level_differences = BTreeMap::new();
-        for class in [
-            Class::Older,
-            Class::Behind,
-            Class::Ahead,
-            Class::Unexplained,
-        ] {
-            let count = found
-                .differences
-                .iter()
-                .filter(|one| one.class == class)
-                .count();
+        for class in [Class::Older, Class::Behind, Class::Ahead, Class::Unexplained] {
+            let count = found.differences.iter().filter(|one| one.class == class).count();
             level_differences.insert(class.name(), count as u64);
         }
-        let unexplained = found
-            .differences
-            .iter()
-            .filter(|one| one.class != Class::Older);
+        let unexplained = found.differences.iter().filter(|one| one.class != Class::Older);
         Self {
             mode: mode_name(Mode::Book),
             snapshots: found.snapshots,
@@ -301,10 +289,7 @@ impl From<&MatchResult> for MatchComparison {
             let causes = trade_differences.entry(found.kind.name()).or_default();
             *causes.entry(found.cause.name()).or_default() += 1;
         }
-        let unexplained = result
-            .differences
-            .iter()
-            .filter(|one| one.cause == Cause::Unexplained);
+        let unexplained = result.differences.iter().filter(|one| one.cause == Cause::Unexplained);
         Self {
             mode: mode_name(Mode::Match),
             recorded_trades: result.recorded_trades,
@@ -382,18 +367,9 @@ impl FlowComparison {
 /// # Errors
 /// What the writer says.
 pub fn print_text(out: &mut dyn Write, document: &ReplayDocument) -> io::Result<()> {
-    let ReplayDocument {
-        format,
-        entries,
-        journal_entries,
-        trades,
-        ..
-    } = document;
+    let ReplayDocument { format, entries, journal_entries, trades, .. } = document;
     let (elapsed, rate) = (document.elapsed_seconds, document.entries_per_second);
-    writeln!(
-        out,
-        "{format}: {entries} entries in {elapsed:.3} s ({rate:.0} a second)"
-    )?;
+    writeln!(out, "{format}: {entries} entries in {elapsed:.3} s ({rate:.0} a second)")?;
     writeln!(out, "journal entries: {journal_entries}, trades: {trades}")?;
     if let Some(at) = document.restored_at {
         writeln!(out, "restored from a snapshot behind entry {at}")?;
@@ -438,9 +414,7 @@ fn item_line(item: &serde_json::Value) -> String {
         return item.to_string();
     };
     let parts = fields.iter().map(|(name, value)| {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         format!("{} {text}", name.replace('_', " "))
     });
     parts.collect::<Vec<_>>().join(", ")

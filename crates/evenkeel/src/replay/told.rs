@@ -45,10 +45,7 @@ impl Levels {
 
     /// Best price first.
     pub fn best_first(&self, side: Side) -> Box<dyn Iterator<Item = (i64, i64)> + '_> {
-        let levels = self
-            .side(side)
-            .iter()
-            .map(|(price, amount)| (*price, *amount));
+        let levels = self.side(side).iter().map(|(price, amount)| (*price, *amount));
         match side {
             Side::Buy => Box::new(levels.rev()),
             Side::Sell => Box::new(levels),
@@ -158,17 +155,8 @@ impl ToldBook {
             Happening::Created | Happening::Changed => {
                 let unseen = known.is_none() && event.happening == Happening::Changed;
                 self.oddities.changed_unseen += u64::from(unseen);
-                let OrderEvent {
-                    side,
-                    price,
-                    amount,
-                    ..
-                } = *event;
-                let order = ToldOrder {
-                    side,
-                    price,
-                    amount,
-                };
+                let OrderEvent { side, price, amount, .. } = *event;
+                let order = ToldOrder { side, price, amount };
                 self.orders.insert(event.id, order);
                 self.levels.add(side, price, amount);
                 Told::Stands(order)
@@ -193,13 +181,7 @@ mod tests {
     use Happening::{Changed, Created, Deleted};
 
     fn event(happening: Happening, id: u64, price: i64, amount: i64) -> OrderEvent {
-        OrderEvent {
-            happening,
-            id,
-            side: Side::Buy,
-            price,
-            amount,
-        }
+        OrderEvent { happening, id, side: Side::Buy, price, amount }
     }
 
     #[test]
@@ -228,23 +210,15 @@ mod tests {
         assert_eq!(book.apply(&event(Changed, 1, 10, 4)), Told::AfterItsEnd);
         assert_eq!(book.apply(&event(Deleted, 1, 10, 5)), Told::GoneAgain);
         assert_eq!(book.levels().best_first(Side::Buy).count(), 0);
-        let expected = Oddities {
-            deleted_unseen: 1,
-            changed_unseen: 0,
-            deleted_again: 1,
-            after_deletion: 2,
-        };
+        let expected =
+            Oddities { deleted_unseen: 1, changed_unseen: 0, deleted_again: 1, after_deletion: 2 };
         assert_eq!(book.oddities(), expected);
     }
 
     #[test]
     fn an_order_from_before_the_recording_is_taken_over_when_it_changes() {
         let mut book = ToldBook::default();
-        let order = ToldOrder {
-            side: Side::Buy,
-            price: 10,
-            amount: 3,
-        };
+        let order = ToldOrder { side: Side::Buy, price: 10, amount: 3 };
         assert_eq!(book.apply(&event(Changed, 9, 10, 3)), Told::Stands(order));
         assert_eq!(book.oddities().changed_unseen, 1);
         assert_eq!(book.apply(&event(Deleted, 9, 10, 0)), Told::Gone(order));

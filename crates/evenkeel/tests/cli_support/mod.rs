@@ -20,9 +20,7 @@ pub struct Said {
 
 impl Bench {
     pub fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().expect("a temporary folder"),
-        }
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -54,10 +52,7 @@ impl Bench {
 
     /// The same with variables of the environment.
     pub fn run_with(&self, line: &str, environment: &[(&str, &str)]) -> Said {
-        let output = self
-            .command(line)
-            .envs(environment.iter().copied())
-            .output();
+        let output = self.command(line).envs(environment.iter().copied()).output();
         Said::of(&output.expect("the program starts"))
     }
 

@@ -86,12 +86,7 @@ pub fn replay(dir: &Path, wanted: &BTreeSet<u64>) -> Replay {
     if wanted.contains(&next) {
         at.insert(next, end.clone());
     }
-    Replay {
-        hashes,
-        times_ns,
-        at,
-        end,
-    }
+    Replay { hashes, times_ns, at, end }
 }
 
 /// What was promised, and is to be compared with a replay.
@@ -126,9 +121,8 @@ pub fn audit(rig: &Rig, promises: &mut Promises) -> Result<Audited, String> {
         _ => return Err(format!("points: {listed:?}")),
     };
     let positions = promises.points.iter().map(position_of);
-    let wanted: BTreeSet<u64> = positions
-        .chain(promises.digests.iter().map(|(position, _)| *position))
-        .collect();
+    let wanted: BTreeSet<u64> =
+        positions.chain(promises.digests.iter().map(|(position, _)| *position)).collect();
     let replay = replay(&rig.journal(), &wanted);
     for (position, hash) in promises.hashes.iter().enumerate() {
         if replay.hashes.get(position) != Some(hash) {
@@ -184,12 +178,7 @@ pub fn lost_acks(rig: &Rig, acks: &[(u64, String)]) -> Vec<(u64, String)> {
 /// What `journal hashes` prints; empty while there is no journal.
 pub fn hashes_of(rig: &Rig, home: &str) -> BTreeMap<u64, String> {
     let said = rig.run(&format!("journal hashes --home {home}"));
-    assert!(
-        said.exit == 0 || said.exit == 10,
-        "{} {}",
-        said.exit,
-        said.err
-    );
+    assert!(said.exit == 0 || said.exit == 10, "{} {}", said.exit, said.err);
     said.out
         .lines()
         .map(|line| {
@@ -213,9 +202,7 @@ fn compare_point(point: &Value, replay: &Replay) -> Result<(), String> {
         output_digest: text(&point["output_digest"]),
     };
     if *found != promised {
-        return Err(format!(
-            "point at {position} promises {promised:?}, a replay gives {found:?}"
-        ));
+        return Err(format!("point at {position} promises {promised:?}, a replay gives {found:?}"));
     }
     Ok(())
 }

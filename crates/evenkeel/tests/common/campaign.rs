@@ -34,10 +34,7 @@ pub fn series(name: &str, power: bool) -> ExitCode {
     match series::run(&plan, |line| println!("{line}")) {
         Ok(tally) => {
             println!("{name} {plan:?}\n{tally:#?}");
-            println!(
-                "{name}: nothing acknowledged was lost; {:.0?}",
-                begun.elapsed()
-            );
+            println!("{name}: nothing acknowledged was lost; {:.0?}", begun.elapsed());
         }
         Err(why) => {
             eprintln!("{name} {plan:?}: {why}");
@@ -62,10 +59,7 @@ fn fails_without_fdatasync(runs: u64) -> bool {
         Power::cut(&rig);
         let acks = rig.acks();
         let lost = lost_acks(&rig, &acks).len();
-        println!(
-            "without fdatasync, run {run}: {lost} of {} acknowledged are lost",
-            acks.len()
-        );
+        println!("without fdatasync, run {run}: {lost} of {} acknowledged are lost", acks.len());
         lost > 0
     })
 }
@@ -87,10 +81,7 @@ pub fn flips() -> ExitCode {
     let begun = Instant::now();
     match flips::run(&rig, flips, &mut Random::new(seed)) {
         Ok(tally) => {
-            println!(
-                "flips: seed {seed}, {flips} flips: {tally:?}; {:.0?}",
-                begun.elapsed()
-            );
+            println!("flips: seed {seed}, {flips} flips: {tally:?}; {:.0?}", begun.elapsed());
             ExitCode::SUCCESS
         }
         Err(why) => {

@@ -43,12 +43,7 @@ impl Daemon {
     pub fn spawn(rig: &Rig, command: &mut Command) -> Self {
         let log = rig.beside("up.err");
         let file = File::create(&log).unwrap();
-        let child = command
-            .stdout(Stdio::null())
-            .stderr(file)
-            .process_group(0)
-            .spawn()
-            .unwrap();
+        let child = command.stdout(Stdio::null()).stderr(file).process_group(0).spawn().unwrap();
         Self { child, log }
     }
 
@@ -77,9 +72,7 @@ impl Daemon {
     pub fn until_acked(&mut self, rig: &Rig, more: u64) {
         // A line is a position, a space, 64 digits and the end of the line.
         let bytes = rig.ack_bytes() + more * 68;
-        self.until("acknowledgements", || {
-            (rig.ack_bytes() >= bytes).then_some(())
-        });
+        self.until("acknowledgements", || (rig.ack_bytes() >= bytes).then_some(()));
     }
 
     /// Waits until the sites hold so many recovery points; gives the last status.
@@ -138,11 +131,7 @@ impl Daemon {
             assert!(begun.elapsed() < PATIENCE, "does not end:\n{}", self.said());
             std::thread::sleep(BEAT);
         };
-        Said {
-            exit: status.code().unwrap_or(-1),
-            out: String::new(),
-            err: self.said(),
-        }
+        Said { exit: status.code().unwrap_or(-1), out: String::new(), err: self.said() }
     }
 
     /// Ctrl-C, as a person would end it; it has to end with 0.
@@ -180,10 +169,7 @@ fn runs(group: i32) -> bool {
     all.flatten().any(|entry| {
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         // `pid (name) state parent group …`; the name may hold spaces.
-        let mut fields = stat
-            .rsplit_once(')')
-            .map_or("", |(_, rest)| rest)
-            .split_whitespace();
+        let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
         let state = fields.next().unwrap_or("X");
         let belongs = fields.nth(1).is_some_and(|text| text == group.to_string());
         belongs && !matches!(state, "Z" | "X")

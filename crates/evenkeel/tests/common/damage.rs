@@ -23,14 +23,8 @@ pub enum Harm {
     Missing,
 }
 
-pub const HARMS: [Harm; 6] = [
-    Harm::Flipped,
-    Harm::Truncated,
-    Harm::Swapped,
-    Harm::Older,
-    Harm::Foreign,
-    Harm::Missing,
-];
+pub const HARMS: [Harm; 6] =
+    [Harm::Flipped, Harm::Truncated, Harm::Swapped, Harm::Older, Harm::Foreign, Harm::Missing];
 
 /// An object that was harmed.
 #[derive(Debug, Clone)]
@@ -46,20 +40,15 @@ pub fn objects(site: &Path, class: &str) -> Vec<PathBuf> {
         let folder = path.parent().and_then(Path::file_name);
         folder.is_some_and(|name| name == class)
     };
-    files_below(&site.join("state"))
-        .into_iter()
-        .filter(in_class)
-        .collect()
+    files_below(&site.join("state")).into_iter().filter(in_class).collect()
 }
 
 /// Harms one object; `None` where that kind of harm is not possible.
 pub fn harm(site: &Path, object: &Path, harm: Harm, random: &mut Random) -> Option<Harmed> {
     let right = fs::read(object).unwrap();
     let class = object.parent()?.file_name()?.to_str()?.to_owned();
-    let others: Vec<PathBuf> = objects(site, &class)
-        .into_iter()
-        .filter(|other| other != object)
-        .collect();
+    let others: Vec<PathBuf> =
+        objects(site, &class).into_iter().filter(|other| other != object).collect();
     let wrong = match harm {
         Harm::Flipped => {
             let mut bytes = right.clone();
@@ -94,11 +83,7 @@ pub fn harm(site: &Path, object: &Path, harm: Harm, random: &mut Random) -> Opti
 fn harmed(site: &Path, object: &Path, harm: Harm) -> Harmed {
     Harmed {
         site: site.file_name().unwrap().to_string_lossy().into_owned(),
-        object: object
-            .strip_prefix(site)
-            .unwrap()
-            .to_string_lossy()
-            .into_owned(),
+        object: object.strip_prefix(site).unwrap().to_string_lossy().into_owned(),
         harm,
     }
 }
@@ -110,10 +95,8 @@ pub fn harm_all(rig: &Rig, sites: &[usize], class: &str, random: &mut Random) ->
     for site in sites.iter().map(|index| &all[*index]) {
         for object in objects(site, class) {
             // Swapping would harm an object that has its own turn.
-            let kinds: Vec<Harm> = HARMS
-                .into_iter()
-                .filter(|harm| *harm != Harm::Swapped)
-                .collect();
+            let kinds: Vec<Harm> =
+                HARMS.into_iter().filter(|harm| *harm != Harm::Swapped).collect();
             let kind = *random.pick(&kinds);
             let one = harm(site, &object, kind, random);
             done.extend(one.or_else(|| harm(site, &object, Harm::Flipped, random)));

@@ -39,10 +39,7 @@ pub fn segments(dir: &Path) -> Vec<PathBuf> {
 
 /// Frames of a journal in order, found as `docs/formats/journal.md` draws them.
 pub fn frames(dir: &Path) -> Vec<Frame> {
-    segments(dir)
-        .iter()
-        .flat_map(|file| frames_of(file))
-        .collect()
+    segments(dir).iter().flat_map(|file| frames_of(file)).collect()
 }
 
 fn frames_of(file: &Path) -> Vec<Frame> {
@@ -102,10 +99,7 @@ pub fn run(rig: &Rig, flips: u64, random: &mut Random) -> Result<Tally, String> 
         let told = tell(rig, &copy, &all, &file, at, &intact.out, &mut tally);
         flip(&file, at, bit);
         told.map_err(|why| {
-            format!(
-                "flip {number}, {}, byte {at}, bit {bit}: {why}",
-                file.display()
-            )
+            format!("flip {number}, {}, byte {at}, bit {bit}: {why}", file.display())
         })?;
     }
     Ok(tally)
@@ -126,10 +120,7 @@ fn place(
     }
     if number.is_multiple_of(2) {
         let frame = random.pick(all);
-        return (
-            frame.file.clone(),
-            frame.offset + random.below(frame.length_bytes),
-        );
+        return (frame.file.clone(), frame.offset + random.below(frame.length_bytes));
     }
     let file = random.pick(files);
     let length = fs::metadata(file).unwrap().len();

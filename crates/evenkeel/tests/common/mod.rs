@@ -4,10 +4,7 @@
 // Each test program and campaign uses its share of this.
 #![allow(dead_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(
-    clippy::cast_possible_truncation,
-    reason = "offsets and counts of small test files"
-)]
+#![allow(clippy::cast_possible_truncation, reason = "offsets and counts of small test files")]
 
 pub mod audit;
 pub mod campaign;
@@ -58,10 +55,7 @@ impl Rig {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("disk")).unwrap();
-        let rig = Self {
-            folder,
-            environment: Vec::new(),
-        };
+        let rig = Self { folder, environment: Vec::new() };
         rig.with("EVENKEEL_JOURNAL_SEGMENT_BYTES", "2097152")
             .with("EVENKEEL_JOURNAL_RESERVE_BYTES", "1048576")
             .with("EVENKEEL_DRILL_EVERY_SECONDS", "0")
@@ -150,10 +144,7 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         copy_tree(self.folder.path(), folder.path());
         let environment = self.environment.clone();
-        let moved = Self {
-            folder,
-            environment,
-        };
+        let moved = Self { folder, environment };
         assert!(moved.path("h/evenkeel.toml").exists());
         moved
     }

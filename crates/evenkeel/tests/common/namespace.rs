@@ -48,10 +48,7 @@ impl Namespace {
             // Inside, relative paths would still mean what they meant outside.
             inside.arg(format!("--wd={}", folder.display()));
         }
-        inside
-            .arg("--")
-            .arg(command.get_program())
-            .args(command.get_args());
+        inside.arg("--").arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => inside.env(name, value),

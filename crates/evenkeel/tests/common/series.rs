@@ -76,9 +76,7 @@ pub struct Power {
 
 impl Power {
     pub fn new(rig: &Rig) -> Self {
-        Self {
-            library: power_loss::build(&rig.beside(".")),
-        }
+        Self { library: power_loss::build(&rig.beside(".")) }
     }
 
     pub fn start(&self, rig: &Rig, more: &str) -> Daemon {
@@ -110,17 +108,9 @@ impl Series {
             .with("EVENKEEL_DRILL_EVERY_SECONDS", "5")
             .with("EVENKEEL_VENUE_ACCOUNTS", "100")
             // A few segments at the higher rate, many points at the lower one.
-            .with(
-                "EVENKEEL_VENUE_COMMANDS_PER_SECOND",
-                *random.pick(&["2000", "20000"]),
-            );
+            .with("EVENKEEL_VENUE_COMMANDS_PER_SECOND", *random.pick(&["2000", "20000"]));
         let power = plan.power.then(|| Power::new(&rig));
-        Self {
-            rig,
-            power,
-            promises: Promises::default(),
-            audited: Audited::default(),
-        }
+        Self { rig, power, promises: Promises::default(), audited: Audited::default() }
     }
 
     fn start(&self) -> Daemon {
@@ -212,11 +202,7 @@ pub fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Tally, String> {
         series
             .run(moment, &mut tally)
             .map_err(|error| format!("run {number}, {moment:?}: {error}"))?;
-        let Audited {
-            entries,
-            acks,
-            points,
-        } = series.audited;
+        let Audited { entries, acks, points } = series.audited;
         say(&format!(
             "run {number:>3}  {moment:?}: {entries} entries, {acks} acknowledged, {points} points"
         ));

@@ -14,9 +14,7 @@ pub fn build(dir: &Path) -> PathBuf {
 
 /// Compiles a library to be preloaded, from a file of the tests.
 pub fn build_from(source: &str, dir: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests")
-        .join(source);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(source);
     let library = dir.join(source.with_extension("so").file_name().expect("a name"));
     let status = Command::new("cc")
         .args(["-O2", "-shared", "-fPIC", "-o"])
@@ -36,10 +34,7 @@ pub fn preload<'a>(
     log: &Path,
 ) -> &'a mut Command {
     let dir = fs::canonicalize(dir).expect("the folder exists");
-    command
-        .env("LD_PRELOAD", shim)
-        .env("EVENKEEL_SHIM_DIR", dir)
-        .env("EVENKEEL_SHIM_LOG", log)
+    command.env("LD_PRELOAD", shim).env("EVENKEEL_SHIM_DIR", dir).env("EVENKEEL_SHIM_LOG", log)
 }
 
 /// How much a power cut took back.
@@ -100,8 +95,7 @@ impl Pending {
                     writes.retain(|(noted, _)| *noted > begun);
                     cut.kept += before - writes.len();
                 }
-                self.names
-                    .retain(|noted, (folder, _)| *noted > begun || *folder != inode);
+                self.names.retain(|noted, (folder, _)| *noted > begun || *folder != inode);
             }
         }
     }
@@ -133,15 +127,10 @@ pub fn cut_power(dir: &Path, log: &Path) -> Cut {
         let Some(path) = paths.get(&inode) else {
             continue;
         };
-        let file = File::options()
-            .write(true)
-            .open(path)
-            .expect("the file opens");
+        let file = File::options().write(true).open(path).expect("the file opens");
         for (_, undo) in undos.iter().rev() {
-            file.write_all_at(&undo.replaced, undo.offset)
-                .expect("old bytes return");
-            file.set_len(undo.length_before)
-                .expect("old length returns");
+            file.write_all_at(&undo.replaced, undo.offset).expect("old bytes return");
+            file.set_len(undo.length_before).expect("old length returns");
             cut.undone += 1;
         }
     }

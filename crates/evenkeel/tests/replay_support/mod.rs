@@ -12,9 +12,7 @@ pub const HEADER: &str = "time_ns,instrument,action,order_id,account,side,price,
 
 /// A file of this package's fixtures.
 pub fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/replay")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/replay").join(name)
 }
 
 /// A recorded file, or `None` with the reason said where the data is not to be had.
@@ -25,24 +23,15 @@ pub fn recorded(name: &str) -> Option<PathBuf> {
     };
     let folder = PathBuf::from(folder);
     // Relative to the workspace, as `.ci/run` sets it.
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
     let places = [folder.join(name), folder.join("data").join(name)];
     let found = places.iter().find(|path| path.exists());
-    Some(
-        found
-            .unwrap_or_else(|| panic!("{} is missing", places[0].display()))
-            .clone(),
-    )
+    Some(found.unwrap_or_else(|| panic!("{} is missing", places[0].display())).clone())
 }
 
 /// Runs a replay with `--json`; the document, and the error beside it if there is one.
 pub fn replay(args: &ReplayArgs) -> (Value, Result<(), ReplayError>) {
-    let args = ReplayArgs {
-        json: true,
-        ..args.clone()
-    };
+    let args = ReplayArgs { json: true, ..args.clone() };
     let (mut out, mut progress) = (Vec::new(), Vec::new());
     let result = run(&args, &mut out, &mut progress);
     let document = serde_json::from_slice(&out).unwrap_or(Value::Null);
@@ -78,12 +67,7 @@ pub fn flow(dir: &Path, text: &str, change: impl FnOnce(&mut ReplayArgs)) -> Out
     change(&mut args);
     let (document, result) = replay(&args);
     let read = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
-    Outcome {
-        trades: read("trades.csv"),
-        book: read("book.csv"),
-        document,
-        result,
-    }
+    Outcome { trades: read("trades.csv"), book: read("book.csv"), document, result }
 }
 
 /// What a replay of order flow left.

@@ -42,10 +42,7 @@ pub struct Scripted {
 
 impl Scripted {
     pub fn new(scene: Scene) -> Self {
-        Self {
-            scene: Mutex::new(scene),
-            begun: Instant::now(),
-        }
+        Self { scene: Mutex::new(scene), begun: Instant::now() }
     }
 
     pub fn set(&self, scene: Scene) {
@@ -78,11 +75,7 @@ impl StatusSource for Scripted {
 pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
     let fresh = scene == Scene::Fresh;
     let alarm = scene == Scene::Alarm;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "small"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
     let run = (elapsed_seconds * 2013.0) as u64;
     let position = if fresh { 2_104 } else { 1_204_311 } + run;
     StatusDocument {
@@ -94,11 +87,7 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
         lineage: "7c0e4be2a9d14f6f8b1d2c3e4f506172".to_owned(),
         uptime_seconds: Some(elapsed_seconds),
         running: true,
-        mode: if alarm {
-            ModeName::CancelOnly
-        } else {
-            ModeName::Normal
-        },
+        mode: if alarm { ModeName::CancelOnly } else { ModeName::Normal },
         mode_cause: alarm.then(|| "the spool reached its bound".to_owned()),
         journal: JournalDocument {
             position: position + 3,
@@ -119,16 +108,9 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
             digests_agree: (!fresh).then_some(true),
         },
         tail: tail(scene, position),
-        erasure: ErasureDocument {
-            data_shards: 3,
-            total_shards: 5,
-        },
+        erasure: ErasureDocument { data_shards: 3, total_shards: 5 },
         recovery_points: points_summary(scene, elapsed_seconds),
-        sites: SITES
-            .iter()
-            .enumerate()
-            .map(|(index, _)| site(scene, index))
-            .collect(),
+        sites: SITES.iter().enumerate().map(|(index, _)| site(scene, index)).collect(),
         last_drill: last_drill(scene, elapsed_seconds),
         last_proven_restore: (!fresh).then(|| proven(scene, elapsed_seconds)),
         next_drill_seconds: Some((38.0 - elapsed_seconds).max(0.0)),
@@ -149,19 +131,12 @@ fn points_summary(scene: Scene, elapsed_seconds: f64) -> PointsSummaryDocument {
         state_root: point.state_root,
         margin: point.margin,
     });
-    PointsSummaryDocument {
-        count,
-        margin_min: latest.as_ref().map(|latest| latest.margin),
-        latest,
-    }
+    PointsSummaryDocument { count, margin_min: latest.as_ref().map(|latest| latest.margin), latest }
 }
 
 fn last_drill(scene: Scene, elapsed_seconds: f64) -> Option<LastDrillDocument> {
     let drill = drills(scene).pop()?;
-    let failed = drill
-        .checks
-        .iter()
-        .find(|check| check.result == Outcome::Failed);
+    let failed = drill.checks.iter().find(|check| check.result == Outcome::Failed);
     Some(LastDrillDocument {
         result: drill.result,
         level: drill.level,
@@ -233,16 +208,8 @@ fn site(scene: Scene, index: usize) -> SiteDocument {
         class: SiteClass::Mutable,
         state,
         detail,
-        behind_seconds: answers.then_some(if state == SiteState::Behind {
-            1.3
-        } else {
-            0.41
-        }),
-        bytes: answers.then_some(if scene == Scene::Fresh {
-            42_000
-        } else {
-            187_000_000
-        }),
+        behind_seconds: answers.then_some(if state == SiteState::Behind { 1.3 } else { 0.41 }),
+        bytes: answers.then_some(if scene == Scene::Fresh { 42_000 } else { 187_000_000 }),
         objects: answers.then_some(214),
     }
 }
@@ -272,19 +239,15 @@ pub fn points(scene: Scene, elapsed_seconds: f64) -> PointsDocument {
         }
     };
     PointsDocument {
-        erasure: ErasureDocument {
-            data_shards: 3,
-            total_shards: 5,
-        },
+        erasure: ErasureDocument { data_shards: 3, total_shards: 5 },
         freshness: Freshness::Unproven,
         points: (1..=count).map(point).collect(),
     }
 }
 
 pub fn drills(scene: Scene) -> Vec<DrillDocument> {
-    const RTO_SECONDS: [f64; 14] = [
-        1.31, 1.28, 1.42, 1.37, 1.55, 1.49, 1.61, 1.58, 1.52, 1.7, 1.66, 1.74, 1.79, 1.84,
-    ];
+    const RTO_SECONDS: [f64; 14] =
+        [1.31, 1.28, 1.42, 1.37, 1.55, 1.49, 1.61, 1.58, 1.52, 1.7, 1.66, 1.74, 1.79, 1.84];
     if scene == Scene::Fresh {
         return Vec::new();
     }
@@ -319,16 +282,8 @@ fn drill(index: u64, result: Outcome, rto_seconds: Option<f64>) -> DrillDocument
         sites_used: vec!["amber".to_owned(), "coral".to_owned(), "delta".to_owned()],
         sites_missing: Vec::new(),
         checks: vec![
-            check(
-                "state_root",
-                result,
-                "recomputed 9f31c6a2…, signed 9f31c6a2…",
-            ),
-            check(
-                "journal_root",
-                Outcome::Ok,
-                "RFC 6962 root over 1,198,022 entries",
-            ),
+            check("state_root", result, "recomputed 9f31c6a2…, signed 9f31c6a2…"),
+            check("journal_root", Outcome::Ok, "RFC 6962 root over 1,198,022 entries"),
             check("equity", Outcome::Ok, "320 accounts recomputed from events"),
             check("chain", Outcome::NotConfigured, "no chain is configured"),
         ],
@@ -339,10 +294,7 @@ fn drill(index: u64, result: Outcome, rto_seconds: Option<f64>) -> DrillDocument
         journal_root: Some(DIGEST.to_owned()),
         output_digest: Some(DIGEST.to_owned()),
         phases: ["catalog", "fetch", "decode", "replay", "check"]
-            .map(|name| PhaseDocument {
-                name: name.to_owned(),
-                seconds: 0.37,
-            })
+            .map(|name| PhaseDocument { name: name.to_owned(), seconds: 0.37 })
             .to_vec(),
         signature: Some(ROOT.to_owned()),
     }
@@ -350,11 +302,7 @@ fn drill(index: u64, result: Outcome, rto_seconds: Option<f64>) -> DrillDocument
 
 /// A time of the scripted day, `base_seconds` after 01:00:00.
 fn clock(base_seconds: u64, elapsed_seconds: f64) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "small"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
     let seconds = base_seconds + elapsed_seconds as u64;
     let (hour, minute) = (1 + seconds / 3600, seconds / 60 % 60);
     format!("2026-03-02T{hour:02}:{minute:02}:{:02}Z", seconds % 60)

@@ -34,12 +34,7 @@ impl Browser {
             .unwrap_or_else(|error| panic!("chromedriver does not start ({error}): {INSTALL}"));
         let address = SocketAddr::from(([127, 0, 0, 1], port_of(&mut driver)));
         let profile = tempfile::tempdir().unwrap();
-        let mut browser = Self {
-            driver,
-            address,
-            session: String::new(),
-            _profile: profile,
-        };
+        let mut browser = Self { driver, address, session: String::new(), _profile: profile };
         let folder = browser._profile.path().display().to_string();
         let reply = browser.request("POST", "/session", Some(&capabilities(&folder)));
         let id = reply["value"]["sessionId"].as_str();
@@ -115,10 +110,7 @@ impl Browser {
     fn command(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let reply = self.request(method, &format!("{}{path}", self.session), body);
         let value = reply["value"].clone();
-        assert!(
-            value.get("error").is_none(),
-            "{method} {path} {body:?}: {value}"
-        );
+        assert!(value.get("error").is_none(), "{method} {path} {body:?}: {value}");
         value
     }
 

@@ -61,10 +61,7 @@ impl Change {
         while done < bytes.len() {
             let at = offset + done;
             let length = (SECTOR_BYTES - at % SECTOR_BYTES).min(bytes.len() - done);
-            parts.push(Self::Bytes {
-                offset: at,
-                bytes: bytes[done..done + length].to_vec(),
-            });
+            parts.push(Self::Bytes { offset: at, bytes: bytes[done..done + length].to_vec() });
             done += length;
         }
         parts
@@ -93,10 +90,7 @@ impl Dice {
     pub(super) fn of(survival: Survival) -> Self {
         match survival {
             Survival::Nothing => Self { seed: 0, chance: 0 },
-            Survival::Everything => Self {
-                seed: 0,
-                chance: 256,
-            },
+            Survival::Everything => Self { seed: 0, chance: 256 },
             Survival::Random { seed } => {
                 let mut dice = Self { seed, chance: 0 };
                 dice.chance = [16, 64, 128, 192, 240][usize::from(dice.roll() % 5)];

@@ -139,20 +139,13 @@ impl FaultDisk {
     #[must_use]
     pub fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.state();
-        state
-            .names
-            .get(path)
-            .map(|inode| state.inodes[*inode].seen.clone())
+        state.names.get(path).map(|inode| state.inodes[*inode].seen.clone())
     }
 
     /// Replaces a file's contents, durably, behind everybody's back.
     pub fn set_bytes(&self, path: &Path, bytes: &[u8]) {
         let mut state = self.state();
-        let inode = Inode {
-            seen: bytes.to_vec(),
-            durable: bytes.to_vec(),
-            pending: Vec::new(),
-        };
+        let inode = Inode { seen: bytes.to_vec(), durable: bytes.to_vec(), pending: Vec::new() };
         match state.names.get(path).copied() {
             Some(index) => state.inodes[index] = inode,
             None => {
@@ -223,18 +216,11 @@ impl State {
         }
         change.apply(&mut self.names);
         self.pending_names.push(change);
-        if self.no_power {
-            Err(power_is_off())
-        } else {
-            Ok(())
-        }
+        if self.no_power { Err(power_is_off()) } else { Ok(()) }
     }
 
     fn used_bytes(&self) -> u64 {
-        self.names
-            .values()
-            .map(|inode| self.inodes[*inode].seen.len() as u64)
-            .sum()
+        self.names.values().map(|inode| self.inodes[*inode].seen.len() as u64).sum()
     }
 
     fn room_for(&self, inode: usize, length_bytes: usize) -> io::Result<()> {
@@ -260,18 +246,12 @@ impl State {
             Some(Fault::Lie) => Ok(()),
             Some(Fault::Error { seed }) => {
                 let pending = std::mem::take(&mut inode.pending);
-                persist(
-                    &mut inode.durable,
-                    &pending,
-                    &mut Dice::of(Survival::Random { seed }),
-                );
+                persist(&mut inode.durable, &pending, &mut Dice::of(Survival::Random { seed }));
                 Err(io_error())
             }
             _ => {
                 let pending = std::mem::take(&mut inode.pending);
-                pending
-                    .iter()
-                    .for_each(|change| change.apply(&mut inode.durable));
+                pending.iter().for_each(|change| change.apply(&mut inode.durable));
                 Ok(())
             }
         }
@@ -286,12 +266,7 @@ impl Disk for FaultDisk {
         }
         let inode = *state.names.get(path).ok_or_else(not_found)?;
         let writable = access == Access::ReadWrite;
-        Ok(Box::new(FaultFile {
-            disk: self.clone(),
-            inode,
-            writable,
-            life: state.life,
-        }))
+        Ok(Box::new(FaultFile { disk: self.clone(), inode, writable, life: state.life }))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -302,20 +277,11 @@ impl Disk for FaultDisk {
         let inode = state.inodes.len();
         state.inodes.push(Inode::default());
         state.change_names(NameChange::Set(path.to_owned(), inode))?;
-        Ok(Box::new(FaultFile {
-            disk: self.clone(),
-            inode,
-            writable: true,
-            life: state.life,
-        }))
+        Ok(Box::new(FaultFile { disk: self.clone(), inode, writable: true, life: state.life }))
     }
 
     fn create_dir_all(&self, _dir: &Path) -> io::Result<()> {
-        if self.state().no_power {
-            Err(power_is_off())
-        } else {
-            Ok(())
-        }
+        if self.state().no_power { Err(power_is_off()) } else { Ok(()) }
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -354,14 +320,11 @@ impl Disk for FaultDisk {
             NameChange::Set(path, _) | NameChange::Remove(path) => path.parent() == Some(dir),
             NameChange::Rename(_, to, _) => to.parent() == Some(dir),
         };
-        let (synced, rest) = std::mem::take(&mut state.pending_names)
-            .into_iter()
-            .partition(concerns);
+        let (synced, rest) =
+            std::mem::take(&mut state.pending_names).into_iter().partition(concerns);
         state.pending_names = rest;
         let synced: Vec<NameChange> = synced;
-        synced
-            .iter()
-            .for_each(|change| change.apply(&mut state.durable_names));
+        synced.iter().for_each(|change| change.apply(&mut state.durable_names));
         Ok(())
     }
 
@@ -378,17 +341,9 @@ impl Disk for FaultDisk {
         }
         if !state.locks.insert(path.to_owned()) {
             let command = "another holder (played)".to_owned();
-            return Err(LockRefused::Held(Holder {
-                pid: 1,
-                since_unix_seconds: 0,
-                command,
-            }));
+            return Err(LockRefused::Held(Holder { pid: 1, since_unix_seconds: 0, command }));
         }
-        Ok(Box::new(FaultLock {
-            disk: self.clone(),
-            path: path.to_owned(),
-            life: state.life,
-        }))
+        Ok(Box::new(FaultLock { disk: self.clone(), path: path.to_owned(), life: state.life }))
     }
 }
 
@@ -421,11 +376,7 @@ struct FaultFile {
 impl FaultFile {
     fn state(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.disk.state();
-        if state.no_power || state.life != self.life {
-            Err(power_is_off())
-        } else {
-            Ok(state)
-        }
+        if state.no_power || state.life != self.life { Err(power_is_off()) } else { Ok(state) }
     }
 
     fn state_for_writing(&self) -> io::Result<MutexGuard<'_, State>> {
@@ -440,9 +391,7 @@ impl DiskFile for FaultFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let state = self.state()?;
         let contents = &state.inodes[self.inode].seen;
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(contents.len());
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(contents.len());
         let length = buffer.len().min(contents.len() - start);
         buffer[..length].copy_from_slice(&contents[start..start + length]);
         Ok(length)
@@ -462,13 +411,7 @@ impl DiskFile for FaultFile {
             Some(Fault::Lie) => return Ok(()),
             _ => (offset, Ok(())),
         };
-        state.change(
-            self.inode,
-            Change::Bytes {
-                offset,
-                bytes: bytes.to_vec(),
-            },
-        );
+        state.change(self.inode, Change::Bytes { offset, bytes: bytes.to_vec() });
         ends
     }
 

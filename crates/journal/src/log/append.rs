@@ -33,31 +33,19 @@ impl FileLog {
         }
         let max_bytes = self.body_bytes_max();
         let body_bytes: u64 = entries.iter().map(|entry| encoded_bytes(entry)).sum();
-        let (true, Ok(body_length), Ok(count)) = (
-            body_bytes <= max_bytes,
-            u32::try_from(body_bytes),
-            u32::try_from(entries.len()),
-        ) else {
-            return Err(JournalError::FrameTooLarge {
-                body_bytes,
-                max_bytes,
-            });
+        let (true, Ok(body_length), Ok(count)) =
+            (body_bytes <= max_bytes, u32::try_from(body_bytes), u32::try_from(entries.len()))
+        else {
+            return Err(JournalError::FrameTooLarge { body_bytes, max_bytes });
         };
         self.clean_dirty()?;
-        self.make_room(
-            sector::physical_bytes(HEADER_BYTES as u64 + body_bytes),
-            admission,
-        )?;
+        self.make_room(sector::physical_bytes(HEADER_BYTES as u64 + body_bytes), admission)?;
         frame::encode_body(entries, &mut self.body);
         self.write_frame(count, body_length)?;
         let first = self.next;
         self.next += u64::from(count);
         self.watermark.advance(self.next);
-        Ok(Appended {
-            first,
-            last: self.next - 1,
-            chain: self.chain,
-        })
+        Ok(Appended { first, last: self.next - 1, chain: self.chain })
     }
 
     /// Writes an empty frame that carries the watermark, unless the last frame is one already: then
@@ -91,9 +79,7 @@ impl FileLog {
 
     pub(super) fn check_poisoned(&self) -> Result<()> {
         match &self.poisoned {
-            Some(cause) => Err(JournalError::Poisoned {
-                cause: cause.clone(),
-            }),
+            Some(cause) => Err(JournalError::Poisoned { cause: cause.clone() }),
             None => Ok(()),
         }
     }
@@ -114,10 +100,7 @@ impl FileLog {
             body_crc: 0,
         };
         frame::encode(&mut header, self.body.as_bytes(), &mut self.physical);
-        let written = self
-            .segment
-            .file
-            .write_all_at(&self.physical, header.own_offset);
+        let written = self.segment.file.write_all_at(&self.physical, header.own_offset);
         self.or_poison(written, "write")?;
         self.sync_segment()?;
         self.segment.offset += header.physical_bytes();
@@ -135,10 +118,7 @@ impl FileLog {
         }
         for range in std::mem::take(&mut self.dirty) {
             let length = usize::try_from(range.end - range.start).unwrap_or(0);
-            let written = self
-                .segment
-                .file
-                .write_all_at(&vec![0; length], range.start);
+            let written = self.segment.file.write_all_at(&vec![0; length], range.start);
             self.or_poison(written, "write")?;
         }
         self.sync_segment()

@@ -51,10 +51,7 @@ impl FileLog {
             let Some(theirs) = one.chain else { continue };
             if self.chain_at(one.next)?.is_some_and(|ours| ours != theirs) {
                 let (position, confirmed_by) = (one.next, one.source.clone());
-                return Err(JournalError::Forked {
-                    position,
-                    confirmed_by,
-                });
+                return Err(JournalError::Forked { position, confirmed_by });
             }
         }
         let state = match (confirmed.is_empty(), before) {

@@ -84,10 +84,9 @@ impl Default for Options {
 
 impl Options {
     fn check(&self) -> Result<()> {
-        for (name, bytes) in [
-            ("segment_bytes", self.segment_bytes),
-            ("reserve_bytes", self.reserve_bytes),
-        ] {
+        for (name, bytes) in
+            [("segment_bytes", self.segment_bytes), ("reserve_bytes", self.reserve_bytes)]
+        {
             if bytes < 8192 || bytes % 4096 != 0 {
                 return Err(JournalError::BadOptions(format!(
                     "{name} is {bytes}; it must be a multiple of 4096 and at least 8192"
@@ -217,10 +216,7 @@ impl FileLog {
     /// [`JournalError::StaleTerm`] unless it is higher than every term before.
     pub fn begin_term(&mut self, term: u64) -> Result<()> {
         if term <= self.term {
-            return Err(JournalError::StaleTerm {
-                asked: term,
-                last: self.term,
-            });
+            return Err(JournalError::StaleTerm { asked: term, last: self.term });
         }
         self.term = term;
         self.term_begun = true;

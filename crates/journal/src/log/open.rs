@@ -44,32 +44,14 @@ pub struct Opened {
 
 impl fmt::Display for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            first,
-            next,
-            term,
-            segments,
-            ..
-        } = self;
-        write!(
-            f,
-            "journal: positions {first} to below {next}, term {term}, {segments} segments"
-        )?;
-        f.write_str(if self.sealed {
-            ", sealed"
-        } else {
-            ", not sealed (it was not closed)"
-        })?;
+        let Self { first, next, term, segments, .. } = self;
+        write!(f, "journal: positions {first} to below {next}, term {term}, {segments} segments")?;
+        f.write_str(if self.sealed { ", sealed" } else { ", not sealed (it was not closed)" })?;
         if self.on_reserve {
             f.write_str("\nthe disk was full: it goes on in the reserve")?;
         }
         if let Some(torn) = &self.torn_tail {
-            let TornTail {
-                file,
-                offset,
-                bytes,
-                positions,
-            } = torn;
+            let TornTail { file, offset, bytes, positions } = torn;
             write!(
                 f,
                 "\ntorn tail: {bytes} bytes in {file} at byte {offset} were being written from \
@@ -127,23 +109,13 @@ impl FileLog {
         let go_on = AtomicBool::new(false);
         let file = segment::create_zeroed(disk.as_ref(), &spare, header.length_bytes, &go_on)
             .during("create", &spare)?;
-        file.write_all_at(&header.to_sector(), 0)
-            .during("write", &spare)?;
+        file.write_all_at(&header.to_sector(), 0).during("write", &spare)?;
         file.sync_all().during("sync", &spare)?;
         let path = dir.join(segment::file_name(header.first));
         disk.rename(&spare, &path).during("rename", &spare)?;
         disk.sync_dir(dir).during("sync", dir)?;
-        let expect = Expect {
-            position: base.position,
-            term: 0,
-            chain: base.chain,
-        };
-        let segment = Active {
-            file,
-            path,
-            header,
-            offset: FRAMES_AT,
-        };
+        let expect = Expect { position: base.position, term: 0, chain: base.chain };
+        let segment = Active { file, path, header, offset: FRAMES_AT };
         let meta = Meta { identity, base };
         let mut log = Self::assemble(disk, dir, options, meta.clone(), segment, &expect, lock)?;
         log.ensure_reserve()?;
@@ -166,18 +138,12 @@ impl FileLog {
         options.check()?;
         let not_there = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
         if disk.list(dir).is_err_and(|error| not_there(&error)) {
-            return Err(JournalError::NotAJournal {
-                dir: dir.to_owned(),
-            });
+            return Err(JournalError::NotAJournal { dir: dir.to_owned() });
         }
         let lock = lock(disk.as_ref(), dir)?;
         let (meta, stray) = Meta::read(disk.as_ref(), dir)?;
-        let Found {
-            cursor,
-            mut opened,
-            dirty,
-            last_frame,
-        } = find_end(disk.as_ref(), dir, &meta, stray)?;
+        let Found { cursor, mut opened, dirty, last_frame } =
+            find_end(disk.as_ref(), dir, &meta, stray)?;
         let segment = Active {
             path: dir.join(&cursor.name),
             file: cursor.file,
@@ -188,10 +154,7 @@ impl FileLog {
             let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
             read_full(segment.file.as_ref(), &mut bytes, range.start)
                 .during("read", &segment.path)?;
-            segment
-                .file
-                .write_all_at(&bytes, range.start)
-                .during("write", &segment.path)?;
+            segment.file.write_all_at(&bytes, range.start).during("write", &segment.path)?;
         }
         segment.file.sync_data().during("sync", &segment.path)?;
         disk.sync_dir(dir).during("sync", dir)?;
@@ -252,28 +215,19 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DiskLock>> {
             since_unix_seconds: holder.since_unix_seconds,
             command: holder.command,
         },
-        LockRefused::Io(error) => JournalError::Io {
-            action: "lock",
-            path,
-            error,
-        },
+        LockRefused::Io(error) => JournalError::Io { action: "lock", path, error },
     })
 }
 
 /// Makes room for a new log, unless something of value is there.
 fn clear_unfinished_creation(disk: &dyn Disk, dir: &Path) -> Result<()> {
     let names = disk.list(dir).during("list", dir)?;
-    let exists = |found: &str| JournalError::AlreadyExists {
-        dir: dir.to_owned(),
-        found: found.to_owned(),
-    };
+    let exists =
+        |found: &str| JournalError::AlreadyExists { dir: dir.to_owned(), found: found.to_owned() };
     if names.iter().any(|name| name == META) {
         return Err(exists(META));
     }
-    for name in names
-        .iter()
-        .filter(|name| segment::first_of(name).is_some())
-    {
+    for name in names.iter().filter(|name| segment::first_of(name).is_some()) {
         let path = dir.join(name);
         let file = disk.open(&path, Access::Read).during("open", &path)?;
         let length = file.length_bytes().during("measure", &path)?;
@@ -325,13 +279,7 @@ fn find_end(disk: &dyn Disk, dir: &Path, meta: &Meta, stray: Vec<Problem>) -> Re
             Progress::Rest(tail) => break *tail,
         }
     };
-    let Tail {
-        torn,
-        stray,
-        dirty,
-        corrupt,
-        ..
-    } = tail;
+    let Tail { torn, stray, dirty, corrupt, .. } = tail;
     if let Some(problem) = corrupt {
         return Err(cursor.corrupt(problem));
     }
@@ -343,21 +291,13 @@ fn find_end(disk: &dyn Disk, dir: &Path, meta: &Meta, stray: Vec<Problem>) -> Re
     opened.term = cursor.expect.term;
     opened.chain = cursor.expect.chain;
     opened.on_reserve = cursor.header.reserve;
-    Ok(Found {
-        cursor,
-        opened,
-        dirty,
-        last_frame,
-    })
+    Ok(Found { cursor, opened, dirty, last_frame })
 }
 
 /// First positions of the segments that the log still holds.
 pub(crate) fn held_segments(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<Vec<Position>> {
     let mut firsts = segment::list(disk, dir).during("list", dir)?;
-    let trimmed = firsts
-        .iter()
-        .filter(|first| **first < meta.base.position)
-        .count();
+    let trimmed = firsts.iter().filter(|first| **first < meta.base.position).count();
     firsts.drain(..trimmed);
     Ok(firsts)
 }
@@ -384,13 +324,8 @@ fn check_link(
     base: &Base,
 ) -> Result<()> {
     let missing_to = cursor.header.first;
-    let gap = |missing_from| {
-        Err(JournalError::Gap {
-            dir: cursor.dir.clone(),
-            missing_from,
-            missing_to,
-        })
-    };
+    let gap =
+        |missing_from| Err(JournalError::Gap { dir: cursor.dir.clone(), missing_from, missing_to });
     let Some(previous) = previous else {
         if missing_to != base.position {
             return gap(base.position);
@@ -439,9 +374,5 @@ fn no_segments(dir: &Path, meta: &Meta) -> JournalError {
         detail: "no segment is there at all".to_owned(),
         harmless: false,
     });
-    JournalError::Corrupt {
-        dir: dir.to_owned(),
-        problem,
-        safe_next: position,
-    }
+    JournalError::Corrupt { dir: dir.to_owned(), problem, safe_next: position }
 }

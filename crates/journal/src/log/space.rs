@@ -97,11 +97,8 @@ impl FileLog {
     ) -> Result<()> {
         let current = &self.segment.header;
         // A segment without entries is replaced under its own name.
-        let previous_first = if current.first == self.next {
-            current.previous_first
-        } else {
-            Some(current.first)
-        };
+        let previous_first =
+            if current.first == self.next { current.previous_first } else { Some(current.first) };
         let header = SegmentHeader {
             reserve,
             length_bytes,
@@ -122,12 +119,7 @@ impl FileLog {
         let synced = self.disk.sync_dir(&self.dir);
         let dir = self.dir.clone();
         self.or_poison_at(synced, "sync", &dir)?;
-        self.segment = Active {
-            file,
-            path,
-            header,
-            offset: FRAMES_AT,
-        };
+        self.segment = Active { file, path, header, offset: FRAMES_AT };
         self.dirty.clear();
         Ok(())
     }

@@ -28,25 +28,14 @@ impl FileLog {
         self.check_poisoned()?;
         let disk = self.disk.clone();
         let firsts = segment::list(disk.as_ref(), &self.dir).during("list", &self.dir)?;
-        let first = firsts
-            .iter()
-            .rev()
-            .find(|first| **first <= position)
-            .copied();
+        let first = firsts.iter().rev().find(|first| **first <= position).copied();
         let Some(first) = first.filter(|first| *first > self.base.position) else {
-            return Ok(Trimmed {
-                first: self.base.position,
-                segments_removed: 0,
-            });
+            return Ok(Trimmed { first: self.base.position, segments_removed: 0 });
         };
         let base = self.base_at(first)?;
         // First what the log is, then what it is no longer: a crash in between leaves segments
         // before the base, which the next start removes.
-        Meta {
-            identity: self.identity,
-            base: base.clone(),
-        }
-        .write(disk.as_ref(), &self.dir)?;
+        Meta { identity: self.identity, base: base.clone() }.write(disk.as_ref(), &self.dir)?;
         self.base = base;
         let given_up: Vec<_> = firsts.into_iter().filter(|one| *one < first).collect();
         for one in &given_up {
@@ -54,10 +43,7 @@ impl FileLog {
             disk.remove(&path).during("remove", &path)?;
         }
         disk.sync_dir(&self.dir).during("sync", &self.dir)?;
-        Ok(Trimmed {
-            first,
-            segments_removed: given_up.len(),
-        })
+        Ok(Trimmed { first, segments_removed: given_up.len() })
     }
 
     /// Chain and journal root's tree before a segment's first position.
@@ -72,10 +58,6 @@ impl FileLog {
             root.push_batch(&batch)?;
             chain = batch.chain;
         }
-        Ok(Base {
-            position: root.next(),
-            chain,
-            frontier: root.frontier().clone(),
-        })
+        Ok(Base { position: root.next(), chain, frontier: root.frontier().clone() })
     }
 }

@@ -9,10 +9,8 @@ use evenkeel_journal::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub const IDENTITY: Identity = Identity {
-    cluster_id: *b"a test cluster !",
-    lineage: *b"lineage number 1",
-};
+pub const IDENTITY: Identity =
+    Identity { cluster_id: *b"a test cluster !", lineage: *b"lineage number 1" };
 
 /// Small segments, so that a few hundred entries cross several; no threads.
 pub const SMALL: Options = Options {
@@ -48,15 +46,7 @@ pub fn entry(position: Position) -> Vec<u8> {
     let mut random = Random(position);
     let length = random.below(700) * u64::from(position % 11 != 3);
     let zeros = position % 7 == 5;
-    (0..length)
-        .map(|_| {
-            if zeros {
-                0
-            } else {
-                random.next().to_le_bytes()[0]
-            }
-        })
-        .collect()
+    (0..length).map(|_| if zeros { 0 } else { random.next().to_le_bytes()[0] }).collect()
 }
 
 pub fn entries(from: Position, count: u64) -> Vec<Vec<u8>> {
@@ -67,8 +57,7 @@ pub fn entries(from: Position, count: u64) -> Vec<Vec<u8>> {
 pub fn append(log: &mut FileLog, count: u64) -> Result<Position, JournalError> {
     let batch = entries(log.next(), count);
     let batch: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
-    log.append(&batch, Admission::Normal)
-        .map(|appended| appended.last + 1)
+    log.append(&batch, Admission::Normal).map(|appended| appended.last + 1)
 }
 
 /// A new log, ready to append.
@@ -128,20 +117,12 @@ pub fn root_before(next: Position) -> [u8; 32] {
 }
 
 pub fn confirmation(source: &str, next: Position) -> Confirmation {
-    Confirmation {
-        source: source.to_owned(),
-        next,
-        chain: None,
-    }
+    Confirmation { source: source.to_owned(), next, chain: None }
 }
 
 /// The segment files, in order.
 pub fn segments(disk: &dyn Disk, dir: &Path) -> Vec<PathBuf> {
     let names = disk.list(dir).unwrap();
     let is_segment = |name: &&String| name.len() == 20 && name.ends_with(".seg");
-    names
-        .iter()
-        .filter(is_segment)
-        .map(|name| dir.join(name))
-        .collect()
+    names.iter().filter(is_segment).map(|name| dir.join(name)).collect()
 }

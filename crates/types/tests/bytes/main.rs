@@ -77,21 +77,14 @@ fn hex(bytes: &[u8]) -> String {
 fn bytes_of(hex: &str) -> Vec<u8> {
     let digits = hex.as_bytes().chunks(2);
     let pairs = digits.map(|pair| std::str::from_utf8(pair).expect("ASCII"));
-    pairs
-        .map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal"))
-        .collect()
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal")).collect()
 }
 
 /// Name and bytes of each line of a golden file; empty lines and `#` are passed over.
 fn golden(text: &str) -> BTreeMap<String, Vec<u8>> {
     let mut lines = BTreeMap::new();
-    for line in text
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
-        let (name, hex) = line
-            .split_once(' ')
-            .expect("a name, a space, hexadecimal digits");
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (name, hex) = line.split_once(' ').expect("a name, a space, hexadecimal digits");
         let earlier = lines.insert(name.to_owned(), bytes_of(hex));
         assert_eq!(earlier, None, "two lines are named {name}");
     }
@@ -108,11 +101,7 @@ fn compare(text: &str, samples: &[(String, Vec<u8>)]) {
             None => missing.push(format!("{name} {}", hex(bytes))),
         }
     }
-    assert!(
-        missing.is_empty(),
-        "add to the golden file:\n{}",
-        missing.join("\n")
-    );
+    assert!(missing.is_empty(), "add to the golden file:\n{}", missing.join("\n"));
     let left: Vec<_> = lines.keys().collect();
     assert!(left.is_empty(), "lines that no sample stands for: {left:?}");
 }
@@ -131,10 +120,8 @@ fn compare_values<T: Canonical + PartialEq + Debug>(
     let encoded = |sample: &(&str, T)| (named(sample), sample.1.to_bytes());
     compare(text, &samples.iter().map(encoded).collect::<Vec<_>>());
     let lines = golden(text);
-    let covered: BTreeSet<_> = lines
-        .keys()
-        .map(|name| name.split('.').next().unwrap_or(name).to_owned())
-        .collect();
+    let covered: BTreeSet<_> =
+        lines.keys().map(|name| name.split('.').next().unwrap_or(name).to_owned()).collect();
     for variant in variants {
         assert!(covered.contains(*variant), "no golden line shows {variant}");
     }
@@ -210,9 +197,7 @@ fn plain_values_keep_their_released_bytes() {
 #[test]
 fn every_tag_that_decodes_has_a_golden_line() {
     fn known<T: Canonical>() -> usize {
-        (0..=u8::MAX)
-            .filter(|tag| T::from_bytes(&[*tag]).is_ok())
-            .count()
+        (0..=u8::MAX).filter(|tag| T::from_bytes(&[*tag]).is_ok()).count()
     }
     assert_eq!(known::<RejectCode>(), reject_codes().len());
     assert_eq!(known::<CloseReason>(), close_reasons().len());

@@ -12,11 +12,7 @@ fn symbol(name: &str) -> Symbol {
 }
 
 fn bitcoin() -> Currency {
-    Currency {
-        id: CurrencyId(1),
-        code: symbol("BTC"),
-        scale: 8,
-    }
+    Currency { id: CurrencyId(1), code: symbol("BTC"), scale: 8 }
 }
 
 /// 2026-11-27T08:00:00Z.
@@ -110,25 +106,12 @@ fn order_commands() -> Vec<(&'static str, Command)> {
     let order = OrderId(987_654_321);
     let (price, lots) = (Some(Ticks(126)), Some(Lots(10)));
     let mut commands = vec![
-        (
-            "limit",
-            Command::Place {
-                order: limit_order(),
-            },
-        ),
-        (
-            "market",
-            Command::Place {
-                order: market_order(),
-            },
-        ),
+        ("limit", Command::Place { order: limit_order() }),
+        ("market", Command::Place { order: market_order() }),
         ("", Command::Cancel { order }),
     ];
-    for (name, price, lots) in [
-        ("both", price, lots),
-        ("price", price, None),
-        ("lots", None, lots),
-    ] {
+    for (name, price, lots) in [("both", price, lots), ("price", price, None), ("lots", None, lots)]
+    {
         commands.push((name, Command::Amend { order, price, lots }));
     }
     for (name, account, (_, scope)) in [
@@ -142,14 +125,8 @@ fn order_commands() -> Vec<(&'static str, Command)> {
 }
 
 fn session_commands() -> Vec<(&'static str, Command)> {
-    let connect = |cancel_on_disconnect| Command::Connect {
-        cancel_on_disconnect,
-    };
-    vec![
-        ("cancel", connect(true)),
-        ("keep", connect(false)),
-        ("", Command::Disconnect),
-    ]
+    let connect = |cancel_on_disconnect| Command::Connect { cancel_on_disconnect };
+    vec![("cancel", connect(true)), ("keep", connect(false)), ("", Command::Disconnect)]
 }
 
 fn operator_commands() -> Vec<(&'static str, Command)> {
@@ -157,19 +134,11 @@ fn operator_commands() -> Vec<(&'static str, Command)> {
     let mut commands = vec![
         ("", Command::Found { venue, salt }),
         ("", Command::Resume { term: Term(7) }),
-        (
-            "",
-            Command::DefineCurrency {
-                currency: bitcoin(),
-            },
-        ),
+        ("", Command::DefineCurrency { currency: bitcoin() }),
     ];
-    for (name, instrument) in [
-        ("spot", spot()),
-        ("perpetual", perpetual()),
-        ("future", future()),
-        ("option", option()),
-    ] {
+    for (name, instrument) in
+        [("spot", spot()), ("perpetual", perpetual()), ("future", future()), ("option", option())]
+    {
         commands.push((name, Command::DefineInstrument { instrument }));
     }
     commands
@@ -178,32 +147,15 @@ fn operator_commands() -> Vec<(&'static str, Command)> {
 fn account_commands() -> Vec<(&'static str, Command)> {
     let (account, currency) = (AccountId(1_001), CurrencyId(1));
     let (checked, unlimited) = (Collateral::Checked, Collateral::Unlimited);
-    let open = |collateral| Command::OpenAccount {
-        account,
-        collateral,
-    };
+    let open = |collateral| Command::OpenAccount { account, collateral };
     let (large, small) = (Money(150_000_000_000), Money(1));
     let (instrument, mark) = (InstrumentId(2), Ticks(157_059));
     let (mode, cause) = (Mode::CancelOnly, 70_000);
     vec![
         ("checked", open(checked)),
         ("unlimited", open(unlimited)),
-        (
-            "",
-            Command::Deposit {
-                account,
-                currency,
-                amount: large,
-            },
-        ),
-        (
-            "",
-            Command::Withdraw {
-                account,
-                currency,
-                amount: small,
-            },
-        ),
+        ("", Command::Deposit { account, currency, amount: large }),
+        ("", Command::Withdraw { account, currency, amount: small }),
         ("", Command::SetMark { instrument, mark }),
         ("", Command::SetMode { mode, cause }),
     ]
@@ -224,14 +176,7 @@ pub fn entries() -> Vec<(&'static str, Entry)> {
                 sequence: ClientSequence(1 << number),
             };
             let time = Timestamp(1_795_225_074_000_000_000 + number);
-            entries.push((
-                "",
-                Entry {
-                    time,
-                    origin,
-                    command,
-                },
-            ));
+            entries.push(("", Entry { time, origin, command }));
         }
     }
     entries
@@ -240,18 +185,8 @@ pub fn entries() -> Vec<(&'static str, Entry)> {
 pub fn scopes() -> Vec<(&'static str, MassCancelScope)> {
     vec![
         ("", MassCancelScope::All),
-        (
-            "",
-            MassCancelScope::Instrument {
-                instrument: InstrumentId(300),
-            },
-        ),
-        (
-            "",
-            MassCancelScope::Session {
-                session: SessionId(7),
-            },
-        ),
+        ("", MassCancelScope::Instrument { instrument: InstrumentId(300) }),
+        ("", MassCancelScope::Session { session: SessionId(7) }),
     ]
 }
 
@@ -275,18 +210,8 @@ pub fn kinds() -> Vec<(&'static str, InstrumentKind)> {
 pub fn outcomes() -> Vec<(&'static str, OutcomeKind)> {
     vec![
         ("", OutcomeKind::Done),
-        (
-            "",
-            OutcomeKind::Order {
-                order: OrderId(300),
-            },
-        ),
-        (
-            "",
-            OutcomeKind::Rejected {
-                code: RejectCode::InsufficientBalance,
-            },
-        ),
+        ("", OutcomeKind::Order { order: OrderId(300) }),
+        ("", OutcomeKind::Rejected { code: RejectCode::InsufficientBalance }),
     ]
 }
 
@@ -301,36 +226,13 @@ pub fn events() -> Vec<(&'static str, Event)> {
 fn outcome_events() -> Vec<(&'static str, Event)> {
     let position = Position(1_000_000);
     let kinds = outcomes();
-    let outcome = |index: usize| Outcome {
-        position,
-        kind: kinds[index].1,
-    };
+    let outcome = |index: usize| Outcome { position, kind: kinds[index].1 };
     let lowest = ClientSequence(65);
     vec![
-        (
-            "done",
-            Event::Completed {
-                outcome: outcome(0),
-            },
-        ),
-        (
-            "order",
-            Event::Completed {
-                outcome: outcome(1),
-            },
-        ),
-        (
-            "rejected",
-            Event::Completed {
-                outcome: outcome(2),
-            },
-        ),
-        (
-            "",
-            Event::Repeated {
-                original: outcome(1),
-            },
-        ),
+        ("done", Event::Completed { outcome: outcome(0) }),
+        ("order", Event::Completed { outcome: outcome(1) }),
+        ("rejected", Event::Completed { outcome: outcome(2) }),
+        ("", Event::Repeated { original: outcome(1) }),
         ("", Event::TooOld { lowest }),
     ]
 }
@@ -344,39 +246,16 @@ fn venue_events() -> Vec<(&'static str, Event)> {
     let mut events = vec![
         ("", Event::Founded { venue }),
         ("", Event::Resumed { term, time }),
-        (
-            "",
-            Event::CurrencyDefined {
-                currency: bitcoin(),
-            },
-        ),
-        (
-            "",
-            Event::InstrumentDefined {
-                instrument: option(),
-            },
-        ),
-        (
-            "",
-            Event::AccountOpened {
-                account,
-                collateral,
-            },
-        ),
+        ("", Event::CurrencyDefined { currency: bitcoin() }),
+        ("", Event::InstrumentDefined { instrument: option() }),
+        ("", Event::AccountOpened { account, collateral }),
         ("", Event::ModeChanged { mode, cause: 3 }),
         ("", Event::MarkChanged { instrument, mark }),
     ];
-    for (name, connected, cancel_on_disconnect) in [
-        ("connected", true, true),
-        ("kept", true, false),
-        ("disconnected", false, true),
-    ] {
-        let event = Event::SessionChanged {
-            account,
-            session,
-            connected,
-            cancel_on_disconnect,
-        };
+    for (name, connected, cancel_on_disconnect) in
+        [("connected", true, true), ("kept", true, false), ("disconnected", false, true)]
+    {
+        let event = Event::SessionChanged { account, session, connected, cancel_on_disconnect };
         events.push((name, event));
     }
     events
@@ -412,24 +291,8 @@ fn order_events() -> Vec<(&'static str, Event)> {
             },
         ),
         ("", Event::OrderRested { order, price, open }),
-        (
-            "kept",
-            Event::OrderAmended {
-                order,
-                price,
-                open,
-                kept_priority: true,
-            },
-        ),
-        (
-            "lost",
-            Event::OrderAmended {
-                order,
-                price,
-                open,
-                kept_priority: false,
-            },
-        ),
+        ("kept", Event::OrderAmended { order, price, open, kept_priority: true }),
+        ("lost", Event::OrderAmended { order, price, open, kept_priority: false }),
     ];
     for (name, reason) in [
         ("filled", CloseReason::Filled),
@@ -438,14 +301,7 @@ fn order_events() -> Vec<(&'static str, Event)> {
         ("disconnected", CloseReason::Disconnected),
         ("unfilled", CloseReason::Unfilled),
     ] {
-        events.push((
-            name,
-            Event::OrderClosed {
-                order,
-                reason,
-                open,
-            },
-        ));
+        events.push((name, Event::OrderClosed { order, reason, open }));
     }
     events
 }
@@ -454,15 +310,7 @@ fn money_events() -> Vec<(&'static str, Event)> {
     let (account, currency) = (AccountId(1_001), CurrencyId(1));
     let amount = Money(150_000_000_000);
     vec![
-        (
-            "",
-            Event::BalanceChanged {
-                account,
-                currency,
-                balance: amount,
-                reserved: Money(12_345),
-            },
-        ),
+        ("", Event::BalanceChanged { account, currency, balance: amount, reserved: Money(12_345) }),
         (
             "short",
             Event::PositionChanged {
@@ -473,22 +321,8 @@ fn money_events() -> Vec<(&'static str, Event)> {
                 realised: Money(-1),
             },
         ),
-        (
-            "",
-            Event::Deposited {
-                account,
-                currency,
-                amount,
-            },
-        ),
-        (
-            "",
-            Event::Withdrawn {
-                account,
-                currency,
-                amount: Money(1),
-            },
-        ),
+        ("", Event::Deposited { account, currency, amount }),
+        ("", Event::Withdrawn { account, currency, amount: Money(1) }),
     ]
 }
 
@@ -513,10 +347,7 @@ pub fn values() -> Vec<(String, Vec<u8>)> {
         ("decimal.zero", decimal(0, 0).to_bytes()),
         ("decimal.minus_half", decimal(-5, 1).to_bytes()),
         ("decimal.smallest", decimal(1, 18).to_bytes()),
-        (
-            "symbol.longest",
-            symbol("ABCDEFGHIJKLMNOPQRSTUVWXYZ-01234").to_bytes(),
-        ),
+        ("symbol.longest", symbol("ABCDEFGHIJKLMNOPQRSTUVWXYZ-01234").to_bytes()),
         ("currency", bitcoin().to_bytes()),
         ("option.none", None::<Ticks>.to_bytes()),
         ("option.some", Some(Ticks(1)).to_bytes()),
@@ -527,8 +358,5 @@ pub fn values() -> Vec<(String, Vec<u8>)> {
         ("currency_id.most", CurrencyId(u16::MAX).to_bytes()),
         ("instrument_id.most", InstrumentId(u32::MAX).to_bytes()),
     ]);
-    values
-        .into_iter()
-        .map(|(name, bytes)| (name.to_owned(), bytes))
-        .collect()
+    values.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
 }

@@ -16,10 +16,7 @@ impl Big {
         while digits.last() == Some(&0) {
             digits.pop();
         }
-        Self {
-            negative: negative && !digits.is_empty(),
-            digits,
-        }
+        Self { negative: negative && !digits.is_empty(), digits }
     }
 
     pub fn power_of_ten(exponent: u32) -> Self {
@@ -57,9 +54,7 @@ fn low(value: u128) -> u32 {
 }
 
 fn compare(a: &[u32], b: &[u32]) -> Ordering {
-    a.len()
-        .cmp(&b.len())
-        .then_with(|| a.iter().rev().cmp(b.iter().rev()))
+    a.len().cmp(&b.len()).then_with(|| a.iter().rev().cmp(b.iter().rev()))
 }
 
 /// `a − b` for `a ≥ b`.
@@ -149,18 +144,7 @@ impl Ord for Big {
 
 #[test]
 fn small_numbers_agree_with_the_machine() {
-    let samples = [
-        -7_000_000_000i128,
-        -65_536,
-        -3,
-        -1,
-        0,
-        1,
-        2,
-        255,
-        4_294_967_296,
-        1 << 60,
-    ];
+    let samples = [-7_000_000_000i128, -65_536, -3, -1, 0, 1, 2, 255, 4_294_967_296, 1 << 60];
     for a in samples {
         for b in samples {
             let (x, y) = (Big::from(a), Big::from(b));

@@ -9,28 +9,14 @@ use std::fmt::Debug;
 /// Decoding gives the value back, no prefix of the bytes decodes, nor do they with more behind.
 fn comes_back<T: Canonical + PartialEq + Debug>(value: &T) -> Result<(), TestCaseError> {
     let bytes = value.to_bytes();
-    prop_assert_eq!(
-        &T::from_bytes(&bytes),
-        &Ok(T::from_bytes(&bytes).expect("own bytes"))
-    );
+    prop_assert_eq!(&T::from_bytes(&bytes), &Ok(T::from_bytes(&bytes).expect("own bytes")));
     prop_assert_eq!(&T::from_bytes(&bytes).expect("own bytes"), value);
     for length in 0..bytes.len() {
-        prop_assert!(
-            T::from_bytes(&bytes[..length]).is_err(),
-            "{} of {:?}",
-            length,
-            bytes
-        );
+        prop_assert!(T::from_bytes(&bytes[..length]).is_err(), "{} of {:?}", length, bytes);
     }
     let longer = [bytes.as_slice(), &[0]].concat();
-    let left_over = DecodeError::TrailingBytes {
-        at: bytes.len(),
-        count: 1,
-    };
-    prop_assert_eq!(
-        T::from_bytes(&longer).expect_err("one byte more"),
-        left_over
-    );
+    let left_over = DecodeError::TrailingBytes { at: bytes.len(), count: 1 };
+    prop_assert_eq!(T::from_bytes(&longer).expect_err("one byte more"), left_over);
     Ok(())
 }
 
@@ -234,20 +220,9 @@ fn a_varint_in_a_longer_form_or_beyond_its_width_is_refused() {
         (&[0x00], true),
         (&[0x80, 0x00], false),
         (&[0x81, 0x00], false),
-        (
-            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
-            true,
-        ),
-        (
-            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02],
-            false,
-        ),
-        (
-            &[
-                0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01,
-            ],
-            false,
-        ),
+        (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], true),
+        (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], false),
+        (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01], false),
         (&[0x80; 40], false),
         (&[], false),
     ];
@@ -264,15 +239,7 @@ fn a_varint_in_a_longer_form_or_beyond_its_width_is_refused() {
 
 #[test]
 fn zigzag_maps_small_magnitudes_to_small_bytes() {
-    for (value, byte) in [
-        (0, 0),
-        (-1, 1),
-        (1, 2),
-        (-2, 3),
-        (2, 4),
-        (63, 126),
-        (-64, 127),
-    ] {
+    for (value, byte) in [(0, 0), (-1, 1), (1, 2), (-2, 3), (2, 4), (63, 126), (-64, 127)] {
         assert_eq!(i64::to_bytes(&value), [byte]);
         assert_eq!(i128::to_bytes(&i128::from(value)), [byte]);
     }
@@ -280,23 +247,11 @@ fn zigzag_maps_small_magnitudes_to_small_bytes() {
 
 #[test]
 fn unnormalised_decimals_and_unprintable_symbols_are_refused() {
-    assert_eq!(
-        Decimal::from_bytes(&[10, 1]),
-        Ok(Decimal::new(5, 1).expect("0.5"))
-    );
+    assert_eq!(Decimal::from_bytes(&[10, 1]), Ok(Decimal::new(5, 1).expect("0.5")));
     assert!(Decimal::from_bytes(&[20, 1]).is_err(), "1.0 is written 1");
     assert!(Decimal::from_bytes(&[2, 19]).is_err());
-    assert_eq!(
-        Symbol::from_bytes(b"\x03BTC"),
-        Symbol::new("BTC").map_err(|_| unreachable!())
-    );
-    for bytes in [
-        &b"\x00"[..],
-        b"\x03B C",
-        b"\x03BT\n",
-        b"\x02\xc3\xa4",
-        b"\x02\xff\xfe",
-    ] {
+    assert_eq!(Symbol::from_bytes(b"\x03BTC"), Symbol::new("BTC").map_err(|_| unreachable!()));
+    for bytes in [&b"\x00"[..], b"\x03B C", b"\x03BT\n", b"\x02\xc3\xa4", b"\x02\xff\xfe"] {
         assert!(Symbol::from_bytes(bytes).is_err(), "{bytes:?}");
     }
 }
@@ -306,29 +261,11 @@ fn an_unknown_tag_or_version_says_so_and_where() {
     for bytes in [&[7u8][..], &[31], &[0], &[255]] {
         let error = Command::from_bytes(bytes).expect_err("no such command");
         let tag = u64::from(bytes[0]);
-        assert_eq!(
-            error,
-            DecodeError::UnknownTag {
-                at: 1,
-                what: "Command",
-                tag
-            }
-        );
-        assert!(
-            error
-                .to_string()
-                .contains("a newer version may have written it")
-        );
+        assert_eq!(error, DecodeError::UnknownTag { at: 1, what: "Command", tag });
+        assert!(error.to_string().contains("a newer version may have written it"));
     }
     let error = Entry::from_bytes(&[2]).expect_err("version 2");
-    assert_eq!(
-        error,
-        DecodeError::UnknownTag {
-            at: 1,
-            what: "entry version",
-            tag: 2
-        }
-    );
+    assert_eq!(error, DecodeError::UnknownTag { at: 1, what: "entry version", tag: 2 });
     assert!(bool::from_bytes(&[2]).is_err());
     assert!(Option::<bool>::from_bytes(&[2]).is_err());
 }

@@ -113,11 +113,7 @@ fn what_is_not_a_plain_decimal_number_is_refused() {
         "", "-", ".", "-.", "1.", ".5", "+1", "--1", "1.2.3", "1e5", " 1", "1 ", "1_000", "1,5",
         "0x10", "∞", "１", "NaN", "-.5", "1.-5",
     ] {
-        assert_eq!(
-            text.parse::<Decimal>(),
-            Err(DecimalError::NotANumber),
-            "{text:?}"
-        );
+        assert_eq!(text.parse::<Decimal>(), Err(DecimalError::NotANumber), "{text:?}");
     }
     let digits = "9".repeat(40);
     assert_eq!(digits.parse::<Decimal>(), Err(DecimalError::TooLarge));
@@ -134,10 +130,7 @@ fn zero_has_one_form() {
         assert_eq!(text.parse(), Ok(Decimal::whole(0)), "{text}");
     }
     assert_eq!(Decimal::new(0, 255), Ok(Decimal::default()));
-    assert_eq!(
-        Decimal::whole(0).whole_multiples_of(Decimal::whole(0)),
-        None
-    );
+    assert_eq!(Decimal::whole(0).whole_multiples_of(Decimal::whole(0)), None);
 }
 
 #[test]
@@ -149,10 +142,7 @@ fn the_extremes_keep_their_text_and_order() {
         assert_eq!(number.to_string().parse(), Ok(number), "{number}");
     }
     let least = Decimal::new(i128::MIN, MAX_SCALE).expect("fits");
-    assert_eq!(
-        least.to_string(),
-        "-170141183460469231731.687303715884105728"
-    );
+    assert_eq!(least.to_string(), "-170141183460469231731.687303715884105728");
     assert_eq!(least.to_string().parse(), Ok(least));
     assert!(numbers[0] < least && least < Decimal::whole(0));
 }

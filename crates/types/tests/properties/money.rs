@@ -59,19 +59,7 @@ fn is_too_large(top: &Big, bottom: &Big, rounding: Rounding) -> bool {
 
 /// Numbers of every magnitude, with the edges drawn often.
 pub fn wide() -> impl Strategy<Value = i128> {
-    let edges = [
-        0,
-        1,
-        -1,
-        2,
-        -2,
-        10,
-        1 << 63,
-        1 << 64,
-        i128::MAX,
-        i128::MAX - 1,
-        i128::MIN,
-    ];
+    let edges = [0, 1, -1, 2, -2, 10, 1 << 63, 1 << 64, i128::MAX, i128::MAX - 1, i128::MIN];
     prop_oneof![
         1 => prop::sample::select(edges.to_vec()),
         6 => (any::<i128>(), 0u32..127).prop_map(|(bits, shift)| bits >> shift),

@@ -37,11 +37,8 @@ fn decimal(mantissa: i128, scale: u8) -> Decimal {
 }
 
 fn part() -> impl Strategy<Value = Decimal> {
-    prop_oneof![
-        prop::sample::select(vec![1i128, 5, 10, 25, 100, 1_000]),
-        1i128..10_000,
-    ]
-    .prop_flat_map(|mantissa| (0u8..=6).prop_map(move |scale| decimal(mantissa, scale)))
+    prop_oneof![prop::sample::select(vec![1i128, 5, 10, 25, 100, 1_000]), 1i128..10_000,]
+        .prop_flat_map(|mantissa| (0u8..=6).prop_map(move |scale| decimal(mantissa, scale)))
 }
 
 fn kind() -> impl Strategy<Value = (InstrumentKind, Style)> {
@@ -50,9 +47,7 @@ fn kind() -> impl Strategy<Value = (InstrumentKind, Style)> {
         strike: Decimal::whole(60_000),
         right: OptionRight::Put,
     };
-    let future = InstrumentKind::Future {
-        expiry: Timestamp(1),
-    };
+    let future = InstrumentKind::Future { expiry: Timestamp(1) };
     prop::sample::select(vec![
         (InstrumentKind::Spot, Style::Linear),
         (InstrumentKind::Perpetual, Style::Linear),
@@ -75,9 +70,7 @@ fn case() -> impl Strategy<Value = Case> {
 
 impl Case {
     fn valuation(&self) -> Valuation {
-        self.terms
-            .valuation(self.settlement_scale)
-            .expect("the ranges above fit")
+        self.terms.valuation(self.settlement_scale).expect("the ranges above fit")
     }
 
     fn is_inverse(&self) -> bool {
@@ -87,16 +80,9 @@ impl Case {
 
     /// Value of `lots` at `price` as an exact fraction, straight from the definition of the terms.
     fn fraction(&self, price: i64, lots: i64) -> (Big, Big) {
-        let Instrument {
-            tick,
-            lot,
-            contract_size,
-            ..
-        } = &self.terms;
+        let Instrument { tick, lot, contract_size, .. } = &self.terms;
         let product = |parts: &[i128]| {
-            parts
-                .iter()
-                .fold(Big::from(1), |product, part| product * Big::from(*part))
+            parts.iter().fold(Big::from(1), |product, part| product * Big::from(*part))
         };
         let size = product(&[lots.into(), lot.mantissa(), contract_size.mantissa()]);
         let size_scale = u32::from(lot.scale()) + u32::from(contract_size.scale());
@@ -124,12 +110,7 @@ fn any_price() -> impl Strategy<Value = i64> {
 
 fn lots() -> impl Strategy<Value = i64> {
     let most = Instrument::MAX_LOTS.0;
-    prop_oneof![
-        -50i64..50,
-        -1_000_000i64..1_000_000,
-        Just(most),
-        Just(-most)
-    ]
+    prop_oneof![-50i64..50, -1_000_000i64..1_000_000, Just(most), Just(-most)]
 }
 
 proptest! {
@@ -291,14 +272,8 @@ fn worked_examples_from_exchange_documentation_style_contracts() {
     let parts = [decimal(5, 1), Decimal::whole(10), Decimal::whole(1)];
     let perpetual = instrument(InstrumentKind::Perpetual, Style::Inverse, parts);
     let valuation = perpetual.valuation(8).expect("fits");
-    assert_eq!(
-        valuation.value(Ticks(100_000), Lots(1_000)),
-        Ok(Money(20_000_000))
-    );
-    assert_eq!(
-        valuation.basis(Ticks(100_000), Lots(1_000)),
-        Ok(Money(-20_000_000))
-    );
+    assert_eq!(valuation.value(Ticks(100_000), Lots(1_000)), Ok(Money(20_000_000)));
+    assert_eq!(valuation.basis(Ticks(100_000), Lots(1_000)), Ok(Money(-20_000_000)));
     // BTC option: 25 lots of 0.1 BTC at 0.0125 BTC are 0.03125 BTC.
     let kind = InstrumentKind::Option {
         expiry: Timestamp(1),
@@ -306,9 +281,7 @@ fn worked_examples_from_exchange_documentation_style_contracts() {
         right: OptionRight::Call,
     };
     let parts = [decimal(5, 4), decimal(1, 1), Decimal::whole(1)];
-    let valuation = instrument(kind, Style::Inverse, parts)
-        .valuation(8)
-        .expect("fits");
+    let valuation = instrument(kind, Style::Inverse, parts).valuation(8).expect("fits");
     assert!(!valuation.is_inverse());
     assert_eq!(valuation.value(Ticks(25), Lots(25)), Ok(Money(3_125_000)));
     // Spot: 3 lots of 0.0001 BTC at 78,529.50 are 23.55885 USDC.
@@ -342,11 +315,7 @@ fn inconsistent_terms_are_refused_by_name() {
 
 #[test]
 fn nothing_is_worth_anything_at_price_zero_of_an_inverse_contract() {
-    let terms = instrument(
-        InstrumentKind::Perpetual,
-        Style::Inverse,
-        [Decimal::whole(1); 3],
-    );
+    let terms = instrument(InstrumentKind::Perpetual, Style::Inverse, [Decimal::whole(1); 3]);
     let valuation = terms.valuation(8).expect("fits");
     assert!(valuation.value(Ticks(0), Lots(1)).is_err());
     assert!(valuation.average_price(Lots(0), Money(1), 2).is_ok());
@@ -361,9 +330,7 @@ fn every_order_within_the_limits_has_a_value_or_a_refusal() {
         for scale in 0..=18 {
             let valuation = terms.valuation(scale).expect("fits");
             let value = valuation.value(most.0, most.1);
-            let exact = 10i128
-                .checked_pow(scale.into())
-                .and_then(|it| it.checked_mul(1 << 92));
+            let exact = 10i128.checked_pow(scale.into()).and_then(|it| it.checked_mul(1 << 92));
             match (style, exact) {
                 (Style::Linear, None) => assert!(value.is_err()),
                 (Style::Linear, Some(exact)) => assert_eq!(value, Ok(Money(exact))),

@@ -72,11 +72,7 @@ pub fn collateral() -> impl Strategy<Value = Collateral> {
 }
 
 pub fn mode() -> impl Strategy<Value = Mode> {
-    prop_oneof![
-        Just(Mode::Normal),
-        Just(Mode::CancelOnly),
-        Just(Mode::Halted)
-    ]
+    prop_oneof![Just(Mode::Normal), Just(Mode::CancelOnly), Just(Mode::Halted)]
 }
 
 pub fn close_reason() -> impl Strategy<Value = CloseReason> {
@@ -91,9 +87,8 @@ pub fn close_reason() -> impl Strategy<Value = CloseReason> {
 
 /// Any code that its tag decodes to: the codec itself lists them.
 pub fn reject_code() -> impl Strategy<Value = RejectCode> {
-    let known: Vec<_> = (0..=u8::MAX)
-        .filter_map(|tag| RejectCode::from_bytes(&[tag]).ok())
-        .collect();
+    let known: Vec<_> =
+        (0..=u8::MAX).filter_map(|tag| RejectCode::from_bytes(&[tag]).ok()).collect();
     prop::sample::select(known)
 }
 
@@ -104,11 +99,7 @@ pub fn kind() -> impl Strategy<Value = InstrumentKind> {
         Just(InstrumentKind::Perpetual),
         timestamp().prop_map(|expiry| InstrumentKind::Future { expiry }),
         (timestamp(), decimal(), right).prop_map(|(expiry, strike, right)| {
-            InstrumentKind::Option {
-                expiry,
-                strike,
-                right,
-            }
+            InstrumentKind::Option { expiry, strike, right }
         }),
     ]
 }
@@ -179,17 +170,11 @@ pub fn command() -> impl Strategy<Value = Command> {
     let client = prop_oneof![
         new_order().prop_map(|order| Command::Place { order }),
         order_id().prop_map(|order| Command::Cancel { order }),
-        (
-            order_id(),
-            prop::option::of(ticks()),
-            prop::option::of(lots())
-        )
+        (order_id(), prop::option::of(ticks()), prop::option::of(lots()))
             .prop_map(|(order, price, lots)| Command::Amend { order, price, lots }),
         (prop::option::of(account()), scope())
             .prop_map(|(account, scope)| Command::MassCancel { account, scope }),
-        any::<bool>().prop_map(|cancel_on_disconnect| Command::Connect {
-            cancel_on_disconnect
-        }),
+        any::<bool>().prop_map(|cancel_on_disconnect| Command::Connect { cancel_on_disconnect }),
         Just(Command::Disconnect),
     ];
     let listing = prop_oneof![
@@ -197,25 +182,15 @@ pub fn command() -> impl Strategy<Value = Command> {
         term().prop_map(|term| Command::Resume { term }),
         currency().prop_map(|currency| Command::DefineCurrency { currency }),
         instrument().prop_map(|instrument| Command::DefineInstrument { instrument }),
-        (account(), collateral()).prop_map(|(account, collateral)| Command::OpenAccount {
-            account,
-            collateral
-        }),
+        (account(), collateral())
+            .prop_map(|(account, collateral)| Command::OpenAccount { account, collateral }),
     ];
     let running = prop_oneof![
         (account(), currency_id(), money()).prop_map(|(account, currency, amount)| {
-            Command::Deposit {
-                account,
-                currency,
-                amount,
-            }
+            Command::Deposit { account, currency, amount }
         }),
         (account(), currency_id(), money()).prop_map(|(account, currency, amount)| {
-            Command::Withdraw {
-                account,
-                currency,
-                amount,
-            }
+            Command::Withdraw { account, currency, amount }
         }),
         (instrument_id(), ticks())
             .prop_map(|(instrument, mark)| Command::SetMark { instrument, mark }),
@@ -243,30 +218,21 @@ pub fn outcome() -> impl Strategy<Value = Outcome> {
 
 pub fn traded() -> impl Strategy<Value = Event> {
     let party = || (order_id(), account(), lots());
-    (
-        trade_id(),
-        instrument_id(),
-        ticks(),
-        lots(),
-        side(),
-        party(),
-        party(),
+    (trade_id(), instrument_id(), ticks(), lots(), side(), party(), party()).prop_map(
+        |(trade, instrument, price, lots, taker_side, maker, taker)| Event::Traded {
+            trade,
+            instrument,
+            price,
+            lots,
+            taker_side,
+            maker: maker.0,
+            maker_account: maker.1,
+            maker_open: maker.2,
+            taker: taker.0,
+            taker_account: taker.1,
+            taker_open: taker.2,
+        },
     )
-        .prop_map(
-            |(trade, instrument, price, lots, taker_side, maker, taker)| Event::Traded {
-                trade,
-                instrument,
-                price,
-                lots,
-                taker_side,
-                maker: maker.0,
-                maker_account: maker.1,
-                maker_open: maker.2,
-                taker: taker.0,
-                taker_account: taker.1,
-                taker_open: taker.2,
-            },
-        )
 }
 
 pub fn event() -> impl Strategy<Value = Event> {
@@ -280,10 +246,8 @@ pub fn event() -> impl Strategy<Value = Event> {
         (term(), timestamp()).prop_map(|(term, time)| Event::Resumed { term, time }),
         currency().prop_map(|currency| Event::CurrencyDefined { currency }),
         instrument().prop_map(|instrument| Event::InstrumentDefined { instrument }),
-        (account(), collateral()).prop_map(|(account, collateral)| Event::AccountOpened {
-            account,
-            collateral
-        }),
+        (account(), collateral())
+            .prop_map(|(account, collateral)| Event::AccountOpened { account, collateral }),
         (mode(), small()).prop_map(|(mode, cause)| Event::ModeChanged { mode, cause }),
         (instrument_id(), ticks())
             .prop_map(|(instrument, mark)| Event::MarkChanged { instrument, mark }),
@@ -351,18 +315,10 @@ fn money_event() -> impl Strategy<Value = Event> {
             }
         ),
         (account(), currency_id(), money()).prop_map(|(account, currency, amount)| {
-            Event::Deposited {
-                account,
-                currency,
-                amount,
-            }
+            Event::Deposited { account, currency, amount }
         }),
         (account(), currency_id(), money()).prop_map(|(account, currency, amount)| {
-            Event::Withdrawn {
-                account,
-                currency,
-                amount,
-            }
+            Event::Withdrawn { account, currency, amount }
         }),
     ]
 }

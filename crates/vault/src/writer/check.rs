@@ -163,9 +163,7 @@ impl Run<'_> {
                     return None;
                 }
                 let answer = site.get(&name.key(domain));
-                gone = answer
-                    .as_ref()
-                    .is_err_and(|error| error.kind == SiteErrorKind::Unavailable);
+                gone = answer.as_ref().is_err_and(|error| error.kind == SiteErrorKind::Unavailable);
                 Some(answer)
             };
             names(at).iter().map(read).collect::<Vec<Answer>>()
@@ -191,10 +189,7 @@ impl Run<'_> {
     fn compare(&mut self, at: usize, name: &ObjectName, answer: Answer, hash: [u8; 32]) -> Answer {
         let (kind, detail) = match answer? {
             Ok(bytes) if *blake3::hash(&bytes).as_bytes() == hash => return Some(Ok(bytes)),
-            Ok(_) => (
-                ProblemKind::Corrupt,
-                "its hash is not the one written".to_owned(),
-            ),
+            Ok(_) => (ProblemKind::Corrupt, "its hash is not the one written".to_owned()),
             Err(error) => match error.kind {
                 SiteErrorKind::Unavailable => return None,
                 SiteErrorKind::NotFound => (ProblemKind::Missing, "not at this site".to_owned()),
@@ -237,10 +232,10 @@ impl Run<'_> {
     /// Judges one record; gives the hash of the one before, or `None` where the walk ends.
     fn record(&mut self, counter: u64, hash: [u8; 32], copies: Vec<Answer>) -> Option<[u8; 32]> {
         let name = ObjectName::Record(self.sealing.lineage, counter);
-        let nowhere = copies.iter().flatten().all(|copy| {
-            copy.as_ref()
-                .is_err_and(|error| error.kind == SiteErrorKind::NotFound)
-        });
+        let nowhere = copies
+            .iter()
+            .flatten()
+            .all(|copy| copy.as_ref().is_err_and(|error| error.kind == SiteErrorKind::NotFound));
         if nowhere && expired(&self.seen, counter) {
             return None;
         }
@@ -367,10 +362,7 @@ impl Run<'_> {
         let sources = decode_sources(&bytes).ok();
         let right = *blake3::hash(&bytes).as_bytes() == list.hash && sources.is_some();
         if !right {
-            self.lost(format!(
-                "record {}: its chunk list does not open",
-                header.counter
-            ));
+            self.lost(format!("record {}: its chunk list does not open", header.counter));
             return None;
         }
         sources
@@ -397,10 +389,8 @@ impl Run<'_> {
             self.lost(format!("{}: {found} good shards, {k} are needed", what()));
             return None;
         }
-        let shards: Vec<(usize, &[u8])> = good
-            .iter()
-            .map(|(at, bytes)| (*at, bytes.as_slice()))
-            .collect();
+        let shards: Vec<(usize, &[u8])> =
+            good.iter().map(|(at, bytes)| (*at, bytes.as_slice())).collect();
         let rebuild = |shards: &[(usize, &[u8])]| {
             let length = usize::try_from(object.length_bytes).ok()?;
             let pack = decode_shards(shards, k, length).ok()?;

@@ -82,11 +82,7 @@ impl PointSealer {
 
     /// What fewer than k sites still hold whole is sealed anew.
     fn forget_lost_packs(&mut self) {
-        let Some(known) = self
-            .known
-            .as_mut()
-            .filter(|known| !known.packs().is_empty())
-        else {
+        let Some(known) = self.known.as_mut().filter(|known| !known.packs().is_empty()) else {
             return;
         };
         let (sites, domain) = (&self.sealing.sites, &self.sealing.domain);
@@ -166,18 +162,11 @@ impl Writer {
         if sealed.lineage != self.lineage() || sealed.domain != self.certificate.domain {
             return Err(Error::Invalid {
                 what: "sealed point",
-                detail: format!(
-                    "it is of lineage {}, not {}",
-                    sealed.lineage,
-                    self.lineage()
-                ),
+                detail: format!("it is of lineage {}, not {}", sealed.lineage, self.lineage()),
             });
         }
         self.settle()?;
-        let kind = Kind::Point {
-            position: head.position,
-            self_contained: sealed.self_contained,
-        };
+        let kind = Kind::Point { position: head.position, self_contained: sealed.self_contained };
         let content = sealed.content();
         if let Some(settled) = self.settled_already(kind, content) {
             let mut tally = sealed.tally.clone();
@@ -201,11 +190,8 @@ impl Writer {
     pub fn append_point(&mut self, mut input: PointInput<'_>) -> Result<Point> {
         let sealer = self.begin_point(input.time_ns, input.self_contained)?;
         let sealed = sealer.seal(&mut input.sources)?;
-        let head = PointHead {
-            position: input.position,
-            time_ns: input.time_ns,
-            roots: input.roots,
-        };
+        let head =
+            PointHead { position: input.position, time_ns: input.time_ns, roots: input.roots };
         self.finish_point(&head, &sealed)
     }
 
@@ -256,10 +242,7 @@ impl Writer {
         }
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         Ok(Point {
-            id: PointId {
-                lineage,
-                counter: shipped.counter,
-            },
+            id: PointId { lineage, counter: shipped.counter },
             shipped,
             margin: signed(sites) - signed(self.options.layout.k()),
             objects: sealed.packs.len(),

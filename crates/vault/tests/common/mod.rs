@@ -20,11 +20,7 @@ pub struct SeededRandom(blake3::OutputReader);
 
 impl SeededRandom {
     pub fn new(seed: u64) -> Self {
-        Self(
-            blake3::Hasher::new_keyed(&[7; 32])
-                .update(&seed.to_le_bytes())
-                .finalize_xof(),
-        )
+        Self(blake3::Hasher::new_keyed(&[7; 32]).update(&seed.to_le_bytes()).finalize_xof())
     }
 }
 
@@ -38,9 +34,7 @@ impl Random for SeededRandom {
 /// Incompressible bytes from a seed.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
-    SeededRandom::new(seed ^ 0xdead_beef)
-        .fill(&mut bytes)
-        .unwrap();
+    SeededRandom::new(seed ^ 0xdead_beef).fill(&mut bytes).unwrap();
     bytes
 }
 
@@ -70,13 +64,7 @@ impl Desk {
         let writer = WriterKey::from_bytes(&key).public();
         let lineage = Lineage([0x10 + number; 16]);
         let certificate = recovery.certify(lineage, None, writer, START).unwrap();
-        let desk = Self {
-            folder,
-            recovery,
-            certificate,
-            layout,
-            key,
-        };
+        let desk = Self { folder, recovery, certificate, layout, key };
         for at in 0..layout.n() {
             fs::create_dir(desk.site_path(at)).unwrap();
         }
@@ -157,19 +145,12 @@ impl Desk {
     /// Names of a site's objects whose name contains `part`.
     pub fn objects(&self, at: usize, part: &str) -> Vec<String> {
         let objects = self.site(at).list("").unwrap();
-        objects
-            .into_iter()
-            .map(|object| object.key)
-            .filter(|key| key.contains(part))
-            .collect()
+        objects.into_iter().map(|object| object.key).filter(|key| key.contains(part)).collect()
     }
 }
 
 pub fn site_name(at: usize) -> String {
-    [
-        "amber", "birch", "cedar", "dune", "elm", "fjord", "grove", "heath",
-    ][at]
-        .to_owned()
+    ["amber", "birch", "cedar", "dune", "elm", "fjord", "grove", "heath"][at].to_owned()
 }
 
 /// Writes a point with these sources.

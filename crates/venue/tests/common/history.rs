@@ -58,22 +58,11 @@ impl History {
     pub fn new(seed: u64) -> Self {
         let mut commands = opening();
         for id in 1..=ACCOUNTS {
-            let collateral = if id % 4 == 0 {
-                Collateral::Unlimited
-            } else {
-                Collateral::Checked
-            };
+            let collateral = if id % 4 == 0 { Collateral::Unlimited } else { Collateral::Checked };
             let account = AccountId(id);
-            commands.push(Command::OpenAccount {
-                account,
-                collateral,
-            });
+            commands.push(Command::OpenAccount { account, collateral });
             for (currency, amount) in [(BTC, 2_000_000_000), (USD, 500_000_000)] {
-                commands.push(Command::Deposit {
-                    account,
-                    currency,
-                    amount: Money(amount),
-                });
+                commands.push(Command::Deposit { account, currency, amount: Money(amount) });
             }
         }
         let mid = |id: InstrumentId| match id {
@@ -168,14 +157,10 @@ impl History {
     fn command(&mut self) -> Command {
         match self.random.below(1000) {
             0..=599 => self.place(),
-            600..=739 => Command::Cancel {
-                order: self.order(),
-            },
+            600..=739 => Command::Cancel { order: self.order() },
             740..=879 => self.amend(),
             880..=899 => self.mass_cancel(),
-            900..=914 => Command::Connect {
-                cancel_on_disconnect: self.random.one_in(2),
-            },
+            900..=914 => Command::Connect { cancel_on_disconnect: self.random.one_in(2) },
             915..=929 => Command::Disconnect,
             930..=959 => self.transfer(),
             960..=985 => {
@@ -193,9 +178,7 @@ impl History {
             },
             _ => {
                 self.term += self.random.below(2);
-                Command::Resume {
-                    term: Term(self.term),
-                }
+                Command::Resume { term: Term(self.term) }
             }
         }
     }
@@ -234,11 +217,7 @@ impl History {
         };
         Command::Place {
             order: NewOrder {
-                instrument: if self.random.one_in(200) {
-                    InstrumentId(999)
-                } else {
-                    instrument
-                },
+                instrument: if self.random.one_in(200) { InstrumentId(999) } else { instrument },
                 side: self.random.pick(&[Side::Buy, Side::Sell]),
                 price: (!self.random.one_in(12)).then_some(Ticks(price)),
                 lots: Lots(self.lots()),
@@ -268,12 +247,8 @@ impl History {
     fn mass_cancel(&mut self) -> Command {
         let scope = match self.random.below(4) {
             0 => MassCancelScope::All,
-            1 => MassCancelScope::Session {
-                session: SessionId(1 + self.random.below(3)),
-            },
-            _ => MassCancelScope::Instrument {
-                instrument: self.random.pick(&INSTRUMENTS),
-            },
+            1 => MassCancelScope::Session { session: SessionId(1 + self.random.below(3)) },
+            _ => MassCancelScope::Instrument { instrument: self.random.pick(&INSTRUMENTS) },
         };
         let account = match self.random.below(6) {
             0 => Some(AccountId(1 + self.random.below(ACCOUNTS))),
@@ -291,17 +266,9 @@ impl History {
             _ => i128::from(self.random.between(1, 50_000_000)),
         });
         if self.random.one_in(2) {
-            Command::Deposit {
-                account,
-                currency,
-                amount,
-            }
+            Command::Deposit { account, currency, amount }
         } else {
-            Command::Withdraw {
-                account,
-                currency,
-                amount,
-            }
+            Command::Withdraw { account, currency, amount }
         }
     }
 }

@@ -28,14 +28,8 @@ pub const LINEAR_FUTURE: InstrumentId = InstrumentId(30);
 pub const INVERSE_OPTION: InstrumentId = InstrumentId(40);
 pub const LINEAR_OPTION: InstrumentId = InstrumentId(50);
 pub const DYING_FUTURE: InstrumentId = InstrumentId(60);
-pub const INSTRUMENTS: [InstrumentId; 6] = [
-    SPOT,
-    INVERSE_PERPETUAL,
-    LINEAR_FUTURE,
-    INVERSE_OPTION,
-    LINEAR_OPTION,
-    DYING_FUTURE,
-];
+pub const INSTRUMENTS: [InstrumentId; 6] =
+    [SPOT, INVERSE_PERPETUAL, LINEAR_FUTURE, INVERSE_OPTION, LINEAR_OPTION, DYING_FUTURE];
 
 /// When [`DYING_FUTURE`] expires: in the middle of a longer history.
 pub const DYING_AT: Timestamp = Timestamp(START.0 + 2_000_000);
@@ -76,11 +70,7 @@ fn instrument(
 
 pub fn instruments() -> Vec<Instrument> {
     let far = Timestamp(START.0 + (1 << 60));
-    let option = |right| InstrumentKind::Option {
-        expiry: far,
-        strike: decimal("60000"),
-        right,
-    };
+    let option = |right| InstrumentKind::Option { expiry: far, strike: decimal("60000"), right };
     let (linear, inverse) = ((Style::Linear, USD), (Style::Inverse, BTC));
     let future = |expiry| InstrumentKind::Future { expiry };
     let (spot, perpetual) = (InstrumentKind::Spot, InstrumentKind::Perpetual);
@@ -88,41 +78,11 @@ pub fn instruments() -> Vec<Instrument> {
     let dying = future(DYING_AT);
     vec![
         instrument(SPOT, "BTC_USD", spot, linear, ["0.5", "0.0001", "1"]),
-        instrument(
-            INVERSE_PERPETUAL,
-            "BTC-PERPETUAL",
-            perpetual,
-            inverse,
-            ["0.5", "1", "10"],
-        ),
-        instrument(
-            LINEAR_FUTURE,
-            "BTC_USD-FUT",
-            future(far),
-            linear,
-            ["0.5", "0.001", "1"],
-        ),
-        instrument(
-            INVERSE_OPTION,
-            "BTC-60000-C",
-            call,
-            inverse,
-            ["0.0005", "0.1", "1"],
-        ),
-        instrument(
-            LINEAR_OPTION,
-            "BTC_USD-60000-P",
-            put,
-            linear,
-            ["5", "0.01", "1"],
-        ),
-        instrument(
-            DYING_FUTURE,
-            "BTC_USD-SOON",
-            dying,
-            linear,
-            ["1", "0.001", "1"],
-        ),
+        instrument(INVERSE_PERPETUAL, "BTC-PERPETUAL", perpetual, inverse, ["0.5", "1", "10"]),
+        instrument(LINEAR_FUTURE, "BTC_USD-FUT", future(far), linear, ["0.5", "0.001", "1"]),
+        instrument(INVERSE_OPTION, "BTC-60000-C", call, inverse, ["0.0005", "0.1", "1"]),
+        instrument(LINEAR_OPTION, "BTC_USD-60000-P", put, linear, ["5", "0.01", "1"]),
+        instrument(DYING_FUTURE, "BTC_USD-SOON", dying, linear, ["1", "0.001", "1"]),
     ]
 }
 
@@ -185,10 +145,7 @@ impl Desk {
             (4, Collateral::Checked),
         ] {
             let account = AccountId(id);
-            desk.operator(Command::OpenAccount {
-                account,
-                collateral,
-            });
+            desk.operator(Command::OpenAccount { account, collateral });
         }
         desk
     }
@@ -202,11 +159,7 @@ impl Desk {
 
     pub fn send_as(&mut self, origin: Origin, command: Command) -> Vec<Event> {
         self.time.0 += 1;
-        let entry = Entry {
-            time: self.time,
-            origin,
-            command,
-        };
+        let entry = Entry { time: self.time, origin, command };
         self.events.clear();
         self.engine.apply(&entry, &mut self.events);
         self.entries.push(entry);
@@ -260,18 +213,9 @@ impl Desk {
 
 /// Founding, first term, currencies and instruments.
 pub fn opening() -> Vec<Command> {
-    let mut commands = vec![
-        Command::Found {
-            venue: VENUE,
-            salt: SALT,
-        },
-        Command::Resume { term: Term(1) },
-    ];
-    for currency in [
-        currency(BTC, "BTC", 8),
-        currency(ETH, "ETH", 8),
-        currency(USD, "USD", 2),
-    ] {
+    let mut commands =
+        vec![Command::Found { venue: VENUE, salt: SALT }, Command::Resume { term: Term(1) }];
+    for currency in [currency(BTC, "BTC", 8), currency(ETH, "ETH", 8), currency(USD, "USD", 2)] {
         commands.push(Command::DefineCurrency { currency });
     }
     for instrument in instruments() {

@@ -43,63 +43,39 @@ impl Shadow {
             | Event::CurrencyDefined { .. }
             | Event::InstrumentDefined { .. } => {}
             Event::Resumed { .. } => self.marks.clear(),
-            Event::AccountOpened {
-                account,
-                collateral,
-            } => {
+            Event::AccountOpened { account, collateral } => {
                 self.accounts.insert(*account, *collateral);
             }
             Event::ModeChanged { mode, .. } => self.mode = *mode,
             Event::MarkChanged { instrument, mark } => {
                 self.marks.insert(*instrument, *mark);
             }
-            Event::SessionChanged {
-                account,
-                session,
-                connected,
-                cancel_on_disconnect,
-            } => {
+            Event::SessionChanged { account, session, connected, cancel_on_disconnect } => {
                 let state = (*connected, *cancel_on_disconnect);
                 self.sessions.insert((*account, *session), state);
             }
-            Event::BalanceChanged {
-                account,
-                currency,
-                balance,
-                reserved,
-            } => {
+            Event::BalanceChanged { account, currency, balance, reserved } => {
                 let known = self.balances.entry((*account, *currency)).or_default();
                 assert_ne!(*known, (*balance, *reserved), "an event without a change");
                 *known = (*balance, *reserved);
             }
-            Event::PositionChanged {
-                account,
-                instrument,
-                lots,
-                basis,
-                realised,
-            } => {
+            Event::PositionChanged { account, instrument, lots, basis, realised } => {
                 let position = (*lots, *basis, *realised);
                 self.positions.insert((*account, *instrument), position);
             }
-            Event::Deposited {
-                currency, amount, ..
-            } => *self.transfers.entry(*currency).or_default() += amount.0,
-            Event::Withdrawn {
-                currency, amount, ..
-            } => *self.transfers.entry(*currency).or_default() -= amount.0,
+            Event::Deposited { currency, amount, .. } => {
+                *self.transfers.entry(*currency).or_default() += amount.0
+            }
+            Event::Withdrawn { currency, amount, .. } => {
+                *self.transfers.entry(*currency).or_default() -= amount.0
+            }
             order_event => self.fold_order(order_event),
         }
     }
 
     fn fold_order(&mut self, event: &Event) {
         match event {
-            Event::OrderAccepted {
-                order,
-                account,
-                session,
-                terms,
-            } => {
+            Event::OrderAccepted { order, account, session, terms } => {
                 let known = ShadowOrder {
                     account: *account,
                     session: *session,
@@ -118,12 +94,7 @@ impl Shadow {
                 let key = (known.terms.instrument, known.terms.side, *price);
                 self.queues.entry(key).or_default().push(*order);
             }
-            Event::OrderAmended {
-                order,
-                price,
-                open,
-                kept_priority,
-            } => {
+            Event::OrderAmended { order, price, open, kept_priority } => {
                 if !kept_priority {
                     self.unqueue(*order);
                 }
@@ -161,10 +132,9 @@ impl Shadow {
         };
         self.trades += 1;
         assert_eq!(trade.0, self.trades, "trades are numbered without gaps");
-        for (order, open, account) in [
-            (maker, maker_open, maker_account),
-            (taker, taker_open, taker_account),
-        ] {
+        for (order, open, account) in
+            [(maker, maker_open, maker_account), (taker, taker_open, taker_account)]
+        {
             let known = self.orders.get_mut(order).expect("a known order trades");
             assert_eq!(known.open.0 - lots.0, open.0);
             assert_eq!(known.account, *account);
@@ -191,10 +161,7 @@ impl Shadow {
         assert_eq!(self.accounts.len(), engine.account_count());
         self.compare_accounts(engine);
         for instrument in engine.instruments() {
-            assert_eq!(
-                self.marks.get(&instrument.id).copied(),
-                engine.mark(instrument.id)
-            );
+            assert_eq!(self.marks.get(&instrument.id).copied(), engine.mark(instrument.id));
             self.compare_book(engine, instrument.id);
         }
         for session in engine.sessions() {
@@ -213,10 +180,7 @@ impl Shadow {
         for account in engine.accounts() {
             assert_eq!(self.accounts.get(&account.id), Some(&account.collateral));
             for money in &account.balances {
-                balances.insert(
-                    (account.id, money.currency),
-                    (money.balance, money.reserved),
-                );
+                balances.insert((account.id, money.currency), (money.balance, money.reserved));
             }
             for p in &account.positions {
                 positions.insert((account.id, p.instrument), (p.lots, p.basis, p.realised));

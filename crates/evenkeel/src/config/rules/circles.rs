@@ -31,18 +31,9 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
 /// Everything secret that the configuration names.
 fn secrets(config: &Config) -> Vec<(String, PathBuf)> {
     let mut files = vec![
-        (
-            "drill.identity_file".to_owned(),
-            config.drill.identity_file.clone(),
-        ),
-        (
-            "drill.report_key_file".to_owned(),
-            config.drill.report_key_file.clone(),
-        ),
-        (
-            "the recovery identity".to_owned(),
-            config.recovery_identity_file(),
-        ),
+        ("drill.identity_file".to_owned(), config.drill.identity_file.clone()),
+        ("drill.report_key_file".to_owned(), config.drill.report_key_file.clone()),
+        ("the recovery identity".to_owned(), config.recovery_identity_file()),
     ];
     for (name, domain) in config.domains.iter() {
         for (key, file) in domain.key_files() {
@@ -51,10 +42,7 @@ fn secrets(config: &Config) -> Vec<(String, PathBuf)> {
     }
     for site in &config.sites {
         if let Some(file) = &site.credential_file {
-            files.push((
-                format!("site `{}` credential_file", site.name),
-                file.clone(),
-            ));
+            files.push((format!("site `{}` credential_file", site.name), file.clone()));
         }
     }
     if let Some(file) = &config.dashboard.token_file {
@@ -69,10 +57,7 @@ fn on_the_host(config: &Config, findings: &mut Findings) {
     if recovery.exists() {
         findings.warn(
             "recovery-identity",
-            format!(
-                "the recovery identity is still on this machine: {}",
-                recovery.display()
-            ),
+            format!("the recovery identity is still on this machine: {}", recovery.display()),
             "this one file reads everything: move it to a device of its own, then delete it here",
         );
     }
@@ -92,10 +77,7 @@ fn on_the_host(config: &Config, findings: &mut Findings) {
     } else if drill.is_file() {
         findings.warn(
             "drill-identity",
-            format!(
-                "the drill host's identity is on this machine: {}",
-                drill.display()
-            ),
+            format!("the drill host's identity is on this machine: {}", drill.display()),
             "run drills on a machine of their own; here it is as good as a recovery identity",
         );
     }
@@ -115,6 +97,5 @@ fn on_the_host(config: &Config, findings: &mut Findings) {
 /// Whether group or others may read a file. A certificate is no secret, but belongs with the keys.
 fn is_open(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    file.metadata()
-        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o077 != 0)
+    file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o077 != 0)
 }

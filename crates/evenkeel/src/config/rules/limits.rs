@@ -91,10 +91,7 @@ fn dashboard(config: &Config, findings: &mut Findings) {
         Some(file) if !file.is_file() => findings.refuse(
             MISSING,
             format!("dashboard.token_file = {} is not there", file.display()),
-            format!(
-                "(umask 077; head -c 32 /dev/urandom | base64 > {})",
-                file.display()
-            ),
+            format!("(umask 077; head -c 32 /dev/urandom | base64 > {})", file.display()),
         ),
         _ => {}
     }
@@ -121,10 +118,7 @@ fn drill(config: &Config, findings: &mut Findings) {
     if drill.level == DrillLevel::D3 && !drill.identity_file.is_file() {
         findings.warn(
             MISSING,
-            format!(
-                "drill.identity_file = {} is not there",
-                drill.identity_file.display()
-            ),
+            format!("drill.identity_file = {} is not there", drill.identity_file.display()),
             "drills will end unproven; put the drill host's identity there, or set level = \"D1\"",
         );
     }
@@ -135,16 +129,10 @@ fn needed(name: &str, domain: &DomainConfig, findings: &mut Findings) {
         findings.refuse(MISSING, format!("domains.{name}.{key} is not set"), next);
     };
     if domain.recipients.is_empty() {
-        missing(
-            "recipients",
-            "without one nobody could ever read what is written",
-        );
+        missing("recipients", "without one nobody could ever read what is written");
     }
     if domain.root_public_key.is_empty() {
-        missing(
-            "root_public_key",
-            "it stands in the recovery identity file, as a comment",
-        );
+        missing("root_public_key", "it stands in the recovery identity file, as a comment");
     }
     if name == "keys" {
         return;
@@ -155,10 +143,7 @@ fn needed(name: &str, domain: &DomainConfig, findings: &mut Findings) {
         .filter_map(|(key, file)| file.as_os_str().is_empty().then_some(key))
         .collect();
     for key in unset {
-        missing(
-            key,
-            "`evenkeel init --home DIR` makes a home with all of them",
-        );
+        missing(key, "`evenkeel init --home DIR` makes a home with all of them");
     }
     for (key, file) in domain.key_files() {
         if !file.as_os_str().is_empty() && !file.is_file() {

@@ -61,18 +61,8 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} [{}] {}",
-            self.severity.word(),
-            self.rule,
-            self.message
-        )?;
-        if self.next.is_empty() {
-            Ok(())
-        } else {
-            write!(f, "\n    {}", self.next)
-        }
+        write!(f, "{} [{}] {}", self.severity.word(), self.rule, self.message)?;
+        if self.next.is_empty() { Ok(()) } else { write!(f, "\n    {}", self.next) }
     }
 }
 
@@ -90,12 +80,7 @@ impl Findings {
     }
 
     fn add(&mut self, severity: Severity, rule: &'static str, message: String, next: String) {
-        self.0.push(Finding {
-            severity,
-            rule,
-            message,
-            next,
-        });
+        self.0.push(Finding { severity, rule, message, next });
     }
 }
 
@@ -113,9 +98,8 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
 /// Refuses, naming every broken rule, or gives the warnings.
 pub(super) fn refuse(config: &Config) -> Result<Vec<Finding>> {
     let findings = check(config);
-    let (refused, warnings): (Vec<_>, Vec<_>) = findings
-        .into_iter()
-        .partition(|finding| finding.severity == Severity::Refused);
+    let (refused, warnings): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.severity == Severity::Refused);
     if refused.is_empty() {
         return Ok(warnings);
     }
@@ -131,9 +115,6 @@ pub(super) fn refuse(config: &Config) -> Result<Vec<Finding>> {
             config.file.display()
         ));
     Err(refused.iter().fold(report, |report, finding| {
-        report.detail(format!(
-            "[{}] {}\n{}",
-            finding.rule, finding.message, finding.next
-        ))
+        report.detail(format!("[{}] {}\n{}", finding.rule, finding.message, finding.next))
     }))
 }

@@ -18,10 +18,7 @@ struct Use {
 }
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
-    for (rule, uses) in [
-        ("shared-key", keys(config)),
-        ("shared-credential", credentials(config)),
-    ] {
+    for (rule, uses) in [("shared-key", keys(config)), ("shared-credential", credentials(config))] {
         for same in uses.into_values() {
             report(rule, &same, findings);
         }
@@ -46,11 +43,7 @@ fn report(rule: &'static str, same: &[Use], findings: &mut Findings) {
                 "domains `{}` and `{}` share a {}: {} is the same as {}",
                 first.domain,
                 other.domain,
-                if rule == "shared-key" {
-                    "key"
-                } else {
-                    "credential"
-                },
+                if rule == "shared-key" { "key" } else { "credential" },
                 first.what,
                 other.what
             ),
@@ -64,24 +57,16 @@ fn keys(config: &Config) -> BTreeMap<[u8; 32], Vec<Use>> {
     let mut uses: BTreeMap<[u8; 32], Vec<Use>> = BTreeMap::new();
     for (name, domain) in config.domains.iter() {
         let mut used = |value: [u8; 32], what: String| {
-            uses.entry(value).or_default().push(Use {
-                domain: name.to_owned(),
-                what,
-            });
+            uses.entry(value).or_default().push(Use { domain: name.to_owned(), what });
         };
         for recipient in &domain.recipients {
             let what = format!("domains.{name}.recipients ({})", shortened(recipient));
             used(fingerprint(recipient.as_bytes()), what);
         }
         if !domain.root_public_key.is_empty() {
-            let what = format!(
-                "domains.{name}.root_public_key ({})",
-                shortened(&domain.root_public_key)
-            );
-            used(
-                fingerprint(domain.root_public_key.to_lowercase().as_bytes()),
-                what,
-            );
+            let what =
+                format!("domains.{name}.root_public_key ({})", shortened(&domain.root_public_key));
+            used(fingerprint(domain.root_public_key.to_lowercase().as_bytes()), what);
         }
         for (key, file) in domain.key_files() {
             let Some(value) = fingerprint_of(file) else {
@@ -105,10 +90,7 @@ fn credentials(config: &Config) -> BTreeMap<[u8; 32], Vec<Use>> {
                 continue;
             };
             let what = format!("site `{}` credential_file ({})", site.name, file.display());
-            uses.entry(value).or_default().push(Use {
-                domain: name.to_owned(),
-                what,
-            });
+            uses.entry(value).or_default().push(Use { domain: name.to_owned(), what });
         }
     }
     uses
@@ -118,10 +100,7 @@ fn credentials(config: &Config) -> BTreeMap<[u8; 32], Vec<Use>> {
 fn uncredentialed(config: &Config, findings: &mut Findings) {
     let mut writers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, domain) in config.domains.iter() {
-        for site in config
-            .sites_of(domain)
-            .filter(|site| site.credential_file.is_none())
-        {
+        for site in config.sites_of(domain).filter(|site| site.credential_file.is_none()) {
             writers.entry(&site.name).or_default().push(name);
         }
     }

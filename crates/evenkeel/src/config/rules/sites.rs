@@ -39,27 +39,15 @@ fn names(config: &Config, findings: &mut Findings) {
             );
         }
         if seen.contains(&name) {
-            findings.refuse(
-                "site",
-                format!("two sites are called `{name}`"),
-                "rename one",
-            );
+            findings.refuse("site", format!("two sites are called `{name}`"), "rename one");
         }
         if site.path.as_os_str().is_empty() {
-            findings.refuse(
-                "site",
-                format!("site `{name}` has an empty path"),
-                "set its path",
-            );
+            findings.refuse("site", format!("site `{name}` has an empty path"), "set its path");
         }
         seen.push(name);
     }
     for site in &config.sites {
-        if !config
-            .domains
-            .iter()
-            .any(|(_, domain)| domain.sites.contains(&site.name))
-        {
+        if !config.domains.iter().any(|(_, domain)| domain.sites.contains(&site.name)) {
             findings.warn(
                 "site",
                 format!("site `{}` is used by no domain", site.name),
@@ -139,10 +127,7 @@ fn falling_together(
     let mut groups: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
     for site in sites {
         let mut member = |what, value: String| {
-            groups
-                .entry((what, value))
-                .or_default()
-                .push(site.name.as_str());
+            groups.entry((what, value)).or_default().push(site.name.as_str());
         };
         if !site.operator.is_empty() {
             member("operator", site.operator.clone());
@@ -179,10 +164,7 @@ fn falling_together(
         if !unknown.is_empty() {
             findings.warn(
                 "unstated",
-                format!(
-                    "domains.{name}: {what} is not stated for {}",
-                    unknown.join(", ")
-                ),
+                format!("domains.{name}: {what} is not stated for {}", unknown.join(", ")),
                 "state it, so that what falls together can be told",
             );
         }
@@ -246,7 +228,5 @@ pub(super) fn settled(path: &Path) -> PathBuf {
 /// The number of the filesystem that a path is, or would be, on.
 fn device(path: &Path) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
-    path.ancestors()
-        .find_map(|at| at.metadata().ok())
-        .map(|found| found.dev())
+    path.ancestors().find_map(|at| at.metadata().ok()).map(|found| found.dev())
 }

@@ -18,11 +18,7 @@ fn home() -> Home {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("home");
     let config = init_home(&path, &InitOptions::default()).unwrap();
-    Home {
-        _folder: folder,
-        path,
-        config,
-    }
+    Home { _folder: folder, path, config }
 }
 
 /// The same with a second domain `network` that shares nothing with the first.
@@ -48,11 +44,7 @@ fn two_domains() -> Home {
     });
     for name in ["net-a", "net-b", "net-c"] {
         let path = home.path.join("network-sites").join(name);
-        home.config.sites.push(SiteConfig {
-            name: name.into(),
-            path,
-            ..SiteConfig::default()
-        });
+        home.config.sites.push(SiteConfig { name: name.into(), path, ..SiteConfig::default() });
     }
     home
 }
@@ -77,10 +69,7 @@ fn assert_refused(home: &Home, rule: &str, named: &[&str]) {
         .collect();
     let names_all = |finding: &Finding| named.iter().all(|name| finding.message.contains(name));
     assert!(found.iter().any(names_all), "{rule} {named:?}\n{report}");
-    assert!(
-        named.iter().all(|name| report.to_string().contains(name)),
-        "{report}"
-    );
+    assert!(named.iter().all(|name| report.to_string().contains(name)), "{report}");
 }
 
 fn assert_warned(home: &Home, rule: &str, named: &[&str]) {
@@ -88,10 +77,7 @@ fn assert_warned(home: &Home, rule: &str, named: &[&str]) {
     let names_all = |finding: &&Finding| {
         finding.rule == rule && named.iter().all(|name| finding.message.contains(name))
     };
-    assert!(
-        warnings.iter().any(|finding| names_all(&finding)),
-        "{rule} {named:?} {warnings:?}"
-    );
+    assert!(warnings.iter().any(|finding| names_all(&finding)), "{rule} {named:?} {warnings:?}");
 }
 
 #[test]
@@ -104,11 +90,7 @@ fn a_shared_recipient_refuses_and_names_both_domains() {
     let mut home = two_domains();
     let shared = state(&mut home).recipients[1].clone();
     network(&mut home).recipients.push(shared.clone());
-    assert_refused(
-        &home,
-        "shared-key",
-        &["`state`", "`network`", "recipients", &shared[..16]],
-    );
+    assert_refused(&home, "shared-key", &["`state`", "`network`", "recipients", &shared[..16]]);
 }
 
 #[test]
@@ -116,11 +98,7 @@ fn a_shared_root_key_refuses_even_in_capitals() {
     let mut home = two_domains();
     let shared = state(&mut home).root_public_key.to_uppercase();
     network(&mut home).root_public_key = shared;
-    assert_refused(
-        &home,
-        "shared-key",
-        &["`state`", "`network`", "root_public_key"],
-    );
+    assert_refused(&home, "shared-key", &["`state`", "`network`", "root_public_key"]);
 }
 
 #[test]
@@ -146,11 +124,7 @@ fn a_key_used_for_two_purposes_by_two_domains_refuses() {
     let mut home = two_domains();
     let key = state(&mut home).writer_key_file.clone();
     network(&mut home).chunk_id_key_file = key;
-    assert_refused(
-        &home,
-        "shared-key",
-        &["state.writer_key_file", "network.chunk_id_key_file"],
-    );
+    assert_refused(&home, "shared-key", &["state.writer_key_file", "network.chunk_id_key_file"]);
 }
 
 #[test]
@@ -181,11 +155,7 @@ fn a_shared_credential_refuses_and_names_both_domains_and_sites() {
 fn a_site_written_by_two_domains_refuses() {
     let mut home = two_domains();
     network(&mut home).sites[0] = "site-a".to_owned();
-    assert_refused(
-        &home,
-        "shared-credential",
-        &["`state`", "`network`", "`site-a`"],
-    );
+    assert_refused(&home, "shared-credential", &["`state`", "`network`", "`site-a`"]);
 }
 
 #[test]
@@ -227,13 +197,7 @@ fn a_misspelt_site_and_a_site_named_twice_refuse() {
     let mut home = home();
     state(&mut home).sites[0] = "site-B".to_owned();
     assert_refused(&home, "site", &["`site-B`"]);
-    assert!(
-        home.config
-            .refuse()
-            .unwrap_err()
-            .to_string()
-            .contains("did you mean `site-b`?")
-    );
+    assert!(home.config.refuse().unwrap_err().to_string().contains("did you mean `site-b`?"));
     state(&mut home).sites[0] = "site-b".to_owned();
     assert_refused(&home, "site", &["`site-b` twice"]);
 }
@@ -298,11 +262,7 @@ fn a_key_kept_only_inside_what_it_opens_is_a_circle() {
 fn the_drill_hosts_identity_in_the_protected_folder_refuses() {
     let mut home = home();
     home.config.drill.identity_file = home.config.host.data.join("drill-identity.txt");
-    assert_refused(
-        &home,
-        "drill-identity",
-        &["drill.identity_file", "host.data"],
-    );
+    assert_refused(&home, "drill-identity", &["drill.identity_file", "host.data"]);
 }
 
 #[test]
@@ -316,23 +276,14 @@ fn a_scheduled_drill_with_the_recovery_identity_refuses() {
 fn a_fresh_home_is_told_plainly_what_it_does_not_protect_from() {
     let home = home();
     assert_warned(&home, "not-theft-proof", &["0 of 5 sites", "3 are needed"]);
-    assert_warned(
-        &home,
-        "falls-together",
-        &["operator `this machine`", "site-e", "only 2"],
-    );
+    assert_warned(&home, "falls-together", &["operator `this machine`", "site-e", "only 2"]);
     assert_warned(&home, "falls-together", &["jurisdiction `here`"]);
     assert_warned(&home, "falls-together", &["filesystem"]);
     assert_warned(&home, "recovery-identity", &["recovery-identity.txt"]);
     assert_warned(&home, "drill-identity", &["drill-identity.txt"]);
     fs::remove_file(home.config.recovery_identity_file()).unwrap();
     let warnings = home.config.refuse().unwrap();
-    assert!(
-        warnings
-            .iter()
-            .all(|finding| finding.rule != "recovery-identity"),
-        "{warnings:?}"
-    );
+    assert!(warnings.iter().all(|finding| finding.rule != "recovery-identity"), "{warnings:?}");
 }
 
 #[test]

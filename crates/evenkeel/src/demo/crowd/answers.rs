@@ -19,12 +19,7 @@ impl Crowd {
                     }
                 }
                 Event::OrderClosed { order, .. } => self.forget(*order),
-                Event::PositionChanged {
-                    account,
-                    instrument,
-                    lots,
-                    ..
-                } => {
+                Event::PositionChanged { account, instrument, lots, .. } => {
                     self.note_position(*account, *instrument, |position| *position = lots.0);
                 }
                 Event::Traded { .. } => self.note_trade(event),
@@ -67,10 +62,7 @@ impl Crowd {
             }
         }
         // Spot has no positions: what was traded stands in for them.
-        let is_spot = self
-            .by_id
-            .get(instrument)
-            .is_some_and(|index| self.listed[*index].is_spot);
+        let is_spot = self.by_id.get(instrument).is_some_and(|index| self.listed[*index].is_spot);
         if is_spot {
             let bought = lots.0 * taker_side.sign();
             self.note_position(*taker_account, *instrument, |position| *position += bought);
@@ -111,12 +103,7 @@ impl Crowd {
                 // It was closed by the events before.
                 _ => {}
             },
-            Pending::Amend {
-                slot,
-                order,
-                price,
-                open,
-            } => {
+            Pending::Amend { slot, order, price, open } => {
                 if self.slots.state(slot) == SlotState::Changing(order) {
                     let quote = self.slots.get_mut(slot);
                     (quote.price, quote.open) = (price, open);
@@ -130,10 +117,7 @@ impl Crowd {
     }
 
     fn refused(&mut self, pending: Pending, code: RejectCode) {
-        if matches!(
-            code,
-            RejectCode::CancelOnly | RejectCode::Halted | RejectCode::NotFounded
-        ) {
+        if matches!(code, RejectCode::CancelOnly | RejectCode::Halted | RejectCode::NotFounded) {
             self.quiet_until_ns = self.now_ns.saturating_add(SHUT_WAIT_NS);
         }
         let slot = match pending {

@@ -58,19 +58,9 @@ struct Trader {
 #[derive(Debug, Clone, Copy)]
 enum Pending {
     Other,
-    Place {
-        slot: usize,
-    },
-    Amend {
-        slot: usize,
-        order: OrderId,
-        price: i64,
-        open: i64,
-    },
-    Cancel {
-        slot: usize,
-        order: OrderId,
-    },
+    Place { slot: usize },
+    Amend { slot: usize, order: OrderId, price: i64, open: i64 },
+    Cancel { slot: usize, order: OrderId },
 }
 
 /// The traders of one client thread. It connects each account in its session first, then keeps a
@@ -110,17 +100,10 @@ impl Crowd {
         let last = account_range.end.clamp(first, plan.accounts.len());
         let traders: Vec<_> = plan.accounts[first..last]
             .iter()
-            .map(|plan| Trader {
-                id: plan.id,
-                is_maker: plan.is_maker,
-                next_sequence: 1,
-            })
+            .map(|plan| Trader { id: plan.id, is_maker: plan.is_maker, next_sequence: 1 })
             .collect();
-        let listed: Vec<_> = plan
-            .instruments
-            .iter()
-            .map(|instrument| Listed::new(instrument, plan))
-            .collect();
+        let listed: Vec<_> =
+            plan.instruments.iter().map(|instrument| Listed::new(instrument, plan)).collect();
         let ids = listed.iter().map(|listed| listed.id);
         let accounts = traders.iter().map(|trader| trader.id);
         let takers = (0..traders.len()).filter(|index| !traders[*index].is_maker);
@@ -191,11 +174,7 @@ impl Crowd {
     /// Makers quote every dollar instrument and a share of the options, on both sides at two or
     /// more depths; takers hold a few resting orders each, anywhere.
     fn lay_out_slots(&mut self, plan: &MarketPlan) {
-        let makers = plan
-            .accounts
-            .iter()
-            .filter(|account| account.is_maker)
-            .count();
+        let makers = plan.accounts.iter().filter(|account| account.is_maker).count();
         let takers = plan.accounts.len() - makers;
         let maker_quota = (MAKER_ORDERS / makers.max(1)).clamp(8, 800);
         let taker_quota = (TAKER_ORDERS / takers.max(1)).clamp(1, 6);
@@ -263,23 +242,14 @@ impl Crowd {
         let trader = self.connected;
         (trader < self.traders.len()).then(|| {
             self.connected += 1;
-            self.send(
-                trader,
-                Pending::Other,
-                Command::Connect {
-                    cancel_on_disconnect: true,
-                },
-            )
+            self.send(trader, Pending::Other, Command::Connect { cancel_on_disconnect: true })
         })
     }
 
     /// One command by the mix; what cannot be done now is drawn again a few times.
     fn act(&mut self, board: &QuoteBoard) -> Option<(Origin, Command)> {
-        let amend_share = if self.urgent.len() * 16 > self.slots.len() {
-            AMEND_SHARE_MOVED
-        } else {
-            AMEND_SHARE
-        };
+        let amend_share =
+            if self.urgent.len() * 16 > self.slots.len() { AMEND_SHARE_MOVED } else { AMEND_SHARE };
         for _ in 0..8 {
             let sparse = self.slots.empty_count() * 10 > self.slots.len();
             let draw = self.random.unit();
@@ -369,30 +339,13 @@ impl Crowd {
         let (low, high) = self.listed[instrument].quoted_lots;
         let same_price = price == quote.price;
         let top_up = same_price || quote.open < low || self.random.chance(0.2);
-        let open = if top_up {
-            self.random.log_between(low, high)
-        } else {
-            quote.open
-        };
+        let open = if top_up { self.random.log_between(low, high) } else { quote.open };
         let changed_price = (!same_price).then_some(Ticks(price));
         let lots = top_up.then_some(Lots(open));
         self.slots.set_state(slot, SlotState::Changing(order));
         self.counts.amended += 1;
-        let pending = Pending::Amend {
-            slot,
-            order,
-            price,
-            open,
-        };
-        Some(self.send(
-            trader,
-            pending,
-            Command::Amend {
-                order,
-                price: changed_price,
-                lots,
-            },
-        ))
+        let pending = Pending::Amend { slot, order, price, open };
+        Some(self.send(trader, pending, Command::Amend { order, price: changed_price, lots }))
     }
 
     fn cancel(&mut self) -> Option<(Origin, Command)> {
@@ -403,11 +356,7 @@ impl Crowd {
         let trader = self.slots.get(slot).trader;
         self.slots.set_state(slot, SlotState::Changing(order));
         self.counts.cancelled += 1;
-        Some(self.send(
-            trader,
-            Pending::Cancel { slot, order },
-            Command::Cancel { order },
-        ))
+        Some(self.send(trader, Pending::Cancel { slot, order }, Command::Cancel { order }))
     }
 
     /// A taker crosses the spread, more often against its position than with it.
@@ -423,11 +372,7 @@ impl Crowd {
         let position = self.positions[trader * self.listed.len() + instrument];
         let (low, high) = self.listed[instrument].taken_lots;
         let sell_share = 0.5 + ratio(position, 12 * high) / 2.0;
-        let side = if self.random.chance(sell_share) {
-            Side::Sell
-        } else {
-            Side::Buy
-        };
+        let side = if self.random.chance(sell_share) { Side::Sell } else { Side::Buy };
         let lots = self.random.log_between(low, high);
         let reach = 3 * half + self.random.between(0, half);
         let price = (mark + side.sign() * reach).max(1);
@@ -459,11 +404,7 @@ impl Crowd {
 
     fn move_taker_slot(&mut self, slot: usize) {
         let instrument = self.draw_instrument();
-        let side = if self.random.chance(0.5) {
-            Side::Buy
-        } else {
-            Side::Sell
-        };
+        let side = if self.random.chance(0.5) { Side::Buy } else { Side::Sell };
         let depth = self.random.between(0, 3);
         let quote = self.slots.get_mut(slot);
         (quote.instrument, quote.side, quote.depth) = (instrument, side, depth);
@@ -517,11 +458,7 @@ impl Crowd {
         let sender = &mut self.traders[trader];
         let sequence = ClientSequence(sender.next_sequence);
         sender.next_sequence += 1;
-        let origin = Origin {
-            account: sender.id,
-            session: self.session,
-            sequence,
-        };
+        let origin = Origin { account: sender.id, session: self.session, sequence };
         self.pending.insert((origin.account, sequence), pending);
         (origin, command)
     }

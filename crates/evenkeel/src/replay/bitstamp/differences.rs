@@ -137,17 +137,8 @@ impl Comparison {
             let top = ours.best_first(side).take(SNAPSHOT_LEVELS.max(shown.len()));
             equal &= top.eq(shown.iter().copied());
             for price in prices(ours, side, shown) {
-                let amount = shown
-                    .iter()
-                    .find(|level| level.0 == price)
-                    .map_or(0, |level| level.1);
-                self.level(
-                    (side, price),
-                    ours.amount(side, price),
-                    amount,
-                    line,
-                    time_ms,
-                );
+                let amount = shown.iter().find(|level| level.0 == price).map_or(0, |level| level.1);
+                self.level((side, price), ours.amount(side, price), amount, line, time_ms);
             }
         }
         let explained = |difference: &Difference| difference.class == Class::Older;
@@ -205,19 +196,13 @@ impl Comparison {
 /// All prices of both, as far down as the snapshot shows.
 fn prices(ours: &Levels, side: Side, shown: &[(i64, i64)]) -> Vec<i64> {
     // A side with fewer levels than a snapshot can show is shown whole.
-    let last = shown
-        .last()
-        .filter(|_| shown.len() >= SNAPSHOT_LEVELS)
-        .map(|level| level.0);
+    let last = shown.last().filter(|_| shown.len() >= SNAPSHOT_LEVELS).map(|level| level.0);
     let visible = |price: i64| match (side, last) {
         (_, None) => true,
         (Side::Buy, Some(last)) => price >= last,
         (Side::Sell, Some(last)) => price <= last,
     };
-    let own = ours
-        .best_first(side)
-        .map(|level| level.0)
-        .take_while(|price| visible(*price));
+    let own = ours.best_first(side).map(|level| level.0).take_while(|price| visible(*price));
     let mut prices: Vec<i64> = own.chain(shown.iter().map(|level| level.0)).collect();
     prices.sort_unstable();
     prices.dedup();
@@ -241,8 +226,7 @@ mod tests {
             self.line += 1;
             let before = self.levels.amount(Side::Buy, 10);
             self.levels.set(Side::Buy, 10, amount);
-            self.comparison
-                .changed((Side::Buy, 10), before, amount, self.line, self.line * 100);
+            self.comparison.changed((Side::Buy, 10), before, amount, self.line, self.line * 100);
             self
         }
 
@@ -250,18 +234,12 @@ mod tests {
             self.line += 1;
             let bids: Vec<_> = (amount > 0).then_some((10, amount)).into_iter().collect();
             let theirs = [(Side::Buy, &bids[..]), (Side::Sell, &[][..])];
-            self.comparison
-                .snapshot(&self.levels, theirs, self.line, self.line * 100);
+            self.comparison.snapshot(&self.levels, theirs, self.line, self.line * 100);
             self
         }
 
         fn classes(self) -> Vec<Class> {
-            self.comparison
-                .finish()
-                .differences
-                .iter()
-                .map(|found| found.class)
-                .collect()
+            self.comparison.finish().differences.iter().map(|found| found.class).collect()
         }
     }
 
@@ -269,22 +247,12 @@ mod tests {
     fn equal_levels_are_no_difference() {
         let story = Story::default().told(5).shown(5).told(0).shown(0);
         let found = story.comparison.finish();
-        assert_eq!(
-            (found.equal, found.snapshots, found.differences.len()),
-            (2, 2, 0)
-        );
+        assert_eq!((found.equal, found.snapshots, found.differences.len()), (2, 2, 0));
     }
 
     #[test]
     fn a_surplus_that_only_shrinks_is_older_than_the_recording() {
-        let story = Story::default()
-            .told(5)
-            .shown(8)
-            .told(6)
-            .shown(9)
-            .shown(8)
-            .told(0)
-            .shown(0);
+        let story = Story::default().told(5).shown(8).told(6).shown(9).shown(8).told(0).shown(0);
         assert_eq!(story.classes(), [Class::Older; 3]);
     }
 

@@ -89,19 +89,12 @@ pub fn parse_line(line: u64, text: &str) -> Result<Record, Fault> {
         "trade" => trade,
         "order_book" => snapshot,
         _ => {
-            return Err(Fault::new(
-                name_at.min(text.len()),
-                format!("unknown event \"{name}\""),
-            ));
+            return Err(Fault::new(name_at.min(text.len()), format!("unknown event \"{name}\"")));
         }
     };
     let message = Json::parse(body).and_then(|json| reader(&json));
     let message = message.map_err(|fault| fault.moved_by(body_at.min(text.len())))?;
-    Ok(Record {
-        line,
-        time_ms,
-        message,
-    })
+    Ok(Record { line, time_ms, message })
 }
 
 fn order(json: &Json<'_>, happening: Happening) -> Result<Message, Fault> {
@@ -119,10 +112,7 @@ fn order(json: &Json<'_>, happening: Happening) -> Result<Message, Fault> {
     };
     let may_be_zero = happening == Happening::Deleted;
     if event.amount < i64::from(!may_be_zero) {
-        return Err(Fault::new(
-            json.field("amount")?.at,
-            "the amount must be positive",
-        ));
+        return Err(Fault::new(json.field("amount")?.at, "the amount must be positive"));
     }
     Ok(Message::Order(event))
 }
@@ -131,10 +121,7 @@ fn trade(json: &Json<'_>) -> Result<Message, Fault> {
     let price = json.field("price")?.units(true)?;
     let amount = json.field("amount")?.units(true)?;
     if price <= 0 || amount <= 0 {
-        return Err(Fault::new(
-            json.at,
-            "price and amount of a trade must be positive",
-        ));
+        return Err(Fault::new(json.at, "price and amount of a trade must be positive"));
     }
     Ok(Message::Trade { price, amount })
 }
@@ -143,10 +130,7 @@ fn snapshot(json: &Json<'_>) -> Result<Message, Fault> {
     let side = |name: &str| -> Result<Vec<(i64, i64)>, Fault> {
         json.field(name)?.list()?.iter().map(level).collect()
     };
-    Ok(Message::Snapshot {
-        bids: side("bids")?,
-        asks: side("asks")?,
-    })
+    Ok(Message::Snapshot { bids: side("bids")?, asks: side("asks")? })
 }
 
 fn level(json: &Json<'_>) -> Result<(i64, i64), Fault> {
@@ -179,27 +163,15 @@ mod tests {
             amount: 10_000_000,
         };
         let record = parse_line(3, order).expect("order");
-        assert_eq!(
-            record,
-            Record {
-                line: 3,
-                time_ms: 17,
-                message: Message::Order(expected)
-            }
-        );
+        assert_eq!(record, Record { line: 3, time_ms: 17, message: Message::Order(expected) });
 
         let trade = r#"18 trade {"price": 2.4999999999999999, "amount": 1e-7, "id": 1}"#;
-        let expected = Message::Trade {
-            price: 250_000_000,
-            amount: 10,
-        };
+        let expected = Message::Trade { price: 250_000_000, amount: 10 };
         assert_eq!(parse_line(1, trade).expect("trade").message, expected);
 
         let book = r#"19 order_book {"bids": [["1", "2"]], "asks": []}"#;
-        let expected = Message::Snapshot {
-            bids: vec![(100_000_000, 200_000_000)],
-            asks: Vec::new(),
-        };
+        let expected =
+            Message::Snapshot { bids: vec![(100_000_000, 200_000_000)], asks: Vec::new() };
         assert_eq!(parse_line(1, book).expect("book").message, expected);
     }
 
@@ -211,11 +183,7 @@ mod tests {
         let zero = r#""price": "1", "amount": "0", "id": 7, "order_type": 0"#;
         for (text, column, reason) in [
             ("", 1, "the line does not begin with a time in milliseconds"),
-            (
-                "x trade {}",
-                1,
-                "the line does not begin with a time in milliseconds",
-            ),
+            ("x trade {}", 1, "the line does not begin with a time in milliseconds"),
             ("1", 2, "unknown event \"\""),
             ("1 noise {}", 3, "unknown event \"noise\""),
             ("1 trade", 8, "the line ends inside a JSON value"),
@@ -223,18 +191,10 @@ mod tests {
             (&order(price), 27, "\"x\" is not a number"),
             (&order(side), 70, "order_type is 0 (buy) or 1 (sell)"),
             (&order(zero), 42, "the amount must be positive"),
-            (
-                "1 order_book {\"bids\": [[1]], \"asks\": []}",
-                24,
-                "a level is [price, amount]",
-            ),
+            ("1 order_book {\"bids\": [[1]], \"asks\": []}", 24, "a level is [price, amount]"),
         ] {
             let fault = parse_line(9, text).expect_err(text).on_line(9);
-            assert_eq!(
-                (fault.column, fault.reason.as_str()),
-                (column, reason),
-                "{text}"
-            );
+            assert_eq!((fault.column, fault.reason.as_str()), (column, reason), "{text}");
         }
     }
 }

@@ -203,11 +203,7 @@ impl Driver<'_> {
             side: event.side,
             price: (!market).then(|| self.units.ticks(event.price)),
             lots: self.units.lots(event.amount),
-            time_in_force: if market {
-                ImmediateOrCancel
-            } else {
-                GoodTillCancel
-            },
+            time_in_force: if market { ImmediateOrCancel } else { GoodTillCancel },
             post_only: false,
             label: event.id,
         };
@@ -232,15 +228,7 @@ impl Driver<'_> {
             self.recorded_orders.get(index).copied()
         };
         for event in self.pipeline.events() {
-            let Event::Traded {
-                price,
-                lots,
-                taker_side,
-                maker,
-                taker,
-                ..
-            } = event
-            else {
+            let Event::Traded { price, lots, taker_side, maker, taker, .. } = event else {
                 continue;
             };
             let (buyer, seller) = match taker_side {
@@ -249,14 +237,7 @@ impl Driver<'_> {
             };
             let price = price.0 * self.units.tick_units;
             let amount = lots.0 * self.units.lot_units;
-            self.ours.push(RecordedTrade {
-                line,
-                time_ms,
-                price,
-                amount,
-                buyer,
-                seller,
-            });
+            self.ours.push(RecordedTrade { line, time_ms, price, amount, buyer, seller });
         }
     }
 
@@ -266,9 +247,7 @@ impl Driver<'_> {
         };
         self.result.cancels += 1;
         let command = Command::Cancel { order };
-        let kind = self
-            .pipeline
-            .submit(time_ns(time_ms), account_of(event.side), command)?;
+        let kind = self.pipeline.submit(time_ns(time_ms), account_of(event.side), command)?;
         if matches!(kind, OutcomeKind::Rejected { .. }) {
             self.result.cancels_not_open += 1;
         }
@@ -291,9 +270,7 @@ fn compare(hindsight: &Hindsight, ours: &[RecordedTrade], result: &mut MatchResu
     let mut open: BTreeMap<(Pair, Terms), Vec<&RecordedTrade>> = BTreeMap::new();
     for trade in ours {
         let terms = (trade.price, trade.amount);
-        open.entry(((trade.buyer, trade.seller), terms))
-            .or_default()
-            .push(trade);
+        open.entry(((trade.buyer, trade.seller), terms)).or_default().push(trade);
     }
     result.our_trades = ours.len() as u64;
     let mut unequal = Vec::new();
@@ -314,29 +291,15 @@ fn compare(hindsight: &Hindsight, ours: &[RecordedTrade], result: &mut MatchResu
     for ((pair, _), trades) in open {
         ours_left.entry(pair).or_default().extend(trades);
     }
-    let differs = |kind, trade| TradeDifference {
-        kind,
-        cause: Cause::Unexplained,
-        trade,
-    };
+    let differs = |kind, trade| TradeDifference { kind, cause: Cause::Unexplained, trade };
     for trade in unequal {
-        let same_orders = ours_left
-            .get_mut(&(trade.buyer, trade.seller))
-            .and_then(Vec::pop);
-        let kind = if same_orders.is_some() {
-            Kind::OtherTerms
-        } else {
-            Kind::RecordedOnly
-        };
+        let same_orders = ours_left.get_mut(&(trade.buyer, trade.seller)).and_then(Vec::pop);
+        let kind = if same_orders.is_some() { Kind::OtherTerms } else { Kind::RecordedOnly };
         result.differences.push(differs(kind, trade));
     }
     let alone = ours_left.into_values().flatten();
-    result
-        .differences
-        .extend(alone.map(|trade| differs(Kind::OursOnly, *trade)));
-    result
-        .differences
-        .sort_by_key(|difference| (difference.trade.line, difference.kind));
+    result.differences.extend(alone.map(|trade| differs(Kind::OursOnly, *trade)));
+    result.differences.sort_by_key(|difference| (difference.trade.line, difference.kind));
     explain(hindsight, &mut result.differences);
 }
 
@@ -375,10 +338,7 @@ fn explain(hindsight: &Hindsight, differences: &mut [TradeDifference]) {
         let mut changed = false;
         for difference in differences.iter_mut() {
             let orders = orders(&difference.trade);
-            let follows = orders
-                .into_iter()
-                .flatten()
-                .any(|order| touched.contains(&order));
+            let follows = orders.into_iter().flatten().any(|order| touched.contains(&order));
             if difference.cause == Cause::Unexplained && follows {
                 difference.cause = Cause::Follows;
                 touched.extend(orders.into_iter().flatten());

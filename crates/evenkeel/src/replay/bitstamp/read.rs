@@ -30,19 +30,14 @@ impl Recording {
     /// When it begins, nanoseconds since 1970.
     #[must_use]
     pub fn start_ns(&self) -> u64 {
-        self.records
-            .first()
-            .map_or(0, |record| time_ns(record.time_ms))
+        self.records.first().map_or(0, |record| time_ns(record.time_ms))
     }
 
     /// Recorded units in a tick and in a lot.
     #[must_use]
     pub fn units(&self) -> Units {
         let tick_units = 10i64.pow(u32::from(UNIT_DECIMALS - self.price_decimals));
-        Units {
-            tick_units,
-            lot_units: 1,
-        }
+        Units { tick_units, lot_units: 1 }
     }
 }
 
@@ -59,10 +54,7 @@ pub fn time_ns(time_ms: u64) -> u64 {
 /// be read.
 pub fn read(args: &ReplayArgs, rejects: &mut Rejects) -> Result<Recording, ReplayError> {
     let mut blocks = Blocks::open(&args.file)?;
-    let mut recording = Recording {
-        records: Vec::new(),
-        price_decimals: 0,
-    };
+    let mut recording = Recording { records: Vec::new(), price_decimals: 0 };
     while let Some(block) = blocks.next_block()? {
         for (line, text) in block.lines() {
             let parsed = std::str::from_utf8(text)
@@ -91,20 +83,13 @@ impl Recording {
 /// # Errors
 /// As [`Pipeline::define`].
 pub fn define_market(pipeline: &mut Pipeline, recording: &Recording) -> Result<(), ReplayError> {
-    let setup = |what: &str, reason: String| ReplayError::Setup {
-        what: what.to_owned(),
-        reason,
-    };
+    let setup = |what: &str, reason: String| ReplayError::Setup { what: what.to_owned(), reason };
     let symbol = |name| Symbol::new(name).map_err(|error| setup(name, error.to_string()));
     let step = |decimals| Decimal::new(1, decimals).map_err(|e| setup("a step", e.to_string()));
     // With the sum of both scales every value is exact.
     let money_scale = UNIT_DECIMALS + recording.price_decimals;
     for (id, code, scale) in [(COIN, "COIN", UNIT_DECIMALS), (MONEY, "MONEY", money_scale)] {
-        let currency = Currency {
-            id,
-            code: symbol(code)?,
-            scale,
-        };
+        let currency = Currency { id, code: symbol(code)?, scale };
         pipeline.define("a currency", Command::DefineCurrency { currency })?;
     }
     let instrument = Instrument {

@@ -74,20 +74,11 @@ pub fn look_back(records: &[Record]) -> Hindsight {
                 let seller = reader.filled(record.time_ms, Side::Sell, *amount);
                 let (line, time_ms) = (record.line, record.time_ms);
                 let (price, amount) = (*price, *amount);
-                let trade = RecordedTrade {
-                    line,
-                    time_ms,
-                    price,
-                    amount,
-                    buyer,
-                    seller,
-                };
+                let trade = RecordedTrade { line, time_ms, price, amount, buyer, seller };
                 let index = reader.hindsight.trades.len();
                 let missing = [(Side::Buy, buyer), (Side::Sell, seller)].into_iter();
                 let missing = missing.filter(|(_, order)| order.is_none());
-                reader
-                    .half_told
-                    .extend(missing.map(|(side, _)| (index, side)));
+                reader.half_told.extend(missing.map(|(side, _)| (index, side)));
                 reader.hindsight.trades.push(trade);
             }
             Message::Snapshot { .. } => {}
@@ -98,24 +89,13 @@ pub fn look_back(records: &[Record]) -> Hindsight {
 
 impl Reader {
     fn order(&mut self, time_ms: u64, event: &OrderEvent) {
-        let OrderEvent {
-            happening,
-            id,
-            side,
-            price,
-            amount,
-        } = *event;
+        let OrderEvent { happening, id, side, price, amount } = *event;
         if self.gone.contains(&id) {
             return;
         }
         let before = self.open.get(&id).copied();
         let shrunk = before.map(|(_, open)| open - amount);
-        let fill = Fill {
-            time_ms,
-            side,
-            order: id,
-            amount: shrunk,
-        };
+        let fill = Fill { time_ms, side, order: id, amount: shrunk };
         match happening {
             Happening::Created => {
                 self.hindsight.created.insert(id);
@@ -161,12 +141,9 @@ impl Reader {
 
     /// Takes the last fill of a side that fits, an exact one before one of unknown amount.
     fn filled(&mut self, time_ms: u64, side: Side, amount: i64) -> Option<u64> {
-        self.fills
-            .retain(|fill| time_ms.saturating_sub(fill.time_ms) <= FILL_TO_TRADE_MS_MAX);
+        self.fills.retain(|fill| time_ms.saturating_sub(fill.time_ms) <= FILL_TO_TRADE_MS_MAX);
         let last = |wanted: Option<i64>| {
-            self.fills
-                .iter()
-                .rposition(|fill| fill.side == side && fill.amount == wanted)
+            self.fills.iter().rposition(|fill| fill.side == side && fill.amount == wanted)
         };
         let index = last(Some(amount)).or_else(|| last(None))?;
         Some(self.fills.remove(index).order)
@@ -204,10 +181,7 @@ mod tests {
             ("deleted", 2, "9", "0", 1),
             ("trade", 0, "10", "2", 0),
         ]);
-        assert_eq!(
-            (found.trades[0].buyer, found.trades[0].seller),
-            (Some(1), Some(2))
-        );
+        assert_eq!((found.trades[0].buyer, found.trades[0].seller), (Some(1), Some(2)));
         assert!(found.market.is_empty());
     }
 
@@ -220,10 +194,7 @@ mod tests {
             ("trade", 0, "10", "2", 0),
             ("changed", 1, "10", "3", 0),
         ]);
-        assert_eq!(
-            (found.trades[0].buyer, found.trades[0].seller),
-            (Some(1), Some(2))
-        );
+        assert_eq!((found.trades[0].buyer, found.trades[0].seller), (Some(1), Some(2)));
     }
 
     #[test]
@@ -234,10 +205,7 @@ mod tests {
             ("deleted", 2, "9", "0", 1),
             ("trade", 0, "10", "2", 0),
         ]);
-        assert_eq!(
-            (found.trades[0].buyer, found.trades[0].seller),
-            (Some(1), Some(2))
-        );
+        assert_eq!((found.trades[0].buyer, found.trades[0].seller), (Some(1), Some(2)));
         assert!(!found.created.contains(&1));
     }
 

@@ -19,16 +19,8 @@ pub struct Gap {
 
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            line,
-            instrument,
-            expected,
-            found,
-        } = self;
-        write!(
-            f,
-            "gap: {instrument}, line {line}: prev_change_id {found}, "
-        )?;
+        let Self { line, instrument, expected, found } = self;
+        write!(f, "gap: {instrument}, line {line}: prev_change_id {found}, ")?;
         match expected {
             Some(expected) => write!(f, "expected {expected}; book discarded"),
             None => write!(f, "expected a snapshot; change discarded"),
@@ -73,11 +65,7 @@ pub struct ChainedBook {
 
 impl Default for ChainedBook {
     fn default() -> Self {
-        Self {
-            state: State::New,
-            levels: Levels::default(),
-            misfits: 0,
-        }
+        Self { state: State::New, levels: Levels::default(), misfits: 0 }
     }
 }
 
@@ -116,12 +104,7 @@ impl ChainedBook {
                 self.state = State::Discarded;
                 self.levels = Levels::default();
                 let instrument = message.instrument.clone();
-                Followed::Gap(Gap {
-                    line,
-                    instrument,
-                    expected,
-                    found: previous,
-                })
+                Followed::Gap(Gap { line, instrument, expected, found: previous })
             }
         }
     }
@@ -149,18 +132,8 @@ mod tests {
             (_, 0) => LevelAction::Delete,
             _ => LevelAction::Change,
         };
-        let level = LevelChange {
-            side: Side::Buy,
-            action,
-            price: 100,
-            amount,
-        };
-        BookMessage {
-            instrument: "X".to_owned(),
-            previous,
-            change,
-            levels: vec![level],
-        }
+        let level = LevelChange { side: Side::Buy, action, price: 100, amount };
+        BookMessage { instrument: "X".to_owned(), previous, change, levels: vec![level] }
     }
 
     fn amount(book: &ChainedBook) -> Option<i64> {
@@ -181,18 +154,10 @@ mod tests {
     fn a_gap_is_named_once_and_only_a_snapshot_mends_it() {
         let mut book = ChainedBook::default();
         book.follow(1, &message(None, 5, 10));
-        let gap = Gap {
-            line: 3,
-            instrument: "X".to_owned(),
-            expected: Some(5),
-            found: 7,
-        };
+        let gap = Gap { line: 3, instrument: "X".to_owned(), expected: Some(5), found: 7 };
         assert_eq!(book.follow(3, &message(Some(7), 8, 12)), Followed::Gap(gap));
         assert_eq!(amount(&book), None, "a book behind a gap is not shown");
-        assert_eq!(
-            book.follow(4, &message(Some(8), 9, 13)),
-            Followed::Discarded
-        );
+        assert_eq!(book.follow(4, &message(Some(8), 9, 13)), Followed::Discarded);
         assert_eq!(book.follow(5, &message(None, 20, 3)), Followed::Replaced);
         assert_eq!(amount(&book), Some(3));
     }
@@ -201,14 +166,7 @@ mod tests {
     fn a_change_without_any_snapshot_is_a_gap() {
         let mut book = ChainedBook::default();
         let followed = book.follow(3, &message(Some(7), 8, 12));
-        assert!(matches!(
-            followed,
-            Followed::Gap(Gap {
-                expected: None,
-                found: 7,
-                ..
-            })
-        ));
+        assert!(matches!(followed, Followed::Gap(Gap { expected: None, found: 7, .. })));
     }
 
     #[test]

@@ -95,11 +95,7 @@ pub fn read(args: &ReplayArgs, rejects: &mut Rejects) -> Result<Vec<Record>, Rep
 /// When a recording begins, nanoseconds since 1970.
 #[must_use]
 pub fn start_ns(records: &[Record]) -> u64 {
-    records
-        .iter()
-        .map(|record| record.time_ns)
-        .find(|time| *time > 0)
-        .unwrap_or(0)
+    records.iter().map(|record| record.time_ns).find(|time| *time > 0).unwrap_or(0)
 }
 
 /// An instrument's book, and its copy in the engine.
@@ -117,10 +113,8 @@ struct Market {
 /// [`ReplayError::Journal`], [`ReplayError::Setup`] for names that cannot be an instrument's.
 pub fn replay(records: &[Record], pipeline: &mut Pipeline) -> Result<DeribitResult, ReplayError> {
     let mut markets = define_markets(records, pipeline)?;
-    let mut result = DeribitResult {
-        instruments: markets.len() as u64,
-        ..DeribitResult::default()
-    };
+    let mut result =
+        DeribitResult { instruments: markets.len() as u64, ..DeribitResult::default() };
     for record in records {
         match &record.message {
             Message::Book(message) => {
@@ -129,11 +123,7 @@ pub fn replay(records: &[Record], pipeline: &mut Pipeline) -> Result<DeribitResu
                 }
                 pipeline.file_entry_done()?;
             }
-            Message::Ticker {
-                instrument,
-                bid,
-                ask,
-            } => {
+            Message::Ticker { instrument, bid, ask } => {
                 let market = markets.get_mut(instrument);
                 compare_ticker(record, instrument, [*bid, *ask], market, &mut result);
             }
@@ -183,10 +173,7 @@ fn define_markets(
             .map_err(|error| refused(name, &error))?;
         pipeline.define(name, Command::DefineInstrument { instrument })?;
         let unit = |decimals: u8| 10i64.pow(u32::from(UNIT_DECIMALS - decimals));
-        let units = Units {
-            tick_units: unit(used.price),
-            lot_units: unit(used.amount),
-        };
+        let units = Units { tick_units: unit(used.price), lot_units: unit(used.amount) };
         let market = Market {
             book: ChainedBook::default(),
             feed: Feed::new(id, units),
@@ -228,13 +215,8 @@ impl Market {
         }
         for level in &message.levels {
             let (side, price, amount) = (level.side, level.price, level.amount);
-            let told = (amount > 0).then_some(ToldOrder {
-                side,
-                price,
-                amount,
-            });
-            self.feed
-                .set(pipeline, record.time_ns, (side, price), told)?;
+            let told = (amount > 0).then_some(ToldOrder { side, price, amount });
+            self.feed.set(pipeline, record.time_ns, (side, price), told)?;
         }
         let open = std::mem::take(&mut self.tickers);
         if let Some(levels) = self.book.levels() {

@@ -82,27 +82,16 @@ pub struct LevelChange {
 pub fn parse_line(line: u64, text: &str) -> Result<Record, Fault> {
     let is_note = !text.starts_with(|first: char| first.is_ascii_digit());
     if text.is_empty() || is_note && (text.contains(" <- ") || text.contains(" <-> ")) {
-        return Ok(Record {
-            line,
-            time_ns: 0,
-            message: Message::Other,
-        });
+        return Ok(Record { line, time_ns: 0, message: Message::Other });
     }
     let time = text.split(':').next().unwrap_or(text);
     let time_ns = epoch_ns(time).ok_or_else(|| {
-        Fault::new(
-            0,
-            "the line does not begin with a time in seconds and a colon",
-        )
+        Fault::new(0, "the line does not begin with a time in seconds and a colon")
     })?;
     let body_at = (time.len() + 1).min(text.len());
     let message = Json::parse(&text[body_at..]).and_then(|json| message(&json));
     let message = message.map_err(|fault| fault.moved_by(body_at))?;
-    Ok(Record {
-        line,
-        time_ns,
-        message,
-    })
+    Ok(Record { line, time_ns, message })
 }
 
 /// Seconds with up to 9 decimals, as nanoseconds.
@@ -113,11 +102,7 @@ fn epoch_ns(text: &str) -> Option<u64> {
         return None;
     }
     let fraction: u64 = format!("{decimals:0<9}").parse().ok()?;
-    seconds
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1_000_000_000)?
-        .checked_add(fraction)
+    seconds.parse::<u64>().ok()?.checked_mul(1_000_000_000)?.checked_add(fraction)
 }
 
 fn message(json: &Json<'_>) -> Result<Message, Fault> {
@@ -145,10 +130,7 @@ fn book(data: &Json<'_>) -> Result<BookMessage, Fault> {
         "snapshot" => None,
         "change" => Some(data.field("prev_change_id")?.whole()?),
         _ => {
-            return Err(Fault::new(
-                kind.at,
-                "a book message is a snapshot or a change",
-            ));
+            return Err(Fault::new(kind.at, "a book message is a snapshot or a change"));
         }
     };
     let mut levels = Vec::new();
@@ -180,22 +162,13 @@ fn level(item: &Json<'_>, side: Side) -> Result<LevelChange, Fault> {
         let reason = "the amount is 0 for a deleted level and positive otherwise";
         return Err(Fault::new(amount.at, reason));
     }
-    Ok(LevelChange {
-        side,
-        action: kind,
-        price: price.units(false)?,
-        amount: units,
-    })
+    Ok(LevelChange { side, action: kind, price: price.units(false)?, amount: units })
 }
 
 fn ticker(data: &Json<'_>) -> Result<Message, Fault> {
     let units = |name: &str| -> Result<i64, Fault> {
         let json = data.field(name)?;
-        if json.value == Value::Null {
-            Ok(0)
-        } else {
-            json.units(false)
-        }
+        if json.value == Value::Null { Ok(0) } else { json.units(false) }
     };
     Ok(Message::Ticker {
         instrument: data.field("instrument_name")?.text()?.to_owned(),
@@ -221,12 +194,7 @@ mod tests {
             "bids":[["delete",0.0015,0.0]],"asks":[["new",0.003,2.5]]}"#,
         );
         let record = parse_line(4, &text).expect("book");
-        let level = |side, action, price, amount| LevelChange {
-            side,
-            action,
-            price,
-            amount,
-        };
+        let level = |side, action, price, amount| LevelChange { side, action, price, amount };
         let expected = BookMessage {
             instrument: "X".to_owned(),
             previous: Some(7),
@@ -248,11 +216,7 @@ mod tests {
             "wss://example.org/ws <- 1626993723.7: {\"method\":\"public/subscribe\"}",
             "1626993723.8: {\"jsonrpc\":\"2.0\",\"id\":0,\"result\":[]}",
         ] {
-            assert_eq!(
-                parse_line(1, text).expect(text).message,
-                Message::Other,
-                "{text}"
-            );
+            assert_eq!(parse_line(1, text).expect(text).message, Message::Other, "{text}");
         }
     }
 
@@ -263,31 +227,19 @@ mod tests {
             line(&format!("{head}{levels}],\"asks\":[]}}"))
         };
         for (text, reason) in [
-            (
-                "noise".to_owned(),
-                "the line does not begin with a time in seconds and a colon",
-            ),
+            ("noise".to_owned(), "the line does not begin with a time in seconds and a colon"),
             ("1.5".to_owned(), "the line ends inside a JSON value"),
             ("1.5: [".to_owned(), "the line ends inside a JSON value"),
             ("1.5: 3".to_owned(), "an object is expected here"),
             (line("{}"), "\"type\" is missing"),
-            (
-                line(r#"{"type":"guess"}"#),
-                "a book message is a snapshot or a change",
-            ),
+            (line(r#"{"type":"guess"}"#), "a book message is a snapshot or a change"),
             (data(r#"["new",1]"#), "a level is [action, price, amount]"),
-            (
-                data(r#"["gone",1,1]"#),
-                "the action is new, change or delete",
-            ),
+            (data(r#"["gone",1,1]"#), "the action is new, change or delete"),
             (
                 data(r#"["delete",1,1]"#),
                 "the amount is 0 for a deleted level and positive otherwise",
             ),
-            (
-                data(r#"["new",1,-1]"#),
-                "the amount is 0 for a deleted level and positive otherwise",
-            ),
+            (data(r#"["new",1,-1]"#), "the amount is 0 for a deleted level and positive otherwise"),
         ] {
             let fault = parse_line(1, &text).expect_err(&text);
             assert_eq!(fault.reason, reason, "{text}");

@@ -32,11 +32,7 @@ pub fn coin_of(name: &str) -> &str {
 /// # Errors
 /// [`InstrumentError::BadSymbol`].
 pub fn currency(id: CurrencyId, code: &str) -> Result<Currency, InstrumentError> {
-    Ok(Currency {
-        id,
-        code: Symbol::new(code)?,
-        scale: 12,
-    })
+    Ok(Currency { id, code: Symbol::new(code)?, scale: 12 })
 }
 
 /// Terms of an instrument: an option or a future if its name says so, else a perpetual. Those
@@ -58,11 +54,7 @@ pub fn instrument(
         id,
         symbol: Symbol::new(name)?,
         kind: kind(name).unwrap_or(InstrumentKind::Perpetual),
-        style: if linear {
-            Style::Linear
-        } else {
-            Style::Inverse
-        },
+        style: if linear { Style::Linear } else { Style::Inverse },
         base: coin,
         quote: QUOTE,
         settlement: if linear { QUOTE } else { coin },
@@ -75,9 +67,7 @@ pub fn instrument(
 fn kind(name: &str) -> Option<InstrumentKind> {
     let parts: Vec<&str> = name.split('-').collect();
     match parts[..] {
-        [_, date] => Some(InstrumentKind::Future {
-            expiry: expiry(date)?,
-        }),
+        [_, date] => Some(InstrumentKind::Future { expiry: expiry(date)? }),
         [_, date, strike, right] => {
             let right = match right {
                 "C" => OptionRight::Call,
@@ -86,11 +76,7 @@ fn kind(name: &str) -> Option<InstrumentKind> {
             };
             // Fractional strikes are written with a `d` for the point.
             let strike = strike.replace('d', ".").parse().ok()?;
-            Some(InstrumentKind::Option {
-                expiry: expiry(date)?,
-                strike,
-                right,
-            })
+            Some(InstrumentKind::Option { expiry: expiry(date)?, strike, right })
         }
         _ => None,
     }
@@ -98,9 +84,8 @@ fn kind(name: &str) -> Option<InstrumentKind> {
 
 /// `24SEP21`: the day, at 08:00 UTC.
 fn expiry(date: &str) -> Option<Timestamp> {
-    const MONTHS: [&str; 12] = [
-        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-    ];
+    const MONTHS: [&str; 12] =
+        ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
     let split = date.find(|c: char| c.is_ascii_uppercase())?;
     let (day, rest) = date.split_at(split);
     let (month, year) = rest.split_at_checked(3)?;
@@ -129,10 +114,7 @@ mod tests {
     #[test]
     fn terms_follow_from_names() {
         let kind = |name: &str| {
-            let decimals = Decimals {
-                price: 4,
-                amount: 1,
-            };
+            let decimals = Decimals { price: 4, amount: 1 };
             let terms = instrument(InstrumentId(1), name, CurrencyId(2), decimals).expect(name);
             (terms.kind, terms.style)
         };
@@ -140,35 +122,21 @@ mod tests {
         let september = Timestamp(1_632_470_400_000_000_000);
         let leap_day = Timestamp(1_709_193_600_000_000_000);
         let strike = Decimal::whole(8000);
-        let put = InstrumentKind::Option {
-            expiry: september,
-            strike,
-            right: OptionRight::Put,
-        };
+        let put = InstrumentKind::Option { expiry: september, strike, right: OptionRight::Put };
         assert_eq!(kind("BTC-24SEP21-8000-P"), (put, Style::Inverse));
         assert_eq!(
             kind("ETH-29FEB24"),
             (InstrumentKind::Future { expiry: leap_day }, Style::Inverse)
         );
-        assert_eq!(
-            kind("BTC-PERPETUAL"),
-            (InstrumentKind::Perpetual, Style::Inverse)
-        );
-        assert_eq!(
-            kind("SOL_USDC-PERPETUAL"),
-            (InstrumentKind::Perpetual, Style::Linear)
-        );
+        assert_eq!(kind("BTC-PERPETUAL"), (InstrumentKind::Perpetual, Style::Inverse));
+        assert_eq!(kind("SOL_USDC-PERPETUAL"), (InstrumentKind::Perpetual, Style::Linear));
         assert_eq!(coin_of("SOL_USDC-PERPETUAL"), "SOL");
     }
 
     #[test]
     fn dates_are_days_of_the_calendar() {
         for (date, days) in [("1JAN00", 10_957), ("1MAR00", 11_017), ("31DEC21", 18_992)] {
-            assert_eq!(
-                expiry(date),
-                Some(Timestamp((days * 24 + 8) * NS_PER_HOUR)),
-                "{date}"
-            );
+            assert_eq!(expiry(date), Some(Timestamp((days * 24 + 8) * NS_PER_HOUR)), "{date}");
         }
         for date in ["", "24SEP", "SEP21", "0JAN21", "24XXX21", "24SEP2021"] {
             assert_eq!(expiry(date), None, "{date}");

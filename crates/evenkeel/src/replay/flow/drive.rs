@@ -94,10 +94,7 @@ pub fn replay(args: &ReplayArgs, flow: &Flow) -> Result<Replayed, ReplayError> {
     }
     let mut counts = driver.counts;
     counts.resting_orders = driver.pipeline.engine().open_order_count() as u64;
-    Ok(Replayed {
-        counts,
-        ended: driver.pipeline.finish()?,
-    })
+    Ok(Replayed { counts, ended: driver.pipeline.finish()? })
 }
 
 impl Driver<'_> {
@@ -110,13 +107,8 @@ impl Driver<'_> {
                 reason: error.to_string(),
             })
         };
-        let currency = Currency {
-            id: MONEY,
-            code: symbol("MONEY")?,
-            scale: MONEY_SCALE,
-        };
-        self.pipeline
-            .define("a currency", Command::DefineCurrency { currency })?;
+        let currency = Currency { id: MONEY, code: symbol("MONEY")?, scale: MONEY_SCALE };
+        self.pipeline.define("a currency", Command::DefineCurrency { currency })?;
         for (number, terms) in (0..).zip(&self.flow.terms) {
             let name = self.flow.instruments.name(number);
             let instrument = Instrument {
@@ -131,8 +123,7 @@ impl Driver<'_> {
                 lot: terms.lot,
                 contract_size: Decimal::whole(1),
             };
-            self.pipeline
-                .define(name, Command::DefineInstrument { instrument })?;
+            self.pipeline.define(name, Command::DefineInstrument { instrument })?;
         }
         Ok(())
     }
@@ -182,10 +173,7 @@ impl Driver<'_> {
             label: row.row.into(),
         };
         let command = Command::Place { order };
-        match self
-            .pipeline
-            .submit(row.time_ns, account_id(row.account), command)?
-        {
+        match self.pipeline.submit(row.time_ns, account_id(row.account), command)? {
             OutcomeKind::Order { order } => {
                 self.engine_orders[row.order as usize] = order.0;
                 self.scribe.accepted(row.order);
@@ -203,28 +191,15 @@ impl Driver<'_> {
         row: &Row,
         command: impl FnOnce(OrderId) -> Command,
     ) -> Result<bool, ReplayError> {
-        let order = self
-            .engine_orders
-            .get(row.order as usize)
-            .copied()
-            .unwrap_or(0);
+        let order = self.engine_orders.get(row.order as usize).copied().unwrap_or(0);
         if order == 0 {
             return Ok(false);
         }
         let named = row.account != NONE;
-        let account = if named {
-            row.account
-        } else {
-            self.flow.orders.account(row.order)
-        };
+        let account = if named { row.account } else { self.flow.orders.account(row.order) };
         let command = command(OrderId(order));
-        match self
-            .pipeline
-            .submit(row.time_ns, account_id(account), command)?
-        {
-            OutcomeKind::Rejected {
-                code: RejectCode::UnknownOrder,
-            } => return Ok(false),
+        match self.pipeline.submit(row.time_ns, account_id(account), command)? {
+            OutcomeKind::Rejected { code: RejectCode::UnknownOrder } => return Ok(false),
             OutcomeKind::Rejected { code } => self.refuse(code),
             OutcomeKind::Done | OutcomeKind::Order { .. } => {
                 self.counts.trades += self.scribe.trades(&mut self.pipeline, row.row.into());
@@ -234,11 +209,7 @@ impl Driver<'_> {
     }
 
     fn refuse(&mut self, code: RejectCode) {
-        *self
-            .counts
-            .refused
-            .entry(snake_case(&format!("{code:?}")))
-            .or_default() += 1;
+        *self.counts.refused.entry(snake_case(&format!("{code:?}"))).or_default() += 1;
     }
 }
 

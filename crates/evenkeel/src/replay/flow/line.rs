@@ -106,10 +106,7 @@ impl<'a> Column<'a> {
 
     /// A name of printable ASCII, possibly empty.
     fn named(self, bytes_max: usize) -> Result<&'a [u8], Fault> {
-        let printable = self
-            .text
-            .iter()
-            .all(|byte| byte.is_ascii_graphic() && *byte != b'"');
+        let printable = self.text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'"');
         if !printable || self.text.len() > bytes_max {
             let reason = format!(
                 "is not a name of up to {bytes_max} printable ASCII characters without spaces and \
@@ -124,11 +121,7 @@ impl<'a> Column<'a> {
     fn word<T: Copy>(self, words: &[(&str, T)]) -> Result<T, Fault> {
         let found = words.iter().find(|(word, _)| word.as_bytes() == self.text);
         found.map(|(_, value)| *value).ok_or_else(|| {
-            let names: Vec<_> = words
-                .iter()
-                .map(|word| word.0)
-                .filter(|w| !w.is_empty())
-                .collect();
+            let names: Vec<_> = words.iter().map(|word| word.0).filter(|w| !w.is_empty()).collect();
             self.fault(&format!("is not one of {}", names.join(", ")))
         })
     }
@@ -150,11 +143,8 @@ impl<'a> Column<'a> {
     }
 }
 
-const ACTIONS: &[(&str, Action)] = &[
-    ("add", Action::Add),
-    ("cancel", Action::Cancel),
-    ("amend", Action::Amend),
-];
+const ACTIONS: &[(&str, Action)] =
+    &[("add", Action::Add), ("cancel", Action::Cancel), ("amend", Action::Amend)];
 const SIDES: &[(&str, Side)] = &[("buy", Side::Buy), ("sell", Side::Sell), ("", Side::Buy)];
 const KINDS: &[(&str, bool)] = &[("limit", false), ("market", true), ("", false)];
 const TIFS: &[(&str, Tif)] = &[
@@ -166,11 +156,7 @@ const TIFS: &[(&str, Tif)] = &[
 ];
 
 fn columns(line: &[u8]) -> Result<[Column<'_>; COLUMNS], Fault> {
-    let mut found = [Column {
-        name: "",
-        text: b"",
-        at: 0,
-    }; COLUMNS];
+    let mut found = [Column { name: "", text: b"", at: 0 }; COLUMNS];
     let (mut at, mut count) = (0, 0);
     let mut texts = line.split(|byte| *byte == b',');
     for (slot, name) in found.iter_mut().zip(NAMES) {
@@ -196,22 +182,10 @@ fn columns(line: &[u8]) -> Result<[Column<'_>; COLUMNS], Fault> {
 /// # Errors
 /// The first column that is not as the format says.
 pub fn parse_line(line: &[u8]) -> Result<Fields<'_>, Fault> {
-    let [
-        time,
-        instrument,
-        action,
-        order_id,
-        account,
-        side,
-        price,
-        amount,
-        kind,
-        tif,
-    ] = columns(line)?;
+    let [time, instrument, action, order_id, account, side, price, amount, kind, tif] =
+        columns(line)?;
     let time_ns = std::str::from_utf8(time.required()?.text).ok();
-    let time_ns = time_ns
-        .filter(|text| !text.starts_with('+'))
-        .and_then(|text| text.parse().ok());
+    let time_ns = time_ns.filter(|text| !text.starts_with('+')).and_then(|text| text.parse().ok());
     let action_word = action.required()?.word(ACTIONS)?;
     let fields = Fields {
         time_ns: time_ns.ok_or_else(|| time.fault("is not a whole number of nanoseconds"))?,
@@ -247,11 +221,7 @@ pub fn parse_line(line: &[u8]) -> Result<Fields<'_>, Fault> {
             (None, None)
         }
     };
-    Ok(Fields {
-        price: price_number,
-        amount: amount_number,
-        ..fields
-    })
+    Ok(Fields { price: price_number, amount: amount_number, ..fields })
 }
 
 /// A market order has no price; a zero means the same.
@@ -278,17 +248,8 @@ mod tests {
             (fields.action, fields.side, fields.tif),
             (Action::Add, Side::Sell, Tif::PostOnly)
         );
-        assert_eq!(
-            (fields.order_id, fields.account),
-            (&b"o1"[..], &b"alice"[..])
-        );
-        let price = Number {
-            value: Scaled {
-                mantissa: 236_470,
-                scale: 3,
-            },
-            at: 30,
-        };
+        assert_eq!((fields.order_id, fields.account), (&b"o1"[..], &b"alice"[..]));
+        let price = Number { value: Scaled { mantissa: 236_470, scale: 3 }, at: 30 };
         assert_eq!(fields.price, Some(price));
         assert!(!fields.market);
     }
@@ -340,17 +301,11 @@ mod tests {
     #[test]
     fn a_bad_line_is_named_by_column_and_field() {
         let cases = BAD_LINES.trim().lines();
-        let cases: Vec<_> = cases
-            .filter_map(|case| case.trim().split_once(" => "))
-            .collect();
+        let cases: Vec<_> = cases.filter_map(|case| case.trim().split_once(" => ")).collect();
         assert_eq!(cases.len(), 24);
         for (line, said) in cases {
             let fault = parse_line(line.as_bytes()).expect_err(line);
-            assert_eq!(
-                format!("{}: {}", fault.at + 1, fault.reason),
-                said,
-                "{line}"
-            );
+            assert_eq!(format!("{}: {}", fault.at + 1, fault.reason), said, "{line}");
         }
     }
 

@@ -39,23 +39,13 @@ impl Outputs {
             };
         let trades = outlet(&args.trades_out, TRADES_HEADER)?;
         let book = outlet(&args.book_out, BOOK_HEADER)?;
-        Ok((
-            Self {
-                trades,
-                book,
-                book_every: args.book_every,
-            },
-            outlets,
-        ))
+        Ok((Self { trades, book, book_every: args.book_every }, outlets))
     }
 
     /// True if the book is to be written behind this row.
     #[must_use]
     pub fn book_is_due(&self, row: u64) -> bool {
-        self.book.is_some()
-            && self
-                .book_every
-                .is_some_and(|every| row.is_multiple_of(every))
+        self.book.is_some() && self.book_every.is_some_and(|every| row.is_multiple_of(every))
     }
 }
 
@@ -84,12 +74,7 @@ impl<'a> Scribe<'a> {
         let format =
             |terms: &super::terms::Terms| (StepFormat::of(terms.tick), StepFormat::of(terms.lot));
         let formats = flow.terms.iter().map(format).collect();
-        Self {
-            flow,
-            outputs,
-            formats,
-            orders: vec![NONE],
-        }
+        Self { flow, outputs, formats, orders: vec![NONE] }
     }
 
     /// Notes that the engine's next order is this one of the file.
@@ -99,11 +84,7 @@ impl<'a> Scribe<'a> {
 
     fn id(&self, order: OrderId) -> &'a str {
         let index = usize::try_from(order.0).unwrap_or(0);
-        let number = self
-            .orders
-            .get(index)
-            .copied()
-            .filter(|number| *number != NONE);
+        let number = self.orders.get(index).copied().filter(|number| *number != NONE);
         number.map_or("", |number| self.flow.orders.id(number))
     }
 
@@ -112,15 +93,7 @@ impl<'a> Scribe<'a> {
         let (events, mut outlet) = pipeline.events_and_outlet(self.outputs.trades);
         let mut count = 0;
         for event in events {
-            let Event::Traded {
-                instrument,
-                price,
-                lots,
-                taker_side,
-                maker,
-                taker,
-                ..
-            } = event
+            let Event::Traded { instrument, price, lots, taker_side, maker, taker, .. } = event
             else {
                 continue;
             };
@@ -131,11 +104,7 @@ impl<'a> Scribe<'a> {
             let name = self.flow.instruments.name(number);
             let (maker, taker) = (self.id(*maker), self.id(*taker));
             // Writing to memory cannot fail.
-            let _ = write!(
-                out,
-                "{row},{name},{maker},{taker},{},",
-                side_word(*taker_side)
-            );
+            let _ = write!(out, "{row},{name},{maker},{taker},{},", side_word(*taker_side));
             tick.write(out, price.0);
             out.push(b',');
             lot.write(out, lots.0);

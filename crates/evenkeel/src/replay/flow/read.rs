@@ -68,11 +68,7 @@ pub struct Flow {
 /// [`ReplayError::Malformed`] for the first bad line, unless lines are set aside;
 /// [`ReplayError::WrongFile`] for what no line can be set aside for; files that cannot be read.
 pub fn read(args: &ReplayArgs, rejects: &mut Rejects) -> Result<Flow, ReplayError> {
-    let given = args
-        .instruments
-        .as_deref()
-        .map(terms::read_file)
-        .transpose()?;
+    let given = args.instruments.as_deref().map(terms::read_file).transpose()?;
     let mut builder = Builder::new(given.unwrap_or_default());
     let mut blocks = Blocks::open(&args.file)?;
     let thread_count = args.thread_count();
@@ -103,23 +99,15 @@ pub fn read(args: &ReplayArgs, rejects: &mut Rejects) -> Result<Flow, ReplayErro
 
 /// Parses each block on a thread of its own.
 fn parse_all(blocks: &[Block]) -> Vec<Vec<Result<Fields<'_>, Fault>>> {
-    let parse = |block| {
-        lines_of(block)
-            .map(|(_, line)| parse_line(line))
-            .collect::<Vec<_>>()
-    };
+    let parse = |block| lines_of(block).map(|(_, line)| parse_line(line)).collect::<Vec<_>>();
     let [only] = blocks else {
         return std::thread::scope(|scope| {
             let parse = &parse;
-            let threads: Vec<_> = blocks
-                .iter()
-                .map(|block| scope.spawn(move || parse(block)))
-                .collect();
+            let threads: Vec<_> =
+                blocks.iter().map(|block| scope.spawn(move || parse(block))).collect();
             let joined = threads.into_iter().zip(blocks);
             // A thread that panicked is tried again here, so that the panic is seen.
-            joined
-                .map(|(thread, block)| thread.join().unwrap_or_else(|_| parse(block)))
-                .collect()
+            joined.map(|(thread, block)| thread.join().unwrap_or_else(|_| parse(block))).collect()
         });
     };
     vec![parse(only)]
@@ -132,16 +120,8 @@ fn lines_of(block: &Block) -> impl Iterator<Item = (u64, &[u8])> {
 
 fn check_header(path: &Path, block: &Block) -> Result<(), ReplayError> {
     let first = block.lines().next().map_or(&b""[..], |(_, line)| line);
-    let same = first
-        .iter()
-        .zip(HEADER.as_bytes())
-        .take_while(|(a, b)| a == b)
-        .count();
-    if first == HEADER.as_bytes() {
-        Ok(())
-    } else {
-        Err(wrong_header(path, same, first))
-    }
+    let same = first.iter().zip(HEADER.as_bytes()).take_while(|(a, b)| a == b).count();
+    if first == HEADER.as_bytes() { Ok(()) } else { Err(wrong_header(path, same, first)) }
 }
 
 fn wrong_header(path: &Path, at: usize, first: &[u8]) -> ReplayError {
@@ -149,11 +129,7 @@ fn wrong_header(path: &Path, at: usize, first: &[u8]) -> ReplayError {
     let reason = format!("the header must be \"{HEADER}\", not {shown:?}");
     let fault = Fault::new(at, reason).on_line(1);
     let remedy = "check that the file is order flow, and its first line";
-    ReplayError::WrongFile {
-        path: path.to_owned(),
-        fault,
-        remedy,
-    }
+    ReplayError::WrongFile { path: path.to_owned(), fault, remedy }
 }
 
 struct Builder {
@@ -172,11 +148,7 @@ impl Builder {
             orders: OrderTable::default(),
             last_row: 0,
         };
-        Self {
-            given,
-            knowledge: Vec::new(),
-            flow,
-        }
+        Self { given, knowledge: Vec::new(), flow }
     }
 
     fn take(
@@ -214,10 +186,7 @@ impl Builder {
         let named = (!fields.account.is_empty()).then_some(fields.account);
         let account = named.map_or(NONE, |name| self.flow.accounts.number(name));
         if fields.action == Action::Add {
-            let added = self
-                .flow
-                .orders
-                .add(fields.order_id, instrument, account, row);
+            let added = self.flow.orders.add(fields.order_id, instrument, account, row);
             order = added.map_err(|first| {
                 let id = String::from_utf8_lossy(fields.order_id);
                 let reason = format!(
@@ -228,13 +197,7 @@ impl Builder {
             })?;
         }
         let part = |number: Option<Number>| {
-            let value = number.map_or(
-                Scaled {
-                    mantissa: 0,
-                    scale: 0,
-                },
-                |number| number.value,
-            );
+            let value = number.map_or(Scaled { mantissa: 0, scale: 0 }, |number| number.value);
             let column = number.map_or(0, |number| u8::try_from(number.at + 1).unwrap_or(u8::MAX));
             (value.mantissa, value.scale, column)
         };
@@ -264,12 +227,8 @@ impl Builder {
         let number = self.flow.instruments.number(name);
         if number as usize == self.knowledge.len() {
             let given = self.given.get(self.flow.instruments.name(number));
-            let unknown = Knowledge::Seen {
-                price_decimals: 0,
-                amount_decimals: 0,
-            };
-            self.knowledge
-                .push(given.map_or(unknown, |terms| Knowledge::Given(*terms)));
+            let unknown = Knowledge::Seen { price_decimals: 0, amount_decimals: 0 };
+            self.knowledge.push(given.map_or(unknown, |terms| Knowledge::Given(*terms)));
         }
         number
     }
@@ -279,24 +238,14 @@ impl Builder {
             return Ok(());
         };
         let value = |number: Option<Number>| number.map(|number| number.value);
-        knowledge
-            .learn(value(fields.price), value(fields.amount))
-            .map_err(|(is_amount, reason)| {
-                let number = if is_amount {
-                    fields.amount
-                } else {
-                    fields.price
-                };
-                Fault::new(number.map_or(0, |number| number.at), reason)
-            })
+        knowledge.learn(value(fields.price), value(fields.amount)).map_err(|(is_amount, reason)| {
+            let number = if is_amount { fields.amount } else { fields.price };
+            Fault::new(number.map_or(0, |number| number.at), reason)
+        })
     }
 
     fn finish(mut self, path: &Path) -> Result<Flow, ReplayError> {
-        self.flow.terms = self
-            .knowledge
-            .iter()
-            .map(|knowledge| knowledge.terms())
-            .collect();
+        self.flow.terms = self.knowledge.iter().map(|knowledge| knowledge.terms()).collect();
         for row in &mut self.flow.rows {
             // An amend of an unknown order on an unnamed instrument is never applied.
             let Some(terms) = self.flow.terms.get(row.instrument as usize) else {
@@ -304,11 +253,7 @@ impl Builder {
             };
             row.take_steps(*terms).map_err(|fault| {
                 let remedy = "give tick and lot sizes with --instruments FILE.toml";
-                ReplayError::WrongFile {
-                    path: path.to_owned(),
-                    fault,
-                    remedy,
-                }
+                ReplayError::WrongFile { path: path.to_owned(), fault, remedy }
             })?;
         }
         Ok(self.flow)

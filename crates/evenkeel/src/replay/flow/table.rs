@@ -77,22 +77,14 @@ impl OrderTable {
     pub fn add(&mut self, id: &[u8], instrument: u32, account: u32, row: u32) -> Result<u32, u32> {
         let hash = hash_of(id);
         let previous = self.last_by_hash.get(&hash).copied().unwrap_or(NONE);
-        let same = self
-            .chain(previous)
-            .find(|order| self.matches(*order, id, instrument));
+        let same = self.chain(previous).find(|order| self.matches(*order, id, instrument));
         if let Some(same) = same {
             return Err(self.orders[same as usize].row);
         }
         let number = u32::try_from(self.orders.len()).unwrap_or(NONE);
         self.ids.extend_from_slice(id);
         let id_end = self.ids.len();
-        self.orders.push(TableOrder {
-            id_end,
-            instrument,
-            account,
-            row,
-            previous,
-        });
+        self.orders.push(TableOrder { id_end, instrument, account, row, previous });
         self.last_by_hash.insert(hash, number);
         Ok(number)
     }
@@ -101,9 +93,7 @@ impl OrderTable {
     #[must_use]
     pub fn find(&self, id: &[u8], instrument: u32) -> u32 {
         let last = self.last_by_hash.get(&hash_of(id)).copied().unwrap_or(NONE);
-        self.chain(last)
-            .find(|order| self.matches(*order, id, instrument))
-            .unwrap_or(NONE)
+        self.chain(last).find(|order| self.matches(*order, id, instrument)).unwrap_or(NONE)
     }
 
     fn chain(&self, last: u32) -> impl Iterator<Item = u32> {
@@ -120,9 +110,7 @@ impl OrderTable {
 
     fn id_bytes(&self, order: u32) -> &[u8] {
         let order = order as usize;
-        let start = order
-            .checked_sub(1)
-            .map_or(0, |before| self.orders[before].id_end);
+        let start = order.checked_sub(1).map_or(0, |before| self.orders[before].id_end);
         &self.ids[start..self.orders[order].id_end]
     }
 
@@ -173,9 +161,6 @@ mod tests {
         assert_eq!(table.find(b"7", 1), 2);
         assert_eq!(table.find(b"7", NONE), 2, "the last one");
         assert_eq!(table.find(b"9", NONE), NONE);
-        assert_eq!(
-            (table.id(1), table.account(2), table.instrument(2)),
-            ("8", 4, 1)
-        );
+        assert_eq!((table.id(1), table.account(2), table.instrument(2)), ("8", 4, 1));
     }
 }

@@ -39,10 +39,7 @@ struct Steps {
 /// [`ReplayError::Instruments`] names the place.
 pub fn read_file(path: &Path) -> Result<BTreeMap<String, Terms>, ReplayError> {
     let text = std::fs::read_to_string(path).map_err(|source| ReplayError::input(path, source))?;
-    parse(&text).map_err(|reason| ReplayError::Instruments {
-        path: path.to_owned(),
-        reason,
-    })
+    parse(&text).map_err(|reason| ReplayError::Instruments { path: path.to_owned(), reason })
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Terms>, String> {
@@ -52,10 +49,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, Terms>, String> {
         let step = |key: &str, value: &toml::Value| {
             step(value).map_err(|reason| format!("instrument \"{name}\": {key} {reason}"))
         };
-        let terms = Terms {
-            tick: step("tick", &steps.tick)?,
-            lot: step("lot", &steps.lot)?,
-        };
+        let terms = Terms { tick: step("tick", &steps.tick)?, lot: step("lot", &steps.lot)? };
         Ok((name, terms))
     });
     terms.collect()
@@ -121,10 +115,7 @@ impl Knowledge {
                     return Err((true, reason));
                 }
             }
-            Self::Seen {
-                price_decimals,
-                amount_decimals,
-            } => {
+            Self::Seen { price_decimals, amount_decimals } => {
                 let decimals = |number: Option<Scaled>| number.map_or(0, |number| number.scale);
                 *price_decimals = decimals(price).max(*price_decimals);
                 *amount_decimals = decimals(amount).max(*amount_decimals);
@@ -138,16 +129,10 @@ impl Knowledge {
     pub fn terms(self) -> Terms {
         match self {
             Self::Given(terms) => terms,
-            Self::Seen {
-                price_decimals,
-                amount_decimals,
-            } => {
+            Self::Seen { price_decimals, amount_decimals } => {
                 // A number has at most 18 digits, hence at most as many decimals.
                 let unit = |decimals| Decimal::new(1, decimals).unwrap_or(Decimal::whole(1));
-                Terms {
-                    tick: unit(price_decimals),
-                    lot: unit(amount_decimals),
-                }
+                Terms { tick: unit(price_decimals), lot: unit(amount_decimals) }
             }
         }
     }
@@ -174,31 +159,13 @@ mod tests {
     #[test]
     fn bad_terms_name_instrument_and_key() {
         for (text, part) in [
-            (
-                "[instruments.X]\ntick = 0.5\nlot = 1\n",
-                "\"X\": tick is 0.5; write it in quotes",
-            ),
-            (
-                "[instruments.X]\ntick = \"a\"\nlot = 1\n",
-                "\"X\": tick not a decimal number",
-            ),
-            (
-                "[instruments.X]\ntick = 1\nlot = 0\n",
-                "\"X\": lot must be positive",
-            ),
+            ("[instruments.X]\ntick = 0.5\nlot = 1\n", "\"X\": tick is 0.5; write it in quotes"),
+            ("[instruments.X]\ntick = \"a\"\nlot = 1\n", "\"X\": tick not a decimal number"),
+            ("[instruments.X]\ntick = 1\nlot = 0\n", "\"X\": lot must be positive"),
             ("[instruments.X]\ntick = 1\n", "missing field `lot`"),
-            (
-                "[instruments.X]\ntick = 1\nlot = 1\nsize = 2\n",
-                "unknown field `size`",
-            ),
-            (
-                "[instrument.X]\ntick = 1\nlot = 1\n",
-                "unknown field `instrument`",
-            ),
-            (
-                "[instruments.\"a b\"]\ntick = 1\nlot = 1\n",
-                "\"a b\": a symbol is",
-            ),
+            ("[instruments.X]\ntick = 1\nlot = 1\nsize = 2\n", "unknown field `size`"),
+            ("[instrument.X]\ntick = 1\nlot = 1\n", "unknown field `instrument`"),
+            ("[instruments.\"a b\"]\ntick = 1\nlot = 1\n", "\"a b\": a symbol is"),
             ("garbage", "expected"),
         ] {
             let reason = parse(text).expect_err(text);
@@ -208,12 +175,8 @@ mod tests {
 
     #[test]
     fn steps_are_inferred_from_the_decimals_written() {
-        let mut seen = Knowledge::Seen {
-            price_decimals: 0,
-            amount_decimals: 0,
-        };
-        seen.learn(Some(scaled("10.50")), Some(scaled("3")))
-            .expect("learn");
+        let mut seen = Knowledge::Seen { price_decimals: 0, amount_decimals: 0 };
+        seen.learn(Some(scaled("10.50")), Some(scaled("3"))).expect("learn");
         seen.learn(None, Some(scaled("0.125"))).expect("learn");
         let terms = seen.terms();
         assert_eq!(terms.tick, "0.01".parse().expect("decimal"));
@@ -224,14 +187,8 @@ mod tests {
     #[test]
     fn given_steps_refuse_what_is_no_multiple() {
         let step = |text: &str| text.parse::<Decimal>().expect("decimal");
-        let mut given = Knowledge::Given(Terms {
-            tick: step("0.5"),
-            lot: step("10"),
-        });
-        assert_eq!(
-            given.learn(Some(scaled("100.50")), Some(scaled("20"))),
-            Ok(())
-        );
+        let mut given = Knowledge::Given(Terms { tick: step("0.5"), lot: step("10") });
+        assert_eq!(given.learn(Some(scaled("100.50")), Some(scaled("20"))), Ok(()));
         let (is_amount, reason) = given.learn(Some(scaled("100.3")), None).expect_err("tick");
         assert_eq!(
             (is_amount, reason.as_str()),
