@@ -64,15 +64,15 @@ fn through_a_snapshot(dir: &Path, position: u64) -> Figures {
     let mut engine = Engine::new();
     let mut tree = Frontier::new();
     let mut events = Vec::new();
-    let mut reader = Reader::external(Arc::new(RealDisk), dir, 0).unwrap();
-    while let Some(batch) = reader.next_batch().unwrap() {
+    let mut reader = Reader::external(Arc::new(RealDisk), dir, 0).expect("the journal opens");
+    while let Some(batch) = reader.next_batch().expect("the journal reads") {
         for record in batch.records {
             if record.position == position {
-                engine = Engine::from_snapshot(&engine.snapshot()).unwrap();
+                engine = Engine::from_snapshot(&engine.snapshot()).expect("its own snapshot");
             }
             tree.push(leaf_hash(&record.entry));
             events.clear();
-            engine.apply(&Entry::from_bytes(&record.entry).unwrap(), &mut events);
+            engine.apply(&Entry::from_bytes(&record.entry).expect("an entry"), &mut events);
         }
     }
     Figures {

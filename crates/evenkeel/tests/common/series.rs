@@ -108,7 +108,7 @@ impl Series {
             .with("EVENKEEL_DRILL_EVERY_SECONDS", "5")
             .with("EVENKEEL_VENUE_ACCOUNTS", "100")
             // A few segments at the higher rate, many points at the lower one.
-            .with("EVENKEEL_VENUE_COMMANDS_PER_SECOND", *random.pick(&["2000", "20000"]));
+            .with("EVENKEEL_VENUE_COMMANDS_PER_SECOND", random.pick(&["2000", "20000"]));
         let power = plan.power.then(|| Power::new(&rig));
         Self { rig, power, promises: Promises::default(), audited: Audited::default() }
     }
