@@ -282,6 +282,11 @@ impl From<evenkeel_vault::Error> for Report {
                 Exit::Integrity
             }
             Error::Invalid { .. } => Exit::Usage,
+            Error::NothingYet { .. } => {
+                return Self::new(Exit::NothingYet, error.to_string())
+                    .safe("nothing was changed")
+                    .next("evenkeel up   (makes the first recovery point within seconds)");
+            }
             _ => Exit::Failed,
         };
         from_text(exit, &error.to_string())

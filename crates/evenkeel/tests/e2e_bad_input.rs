@@ -61,7 +61,9 @@ fn a_read_only_folder_is_named_and_nothing_is_half_started() {
 
 #[test]
 fn a_full_disk_takes_no_orders_loses_nothing_and_resumes_when_there_is_room() {
-    let rig = Rig::new().with("EVENKEEL_JOURNAL_SEGMENT_BYTES", "1048576");
+    let rig = Rig::new()
+        .with("EVENKEEL_JOURNAL_SEGMENT_BYTES", "1048576")
+        .with("EVENKEEL_VENUE_COMMANDS_PER_SECOND", "20000");
     rig.ok("init --home h --dashboard off");
     let journal = rig.journal();
     fs::create_dir_all(&journal).unwrap();

@@ -44,7 +44,10 @@ pub(crate) struct Plan {
     only: Vec<String>,
 }
 
-const SECTIONS: [(&str, fn(&Plan) -> Outcome); 5] = [
+/// A part of the benchmark.
+type Section = fn(&Plan) -> Outcome;
+
+const SECTIONS: [(&str, Section); 5] = [
     ("journal", journal::run),
     ("replay", replay::run),
     ("held", held::run),

@@ -44,11 +44,12 @@ impl Namespace {
         if !rustix::process::geteuid().is_root() {
             inside.args(["-U", "--preserve-credentials"]);
         }
+        inside.arg("--");
         if let Some(folder) = command.get_current_dir() {
-            // Inside, relative paths would still mean what they meant outside.
-            inside.arg(format!("--wd={}", folder.display()));
+            // Entered inside: a folder taken along from outside would still be the one out there.
+            inside.args(["sh", "-c", "cd \"$0\" && exec \"$@\""]).arg(folder);
         }
-        inside.arg("--").arg(command.get_program()).args(command.get_args());
+        inside.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => inside.env(name, value),

@@ -102,13 +102,14 @@ struct Series {
 impl Series {
     fn new(plan: &Plan, random: &mut Random) -> Self {
         let segment = random.pick(&["1048576", "2097152", "8388608"]);
+        let rate: &str = random.pick(&["2000", "20000"]);
         let rig = Rig::new()
             .with("EVENKEEL_JOURNAL_SEGMENT_BYTES", segment)
             .with("EVENKEEL_RECOVERY_POINT_EVERY_SECONDS", "1")
             .with("EVENKEEL_DRILL_EVERY_SECONDS", "5")
             .with("EVENKEEL_VENUE_ACCOUNTS", "100")
             // A few segments at the higher rate, many points at the lower one.
-            .with("EVENKEEL_VENUE_COMMANDS_PER_SECOND", random.pick(&["2000", "20000"]));
+            .with("EVENKEEL_VENUE_COMMANDS_PER_SECOND", rate);
         let power = plan.power.then(|| Power::new(&rig));
         Self { rig, power, promises: Promises::default(), audited: Audited::default() }
     }
