@@ -102,7 +102,8 @@ struct Series {
 impl Series {
     fn new(plan: &Plan, random: &mut Random) -> Self {
         let segment = random.pick(&["1048576", "2097152", "8388608"]);
-        let rate: &str = random.pick(&["2000", "20000"]);
+        let rates = ["2000", "20000"];
+        let rate = rates[random.index(rates.len())];
         let rig = Rig::new()
             .with("EVENKEEL_JOURNAL_SEGMENT_BYTES", segment)
             .with("EVENKEEL_RECOVERY_POINT_EVERY_SECONDS", "1")
