@@ -61,7 +61,7 @@ impl Market {
             plan,
         };
         for command in market.plan.founding_commands([7; 16], [9; 32]) {
-            market.operate(command);
+            market.operate(&command);
         }
         market.begin_term(seed);
         market
@@ -69,7 +69,7 @@ impl Market {
 
     fn begin_term(&mut self, seed: u64) {
         self.term += 1;
-        self.operate(Command::Resume { term: Term(self.term) });
+        self.operate(&Command::Resume { term: Term(self.term) });
         let size = ACCOUNTS as usize / CROWDS;
         let session = SessionId(self.term);
         let crowd = |number: usize| {
@@ -95,7 +95,7 @@ impl Market {
         events
     }
 
-    fn operate(&mut self, command: Command) {
+    fn operate(&mut self, command: &Command) {
         self.operator_sequence += 1;
         let origin = Origin {
             account: AccountId::OPERATOR,
@@ -110,7 +110,7 @@ impl Market {
     fn mark(&mut self) {
         self.board.publish(&self.model.marks());
         for (instrument, mark) in self.model.marks() {
-            self.operate(Command::SetMark { instrument, mark });
+            self.operate(&Command::SetMark { instrument, mark });
         }
     }
 
@@ -298,14 +298,14 @@ fn a_venue_that_takes_only_cancels_quiets_the_crowds_until_it_opens() {
     use evenkeel_types::Mode;
     let mut market = Market::founded(9);
     market.play(30_000);
-    market.operate(Command::SetMode { mode: Mode::CancelOnly, cause: 1 });
+    market.operate(&Command::SetMode { mode: Mode::CancelOnly, cause: 1 });
     let refused = market.refused();
     for _ in 0..500 {
         market.play_round();
     }
     let attempts = market.refused() - refused;
     assert!(attempts > 0 && attempts < 400, "{attempts}");
-    market.operate(Command::SetMode { mode: Mode::Normal, cause: 2 });
+    market.operate(&Command::SetMode { mode: Mode::Normal, cause: 2 });
     let trades = market.trades.values().sum::<u64>();
     market.play(10_000);
     assert!(market.trades.values().sum::<u64>() > trades);

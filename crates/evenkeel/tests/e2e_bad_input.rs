@@ -1,6 +1,12 @@
 //! What people and machines do wrong, and what the program says: what happened, where, what is
 //! safe, what to type next.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "what only tests call is a test as well"
+)]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,12 @@
 //! A home that is killed at any moment, or loses its power, starts again and has lost nothing that
 //! was acknowledged. Longer series: `cargo xtask campaign crash`, `cargo xtask campaign power`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "what only tests call is a test as well"
+)]
+
 mod common;
 
 use common::Rig;

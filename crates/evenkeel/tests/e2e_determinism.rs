@@ -1,6 +1,12 @@
 //! The same journal gives the same roots and digests: twice, with a restore in the middle, and
 //! across versions of the program.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "what only tests call is a test as well"
+)]
+
 mod common;
 
 use std::collections::BTreeSet;

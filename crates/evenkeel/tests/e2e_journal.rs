@@ -1,6 +1,12 @@
 //! What happens to a host's journal: flipped bits, a frame damaged in the middle, an end that
 //! vanished. More flips: `cargo xtask campaign flips`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "what only tests call is a test as well"
+)]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,11 @@
 //! Sites and host are lost or damaged in every way that the promise covers, and in one more.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "what only tests call is a test as well"
+)]
+
 mod common;
 
 use std::collections::BTreeSet;

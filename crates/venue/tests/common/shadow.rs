@@ -64,10 +64,10 @@ impl Shadow {
                 self.positions.insert((*account, *instrument), position);
             }
             Event::Deposited { currency, amount, .. } => {
-                *self.transfers.entry(*currency).or_default() += amount.0
+                *self.transfers.entry(*currency).or_default() += amount.0;
             }
             Event::Withdrawn { currency, amount, .. } => {
-                *self.transfers.entry(*currency).or_default() -= amount.0
+                *self.transfers.entry(*currency).or_default() -= amount.0;
             }
             order_event => self.fold_order(order_event),
         }
