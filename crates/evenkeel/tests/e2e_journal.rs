@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
 use common::Rig;
 use common::audit::{Promises, audit, lost_acks};
@@ -139,8 +141,8 @@ fn damage_in_an_older_segment_is_found_by_verify_and_mended() {
     assert_eq!(lost_acks(&rig, &rig.acks()), []);
 }
 
-#[test]
-fn what_is_damaged_before_it_was_shipped_is_never_passed_over() {
+/// A home that was killed while three of its sites were away; and what the sites hold of it.
+fn partly_shipped() -> (Rig, u64) {
     let rig = Rig::new();
     let mut daemon = Daemon::start(&rig, "");
     daemon.until_points(&rig, 1);
@@ -156,8 +158,14 @@ fn what_is_damaged_before_it_was_shipped_is_never_passed_over() {
     for site in &rig.sites()[..3] {
         fs::rename(away.join(site.file_name().unwrap()), site).unwrap();
     }
-    let acks = rig.acks();
     let shipped = rig.json("status --home h --json")["tail"]["shipped_position"].as_u64().unwrap();
+    (rig, shipped)
+}
+
+#[test]
+fn what_is_damaged_before_it_was_shipped_is_never_passed_over() {
+    let (rig, shipped) = partly_shipped();
+    let acks = rig.acks();
     let mut next = 0;
     let all = frames(&rig);
     let unshipped: Vec<_> = all
@@ -182,4 +190,27 @@ fn what_is_damaged_before_it_was_shipped_is_never_passed_over() {
     let mut daemon = Daemon::start(&rig, "");
     daemon.until_acked(&rig, 200);
     daemon.end();
+}
+
+#[test]
+fn a_repair_that_is_killed_at_any_moment_can_be_made_again_and_loses_nothing() {
+    let (rig, shipped) = partly_shipped();
+    let acks = rig.acks();
+    assert!(acks.iter().any(|(position, _)| *position >= shipped));
+    let all = frames(&rig);
+    // Long since shipped; what follows it is only here.
+    zero(&all[2]);
+    let mut random = Random::new(seed() ^ 0x4e);
+    for _ in 0..4 {
+        let copy = rig.copy();
+        let line = "repair --home h --identity h/recovery-identity.txt --json";
+        let mut repair = copy.command(line).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(random.below(200)));
+        let _ = repair.kill();
+        repair.wait().unwrap();
+        copy.ok(line);
+        assert_eq!(lost_acks(&copy, &acks), []);
+        copy.ok("up --home h --dashboard off --exit-after 1");
+        assert_eq!(lost_acks(&copy, &acks), []);
+    }
 }

@@ -35,7 +35,7 @@ use super::start::{self, Recovered};
 use super::status::Status;
 use super::stop::Stop;
 use super::vault_writer::{JournalView, VaultWriter};
-use crate::cli::UpArgs;
+use crate::cli::{Place, UpArgs};
 use crate::config::{Config, Finding};
 use crate::dashboard::{DashboardError, StatusSource as _};
 use crate::documents::Severity;
@@ -72,11 +72,21 @@ fn tell_findings(config: &Config, findings: &[Finding]) {
     output::note(&format!("{}: {}", first.severity.word(), first.message));
     if findings.len() > 1 {
         output::note(&format!(
-            "and {} more about this configuration: evenkeel config check --config {}",
+            "and {} more about this configuration: evenkeel config check{}",
             findings.len() - 1,
-            config.file.display()
+            place(config)
         ));
     }
+}
+
+/// What has to be added to a command so that it is about this home; nothing for the default one.
+fn place(config: &Config) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let file = config.file.strip_prefix(&here).unwrap_or(&config.file);
+    if file == Place::default().file() {
+        return String::new();
+    }
+    format!(" --config {}", file.display())
 }
 
 fn configuration(args: &UpArgs) -> Result<Config> {
@@ -335,11 +345,11 @@ impl Daemon {
     }
 
     fn say_where(&self) {
-        let file = self.live.config.file.display();
+        let place = place(&self.live.config);
         if let Some(dashboard) = &self.dashboard {
             output::note(&format!("dashboard  http://{}/", dashboard.local_addr()));
         }
-        output::note(&format!("status     evenkeel status --config {file}"));
+        output::note(&format!("status     evenkeel status{place}"));
         output::note("end        Ctrl-C; or kill -9: the next start recovers by itself\n");
     }
 

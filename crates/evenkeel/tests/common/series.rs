@@ -45,6 +45,8 @@ enum Moment {
     Start(Duration),
     /// After so many more acknowledgements, and then so long.
     Running(u64, Duration),
+    /// So long after a new recovery point is at the sites.
+    Point(Duration),
     /// While it ends cleanly, so long after it was asked to.
     Ending(u64, Duration),
 }
@@ -55,6 +57,7 @@ impl Moment {
         let ms = |random: &mut Random, end| Duration::from_millis(random.below(end));
         match number % 4 {
             0 => Self::Start(ms(random, if is_first { 700 } else { 300 })),
+            1 => Self::Point(ms(random, 1_200)),
             2 => Self::Ending(random.below(2_000), ms(random, 250)),
             _ => Self::Running(random.below(6_000), ms(random, 60)),
         }
@@ -64,6 +67,7 @@ impl Moment {
         match self {
             Self::Start(_) => "starting",
             Self::Running(..) => "running",
+            Self::Point(_) => "after a point",
             Self::Ending(..) => "ending",
         }
     }
@@ -129,6 +133,11 @@ impl Series {
             Moment::Start(wait) => std::thread::sleep(wait),
             Moment::Running(acks, wait) => {
                 daemon.until_acked(&self.rig, acks.max(1));
+                self.note_digest();
+                std::thread::sleep(wait);
+            }
+            Moment::Point(wait) => {
+                daemon.until_points(&self.rig, self.promises.points.len() as u64 + 1);
                 self.note_digest();
                 std::thread::sleep(wait);
             }
