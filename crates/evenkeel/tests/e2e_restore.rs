@@ -329,8 +329,13 @@ fn drills_prove_what_their_level_can_with_up_to_two_sites_gone() {
         }
         for (level, key) in levels {
             let said = past.rig.run(&format!("drill --home h --level {level} {key} --json"));
+            // What D1 looks at is each site itself: one that does not answer leaves it unproven.
+            let expected = match (level, lost) {
+                ("D1", Some(_)) => (3, "unproven"),
+                _ => (0, "ok"),
+            };
             let drill = said.json();
-            assert_eq!((said.exit, text(&drill["result"]).as_str()), (0, "ok"), "{said:?}");
+            assert_eq!((said.exit, text(&drill["result"]).as_str()), expected, "{said:?}");
             drill_is_complete(&drill, level);
         }
     }
@@ -348,7 +353,8 @@ fn drill_is_complete(drill: &Value, level: &str) {
     assert!(drill["sites_used"].as_array().is_some_and(|all| all.len() >= 3));
     for check in drill["checks"].as_array().unwrap() {
         let result = text(&check["result"]);
-        assert!(matches!(result.as_str(), "ok" | "not_configured"), "{check}");
+        let is_verdict = result == text(&drill["result"]);
+        assert!(is_verdict || matches!(result.as_str(), "ok" | "not_configured"), "{check}");
         assert!(check["name"].is_string() && check["detail"].is_string());
     }
 }

@@ -97,6 +97,29 @@ impl Reader {
         Self::new(disk, dir, from, None)
     }
 
+    /// Reads a damaged journal from outside, from a position whose chain is known from elsewhere,
+    /// whatever lies before it: what its damaged part hides from [`Reader::external`]. `None` if it
+    /// holds nothing that continues that history.
+    ///
+    /// # Errors
+    /// Corruption of what says whose journal it is, or of the segment's header; system errors.
+    pub fn behind_damage(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        from: Position,
+        chain: &Chain,
+    ) -> Result<Option<Self>> {
+        let mut reader = match Self::new(disk, dir, from, None) {
+            Err(JournalError::OutOfRange { .. } | JournalError::Gap { .. }) => return Ok(None),
+            reader => reader?,
+        };
+        if !reader.cursor.seek(from, chain)? {
+            return Ok(None);
+        }
+        reader.proven_next = from;
+        Ok(Some(reader))
+    }
+
     fn new(
         disk: Arc<dyn Disk>,
         dir: &Path,

@@ -162,6 +162,26 @@ impl Cursor {
             Expect { position: header.first, term: header.term, chain: header.previous_chain };
     }
 
+    /// Goes on to the frame that continues a history known from elsewhere, whatever lies before it
+    /// in this segment; says whether there is one. The header's checksum and the chain prove it.
+    pub(crate) fn seek(&mut self, position: Position, chain: &Chain) -> Result<bool> {
+        if self.expect.position == position && self.expect.chain == *chain {
+            return Ok(true);
+        }
+        while self.offset + SECTOR <= self.header.length_bytes {
+            if let Probe::Header(header) = frame::probe(self.peek(SECTOR)?)
+                && header.identity == self.header.identity
+                && header.own_offset == self.offset
+                && (header.first, header.previous_chain) == (position, *chain)
+            {
+                self.resume_at(self.offset, &header);
+                return Ok(true);
+            }
+            self.offset += SECTOR;
+        }
+        Ok(false)
+    }
+
     /// Reads the disk again next time: it may have been written since.
     pub(crate) fn forget_window(&mut self) {
         self.window.clear();

@@ -165,21 +165,15 @@ fn aside(dir: &Path) -> PathBuf {
     dir.with_file_name(format!("journal.damaged-{seconds}"))
 }
 
-/// Entries that the damaged journal holds behind `next`, if its history continues the restored one.
+/// Entries that the damaged journal holds behind `next`, if its history continues the restored one:
+/// damage before that does not matter, nor does what it tore out of what is restored by now.
 fn salvage(dir: &Path, damaged: &Path, next: u64) -> Result<u64> {
-    let Some(before) = next.checked_sub(1) else {
-        return Ok(0);
-    };
-    let Ok(mut damaged) = Reader::external(Arc::new(RealDisk), damaged, before) else {
-        return Ok(0);
-    };
     let (mut log, _) = FileLog::open(Arc::new(RealDisk), dir, Options::default())?;
-    log.confirm_end(&[])?;
-    let continues = matches!(damaged.next_batch(),
-        Ok(Some(batch)) if batch.next() == next && batch.chain == log.chain());
-    if !continues {
+    let disk = Arc::new(RealDisk);
+    let Ok(Some(mut damaged)) = Reader::behind_damage(disk, damaged, next, &log.chain()) else {
         return Ok(0);
-    }
+    };
+    log.confirm_end(&[])?;
     // Whatever does not read back intact ends what can be salvaged.
     while let Ok(Some(batch)) = damaged.next_batch() {
         log.rejoin_term(batch.term)?;
