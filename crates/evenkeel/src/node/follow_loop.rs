@@ -1,7 +1,7 @@
 //! The follower's thread: applies, compares, and hands out checkpoints when asked.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use evenkeel_journal::Watermark;
@@ -47,12 +47,18 @@ pub(crate) struct FollowLoop {
 }
 
 impl FollowLoop {
-    /// Runs until asked to stop and caught up with everything durable.
+    /// Runs until asked to stop, caught up with everything durable, and nobody is left who could
+    /// ask for a checkpoint: the last recovery point is made after the stop.
     pub(crate) fn run(mut self, stop: &Stop) -> Result<()> {
         let mut asked: Option<Answer> = None;
+        let mut is_wanted = true;
         loop {
             if asked.is_none() {
-                asked = self.requests.try_recv().ok();
+                match self.requests.try_recv() {
+                    Ok(answer) => asked = Some(answer),
+                    Err(TryRecvError::Empty) => {}
+                    Err(TryRecvError::Disconnected) => is_wanted = false,
+                }
             }
             if let Some(answer) = asked.take() {
                 match self.follower.checkpoint() {
@@ -69,7 +75,8 @@ impl FollowLoop {
             if applied > 0 {
                 continue;
             }
-            if stop.is_set() && self.watermark.durable_next() <= self.follower.position() {
+            let is_behind = self.follower.position() < self.watermark.durable_next();
+            if stop.is_set() && !is_wanted && !is_behind {
                 return Ok(());
             }
             if is_waiting {
@@ -79,7 +86,7 @@ impl FollowLoop {
                 std::thread::sleep(AGREEMENT);
             } else {
                 let _ = self.watermark.wait_beyond(self.follower.position(), IDLE);
-                if self.watermark.is_closed() && !stop.is_set() {
+                if self.watermark.is_closed() {
                     std::thread::sleep(IDLE);
                 }
             }

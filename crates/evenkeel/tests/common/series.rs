@@ -180,6 +180,11 @@ impl Series {
         daemon.until_acked(&self.rig, 200);
         daemon.end();
         self.audited = audit(&self.rig, &mut self.promises)?;
+        // A clean end makes a last point, however short it ran.
+        let last = self.promises.points.last().map(|point| point["position"].as_u64());
+        if last != Some(Some(self.audited.entries)) {
+            return Err(format!("the last point is at {last:?} of {}", self.audited.entries));
+        }
         let drill = self.rig.run("drill --home h --level D3 --json");
         if drill.exit != 0 {
             return Err(format!("the last drill: {drill:?}"));
