@@ -320,6 +320,24 @@ fn old_home_is_noticed(rig: &Rig) {
 }
 
 #[test]
+fn two_homes_promoted_from_one_history_are_shown_as_a_fork_and_one_has_to_be_chosen() {
+    let past = Past::new(End::Clean);
+    let first = past.restore("new", "--promote");
+    let from = text(&first["lineage"]);
+    let second = past.restore("other", &format!("--promote --lineage {from}"));
+    let listed = past.rig.run("points --home new --json");
+    assert!(listed.err.contains("FORK"), "{listed:?}");
+    let line = "restore --config new/evenkeel.toml --identity h/recovery-identity.txt --to third";
+    let heirs = [&first, &second].map(|one| text(&one["promoted_lineage"]));
+    past.rig.run(line).refuses(20, &["FORK", &heirs[0], &heirs[1], "safe:", "--lineage"]);
+    assert!(!past.rig.path("third").exists());
+    let chosen = past.rig.ok(&format!("{line} --lineage {} --json", heirs[0])).json();
+    assert_eq!(chosen["state_root"], first["state_root"]);
+    let drill = past.rig.run("drill --home new --level D3 --json");
+    assert_eq!(drill.exit, 20, "a fork is no proven restore: {drill:?}");
+}
+
+#[test]
 fn drills_prove_what_their_level_can_with_up_to_two_sites_gone() {
     let past = Past::new(End::Clean);
     let levels = [("D1", ""), ("D3", ""), ("D4", "--identity h/recovery-identity.txt")];

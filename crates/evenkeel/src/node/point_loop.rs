@@ -1,8 +1,9 @@
 //! The recovery point thread: a checkpoint from the follower, kept on this host and sealed at the
 //! sites; then what is no longer needed may go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use evenkeel_recovery::{
@@ -197,15 +198,16 @@ impl PointLoop {
         };
         refuse_superseded(&catalog, self.lineage)?;
         lock(&self.observed.points).replace(&catalog);
+        self.notice_loss(&catalog);
         self.observe_sites();
         let limit = self.config.disk_limit_bytes;
         let sites_max = if limit == 0 { u64::MAX } else { limit / 100 * SITES_PERCENT };
         // Tails that a self-contained point covers go at once; points only beyond the limit.
         let mut plan = plan_retention(&catalog, Policy { bytes_max: 0 });
         let over = plan_retention(&catalog, Policy { bytes_max: sites_max });
-        plan.deletions.retain(|one| {
-            one.reason == Reason::Covered || over.deletions.iter().any(|other| other == one)
-        });
+        let over: BTreeSet<&str> = over.deletions.iter().map(|one| one.object.as_str()).collect();
+        plan.deletions
+            .retain(|one| one.reason == Reason::Covered || over.contains(one.object.as_str()));
         // A site that is away would keep what the others forgot.
         let plan = self.ripe(plan);
         if limit > 0 && catalog.unreachable().is_empty() {
@@ -228,6 +230,17 @@ impl PointLoop {
             *lock(&self.observed.trim) = Some((journal_max, point.position));
         }
         Ok(())
+    }
+
+    /// A site that answers but lost what it held (a folder emptied, a disk replaced) is mended like
+    /// one that was away.
+    fn notice_loss(&self, catalog: &Catalog) {
+        let answering = self.sites.len().saturating_sub(catalog.unreachable().len());
+        let Some(layout) = catalog.layout() else { return };
+        let spare = i64::try_from(answering).unwrap_or(0) - i64::try_from(layout.k()).unwrap_or(0);
+        if catalog.points().iter().any(|point| point.margin < spare) {
+            self.observed.site_returned.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The part of a plan that has stood for a while: whoever restores from what is about to go
