@@ -35,6 +35,8 @@ pub enum Party {
 struct Board {
     waiting: BTreeMap<u64, (Party, Digest)>,
     agreed: u64,
+    /// The primary's newest position.
+    primary: u64,
     divergence: Option<Divergence>,
 }
 
@@ -60,6 +62,9 @@ impl Agreement {
         let mut board = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(divergence) = board.divergence {
             return Err(divergence);
+        }
+        if party == Party::Primary {
+            board.primary = board.primary.max(position);
         }
         match board.waiting.get(&position) {
             Some((other, theirs)) if *other != party => {
@@ -87,6 +92,15 @@ impl Agreement {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).agreed
     }
 
+    /// Whether the two sides may still come to agree exactly here: the primary has not passed this
+    /// position yet. False for positions that it left before it began to publish, as while a
+    /// follower replays what was there at the start; then only going on helps.
+    #[must_use]
+    pub fn may_come(&self, position: u64) -> bool {
+        let board = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        board.agreed < position && board.primary < position && board.divergence.is_none()
+    }
+
     /// The divergence found, if any.
     #[must_use]
     pub fn divergence(&self) -> Option<Divergence> {
@@ -108,6 +122,42 @@ mod tests {
         assert_eq!(board.agreed(), 10);
         board.publish(Party::Follower, 20, [2; 32]).expect("agrees");
         assert_eq!(board.agreed(), 20);
+    }
+
+    #[test]
+    fn a_side_that_stands_still_costs_bounded_memory_and_is_compared_again_later() {
+        let board = Agreement::new();
+        let digest = |position: u64| {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&position.to_le_bytes());
+            digest
+        };
+        let end = 3 * WAITING_MAX as u64;
+        for position in 1..=end {
+            let published = board.publish(Party::Primary, position, digest(position));
+            published.expect("nobody differs");
+        }
+        assert_eq!(board.0.lock().expect("unpoisoned").waiting.len(), WAITING_MAX);
+        for position in 1..=end {
+            let published = board.publish(Party::Follower, position, digest(position));
+            published.expect("nobody differs");
+            assert!(board.0.lock().expect("unpoisoned").waiting.len() <= WAITING_MAX);
+        }
+        assert_eq!(board.agreed(), end);
+        assert!(board.0.lock().expect("unpoisoned").waiting.is_empty());
+    }
+
+    #[test]
+    fn agreement_may_come_only_where_the_primary_has_not_passed() {
+        let board = Agreement::new();
+        assert!(board.may_come(10), "the primary has not begun");
+        board.publish(Party::Follower, 10, [1; 32]).expect("first");
+        assert!(board.may_come(10));
+        board.publish(Party::Primary, 20, [2; 32]).expect("another");
+        assert!(!board.may_come(10), "it began behind this position");
+        assert!(board.may_come(30));
+        board.publish(Party::Follower, 20, [2; 32]).expect("agrees");
+        assert!(!board.may_come(20), "it has come");
     }
 
     #[test]

@@ -45,13 +45,14 @@ pub fn boot(
     snapshots: Vec<Checkpoint>,
 ) -> Result<Booted> {
     let end = watermark.durable_next();
-    let checkpoint = snapshots
-        .into_iter()
-        .filter(|one| (base.position..=end).contains(&one.position()) && one.engine().is_ok())
-        .max_by_key(Checkpoint::position);
-    let checkpoint = match checkpoint {
-        Some(checkpoint) => checkpoint,
-        None if base.position == 0 => Checkpoint::genesis(),
+    let mut snapshots = snapshots;
+    snapshots.retain(|one| (base.position..=end).contains(&one.position()));
+    snapshots.sort_by_key(|one| std::cmp::Reverse(one.position()));
+    let newest =
+        snapshots.into_iter().find_map(|one| one.engine().ok().map(|engine| (one, engine)));
+    let (checkpoint, mut engine) = match newest {
+        Some(found) => found,
+        None if base.position == 0 => (Checkpoint::genesis(), Engine::new()),
         None => {
             let detail = format!(
                 "the journal begins at position {} and no snapshot on this host reaches back to it",
@@ -60,7 +61,6 @@ pub fn boot(
             return Err(RecoveryError::Snapshot { detail });
         }
     };
-    let mut engine = checkpoint.engine()?;
     let from = checkpoint.position();
     let mut reader = Reader::follow(Arc::clone(disk), dir, from, watermark.clone())?;
     let mut events: Vec<Event> = Vec::new();

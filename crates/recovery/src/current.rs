@@ -18,8 +18,8 @@ pub fn current_report(found: &CurrentFindings, started_ns: u64, elapsed_ns: u64)
         report.point = id.to_string().into();
         report.position = position;
     }
-    report.sites_used = found.sites_used.iter().cloned().map(Text).collect();
-    report.sites_missing = found.sites_missing.iter().cloned().map(Text).collect();
+    report.sites_used = found.sites_used.iter().cloned().map(Text::from).collect();
+    report.sites_missing = found.sites_missing.iter().cloned().map(Text::from).collect();
     report.bytes_read = found.bytes;
     let verdict = if found.sites_used.len() < found.sites_needed {
         Verdict::Unproven

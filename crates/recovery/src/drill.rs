@@ -55,8 +55,13 @@ pub struct Drilled {
 
 /// Runs a drill. An error on the way ends it with a failed check, never without a report.
 pub fn drill(plan: DrillPlan<'_>, sink: &mut dyn Sink, key: &SigningKey) -> Drilled {
+    // Without a key nothing more than an audit is proven, whatever was asked for.
+    let level = match plan.identity {
+        Some(_) => plan.level,
+        None => Level::D1,
+    };
     let mut run = Run {
-        report: DrillReport::begin(plan.clock.wall_ns(), plan.level, &plan.key_used),
+        report: DrillReport::begin(plan.clock.wall_ns(), level, &plan.key_used),
         started_ns: plan.clock.monotonic_ns(),
         phase_ns: plan.clock.monotonic_ns(),
         pin: None,
@@ -124,7 +129,7 @@ impl Run<'_> {
         let catalog = Arc::new(catalog);
         self.phase("catalog");
         let missing = catalog.unreachable();
-        self.report.sites_missing = missing.into_iter().map(Text).collect();
+        self.report.sites_missing = missing.into_iter().map(Text::from).collect();
         let current = catalog.current_lineage();
         let Some(lineage) = self.plan.lineage.or(current) else {
             return Ok(());
@@ -140,7 +145,7 @@ impl Run<'_> {
                 let result = self.restore(&reader, sink);
                 let seen = opener.seen();
                 self.report.bytes_read = seen.bytes;
-                self.report.sites_used = seen.sites_used.into_iter().map(Text).collect();
+                self.report.sites_used = seen.sites_used.into_iter().map(Text::from).collect();
                 result
             }
         }
@@ -194,7 +199,8 @@ impl Run<'_> {
         let answered = self.plan.sites.iter().map(|site| site.name().to_owned());
         let is_missing =
             |name: &String| missing.iter().any(|one| one.starts_with(&format!("{name} (")));
-        self.report.sites_used = answered.filter(|name| !is_missing(name)).map(Text).collect();
+        self.report.sites_used =
+            answered.filter(|name| !is_missing(name)).map(Text::from).collect();
         // What nothing depends on, such as the remains of an interrupted write, is no damage.
         let mut damage = verification.problems.iter().filter(|one| one.kind.is_damage());
         let is_unread = |one: &Problem| one.kind == ProblemKind::Unreadable;
@@ -276,7 +282,7 @@ impl Run<'_> {
         ];
         for (name, promised, recomputed) in recomputed {
             let mut check = Check::same(name, promised, recomputed);
-            check.detail.0.push_str(&format!(" by applying {} entries since {from}", end - begin));
+            check.detail.push_str(&format!(" by applying {} entries since {from}", end - begin));
             self.report.checks.push(check);
         }
         Ok(())

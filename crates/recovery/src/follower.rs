@@ -96,6 +96,14 @@ impl Follower {
         self.engine.time()
     }
 
+    /// Whether waiting here can bring the agreement that a checkpoint needs. If not, the primary
+    /// left this position without a digest (before it began, or too long ago), and the follower
+    /// has to go on.
+    #[must_use]
+    pub fn awaits_primary(&self) -> bool {
+        self.agreement.may_come(self.position())
+    }
+
     /// The state here, if primary and follower have agreed on everything before it.
     #[must_use]
     pub fn checkpoint(&self) -> Option<(Checkpoint, Promise)> {

@@ -16,6 +16,20 @@ pub struct Frame {
 }
 canonical_struct!(Frame { term, first, entries });
 
+impl Frame {
+    /// Position behind its last entry.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// Bytes of its entries together.
+    #[must_use]
+    pub fn entry_bytes(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.0.len() as u64).sum()
+    }
+}
+
 /// Canonical bytes of one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryBytes(pub Vec<u8>);
@@ -40,7 +54,7 @@ impl Frames {
     /// Position behind the last entry, `None` if there is none.
     #[must_use]
     pub fn next(&self) -> Option<u64> {
-        self.0.last().map(|frame| frame.first + frame.entries.len() as u64)
+        self.0.last().map(Frame::next)
     }
 
     /// Number of entries.
@@ -68,6 +82,9 @@ impl Canonical for Frames {
                 return Err(reader.not_canonical("frames empty or not contiguous"));
             }
             next = frame.first.checked_add(frame.entries.len() as u64);
+        }
+        if !frames.is_empty() && next.is_none() {
+            return Err(reader.not_canonical("frames beyond the last position"));
         }
         Ok(Self(frames))
     }

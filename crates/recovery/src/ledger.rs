@@ -4,15 +4,15 @@
 //! It deliberately shares only the value formula of an instrument with the engine; who owns what
 //! after a trade, and what a close realises, is written here again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_types::instrument::Valuation;
 use evenkeel_types::money::{ArithmeticError, Rounding, mul_div};
 use evenkeel_types::{
     AccountId, Currency, CurrencyId, Decimal, Event, Instrument, InstrumentId, InstrumentKind,
-    Lots, Money, Side, Ticks,
+    Lots, Money, Ticks,
 };
-use evenkeel_venue::{AccountView, Engine};
+use evenkeel_venue::{AccountView, Engine, PositionView};
 
 /// A difference between the engine's figures and the ledger's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,12 +77,8 @@ impl Ledger {
                 ledger.cash.insert((account.id, held.currency), held.balance.0);
             }
             for held in &account.positions {
-                let holding = Holding {
-                    lots: held.lots.0.into(),
-                    basis: held.basis.0,
-                    realised: held.realised.0,
-                };
-                ledger.holdings.insert((account.id, held.instrument), holding);
+                let key = (account.id, held.instrument);
+                ledger.holdings.insert(key, Holding::of(held));
             }
         }
         Ok(ledger)
@@ -150,12 +146,10 @@ impl Ledger {
                 taker_account,
                 ..
             } => {
-                let (buyer, seller) = match taker_side {
-                    Side::Buy => (*taker_account, *maker_account),
-                    Side::Sell => (*maker_account, *taker_account),
-                };
-                self.trade(*instrument, buyer, *price, *lots)?;
-                self.trade(*instrument, seller, *price, Lots(-lots.0))
+                // The maker first: it matters where an account trades with itself.
+                let taken = lots.0 * taker_side.sign();
+                self.trade(*instrument, *maker_account, *price, Lots(-taken))?;
+                self.trade(*instrument, *taker_account, *price, Lots(taken))
             }
             _ => Ok(()),
         }
@@ -179,23 +173,25 @@ impl Ledger {
         price: Ticks,
         signed: Lots,
     ) -> Result<(), ArithmeticError> {
-        let terms = self.terms.get(&id).ok_or(ArithmeticError)?.clone();
-        let instrument = &terms.instrument;
+        let terms = self.terms.get(&id).ok_or(ArithmeticError)?;
         let value = terms.valuation.value(price, signed)?.0;
-        match instrument.kind {
+        let (base, quote) = (terms.instrument.base, terms.instrument.quote);
+        let settlement = terms.instrument.settlement;
+        match terms.instrument.kind {
             InstrumentKind::Spot => {
-                let base = terms.base_per_lot.checked_mul(signed.0.into());
-                self.pay(account, instrument.base, base.ok_or(ArithmeticError)?)?;
-                self.pay(account, instrument.quote, -value)
+                let coins = terms.base_per_lot.checked_mul(signed.0.into());
+                self.pay(account, base, coins.ok_or(ArithmeticError)?)?;
+                self.pay(account, quote, -value)
             }
             InstrumentKind::Option { .. } => {
-                self.pay(account, instrument.settlement, -value)?;
+                self.pay(account, settlement, -value)?;
                 self.hold(id, account, signed, value).map(|_| ())
             }
             InstrumentKind::Perpetual | InstrumentKind::Future { .. } => {
-                let basis = if terms.valuation.is_inverse() { -value } else { value };
+                let is_inverse = terms.valuation.is_inverse();
+                let basis = if is_inverse { -value } else { value };
                 let profit = self.hold(id, account, signed, basis)?;
-                self.pay(account, instrument.settlement, profit)
+                self.pay(account, settlement, profit)
             }
         }
     }
@@ -235,47 +231,87 @@ impl Ledger {
     }
 
     /// Equity of an account in a currency: cash plus what its positions are worth above their
-    /// basis (options: in full, since their premium is paid). `None` if a mark is missing.
+    /// basis (options: in full, since their premium is paid). `None` if a mark is missing or a
+    /// position is worth more at its mark than 128 bits hold: then nobody knows it.
     ///
     /// # Errors
-    /// [`ArithmeticError`] if a figure leaves 128 bits.
+    /// [`ArithmeticError`] for a position in an unknown instrument.
     pub fn equity(
         &self,
         account: AccountId,
         currency: CurrencyId,
     ) -> Result<Option<Money>, ArithmeticError> {
         let mut equity = self.cash.get(&(account, currency)).copied().unwrap_or(0);
-        let from = (account, InstrumentId(0));
-        let to = (account, InstrumentId(u32::MAX));
-        for ((_, id), holding) in self.holdings.range(from..=to) {
-            let terms = self.terms.get(id).ok_or(ArithmeticError)?;
+        for (id, holding) in self.held_by(account) {
+            let terms = self.terms.get(&id).ok_or(ArithmeticError)?;
             if terms.instrument.settlement != currency || holding.lots == 0 {
                 continue;
             }
-            let Some(mark) = self.marks.get(id) else {
-                return Ok(None);
-            };
-            let lots = Lots(i64::try_from(holding.lots).map_err(|_| ArithmeticError)?);
-            let worth = terms.valuation.basis(*mark, lots)?.0;
-            let is_option = matches!(terms.instrument.kind, InstrumentKind::Option { .. });
-            equity += if is_option { worth } else { worth - holding.basis };
+            let above = self.worth(terms, holding);
+            match above.and_then(|above| equity.checked_add(above)) {
+                Some(sum) => equity = sum,
+                None => return Ok(None),
+            }
         }
         Ok(Some(Money(equity)))
+    }
+
+    /// What a position adds to equity.
+    fn worth(&self, terms: &Terms, holding: &Holding) -> Option<i128> {
+        let mark = self.marks.get(&terms.instrument.id)?;
+        let lots = Lots(i64::try_from(holding.lots).ok()?);
+        let worth = terms.valuation.basis(*mark, lots).ok()?.0;
+        match terms.instrument.kind {
+            InstrumentKind::Option { .. } => Some(worth),
+            _ => worth.checked_sub(holding.basis),
+        }
+    }
+
+    fn held_by(&self, account: AccountId) -> impl Iterator<Item = (InstrumentId, &Holding)> {
+        let from = (account, InstrumentId(0));
+        let to = (account, InstrumentId(u32::MAX));
+        let held = self.holdings.range(from..=to);
+        held.map(|((_, id), holding)| (*id, holding))
     }
 
     /// Every figure in which the engine and this ledger differ; also counts accounts compared.
     ///
     /// # Errors
-    /// [`ArithmeticError`] if an equity leaves 128 bits.
+    /// [`ArithmeticError`] for a position in an unknown instrument.
     pub fn compare(&self, engine: &Engine) -> Result<(u64, Vec<Mismatch>), ArithmeticError> {
         let mut mismatches = Vec::new();
-        let mut compared = 0;
+        let mut seen = BTreeSet::new();
         for view in engine.accounts() {
-            compared += 1;
+            seen.insert(view.id);
             self.compare_account(engine, &view, &mut mismatches)?;
         }
+        let compared = seen.len() as u64;
+        self.find_lost(&seen, &mut mismatches);
         Ok((compared, mismatches))
     }
+
+    /// Money and positions of accounts that the engine does not know.
+    fn find_lost(&self, seen: &BTreeSet<AccountId>, mismatches: &mut Vec<Mismatch>) {
+        let cash = self.cash.iter().map(|((account, currency), cash)| {
+            let code = self.currencies.get(currency).map(|one| one.code.to_string());
+            let code = code.unwrap_or_else(|| currency.to_string());
+            (*account, format!("balance in {code}"), *cash)
+        });
+        let held = self.holdings.iter().map(|((account, id), holding)| {
+            (*account, format!("size of {}", self.symbol(*id)), holding.lots)
+        });
+        let lost = cash.chain(held);
+        mismatches.extend(
+            lost.filter(|(account, _, figure)| *figure != 0 && !seen.contains(account))
+                .map(|(account, what, ledger)| Mismatch { account, what, engine: 0, ledger }),
+        );
+    }
+
+    fn symbol(&self, id: InstrumentId) -> String {
+        let terms = self.terms.get(&id);
+        terms.map_or_else(|| id.to_string(), |terms| terms.instrument.symbol.to_string())
+    }
+
     fn compare_account(
         &self,
         engine: &Engine,
@@ -283,36 +319,49 @@ impl Ledger {
         mismatches: &mut Vec<Mismatch>,
     ) -> Result<(), ArithmeticError> {
         let account = view.id;
-        let mut differ = |what: String, engine: i128, ledger: i128| {
+        // The name is only made for a difference: there are many figures and few of those.
+        let mut differ = |what: &str, of: &dyn Fn() -> String, engine: i128, ledger: i128| {
             if engine != ledger {
-                mismatches.push(Mismatch { account, what, engine, ledger });
+                mismatches.push(Mismatch {
+                    account,
+                    what: format!("{what} {}", of()),
+                    engine,
+                    ledger,
+                });
             }
         };
         for currency in self.currencies.values() {
+            let of = || currency.code.to_string();
             let held = view.balances.iter().find(|held| held.currency == currency.id);
             let theirs = held.map_or(0, |held| held.balance.0);
             let ours = self.cash.get(&(account, currency.id)).copied().unwrap_or(0);
-            differ(format!("balance in {}", currency.code), theirs, ours);
+            differ("balance in", &of, theirs, ours);
             // A mark that is missing on both sides is agreement as well.
             let figure = |equity: Option<Money>| equity.map_or(i128::MIN, |money| money.0);
             let theirs = figure(engine.equity(account, currency.id));
             let ours = figure(self.equity(account, currency.id)?);
-            differ(format!("equity in {}", currency.code), theirs, ours);
+            differ("equity in", &of, theirs, ours);
         }
-        for terms in self.terms.values() {
-            let id = terms.instrument.id;
-            let ours = self.holdings.get(&(account, id)).copied().unwrap_or_default();
-            let held = view.positions.iter().find(|held| held.instrument == id);
-            let theirs = held.map_or(Holding::default(), |held| Holding {
-                lots: held.lots.0.into(),
-                basis: held.basis.0,
-                realised: held.realised.0,
-            });
-            let symbol = &terms.instrument.symbol;
-            differ(format!("size of {symbol}"), theirs.lots, ours.lots);
-            differ(format!("basis of {symbol}"), theirs.basis, ours.basis);
-            differ(format!("profit on {symbol}"), theirs.realised, ours.realised);
+        let mut held: BTreeMap<InstrumentId, (Holding, Holding)> = view
+            .positions
+            .iter()
+            .map(|held| (held.instrument, (Holding::of(held), Holding::default())))
+            .collect();
+        for (id, holding) in self.held_by(account) {
+            held.entry(id).or_default().1 = *holding;
+        }
+        for (id, (theirs, ours)) in held {
+            let of = || self.symbol(id);
+            differ("size of", &of, theirs.lots, ours.lots);
+            differ("basis of", &of, theirs.basis, ours.basis);
+            differ("profit on", &of, theirs.realised, ours.realised);
         }
         Ok(())
+    }
+}
+
+impl Holding {
+    fn of(held: &PositionView) -> Self {
+        Self { lots: held.lots.0.into(), basis: held.basis.0, realised: held.realised.0 }
     }
 }

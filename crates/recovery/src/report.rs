@@ -33,9 +33,29 @@ pub enum Level {
 }
 canonical_enum!(Level { 1 => D1, 2 => D2, 3 => D3, 4 => D4 });
 
-/// Text of a report.
+/// Text of a report, at most [`Text::MAX_BYTES`] long; what is made from longer text is cut.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Text(pub String);
+
+impl Text {
+    /// Longest text that is read back, in bytes.
+    pub const MAX_BYTES: usize = 4096;
+    const CUT: &'static str = "…";
+
+    /// Appends; what leaves no room is cut.
+    pub fn push_str(&mut self, more: &str) {
+        self.0.push_str(more);
+        self.cut();
+    }
+
+    fn cut(&mut self) {
+        if self.0.len() > Self::MAX_BYTES {
+            let kept = self.0.floor_char_boundary(Self::MAX_BYTES - Self::CUT.len());
+            self.0.truncate(kept);
+            self.0.push_str(Self::CUT);
+        }
+    }
+}
 
 impl Canonical for Text {
     fn encode(&self, writer: &mut Writer) {
@@ -43,20 +63,22 @@ impl Canonical for Text {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bytes = reader.bytes(4096)?.to_vec();
+        let bytes = reader.bytes(Self::MAX_BYTES)?.to_vec();
         String::from_utf8(bytes).map(Self).map_err(|_| reader.not_canonical("text is not UTF-8"))
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self(text)
+        let mut text = Self(text);
+        text.cut();
+        text
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        text.to_owned().into()
     }
 }
 

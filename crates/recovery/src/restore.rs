@@ -240,6 +240,17 @@ impl<'a> Restorer<'a> {
         Err(RecoveryError::BeforeFirstPoint { asked, earliest })
     }
 
+    /// Refuses a position that no record at the sites reaches, before anything is written.
+    fn check_reach(&self, end: u64) -> Result<()> {
+        let points = self.points.iter().map(Shipment::Point);
+        let reached = points.chain(self.tail_list()).map(|one| one.next()).max();
+        let reached = reached.unwrap_or(0);
+        if end <= reached {
+            return Ok(());
+        }
+        Err(RecoveryError::Gap { missing_from: reached, missing_to: end })
+    }
+
     /// Restores into `sink`. A `ledger` is opened with the snapshot's figures and fed with every
     /// event of the entries applied on top of it.
     ///
@@ -253,6 +264,9 @@ impl<'a> Restorer<'a> {
         mut ledger: Option<&mut Ledger>,
         sink: &mut dyn Sink,
     ) -> Result<Restored> {
+        if let Target::Position(end) = target {
+            self.check_reach(end)?;
+        }
         let (index, checkpoint, engine) = self.choose(target)?;
         let point = self.points[index].clone();
         match history {
@@ -270,18 +284,20 @@ impl<'a> Restorer<'a> {
         let mut newest_ns = last_shipped_ns;
         let mut promised_chain = Promise::from_roots(&point.roots).map(|promise| promise.chain);
         for later in self.points[index + 1..].iter().map(Shipment::Point).chain(self.tail_list()) {
-            if replay.done {
+            if replay.is_done() {
                 break;
             }
             if later.next() <= replay.root.next() {
                 newest_ns = newest_ns.max(later.time_ns());
                 continue;
             }
-            let frames = self.read(&later)?;
-            let whole = replay.frames(&frames)?;
-            promised_chain = if whole { later.chain() } else { None };
+            let before = replay.root.next();
+            let whole = replay.frames(self.read(&later)?)?;
             if whole {
                 newest_ns = newest_ns.max(later.time_ns());
+                promised_chain = later.chain();
+            } else if replay.root.next() > before {
+                promised_chain = None;
             }
         }
         let Replay { engine, root, sink, .. } = replay;
@@ -321,10 +337,11 @@ impl<'a> Restorer<'a> {
             if shipment.next() <= next {
                 continue;
             }
-            for frame in &self.read(&shipment)?.0 {
-                let Some(mut frame) = unseen(frame, next)? else {
-                    continue;
-                };
+            for frame in self.read(&shipment)?.0 {
+                if next >= to {
+                    break;
+                }
+                let Some(mut frame) = unseen(frame, next)? else { continue };
                 let room = usize::try_from(to - next).unwrap_or(usize::MAX);
                 frame.entries.truncate(room);
                 if !frame.entries.is_empty() {
@@ -346,7 +363,7 @@ impl<'a> Restorer<'a> {
         let mut root = if reaches_genesis {
             sink.begin(&Base::genesis())?;
             let mut root = RootTracker::new(&Base::genesis());
-            write_frames(&first, &mut root, sink)?;
+            write_frames(first, &mut root, sink)?;
             root
         } else {
             let base = base_of(&self.checkpoint(&self.points[0])?.0);
@@ -354,7 +371,7 @@ impl<'a> Restorer<'a> {
             RootTracker::new(&base)
         };
         for point in &self.points[1..=index] {
-            write_frames(&self.frames_of(point)?, &mut root, sink)?;
+            write_frames(self.frames_of(point)?, &mut root, sink)?;
         }
         if root.next() != end.position() {
             let (missing_from, missing_to) = (root.next(), end.position());
@@ -416,9 +433,15 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
+    /// Whether nothing further is wanted, as far as that is known without reading on.
+    fn is_done(&self) -> bool {
+        let next = self.root.next();
+        self.done || matches!(self.target, Target::Position(end) if next >= end)
+    }
+
     /// Returns whether every frame was applied whole.
-    fn frames(&mut self, frames: &Frames) -> Result<bool> {
-        for frame in &frames.0 {
+    fn frames(&mut self, frames: Frames) -> Result<bool> {
+        for frame in frames.0 {
             let Some(frame) = unseen(frame, self.root.next())? else {
                 continue;
             };
@@ -450,20 +473,21 @@ impl Replay<'_> {
 }
 
 /// The part of a frame from `next` on; `None` if it lies before.
-fn unseen(frame: &Frame, next: u64) -> Result<Option<Frame>> {
+fn unseen(mut frame: Frame, next: u64) -> Result<Option<Frame>> {
     if frame.first > next {
         return Err(RecoveryError::Gap { missing_from: next, missing_to: frame.first });
     }
-    let skip = usize::try_from(next - frame.first).unwrap_or(usize::MAX);
-    if skip >= frame.entries.len() {
+    if frame.next() <= next {
         return Ok(None);
     }
-    let entries = frame.entries[skip..].to_vec();
-    Ok(Some(Frame { term: frame.term, first: next, entries }))
+    let skip = usize::try_from(next - frame.first).unwrap_or(usize::MAX);
+    frame.entries.drain(..skip);
+    frame.first = next;
+    Ok(Some(frame))
 }
 
-fn write_frames(frames: &Frames, root: &mut RootTracker, sink: &mut dyn Sink) -> Result<()> {
-    for frame in &frames.0 {
+fn write_frames(frames: Frames, root: &mut RootTracker, sink: &mut dyn Sink) -> Result<()> {
+    for frame in frames.0 {
         if let Some(frame) = unseen(frame, root.next())? {
             sink.frame(&frame)?;
             for entry in &frame.entries {

@@ -76,7 +76,8 @@ impl TailShipper {
     }
 
     /// Ships what is durable, up to about `bytes_max` bytes of it. `None` if there is nothing; and
-    /// whether that was all there is.
+    /// whether that was all there is. What an earlier failure left over is sent first, unchanged,
+    /// and alone.
     ///
     /// # Errors
     /// [`evenkeel_vault::Error::NotEnoughSites`]: nothing advances, the same is sent next time.
@@ -86,14 +87,19 @@ impl TailShipper {
         time_ns: u64,
         bytes_max: u64,
     ) -> Result<(Option<Shipped>, bool)> {
-        let mut caught_up = !self.pending.0.is_empty();
-        if self.pending.0.is_empty() {
-            caught_up = self.gather(bytes_max)?;
+        // It may have reached enough sites meanwhile, before a point that another thread appended.
+        let settled = writer.settle()?;
+        let is_retry = !self.pending.0.is_empty();
+        let next = writer.next_position().unwrap_or(0);
+        self.drop_before(next);
+        if is_retry && self.pending.0.is_empty() {
+            return Ok((settled, false));
         }
+        let caught_up = !is_retry && self.gather(bytes_max, next)?;
         let (Some(first), Some(next), Some(chain)) =
             (self.pending.0.first(), self.pending.next(), self.chain)
         else {
-            return Ok((None, true));
+            return Ok((settled, true));
         };
         let payload = self.pending.to_bytes();
         let roots = [Root::new(CHAIN_ROOT, chain)];
@@ -103,14 +109,23 @@ impl TailShipper {
         Ok((Some(shipped), caught_up))
     }
 
-    /// Reads frames until `bytes_max`; returns whether it caught up with the writer.
-    fn gather(&mut self, bytes_max: u64) -> Result<bool> {
+    /// Forgets what the sites confirmed; a record always ends with a frame.
+    fn drop_before(&mut self, next: u64) {
+        let frames = &mut self.pending.0;
+        frames.retain(|frame| frame.next() > next);
+        self.pending_bytes = frames.iter().map(Frame::entry_bytes).sum();
+    }
+
+    /// Reads frames behind `from` until `bytes_max`; returns whether it caught up with the writer.
+    fn gather(&mut self, bytes_max: u64, from: u64) -> Result<bool> {
         while self.pending_bytes < bytes_max {
             let Some((frame, chain)) = self.frames.next_frame()? else {
                 return Ok(true);
             };
-            let bytes: usize = frame.entries.iter().map(|entry| entry.0.len()).sum();
-            self.pending_bytes += bytes as u64;
+            if frame.next() <= from {
+                continue;
+            }
+            self.pending_bytes += frame.entry_bytes();
             self.chain = Some(chain);
             self.pending.0.push(frame);
         }
