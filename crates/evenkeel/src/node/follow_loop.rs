@@ -68,7 +68,7 @@ impl FollowLoop {
                 }
             }
             // While somebody waits for agreement the follower stays where it is.
-            let is_waiting = asked.is_some() && self.follower.position() > 0;
+            let is_waiting = asked.is_some() && self.follower.awaits_primary();
             let batches = if is_waiting { 0 } else { BATCHES };
             let applied = self.follower.step(batches).map_err(Report::from)?;
             self.observe();
