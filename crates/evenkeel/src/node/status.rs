@@ -8,7 +8,7 @@ use evenkeel_recovery::{Agreement, Clock as _};
 use evenkeel_vault::Layout;
 
 use super::clock::SystemClock;
-use super::observed::{Observed, lock};
+use super::observed::{Observed, PrimaryFigures, lock};
 use super::own_drill;
 use super::vault_writer::VaultWriter;
 use crate::cli::format_time_ns;
@@ -41,8 +41,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    fn journal(&self) -> JournalDocument {
-        let primary = lock(&self.observed.primary).clone();
+    fn journal(&self, primary: &PrimaryFigures) -> JournalDocument {
         let rates = lock(&self.observed.rates);
         let root = lock(&self.observed.follower).journal_root;
         JournalDocument {
@@ -56,8 +55,7 @@ impl Status {
         }
     }
 
-    fn engine(&self) -> EngineDocument {
-        let primary = lock(&self.observed.primary).clone();
+    fn engine(&self, primary: &PrimaryFigures) -> EngineDocument {
         let agree = match (self.agreement.divergence(), self.agreement.agreed()) {
             (Some(_), _) => Some(false),
             (None, 0) => None,
@@ -223,6 +221,7 @@ impl StatusSource for Status {
         let (last_drill, last_proven_restore) =
             drill_summaries(&lock(&self.observed.drills).drills, now_ns);
         let next_drill = lock(&self.observed.drills).next_at;
+        // One look: position and digest have to be of the same moment.
         let primary = lock(&self.observed.primary).clone();
         let running = primary.running;
         StatusDocument {
@@ -236,8 +235,8 @@ impl StatusSource for Status {
             running: true,
             mode: if running { primary.mode.into() } else { ModeName::Starting },
             mode_cause: None,
-            journal: self.journal(),
-            engine: self.engine(),
+            journal: self.journal(&primary),
+            engine: self.engine(&primary),
             tail: self.tail(),
             erasure: self.erasure(),
             recovery_points: self.points_summary(),
