@@ -30,6 +30,8 @@ pub struct DrillPlan<'a> {
     pub trust: RootPublicKey,
     /// The newest record this drill host has seen before.
     pub pin: Option<Pin>,
+    /// The last recovery point that a drill has proven: what follows is recomputed from it.
+    pub proven: Option<String>,
     /// Opens the key periods; `None` at D1.
     pub identity: Option<Identity>,
     /// Public name of that key.
@@ -84,6 +86,7 @@ struct Reader<'a> {
     catalog: &'a Catalog,
     opener: &'a Opener,
     lineage: Lineage,
+    proven: Option<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -94,8 +97,16 @@ impl<'a> Reader<'a> {
     /// A state from which `point` can be recomputed, where the entries since lie, and its name.
     fn base_of(&self, point: &PointInfo) -> Result<(Restorer<'a>, Checkpoint, String)> {
         let restorer = self.restorer(self.lineage)?;
-        let before = restorer.points().iter().take_while(|other| other.id != point.id).last();
-        if let Some(before) = before.cloned() {
+        let before: Vec<&PointInfo> =
+            restorer.points().iter().take_while(|other| other.id != point.id).collect();
+        // From the last point that was proven, so that no point is ever trusted unproven; before
+        // the first drill from the very beginning, if the sites still hold it.
+        let is_proven = |other: &&&PointInfo| Some(other.id.to_string()) == self.proven;
+        let proven = before.iter().find(is_proven).copied();
+        if proven.is_none() && restorer.reaches_genesis()? {
+            return Ok((restorer, Checkpoint::genesis(), "the beginning".to_owned()));
+        }
+        if let Some(before) = proven.or(before.first().copied()).cloned() {
             let (checkpoint, _) = restorer.checkpoint(&before)?;
             return Ok((restorer, checkpoint, before.id.to_string()));
         }
@@ -141,7 +152,8 @@ impl Run<'_> {
             None => self.audit(&catalog),
             Some(identity) => {
                 let opener = Opener::new(Arc::clone(&catalog), identity)?;
-                let reader = Reader { catalog: &catalog, opener: &opener, lineage };
+                let proven = self.plan.proven.take();
+                let reader = Reader { catalog: &catalog, opener: &opener, lineage, proven };
                 let result = self.restore(&reader, sink);
                 let seen = opener.seen();
                 self.report.bytes_read = seen.bytes;
@@ -249,8 +261,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The point's promises, recomputed the long way: from the state of the point before (in this
-    /// lineage, or in the one it continues), or from nothing, by applying every entry between.
+    /// The point's promises, recomputed the long way: from the last point proven (in this lineage,
+    /// else one of the lineage it continues), or from nothing, by applying every entry between.
     fn check_snapshot(&mut self, reader: &Reader<'_>, restored: &Restored) -> Result<()> {
         let (restorer, checkpoint, from) = reader.base_of(&restored.point)?;
         let (mut engine, mut frontier) = (checkpoint.engine()?, checkpoint.frontier);

@@ -353,13 +353,19 @@ impl<'a> Restorer<'a> {
         Ok(next)
     }
 
+    /// Whether the sites hold this lineage's entries from position 0 on.
+    ///
+    /// # Errors
+    /// Whatever the vault says.
+    pub fn reaches_genesis(&self) -> Result<bool> {
+        let first = &self.points[0];
+        Ok(begins_at_genesis(&self.frames_of(first)?, first))
+    }
+
     /// Writes the journal up to the chosen point, from as far back as the sites hold it.
     fn write_history(&self, index: usize, end: &Checkpoint, sink: &mut dyn Sink) -> Result<()> {
         let first = self.frames_of(&self.points[0])?;
-        let reaches_genesis = match first.0.first() {
-            Some(frame) => frame.first == 0,
-            None => self.points[0].position == 0,
-        };
+        let reaches_genesis = begins_at_genesis(&first, &self.points[0]);
         let mut root = if reaches_genesis {
             sink.begin(&Base::genesis())?;
             let mut root = RootTracker::new(&Base::genesis());
@@ -390,6 +396,10 @@ impl<'a> Restorer<'a> {
             Shipment::Tail(tail) => decode_frames(&self.opener.read_tail(tail)?),
         }
     }
+}
+
+fn begins_at_genesis(frames: &Frames, point: &PointInfo) -> bool {
+    frames.0.first().map_or(point.position == 0, |frame| frame.first == 0)
 }
 
 /// What carries frames.

@@ -11,13 +11,13 @@ use crate::{doctor, journal_cmd, node, output, sites_cmd};
 
 pub(super) fn run(command: Command) -> Result<Exit> {
     match command {
-        Command::Up(args) => node::up(&args),
+        Command::Up(args) => node::private(|| node::up(&args)),
         Command::Status(args) => node::status(&args),
         Command::Points(args) => node::points(&args),
-        Command::Drill(args) => node::drill(&args),
-        Command::Restore(args) => node::restore(&args),
+        Command::Drill(args) => node::private(|| node::drill(&args)),
+        Command::Restore(args) => node::private(|| node::restore(&args)),
         Command::Verify(args) => node::verify(&args),
-        Command::Repair(args) => node::repair(&args),
+        Command::Repair(args) => node::private(|| node::repair(&args)),
         Command::Init(args) => init(&args),
         Command::Replay(args) => replay(&args),
         Command::Journal(JournalCommand::Inspect(args)) => journal_cmd::inspect(&args),

@@ -25,6 +25,8 @@ use crate::report::{Exit, Report, Result};
 
 /// How long the host may take to say how far it is.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+/// File that names the last proven point.
+const PROVEN: &str = "proven-point";
 const REPORT_EXTENSION: &str = "drill";
 
 /// Runs the command.
@@ -86,6 +88,7 @@ fn here(
         domain: STATE.to_owned(),
         trust: domain.trust,
         pin: home.pin()?,
+        proven: home.proven(),
         identity,
         key_used,
         durable_position,
@@ -134,7 +137,13 @@ impl DrillHome {
         let history = dir.join("drills");
         std::fs::create_dir_all(&history)
             .map_err(|error| Report::io("make the drill history", &history, &error))?;
+        remove_stale_scratch(&dir);
         Ok(Self { dir })
+    }
+
+    /// The last recovery point that a drill here has proven.
+    fn proven(&self) -> Option<String> {
+        std::fs::read_to_string(self.dir.join(PROVEN)).ok()
     }
 
     fn pin(&self) -> Result<Option<Pin>> {
@@ -163,6 +172,12 @@ impl DrillHome {
             // The next drill tries again.
             let _ = std::fs::remove_file(old);
         }
+        if report.level >= Level::D3 && report.verdict() == Verdict::Ok {
+            let (path, part) = (self.dir.join(PROVEN), self.dir.join("proven.part"));
+            std::fs::write(&part, &report.point.0)
+                .and_then(|()| std::fs::rename(&part, &path))
+                .map_err(|error| Report::io("remember the proven point", &path, &error))?;
+        }
         let failed = report
             .checks
             .iter()
@@ -188,6 +203,17 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What remains after a failure is removed by hand; it is plaintext and says so by its name.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A drill that was killed leaves plaintext behind: the next one removes it.
+fn remove_stale_scratch(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix("scratch-"));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

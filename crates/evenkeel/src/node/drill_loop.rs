@@ -1,6 +1,7 @@
 //! The drill thread: starts a drill in a process of its own, now and then, and keeps its result.
 //! The process stands for the drill host: it has its own identity and reads the sites only.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,11 +67,23 @@ impl DrillLoop {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // Ctrl-C at the terminal is for the daemon, which ends the drill itself.
+            .process_group(0)
             .spawn();
         let child = match child {
             Ok(child) => child,
             Err(error) => return Some(Err(error.to_string())),
         };
+        let mut child = child;
+        // Its answer is small: it never waits for somebody to read it.
+        while matches!(child.try_wait(), Ok(None)) {
+            if stop.sleep(BEAT) {
+                // The daemon must not wait for a site that hangs.
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
+        }
         let output = match child.wait_with_output() {
             Ok(output) => output,
             Err(error) => return Some(Err(error.to_string())),

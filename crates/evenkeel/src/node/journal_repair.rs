@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_journal::{
-    Admission, FileLog, Identity as JournalIdentity, JournalError, Options, Reader, RealDisk,
+    Admission, Confirmation, FileLog, Identity as JournalIdentity, JournalError, Options, Reader,
+    RealDisk,
 };
 use evenkeel_recovery::{Clock as _, Frame, History, RecoveryError, Restorer, Target};
 use evenkeel_vault::{Identity, Opener};
@@ -52,27 +53,33 @@ pub(crate) fn run(config: &Config, domain: &Domain<'_>, identity: &Identity) -> 
         drop(log);
         return replace(config, domain, &restorer, lineage.0);
     }
-    match log.confirm_end(&confirmations(Some(&catalog), lineage)) {
-        Ok(_) => {
-            output::note(&format!("journal: intact, it ends at position {}", log.next()));
-            log.close().map_err(Report::from)
-        }
-        Err(JournalError::TailVanished { .. }) => fetch(log, &restorer),
-        Err(error) => Err(error.into()),
+    let confirmed = confirmations(Some(&catalog), lineage);
+    match log.confirm_end(&confirmed) {
+        Ok(_) => output::note(&format!("journal: intact, it ends at position {}", log.next())),
+        Err(JournalError::TailVanished { .. }) => fetch(&mut log, &restorer, &confirmed)?,
+        Err(error) => return Err(error.into()),
+    }
+    let next = log.next();
+    log.close()?;
+    match set_snapshots_aside(config, next)? {
+        Some(held) => Err(lost(config, next, held)),
+        None => Ok(()),
     }
 }
 
 /// Appends what the sites hold beyond the journal's end, frame by frame, under the same terms.
-fn fetch(mut log: FileLog, restorer: &Restorer<'_>) -> Result<()> {
+fn fetch(log: &mut FileLog, restorer: &Restorer<'_>, confirmed: &[Confirmation]) -> Result<()> {
     let from = log.next();
     // The sites were just compared: they hold more, and this is how it comes back.
     log.confirm_end(&[])?;
-    restorer.frames_between(from, u64::MAX, &mut |frame| append(&mut log, frame))?;
+    restorer.frames_between(from, u64::MAX, &mut |frame| append(log, frame))?;
+    // What came back has to be what the sites confirm, chain by chain.
+    log.confirm_end(confirmed)?;
     output::note(&format!(
         "journal: positions {from} to {} were fetched from the sites",
         log.next().saturating_sub(1)
     ));
-    log.close().map_err(Report::from)
+    Ok(())
 }
 
 fn append(log: &mut FileLog, frame: &Frame) -> Result<(), RecoveryError> {
@@ -108,12 +115,55 @@ fn replace(
         count => format!("journal: {count} entries beyond that came from the damaged one"),
     });
     let next = restored.position + salvaged;
-    let held = evenkeel_journal::verify(&RealDisk, &dir).map_or(next, |found| found.next);
+    let found = evenkeel_journal::verify(&RealDisk, &dir);
+    let unread = found.is_err() && holds_segments(&dir);
+    let held = found.map_or(next, |found| found.next);
     take_place(config, &mended, &dir)?;
-    match held > next {
-        true => Err(lost(config, next, held)),
-        false => Ok(()),
+    let held = set_snapshots_aside(config, next)?.map_or(held, |snapshot| snapshot.max(held));
+    if held > next {
+        return Err(lost(config, next, held));
     }
+    if unread {
+        return Err(unreadable(config, next));
+    }
+    Ok(())
+}
+
+fn holds_segments(dir: &Path) -> bool {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|one| one == "seg"))
+}
+
+/// Snapshots beyond the journal's end would keep the daemon from starting: they are put aside, and
+/// the position of the newest says what was here once.
+fn set_snapshots_aside(config: &Config, next: u64) -> Result<Option<u64>> {
+    let dir = config.snapshots_dir();
+    let failed = |error: std::io::Error| Report::io("put snapshots aside in", &dir, &error);
+    let mut newest = None;
+    for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let position = path
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_suffix(".snapshot"))
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        if let Some(position) = position.filter(|position| *position > next) {
+            std::fs::rename(&path, path.with_extension("beyond")).map_err(failed)?;
+            newest = newest.max(Some(position));
+        }
+    }
+    Ok(newest)
+}
+
+/// The damaged journal could not even be walked: what it held beyond the sites is not known.
+fn unreadable(config: &Config, next: u64) -> Report {
+    Report::new(
+        Exit::Integrity,
+        format!("what the damaged journal held from position {next} on could not be read"),
+    )
+    .at(config.journal_dir().display().to_string())
+    .detail("it is kept beside the mended one, as journal.damaged-…")
+    .safe(format!("everything before position {next} is back in place"))
+    .next(format!("evenkeel up --config {}   (goes on from there)", config.file.display()))
 }
 
 /// Puts the mended journal, and the snapshot that goes with it, where the daemon expects them.

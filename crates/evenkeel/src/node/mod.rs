@@ -38,6 +38,12 @@ pub(crate) use status_cmd::run as status;
 pub(crate) use up::run as up;
 pub(crate) use verify_cmd::{repair, verify};
 
+/// Runs a command that writes plaintext state or keys: whatever it makes is the owner's alone.
+pub(crate) fn private<T>(command: impl FnOnce() -> T) -> T {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    command()
+}
+
 impl From<RecoveryError> for Report {
     fn from(error: RecoveryError) -> Self {
         let exit = match error {

@@ -227,7 +227,11 @@ impl PointLoop {
             point.self_contained && usize::try_from(point.margin).is_ok_and(|margin| margin > 0)
         });
         if let (true, Some(point)) = (limit > 0, full) {
-            *lock(&self.observed.trim) = Some((journal_max, point.position));
+            // Nobody may still need what goes: neither the tail's shipper nor the next start.
+            let shipped = lock(&self.observed.tail).shipped_position;
+            let snapshot = lock(&self.observed.follower).snapshot_position;
+            let safe = point.position.min(shipped).min(snapshot);
+            *lock(&self.observed.trim) = Some((journal_max, safe));
         }
         Ok(())
     }

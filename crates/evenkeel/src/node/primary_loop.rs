@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_recovery::{Ack, JournalClock, Primary, Refused};
+use evenkeel_recovery::{Ack, JournalClock, Primary, RecoveryError, Refused};
 use evenkeel_types::{Event, Mode};
 
 use super::clock::SystemClock;
@@ -87,7 +87,20 @@ impl PrimaryLoop {
             return Ok(());
         };
         if folder_bytes(self.primary.log().dir()) > bytes_max {
-            self.primary.trim_before(position)?;
+            match self.primary.trim_before(position) {
+                Ok(()) => self.observed.conditions.clear("not_trimmed"),
+                // Damage in what was to go is no reason to stop trading.
+                Err(RecoveryError::Journal(error)) if error.is_corruption() => {
+                    self.observed.conditions.raise(
+                        "not_trimmed",
+                        Severity::Warning,
+                        format!("old segments of the journal are damaged and stay: {error}"),
+                        "what they hold is covered by recovery points at the sites",
+                        "evenkeel journal verify",
+                    );
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

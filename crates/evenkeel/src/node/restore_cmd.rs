@@ -54,7 +54,7 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     refuse_occupied(&args.to)?;
     let pin = match args.without_pin {
         true => None,
-        false => Pin::load(&config.drill.home.join("pin")).ok().flatten(),
+        false => Pin::load(&config.drill.home.join("pin"))?,
     };
     let catalog = Arc::new(domain.catalog(pin)?);
     let from = choose_lineage(&catalog, args.lineage.as_deref())?;
@@ -308,8 +308,18 @@ impl NewHome {
         Snapshots::new(self.config.snapshots_dir(), 2).save(&checkpoint).map_err(|error| {
             Report::io("write the snapshot", &self.config.snapshots_dir(), &error)
         })?;
-        let mut writer = domain.writer()?;
-        write_point(&mut writer, &checkpoint, &promise, &Frames::default(), now_ns)?;
+        // From here on the sites may know the new lineage: its keys must never be thrown away.
+        let shown = domain.writer().and_then(|mut writer| {
+            write_point(&mut writer, &checkpoint, &promise, &Frames::default(), now_ns)?;
+            Ok(())
+        });
+        if let Err(report) = shown {
+            output::note(&format!(
+                "the new lineage did not reach enough sites yet: {}\nits home is complete, and \
+                 `evenkeel up` there completes the rest",
+                report.message()
+            ));
+        }
         Ok(())
     }
 

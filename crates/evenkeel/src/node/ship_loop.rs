@@ -85,7 +85,7 @@ impl ShipLoop {
             let shipper = match slot {
                 Some(shipper) => shipper,
                 None => {
-                    let from = writer.next_position().unwrap_or(journal.base);
+                    let from = writer.next_position().unwrap_or(journal.base).max(journal.base);
                     slot.insert(TailShipper::new(journal.frames_from(from)?))
                 }
             };

@@ -71,6 +71,10 @@ pub(crate) fn recover(
             end = EndState::Unconfirmed;
             account.push(format!("tail unconfirmed: the sites cannot be asked ({error})"));
         }
+        None if too_few(domain, catalog.as_ref()) => {
+            end = EndState::Unconfirmed;
+            account.push("tail unconfirmed: too few sites answer to know the newest record".into());
+        }
         None if is_new => end = EndState::Confirmed,
         None => {}
     }
@@ -118,6 +122,13 @@ fn open_journal(
     }
 }
 
+/// Whether the newest record might be at none of the sites that answer.
+fn too_few(domain: &Domain<'_>, catalog: Option<&Catalog>) -> bool {
+    let (k, n) = (domain.layout.k(), domain.layout.n());
+    let answering = catalog.map_or(n, |catalog| n.saturating_sub(catalog.unreachable().len()));
+    answering < k.max(n - k + 1)
+}
+
 /// A lineage that another one continues is over: to write on would fork the history.
 ///
 /// # Errors
@@ -146,7 +157,7 @@ pub(crate) fn confirmations(catalog: Option<&Catalog>, lineage: Lineage) -> Vec<
         return Vec::new();
     };
     let mut confirmed = Vec::new();
-    if let Some(tail) = catalog.tails_after(lineage, None).last() {
+    for tail in catalog.tails_after(lineage, None) {
         let chain = tail.roots.iter().find(|root| root.name == CHAIN_ROOT);
         confirmed.push(Confirmation {
             source: format!("record {} at the sites", tail.counter),

@@ -55,6 +55,7 @@ impl Ask {
 
     fn run(self, desk: &Desk) -> (Drilled, Scratch) {
         let plan = DrillPlan {
+            proven: None,
             level: self.level,
             sites: desk.sites(),
             domain: DOMAIN.to_owned(),
