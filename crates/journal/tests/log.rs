@@ -12,6 +12,9 @@ use evenkeel_journal::{
     Preparation, Reader, RealDisk, RootTracker, inspect, verify,
 };
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -151,6 +154,101 @@ fn a_site_with_another_history_is_named() {
     assert_eq!(log.confirm_end(&[says(chain)]).unwrap(), EndState::Confirmed);
     let error = log.confirm_end(&[says([9; 32])]).unwrap_err();
     assert!(matches!(error, JournalError::Forked { position: 4, .. }), "{error}");
+}
+
+fn claim(source: &str, next: u64, chain: [u8; 32]) -> Confirmation {
+    Confirmation { chain: Some(chain), ..confirmation(source, next) }
+}
+
+/// A log of batches of these sizes; position and chain at every boundary, the base included.
+fn batches(
+    disk: &Arc<dyn Disk>,
+    counts: impl IntoIterator<Item = u64>,
+) -> (FileLog, Vec<(u64, [u8; 32])>) {
+    let mut log = create(disk, &dir(), SMALL);
+    let mut boundaries = vec![(log.next(), log.chain())];
+    for count in counts {
+        append(&mut log, count).unwrap();
+        boundaries.push((log.next(), log.chain()));
+    }
+    (log, boundaries)
+}
+
+#[test]
+fn a_fork_is_noticed_where_no_frame_of_ours_ends() {
+    let (_, disk) = fault_disk();
+    let (_, other_disk) = fault_disk();
+    let (mut log, ours) = batches(&disk, [4, 10, 40]);
+    let (_other, theirs) = batches(&other_disk, [4, 5]);
+    let shared: Vec<_> =
+        ours[..2].iter().map(|(next, chain)| claim("north", *next, *chain)).collect();
+    assert_eq!(log.confirm_end(&shared).unwrap(), EndState::Confirmed);
+    let error = log.confirm_end(&[claim("east", theirs[2].0, theirs[2].1)]).unwrap_err();
+    let JournalError::Forked { position: 9, ref confirmed_by } = error else { panic!("{error}") };
+    assert_eq!(confirmed_by, "east");
+    assert!(matches!(append(&mut log, 1), Err(JournalError::EndNotConfirmed)));
+    for position in [0, 54] {
+        let error = log.confirm_end(&[claim("east", position, [9; 32])]).unwrap_err();
+        assert!(matches!(error, JournalError::Forked { position: at, .. } if at == position));
+    }
+}
+
+#[test]
+fn a_forked_log_is_not_taken_for_one_whose_tail_vanished() {
+    let (_, disk) = fault_disk();
+    let (_, other_disk) = fault_disk();
+    let (mut log, ours) = batches(&disk, [4, 10]);
+    let (_other, theirs) = batches(&other_disk, [4, 5, 5, 20]);
+    // Beyond ours; a boundary of both with another chain; no boundary of ours.
+    for inside in [3, 2] {
+        let told = [4, inside, 1].map(|at| claim("east", theirs[at].0, theirs[at].1));
+        let error = log.confirm_end(&told).unwrap_err();
+        let expected = theirs[inside].0;
+        assert!(matches!(error, JournalError::Forked { position, .. } if position == expected));
+    }
+    let honest = [claim("east", 34, theirs[4].1), claim("north", ours[1].0, ours[1].1)];
+    let error = log.confirm_end(&honest).unwrap_err();
+    assert!(matches!(error, JournalError::TailVanished { ours: 14, theirs: 34, .. }), "{error}");
+}
+
+#[test]
+fn thousands_of_confirmations_are_compared() {
+    let (fault, disk) = fault_disk();
+    let (mut log, ours) = batches(&disk, (0..2500).map(|step| 1 + step % 3));
+    let mut told: Vec<_> =
+        ours.iter().rev().map(|(next, chain)| claim("north", *next, *chain)).collect();
+    assert_eq!(log.confirm_end(&told).unwrap(), EndState::Confirmed);
+    let trimmed = log.trim_before(1000).unwrap().first;
+    assert!(trimmed > 500);
+    assert_eq!(log.confirm_end(&told).unwrap(), EndState::Confirmed, "before the base: not ours");
+    told[700].chain = Some([9; 32]);
+    let error = log.confirm_end(&told).unwrap_err();
+    assert!(matches!(error, JournalError::Forked { position, .. } if position == told[700].next));
+    told[700].chain = None;
+    log.confirm_end(&told).unwrap();
+    // In the first frame of the first segment.
+    fault.flip_bit(&segments(disk.as_ref(), &dir())[0], 8 * 600);
+    let error = log.confirm_end(&told).unwrap_err();
+    assert!(matches!(error, JournalError::Corrupt { .. }), "{error}");
+    let error = log.chain_at(trimmed + 5).unwrap_err();
+    assert!(matches!(error, JournalError::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn only_the_owner_may_read_what_lies_on_disk() {
+    let (folder, disk) = real_disk();
+    let parent = folder.path().join("deep");
+    let dir = parent.join("journal");
+    let mut log = create(&disk, &dir, SMALL);
+    append(&mut log, 40).unwrap();
+    append(&mut log, 40).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode(&parent), mode(&dir)), (0o700, 0o700));
+    let names = disk.list(&dir).unwrap();
+    assert!(["LOCK", "meta", "reserve.seg"].iter().all(|name| names.iter().any(|one| one == name)));
+    for name in names {
+        assert_eq!(mode(&dir.join(&name)), 0o600, "{name}");
+    }
 }
 
 #[test]
