@@ -239,3 +239,17 @@ fn sealers_and_sealed_points_can_move_between_threads() {
     sent::<SealedPoint>();
     sent::<Writer>();
 }
+
+#[test]
+fn a_point_whose_index_cannot_be_kept_is_written_once() {
+    let desk = Desk::new();
+    let mut options = desk.options();
+    options.index_path = Some(desk.folder.path().join("no such folder").join("index"));
+    let mut writer = desk.try_writer(options, 1).unwrap();
+    let first = point(&mut writer, 1, START, &[("source", &noise(5, 300_000))]).unwrap();
+    let second = point(&mut writer, 2, START, &[("source", &noise(5, 300_000))]).unwrap();
+    assert_eq!((first.shipped.counter, second.shipped.counter), (1, 2));
+    assert_eq!(second.bytes_new, 0);
+    assert!(!desk.folder.path().join("no such folder").exists());
+    assert_eq!(desk.catalog().points().len(), 2);
+}

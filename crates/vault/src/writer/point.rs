@@ -238,7 +238,10 @@ impl Writer {
             }
         }
         if let Some(path) = &self.options.index_path {
-            self.index.save(path, &self.id_key)?;
+            // The record is shipped: failing now would have the same point written again. What a
+            // stale index does not know is sealed anew after a restart; packs that it knows and
+            // that are gone are forgotten.
+            let _ = self.index.save(path, &self.id_key);
         }
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         Ok(Point {
