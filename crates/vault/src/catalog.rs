@@ -377,7 +377,7 @@ impl Catalog {
         }
     }
 
-    fn point_info(&self, record: &Record) -> Option<PointInfo> {
+    pub(crate) fn point_info(&self, record: &Record) -> Option<PointInfo> {
         let header = &record.header;
         let Kind::Point { position, self_contained } = header.kind else {
             return None;

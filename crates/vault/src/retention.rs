@@ -47,8 +47,9 @@ pub struct Plan {
     pub bytes_after: u64,
 }
 
-/// Plans what could be deleted. In every lineage the newest self-contained point and everything
-/// after it stay, with all they need; a lineage without one stays whole.
+/// Plans what could be deleted. In every lineage the newest self-contained point that can still
+/// lose a site, and everything after it, stay, with all they need; a lineage without one stays
+/// whole.
 #[must_use]
 pub fn plan_retention(catalog: &Catalog, policy: Policy) -> Plan {
     let objects = |listing: &crate::chain::Listing| listing.objects.values().sum::<u64>();
@@ -79,8 +80,7 @@ pub fn plan_retention(catalog: &Catalog, policy: Policy) -> Plan {
 
 /// What a lineage could lose, in steps: a record, then what only records already gone needed.
 fn lineage_steps(catalog: &Catalog, lineage: Lineage) -> Vec<(Reason, u64, Vec<ObjectName>)> {
-    let full =
-        |record: &&Record| matches!(record.header.kind, Kind::Point { self_contained: true, .. });
+    let full = |record: &&Record| is_safe(catalog, record);
     let Some(newest) = catalog.records(lineage).rev().find(full) else {
         return Vec::new();
     };
@@ -120,6 +120,15 @@ fn lineage_steps(catalog: &Catalog, lineage: Lineage) -> Vec<(Reason, u64, Vec<O
         steps.push((reason_of(record), record.header.time_ns, names));
     }
     steps
+}
+
+/// Whether what this point covers may go: it needs nothing earlier, and is not itself about to be
+/// lost, so that nobody will need what went to rebuild it.
+fn is_safe(catalog: &Catalog, record: &Record) -> bool {
+    let layout = record.header.layout;
+    let least = i64::from(layout.n() > layout.k());
+    let point = catalog.point_info(record);
+    point.is_some_and(|point| point.self_contained && point.margin >= least)
 }
 
 fn reason_of(record: &Record) -> Reason {

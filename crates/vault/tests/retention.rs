@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::{Desk, SECOND, START, noise, point, read, site_name};
 use evenkeel_vault::{
-    FolderSite, Janitor, Policy, Reason, Verify, plan_retention, prune_demo, verify,
+    FolderSite, Janitor, Plan, Policy, Reason, Verify, plan_retention, prune_demo, repair, verify,
 };
 
 fn janitors(desk: &Desk) -> Vec<Arc<dyn Janitor>> {
@@ -100,6 +100,28 @@ fn a_record_that_is_missing_and_not_covered_by_a_later_point_is_a_problem() {
     assert_eq!(catalog.problems()[0].object, lost);
     assert_eq!(catalog.problems()[0].site, "every site");
     assert!(!verify(&catalog, Verify::Ciphertext).unwrap().is_clean());
+}
+
+#[test]
+fn a_whole_point_that_no_site_may_lose_releases_nothing() {
+    let desk = Desk::new();
+    let (_, points) = written(&desk);
+    let id = points[4].id;
+    let key = format!("{:016x}", id.counter);
+    for at in 0..2 {
+        let record = desk.objects(at, "/records/").into_iter().find(|one| one.ends_with(&key));
+        std::fs::remove_file(desk.object(at, &record.unwrap())).unwrap();
+    }
+    let catalog = desk.catalog();
+    assert_eq!(catalog.point(&id.to_string()).unwrap().margin, 0);
+    let old_points =
+        |plan: &Plan| plan.deletions.iter().filter(|one| one.reason == Reason::OldPoint).count();
+    // Only what the whole point before it covers: its own tail and heartbeat.
+    let plan = plan_retention(&catalog, Policy { bytes_max: 0 });
+    assert_eq!((plan.deletions.len(), old_points(&plan)), (2, 0));
+    repair(&catalog).unwrap();
+    let plan = plan_retention(&desk.catalog(), Policy { bytes_max: 0 });
+    assert!(old_points(&plan) > 0);
 }
 
 #[test]
