@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::certificate::{Certificate, RootPublicKey};
+use crate::certificate::{Certificate, Parent, RootPublicKey};
 use crate::chain::{ChainReader, Listing, find_certificate, list_sites};
 use crate::error::{Error, Result};
 use crate::facts::{Fork, Freshness, LineageInfo, PointInfo, TailInfo};
@@ -171,10 +171,10 @@ impl Catalog {
                 let detail = format!("{} lineages continue lineage {parent}", lineages.len());
                 self.forks.push(Fork { lineages, counter: None, detail });
             }
-            let head =
-                self.lineages.get(&parent).and_then(|entry| entry.records.values().next_back());
+            let records = self.lineages.get(&parent).map(|entry| &entry.records);
             for child in children {
-                if let Some(head) = head.filter(|head| head.header.time_ns > child.issued_time_ns) {
+                let on = records.and_then(|records| went_on(records, child.parent?));
+                if let Some(head) = on {
                     self.forks.push(Fork {
                         lineages: vec![parent, child.lineage],
                         counter: None,
@@ -198,6 +198,13 @@ impl Catalog {
         let record = entry.and_then(|entry| entry.records.get(&pin.counter));
         if record.is_some_and(|record| record.hash != pin.hash) {
             return Freshness::Contradicted { lineage, counter: pin.counter };
+        }
+        // What is older than every record listed was pruned; in between, none may be missing.
+        let oldest = entry.and_then(|entry| entry.records.keys().next().copied());
+        if record.is_none() && oldest.is_some_and(|oldest| oldest < pin.counter) {
+            return Freshness::Unproven {
+                why: format!("the pinned record {} is nowhere to be compared", pin.counter),
+            };
         }
         match self.current_lineage() {
             Some(current) if current != lineage => Freshness::Unproven {
@@ -423,6 +430,19 @@ impl std::fmt::Debug for Catalog {
             .field("lineages", &self.lineages())
             .finish_non_exhaustive()
     }
+}
+
+/// The newest record of a lineage, if it came after the one at which a child continued it. Records
+/// are compared, never times: the two hosts' clocks need not agree.
+fn went_on(records: &BTreeMap<u64, Record>, parent: Parent) -> Option<&Record> {
+    let head = records.values().next_back()?;
+    let taken = records.values().find(|record| record.hash == parent.record_hash);
+    let on = match taken {
+        Some(taken) => head.header.counter > taken.header.counter,
+        // Pruned: then only how far it reaches tells.
+        None => head.header.tail_last.max(head.header.point_position) > Some(parent.position),
+    };
+    on.then_some(head)
 }
 
 /// Sites that may still be lost before `record` cannot be restored: over everything it needs, the

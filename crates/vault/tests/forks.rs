@@ -152,6 +152,33 @@ fn a_pinned_record_that_was_replaced_is_refused() {
     assert!(matches!(catalog.check_restorable(), Err(Error::Fork { .. })));
 }
 
+#[test]
+fn a_pinned_record_that_is_missing_among_others_proves_nothing_and_one_before_all_does() {
+    let desk = Desk::new();
+    let mut writer = desk.writer(1);
+    writer.append_tail(0, 0, b"a", &[], START).unwrap();
+    let first = writer.pin();
+    writer.append_tail(1, 1, b"b", &[], START).unwrap();
+    let second = writer.pin();
+    writer.append_tail(2, 2, b"c", &[], START).unwrap();
+    let lose = |pin: Pin| {
+        for at in 0..5 {
+            let key = desk.objects(at, &format!("/records/{:016x}", pin.counter)).pop().unwrap();
+            fs::remove_file(desk.object(at, &key)).unwrap();
+        }
+    };
+    lose(second);
+    let catalog = desk.load(&desk.sites(), Some(second)).unwrap();
+    assert!(
+        matches!(catalog.freshness(), Freshness::Unproven { why } if why.contains("record 2")),
+        "{:?}",
+        catalog.freshness()
+    );
+    lose(first);
+    let catalog = desk.load(&desk.sites(), Some(first)).unwrap();
+    assert_eq!(catalog.freshness(), &Freshness::Proven { pinned: 1 });
+}
+
 fn child(desk: &Desk, number: u8, time_ns: u64) -> Writer {
     let parent = Parent {
         lineage: desk.certificate.lineage,
@@ -205,4 +232,34 @@ fn a_parent_that_goes_on_after_it_was_continued_is_a_fork() {
     let forks = desk.catalog().forks().to_vec();
     assert_eq!(forks.len(), 1);
     assert_eq!(forks[0].lineages, [parent.lineage(), child.lineage()]);
+}
+
+#[test]
+fn a_parent_whose_clock_is_slow_is_a_fork_all_the_same() {
+    let desk = Desk::new();
+    let mut parent = desk.writer(1);
+    parent.append_tail(0, 1, b"a", &[], START).unwrap();
+    let child = child(&desk, 0x77, START + 9 * SECOND);
+    parent.append_tail(2, 3, b"b", &[], START + SECOND).unwrap();
+    let forks = desk.catalog().forks().to_vec();
+    assert_eq!(forks.len(), 1);
+    assert_eq!(forks[0].lineages, [parent.lineage(), child.lineage()]);
+    // The record it was continued at may be gone: the parent reaches beyond its position.
+    for at in 0..5 {
+        let key = desk.objects(at, "/records/").into_iter().find(|key| {
+            key.contains(&parent.lineage().to_string()) && key.ends_with("0000000000000001")
+        });
+        fs::remove_file(desk.object(at, &key.unwrap())).unwrap();
+    }
+    assert_eq!(desk.catalog().forks(), forks);
+}
+
+#[test]
+fn a_child_whose_clock_is_slow_is_no_fork() {
+    let desk = Desk::new();
+    let mut parent = desk.writer(1);
+    parent.append_tail(0, 1, b"a", &[], START + 9 * SECOND).unwrap();
+    let mut child = child(&desk, 0x77, START);
+    child.append_tail(2, 3, b"b", &[], START + SECOND).unwrap();
+    assert_eq!(desk.catalog().forks(), []);
 }
