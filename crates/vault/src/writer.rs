@@ -47,6 +47,8 @@ pub struct Writer {
     /// The record shipped last by [`Writer::settle`], for recognising its retry.
     settled: Option<Settled>,
     period: Option<Arc<Period>>,
+    /// A period whose key object did not reach enough sites: the same is sent again.
+    unshipped: Option<Period>,
     next_period: u64,
     index: Arc<DedupIndex>,
     /// The newest point this writer shipped: counter and hash of its record.
@@ -109,6 +111,7 @@ impl Writer {
             pending,
             settled: None,
             period: None,
+            unshipped: None,
             index: Arc::new(index),
             newest_point: None,
         })
@@ -269,16 +272,23 @@ impl Writer {
             return Ok(());
         }
         self.period = None;
-        let number = self.next_period;
-        // A number is used once, even if its key object did not reach enough sites.
-        self.next_period += 1;
         let (domain, lineage) = (self.certificate.domain.clone(), self.lineage());
-        let recipients = &self.options.recipients;
-        let period =
-            Period::start(&domain, lineage, number, time_ns, recipients, &mut self.random)?;
-        let name = ObjectName::Period(lineage, number).key(&domain);
+        let period = match self.unshipped.take().filter(|period| !over(period)) {
+            Some(period) => period,
+            None => {
+                let number = self.next_period;
+                // A number stands for one key object only, even if that never reaches enough sites.
+                self.next_period += 1;
+                let recipients = &self.options.recipients;
+                Period::start(&domain, lineage, number, time_ns, recipients, &mut self.random)?
+            }
+        };
+        let name = ObjectName::Period(lineage, period.reference.number).key(&domain);
         let delivery = ship_replicated(&self.sites, &name, &period.object);
-        require(&delivery, self.options.layout.k(), "publishing a key period")?;
+        if let Err(error) = require(&delivery, self.options.layout.k(), "publishing a key period") {
+            self.unshipped = Some(period);
+            return Err(error);
+        }
         self.period = Some(Arc::new(period));
         Ok(())
     }

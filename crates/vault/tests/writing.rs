@@ -209,6 +209,44 @@ fn a_site_that_dies_is_named_and_the_others_go_on_until_repair_mends_it() {
 }
 
 #[test]
+fn a_key_period_that_did_not_reach_enough_sites_is_sent_again_and_not_begun_anew() {
+    let desk = Desk::new();
+    let mut writer = desk.writer(1);
+    let aside = desk.folder.path().join("aside");
+    fs::create_dir(&aside).unwrap();
+    let away = || {
+        for at in 0..3 {
+            fs::rename(desk.site_path(at), aside.join(site_name(at))).unwrap();
+        }
+    };
+    let back = || {
+        for at in 0..3 {
+            fs::rename(aside.join(site_name(at)), desk.site_path(at)).unwrap();
+        }
+    };
+    away();
+    for seconds in 0..3 {
+        let time_ns = START + seconds * SECOND;
+        let error = writer.append_tail(0, 1, b"a", &[], time_ns).unwrap_err();
+        assert!(matches!(error, Error::NotEnoughSites { found: 2, .. }), "{error}");
+    }
+    assert_eq!((desk.objects(4, "/keys/").len(), writer.period()), (1, None));
+    back();
+    writer.append_tail(0, 1, b"a", &[], START + 3 * SECOND).unwrap();
+    assert_eq!((desk.objects(0, "/keys/").len(), writer.period()), (1, Some(1)));
+    let opener = desk.opener();
+    let tails = opener.catalog().tails_after(writer.lineage(), None);
+    assert_eq!(opener.read_tail(&tails[0]).unwrap(), b"a");
+    // One that is over meanwhile is not begun late.
+    writer.end_period();
+    away();
+    writer.append_tail(2, 3, b"b", &[], START + 4 * SECOND).unwrap_err();
+    back();
+    writer.append_tail(2, 3, b"b", &[], START + 2 * DAY).unwrap();
+    assert_eq!(writer.period(), Some(3));
+}
+
+#[test]
 fn below_k_sites_nothing_advances_and_the_same_tail_again_is_written_once() {
     let desk = Desk::new();
     let mut writer = desk.writer(1);
