@@ -53,7 +53,7 @@ pub(crate) fn run(config: &Config, domain: &Domain<'_>, identity: &Identity) -> 
         drop(log);
         return replace(config, domain, &restorer, lineage.0);
     }
-    let confirmed = confirmations(Some(&catalog), lineage);
+    let confirmed = confirmations(Some(&catalog), lineage, log.next());
     match log.confirm_end(&confirmed) {
         Ok(_) => output::note(&format!("journal: intact, it ends at position {}", log.next())),
         Err(JournalError::TailVanished { .. }) => fetch(&mut log, &restorer, &confirmed)?,

@@ -59,7 +59,7 @@ pub(crate) fn recover(
     if let Some(catalog) = &catalog {
         refuse_superseded(catalog, lineage)?;
     }
-    let mut confirmed = confirmations(catalog.as_ref(), lineage);
+    let mut confirmed = confirmations(catalog.as_ref(), lineage, log.next());
     confirmed.extend(snapshots.iter().map(|snapshot| Confirmation {
         source: "a snapshot on this host".to_owned(),
         next: snapshot.position(),
@@ -152,7 +152,13 @@ pub(crate) fn refuse_superseded(catalog: &Catalog, lineage: Lineage) -> Result<(
 }
 
 /// What the sites hold of this lineage: its tails and its points.
-pub(crate) fn confirmations(catalog: Option<&Catalog>, lineage: Lineage) -> Vec<Confirmation> {
+/// Only two matter to a journal that ends at `next`: the furthest of all, and the furthest within
+/// it, since a chain speaks for everything before it; so a start reads no more than it must.
+pub(crate) fn confirmations(
+    catalog: Option<&Catalog>,
+    lineage: Lineage,
+    next: u64,
+) -> Vec<Confirmation> {
     let Some(catalog) = catalog else {
         return Vec::new();
     };
@@ -174,7 +180,11 @@ pub(crate) fn confirmations(catalog: Option<&Catalog>, lineage: Lineage) -> Vec<
             });
         }
     }
-    confirmed
+    let furthest = |bound: u64| {
+        let within = confirmed.iter().filter(move |one| one.next <= bound);
+        within.max_by_key(|one| one.next).cloned()
+    };
+    [furthest(next), furthest(u64::MAX)].into_iter().flatten().collect()
 }
 
 /// A vanished tail is fetched by `repair`, which needs an identity; that is said here, where the
