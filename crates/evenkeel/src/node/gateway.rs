@@ -90,7 +90,7 @@ impl Operator {
         Self { gateway, session, sequence: Arc::default() }
     }
 
-    /// The next request of this session.
+    /// The next request, with the operator's next sequence.
     pub(crate) fn request(&self, command: Command) -> Request {
         let sequence = ClientSequence(self.sequence.fetch_add(1, Ordering::Relaxed) + 1);
         let account = AccountId::OPERATOR;
