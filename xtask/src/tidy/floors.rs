@@ -17,6 +17,7 @@ enum Place {
 /// DESIGN's table. A crate that is not here cannot be added unnoticed.
 const PLACES: &[(&str, Place)] = &[
     ("types", Place::Floor(0)),
+    ("quant", Place::Floor(0)),
     ("venue", Place::Floor(1)),
     ("custody", Place::Floor(2)),
     ("evidence", Place::Floor(2)),

@@ -1,0 +1,9 @@
+//! Numbers of the derivatives trade, from integers alone: elementary functions, Black-76, implied
+//! volatility, scenario margin, model-free variance.
+//!
+//! Everything here is a pure function of its arguments and gives the same bits on every machine.
+//!
+//! **Architecture invariants**
+//! - No floating point, no I/O, no clock, no randomness, no state.
+//! - It knows no account, order or instrument: those are the engine's.
+#![forbid(unsafe_code)]
