@@ -379,6 +379,16 @@ impl Canonical for i64 {
     }
 }
 
+impl Canonical for i32 {
+    fn encode(&self, writer: &mut Writer) {
+        writer.i64((*self).into());
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let value = reader.i64()?;
+        Self::try_from(value).map_err(|_| reader.not_canonical("integer too large"))
+    }
+}
+
 impl Canonical for i128 {
     fn encode(&self, writer: &mut Writer) {
         writer.i128(*self);
@@ -426,6 +436,15 @@ impl<T: Canonical> Canonical for Option<T> {
             1 => Ok(Some(T::decode(reader)?)),
             tag => Err(reader.unknown_tag("option", tag.into())),
         }
+    }
+}
+
+impl<T: Canonical> Canonical for Box<T> {
+    fn encode(&self, writer: &mut Writer) {
+        (**self).encode(writer);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        T::decode(reader).map(Self::new)
     }
 }
 

@@ -1,11 +1,17 @@
 //! Commands: everything that can change the venue, each as one journal entry.
 
 use crate::codec::{Canonical, DecodeError, Reader, Writer};
+use crate::conditional::{OrderTerms, Protection};
+use crate::flows::{DepositStep, FlowKey, Permissions, WithdrawalStep};
 use crate::ids::{
-    AccountId, ClientSequence, CurrencyId, InstrumentId, OrderId, SessionId, Term, Timestamp,
+    AccountId, ApiKeyId, ClientSequence, CurrencyId, InstrumentId, OrderId, SessionId, SourceId,
+    Term, Timestamp, TradeId, UnderlyingId,
 };
 use crate::instrument::{Currency, Instrument};
 use crate::money::{Lots, Money, Side, Ticks};
+use crate::oracle::Reading;
+use crate::regime::Scope;
+use crate::terms::{MarginModel, Underlying, VenueTerms};
 use crate::{canonical_enum, canonical_struct};
 
 /// Who sent a command. With the client's own sequence a retry is recognised and answered with
@@ -68,11 +74,23 @@ pub enum MassCancelScope {
         /// The session.
         session: SessionId,
     },
+    /// Those on instruments that settle in a currency.
+    Currency {
+        /// The settlement currency.
+        currency: CurrencyId,
+    },
+    /// Those with a label.
+    Label {
+        /// The client's own mark.
+        label: u64,
+    },
 }
 canonical_enum!(MassCancelScope {
     1 => All,
     2 => Instrument { instrument },
     3 => Session { session },
+    4 => Currency { currency },
+    5 => Label { label },
 });
 
 /// How an account's orders are covered.
@@ -91,12 +109,20 @@ pub enum Mode {
     /// Everything.
     #[default]
     Normal,
+    /// Orders gather without trading, until the opening call crosses them.
+    Auction,
+    /// Only what brings positions closer to zero.
+    ReduceOnly,
     /// Cancels and withdrawals, no new orders or amends.
     CancelOnly,
+    /// Withdrawals of free collateral, nothing else.
+    WithdrawOnly,
     /// Only the operator.
     Halted,
 }
-canonical_enum!(Mode { 1 => Normal, 2 => CancelOnly, 3 => Halted });
+canonical_enum!(Mode {
+    1 => Normal, 2 => CancelOnly, 3 => Halted, 4 => Auction, 5 => ReduceOnly, 6 => WithdrawOnly,
+});
 
 /// Something to do. The first group is for any account, the second for the operator alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +161,59 @@ pub enum Command {
     },
     /// The session's connection ended; sent by the gateway in the session's name.
     Disconnect,
+    /// Place an order with more terms.
+    PlaceWith {
+        /// The order.
+        order: NewOrder,
+        /// What it says beyond price and size.
+        terms: OrderTerms,
+    },
+    /// Open or re-open the sender's session for an API key, whose permissions it then has.
+    ConnectKey {
+        /// The key.
+        key: ApiKeyId,
+        /// Cancel the session's orders when it disconnects.
+        cancel_on_disconnect: bool,
+    },
+    /// Set the sender's market-maker protection in an underlying; this also ends a freeze.
+    SetProtection {
+        /// Where.
+        underlying: UnderlyingId,
+        /// Its limits.
+        protection: Protection,
+    },
+    /// Move free collateral to another account of the same owner.
+    Transfer {
+        /// To whom.
+        to: AccountId,
+        /// In which currency.
+        currency: CurrencyId,
+        /// How much, positive.
+        amount: Money,
+    },
+    /// Ask for a withdrawal; the money is set aside at once. The same key again changes nothing.
+    RequestWithdrawal {
+        /// The client's key of it.
+        key: FlowKey,
+        /// In which currency.
+        currency: CurrencyId,
+        /// How much, positive.
+        amount: Money,
+        /// Hash of where to.
+        destination: [u8; 32],
+    },
+    /// Take back a withdrawal that was not sent.
+    CancelWithdrawal {
+        /// The client's key of it.
+        key: FlowKey,
+    },
+    /// Give, change or (all false) take an API key's permissions.
+    SetKey {
+        /// The key.
+        key: ApiKeyId,
+        /// What it may do.
+        permissions: Permissions,
+    },
 
     /// Found the venue: always the first entry of a lineage's history.
     Found {
@@ -197,6 +276,131 @@ pub enum Command {
         /// Why, as a stable code chosen by the operator.
         cause: u32,
     },
+    /// From this entry on, later rules hold. Rules 2 add margin and everything on it.
+    Upgrade {
+        /// The rules' number, one above the present one.
+        rules: u32,
+    },
+    /// Set the venue's parameters.
+    SetVenueTerms {
+        /// All of them.
+        terms: Box<VenueTerms>,
+    },
+    /// Add an underlying, or change its parameters.
+    SetUnderlying {
+        /// All of it; base and quote of a known one cannot change.
+        underlying: Box<Underlying>,
+    },
+    /// A source says something about an underlying.
+    Oracle {
+        /// Who.
+        source: SourceId,
+        /// Where.
+        underlying: UnderlyingId,
+        /// When the source saw it.
+        time: Timestamp,
+        /// What.
+        reading: Reading,
+    },
+    /// Time passes.
+    Tick,
+    /// Add a sub-account.
+    OpenSubAccount {
+        /// Its id.
+        account: AccountId,
+        /// Its main account.
+        main: AccountId,
+        /// How its orders are covered.
+        collateral: Collateral,
+    },
+    /// Change how an account is margined; refused if it would not meet its initial margin.
+    SetMarginModel {
+        /// The account.
+        account: AccountId,
+        /// The model.
+        model: MarginModel,
+    },
+    /// The chain watcher reports a deposit.
+    ReportDeposit {
+        /// The account.
+        account: AccountId,
+        /// The deposit's key.
+        key: FlowKey,
+        /// What became of it.
+        step: DepositStep,
+    },
+    /// A withdrawal takes a step.
+    AdvanceWithdrawal {
+        /// The account.
+        account: AccountId,
+        /// The withdrawal's key.
+        key: FlowKey,
+        /// What becomes of it.
+        step: WithdrawalStep,
+    },
+    /// A currency's chain stalls or moves again: while it stalls, approved withdrawals wait in
+    /// order and the venue goes on.
+    SetChain {
+        /// The currency.
+        currency: CurrencyId,
+        /// Whether it stalls.
+        stalled: bool,
+    },
+    /// Money from outside for the insurance fund.
+    FundInsurance {
+        /// In which currency.
+        currency: CurrencyId,
+        /// How much, positive.
+        amount: Money,
+    },
+    /// Take collected fees out of the venue.
+    PayFees {
+        /// In which currency.
+        currency: CurrencyId,
+        /// How much, positive, at most what was collected.
+        amount: Money,
+    },
+    /// Open or shut a part of the venue.
+    SetModeIn {
+        /// Which part.
+        scope: Scope,
+        /// The new mode.
+        mode: Mode,
+        /// Why, as a stable code chosen by the operator.
+        code: u32,
+    },
+    /// Take one trade back, at its price, with its fees.
+    BustTrade {
+        /// The trade, among the recent ones.
+        trade: TradeId,
+        /// Why, as a stable code chosen by the operator.
+        code: u32,
+    },
+    /// Scale an underlying's margin, reached evenly over a while.
+    SetMarginFactor {
+        /// Where.
+        underlying: UnderlyingId,
+        /// 10,000 is one; from 10,000 to 30,000.
+        factor_bp: u32,
+        /// How long the way there takes.
+        ramp_ms: u64,
+    },
+    /// Bound the orders that an account may send, reached evenly over a while.
+    SetThrottle {
+        /// Orders per second and account, at least 1; `None`: no bound.
+        orders_per_second: Option<u32>,
+        /// How long the way there takes.
+        ramp_ms: u64,
+    },
+    /// One approver's veto against liquidations and the next step of the way back in a scope.
+    Veto {
+        /// Who approves, by the venue's own numbering.
+        approver: u32,
+        /// Where.
+        scope: Scope,
+        /// How long, at most the parameter's bound.
+        delay_ms: u64,
+    },
 }
 canonical_enum!(Command {
     1 => Place { order },
@@ -205,6 +409,13 @@ canonical_enum!(Command {
     4 => MassCancel { account, scope },
     5 => Connect { cancel_on_disconnect },
     6 => Disconnect,
+    7 => PlaceWith { order, terms },
+    8 => ConnectKey { key, cancel_on_disconnect },
+    9 => SetProtection { underlying, protection },
+    10 => Transfer { to, currency, amount },
+    11 => RequestWithdrawal { key, currency, amount, destination },
+    12 => CancelWithdrawal { key },
+    13 => SetKey { key, permissions },
     32 => Found { venue, salt },
     33 => Resume { term },
     34 => DefineCurrency { currency },
@@ -214,6 +425,23 @@ canonical_enum!(Command {
     38 => Withdraw { account, currency, amount },
     39 => SetMark { instrument, mark },
     40 => SetMode { mode, cause },
+    41 => Upgrade { rules },
+    42 => SetVenueTerms { terms },
+    43 => SetUnderlying { underlying },
+    44 => Oracle { source, underlying, time, reading },
+    45 => Tick,
+    46 => OpenSubAccount { account, main, collateral },
+    47 => SetMarginModel { account, model },
+    48 => ReportDeposit { account, key, step },
+    49 => AdvanceWithdrawal { account, key, step },
+    50 => SetChain { currency, stalled },
+    51 => FundInsurance { currency, amount },
+    52 => PayFees { currency, amount },
+    53 => SetModeIn { scope, mode, code },
+    54 => BustTrade { trade, code },
+    55 => SetMarginFactor { underlying, factor_bp, ramp_ms },
+    56 => SetThrottle { orders_per_second, ramp_ms },
+    57 => Veto { approver, scope, delay_ms },
 });
 
 impl Command {
@@ -229,6 +457,12 @@ impl Command {
                 | Self::Withdraw { .. }
                 | Self::SetMode { .. }
                 | Self::Resume { .. }
+                | Self::SetModeIn { .. }
+                | Self::Veto { .. }
+                | Self::Tick
+                | Self::RequestWithdrawal { .. }
+                | Self::CancelWithdrawal { .. }
+                | Self::AdvanceWithdrawal { .. }
         )
     }
 }
@@ -269,85 +503,5 @@ impl Canonical for Entry {
             origin: Canonical::decode(reader)?,
             command: Canonical::decode(reader)?,
         })
-    }
-}
-
-/// Why a command changed nothing. The numbers are stable: clients and journals keep them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each code is its sentence, see `RejectCode::sentence`")]
-pub enum RejectCode {
-    NotFounded,
-    AlreadyFounded,
-    NotOperator,
-    UnknownAccount,
-    AccountExists,
-    UnknownCurrency,
-    CurrencyExists,
-    UnknownInstrument,
-    InstrumentExists,
-    BadTerms,
-    UnknownOrder,
-    NotYourOrder,
-    PriceOutOfRange,
-    SizeOutOfRange,
-    ValueTooLarge,
-    MarketMayNotRest,
-    WouldTrade,
-    CannotFill,
-    InsufficientBalance,
-    AmountNotPositive,
-    CancelOnly,
-    Halted,
-    Expired,
-    StaleTerm,
-    PositionTooLarge,
-    NothingToAmend,
-    LimitReached,
-}
-canonical_enum!(RejectCode {
-    1 => NotFounded, 2 => AlreadyFounded, 3 => NotOperator, 4 => UnknownAccount,
-    5 => AccountExists, 6 => UnknownCurrency, 7 => CurrencyExists, 8 => UnknownInstrument,
-    9 => InstrumentExists, 10 => BadTerms, 11 => UnknownOrder, 12 => NotYourOrder,
-    13 => PriceOutOfRange, 14 => SizeOutOfRange, 15 => ValueTooLarge, 16 => MarketMayNotRest,
-    17 => WouldTrade, 18 => CannotFill, 19 => InsufficientBalance, 20 => AmountNotPositive,
-    21 => CancelOnly, 22 => Halted, 23 => Expired, 24 => StaleTerm, 25 => PositionTooLarge,
-    26 => NothingToAmend, 27 => LimitReached,
-});
-
-impl RejectCode {
-    /// What happened, for people.
-    #[must_use]
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::NotFounded => "the venue has not been founded yet",
-            Self::AlreadyFounded => "the venue is founded already",
-            Self::NotOperator => "only the operator may do this",
-            Self::UnknownAccount => "no such account",
-            Self::AccountExists => "the account exists already",
-            Self::UnknownCurrency => "no such currency",
-            Self::CurrencyExists => "the currency exists already",
-            Self::UnknownInstrument => "no such instrument",
-            Self::InstrumentExists => "the instrument exists already",
-            Self::BadTerms => "the terms are inconsistent",
-            Self::UnknownOrder => "no such open order",
-            Self::NotYourOrder => "the order belongs to another account",
-            Self::PriceOutOfRange => "the price is not positive or too large",
-            Self::SizeOutOfRange => "the size is not positive or too large",
-            Self::ValueTooLarge => "price times size is too large",
-            Self::MarketMayNotRest => "a market order cannot rest or be post-only",
-            Self::WouldTrade => "post-only, but it would trade at once",
-            Self::CannotFill => "fill-or-kill, but it cannot fill in full",
-            Self::InsufficientBalance => "the free balance does not cover it",
-            Self::AmountNotPositive => "the amount must be positive",
-            Self::CancelOnly => "the venue takes only cancels and withdrawals",
-            Self::Halted => "the venue is halted",
-            Self::Expired => "the instrument has expired",
-            Self::StaleTerm => "a primary of this or a later term has begun already",
-            Self::PositionTooLarge => "the position could grow too large",
-            Self::NothingToAmend => "neither price nor size is given",
-            Self::LimitReached => {
-                "a limit on the number of orders, sessions or accounts is reached"
-            }
-        }
     }
 }

@@ -1,13 +1,19 @@
 //! Events: what a command changed. Each carries the new value of every field it changes, so a
 //! reader of events alone can rebuild balances, positions and books.
 
-use crate::command::{Collateral, Mode, NewOrder, RejectCode};
+use crate::command::{Collateral, Mode, NewOrder};
+use crate::conditional::{OrderTerms, Protection};
+use crate::flows::{FlowKey, FlowState, Permissions};
 use crate::ids::{
-    AccountId, ClientSequence, CurrencyId, InstrumentId, OrderId, Position, SessionId, Term,
-    Timestamp, TradeId,
+    AccountId, ApiKeyId, ClientSequence, CurrencyId, InstrumentId, OrderId, Position, SessionId,
+    Term, Timestamp, TradeId, UnderlyingId,
 };
 use crate::instrument::{Currency, Instrument};
 use crate::money::{Lots, Money, Side, Ticks};
+use crate::oracle::{Price, Smile, Volatility};
+use crate::regime::{Cause, Scope};
+use crate::reject::RejectCode;
+use crate::terms::{MarginModel, Underlying, VenueTerms};
 use crate::{canonical_enum, canonical_struct};
 
 /// Why an order left the book, or never reached it.
@@ -23,10 +29,109 @@ pub enum CloseReason {
     Disconnected,
     /// What an immediate-or-cancel or market order left unfilled.
     Unfilled,
+    /// It would have traded with an order of the same owner.
+    SelfTrade,
+    /// Market-maker protection took it.
+    Protection,
+    /// It could no longer reduce the position.
+    ReduceOnly,
+    /// Its owner is being liquidated.
+    Liquidation,
+    /// Its instrument expired.
+    Expired,
+    /// A conditional order was released but refused.
+    Refused,
+    /// The mode does not allow it to rest.
+    Mode,
 }
 canonical_enum!(CloseReason {
     1 => Filled, 2 => Cancelled, 3 => MassCancelled, 4 => Disconnected, 5 => Unfilled,
+    6 => SelfTrade, 7 => Protection, 8 => ReduceOnly, 9 => Liquidation, 10 => Expired,
+    11 => Refused, 12 => Mode,
 });
+
+/// Why money moved without a trade between two clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Booking {
+    /// A trading fee, or a rebate.
+    TradingFee,
+    /// A delivery fee.
+    DeliveryFee,
+    /// A liquidation's fee, to the insurance fund.
+    LiquidationFee,
+    /// Funding of a perpetual.
+    Funding,
+    /// Payoff at expiry.
+    Settlement,
+    /// The insurance fund bears a loss, or takes what a takeover left.
+    Insurance,
+    /// A share of a loss that the fund could not bear.
+    SocialisedLoss,
+    /// A transfer between accounts of one owner.
+    Transfer,
+    /// Set aside for a withdrawal, or given back.
+    Withdrawal,
+    /// A trade taken back.
+    Bust,
+    /// Fees leave the venue.
+    FeesPaid,
+    /// Coins delivered physically.
+    Delivery,
+}
+canonical_enum!(Booking {
+    1 => TradingFee, 2 => DeliveryFee, 3 => LiquidationFee, 4 => Funding, 5 => Settlement,
+    6 => Insurance, 7 => SocialisedLoss, 8 => Transfer, 9 => Withdrawal, 10 => Bust,
+    11 => FeesPaid, 12 => Delivery,
+});
+
+/// A currency's money that belongs to no account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pools {
+    /// Fees collected.
+    pub fees: Money,
+    /// What rounding left over (or took) at settlement, funding and shared losses.
+    pub rounding: Money,
+    /// Set aside for withdrawals that are not final.
+    pub withdrawals: Money,
+}
+canonical_struct!(Pools { fees, rounding, withdrawals });
+
+/// What a liquidation's round did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WaterfallStep {
+    /// The account fell below maintenance; its orders are cancelled, its liquidation begins.
+    Began,
+    /// A part of a position was traded away in the book.
+    Reduced,
+    /// The book offered nothing within the band.
+    NoLiquidity,
+    /// The insurance fund took the rest over.
+    TakenOver,
+    /// A position was closed against an opposite one, by rank.
+    Deleveraged,
+    /// A part of the loss went to others' profits.
+    Socialised,
+    /// Maintenance is met again.
+    Recovered,
+    /// Held back: prices are older than the bound.
+    WaitsForPrices,
+    /// Held back: grace or a veto.
+    WaitsForGrace,
+}
+canonical_enum!(WaterfallStep {
+    1 => Began, 2 => Reduced, 3 => NoLiquidity, 4 => TakenOver, 5 => Deleveraged,
+    6 => Socialised, 7 => Recovered, 8 => WaitsForPrices, 9 => WaitsForGrace,
+});
+
+/// An account's margin in one figure, in the numeraire's smallest unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MarginFigures {
+    /// Margin balance beyond maintenance margin; negative: liquidation is due.
+    pub above_maintenance: Money,
+    /// Margin balance beyond initial margin and what open orders reserve.
+    pub above_initial: Money,
+}
+canonical_struct!(MarginFigures { above_maintenance, above_initial });
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +282,223 @@ pub enum Event {
         currency: CurrencyId,
         amount: Money,
     },
+
+    /// Later rules hold from here on.
+    Upgraded {
+        rules: u32,
+    },
+    VenueTermsSet {
+        terms: Box<VenueTerms>,
+    },
+    UnderlyingSet {
+        underlying: Box<Underlying>,
+    },
+    /// An account belongs to a main account.
+    SubAccountOpened {
+        account: AccountId,
+        main: AccountId,
+        collateral: Collateral,
+    },
+    MarginModelSet {
+        account: AccountId,
+        model: MarginModel,
+    },
+    KeySet {
+        account: AccountId,
+        key: ApiKeyId,
+        permissions: Permissions,
+    },
+    /// A session has a key's permissions.
+    SessionKeyed {
+        account: AccountId,
+        session: SessionId,
+        key: ApiKeyId,
+    },
+    ProtectionSet {
+        account: AccountId,
+        underlying: UnderlyingId,
+        protection: Protection,
+    },
+    /// Market-maker protection took all protected orders; frozen until then (`None`: until reset).
+    ProtectionHit {
+        account: AccountId,
+        underlying: UnderlyingId,
+        until: Option<Timestamp>,
+    },
+    /// A mode in a scope, with what changed it.
+    ModeSetIn {
+        scope: Scope,
+        mode: Mode,
+        cause: Cause,
+    },
+    /// An approver's veto counts; with enough of them the scope waits until then.
+    VetoCounted {
+        approver: u32,
+        scope: Scope,
+        until: Option<Timestamp>,
+    },
+    /// An account is in grace until it used up this much, or meets maintenance.
+    GraceChanged {
+        account: AccountId,
+        left_ms: u64,
+    },
+    MarginFactorSet {
+        underlying: UnderlyingId,
+        from_bp: u32,
+        to_bp: u32,
+        from: Timestamp,
+        until: Timestamp,
+    },
+    ThrottleSet {
+        orders_per_second: Option<u32>,
+        from: Timestamp,
+        until: Timestamp,
+    },
+
+    /// The index that holds now, as the median of fresh sources.
+    IndexChanged {
+        underlying: UnderlyingId,
+        price: Price,
+        time: Timestamp,
+    },
+    /// The forward that holds now.
+    ForwardChanged {
+        underlying: UnderlyingId,
+        expiry: Timestamp,
+        price: Price,
+        time: Timestamp,
+    },
+    /// The smile that holds now, its move bounded.
+    SmileChanged {
+        underlying: UnderlyingId,
+        expiry: Timestamp,
+        smile: Smile,
+        time: Timestamp,
+    },
+    /// The volatility index.
+    VolatilityIndexChanged {
+        underlying: UnderlyingId,
+        value: Volatility,
+    },
+
+    /// Terms of the order just accepted, beyond its [`NewOrder`].
+    OrderTermsSet {
+        order: OrderId,
+        terms: OrderTerms,
+    },
+    /// A conditional order waits.
+    OrderArmed {
+        order: OrderId,
+    },
+    /// A conditional order is released: it comes in as if sent now.
+    OrderTriggered {
+        order: OrderId,
+        level: i64,
+    },
+    /// A post-only order was moved to this price.
+    OrderSlid {
+        order: OrderId,
+        price: Ticks,
+    },
+    /// A trade was taken back.
+    TradeBusted {
+        trade: TradeId,
+        code: u32,
+    },
+    /// What the opening call would do now: price, size, and what is left over on which side
+    /// (positive: buyers).
+    AuctionShown {
+        instrument: InstrumentId,
+        price: Option<Ticks>,
+        lots: Lots,
+        imbalance: Lots,
+    },
+    /// The opening call crossed at this price.
+    AuctionCrossed {
+        instrument: InstrumentId,
+        price: Option<Ticks>,
+        lots: Lots,
+    },
+
+    /// Money moved for another reason than a trade's price: what the account got (negative: gave).
+    Booked {
+        account: AccountId,
+        currency: CurrencyId,
+        amount: Money,
+        why: Booking,
+        instrument: Option<InstrumentId>,
+    },
+    /// A currency's money that belongs to no account, now.
+    PoolsChanged {
+        currency: CurrencyId,
+        pools: Pools,
+    },
+    /// Money that came in (or left) for the insurance fund or as fees, not for a client.
+    NetDepositsChanged {
+        currency: CurrencyId,
+        net_deposits: Money,
+    },
+    DepositChanged {
+        account: AccountId,
+        key: FlowKey,
+        currency: CurrencyId,
+        amount: Money,
+        state: FlowState,
+    },
+    WithdrawalChanged {
+        account: AccountId,
+        key: FlowKey,
+        currency: CurrencyId,
+        amount: Money,
+        state: FlowState,
+    },
+    ChainChanged {
+        currency: CurrencyId,
+        stalled: bool,
+    },
+
+    /// A step of an account's liquidation: what was done with which position, and how the account
+    /// stands after it.
+    Liquidation {
+        account: AccountId,
+        round: u32,
+        step: WaterfallStep,
+        instrument: Option<InstrumentId>,
+        lots: Lots,
+        price: Option<Ticks>,
+        figures: MarginFigures,
+    },
+    /// An index sample for the delivery price was taken.
+    DeliverySampled {
+        underlying: UnderlyingId,
+        expiry: Timestamp,
+        price: Price,
+        count: u32,
+    },
+    /// The delivery price of an expiry, and the number of samples behind it.
+    DeliveryPriced {
+        underlying: UnderlyingId,
+        expiry: Timestamp,
+        price: Price,
+        samples: u32,
+    },
+    /// An expiry waits: there is no delivery price yet, for too few samples.
+    DeliveryWaits {
+        underlying: UnderlyingId,
+        expiry: Timestamp,
+        samples: u32,
+    },
+    /// An instrument is settled and done.
+    InstrumentSettled {
+        instrument: InstrumentId,
+        price: Price,
+    },
+    /// A perpetual's funding rate of the interval that ended, in `10^-12` of the value.
+    FundingSet {
+        instrument: InstrumentId,
+        rate: i64,
+        until: Timestamp,
+    },
 }
 canonical_enum!(Event {
     1 => Completed { outcome },
@@ -202,4 +524,41 @@ canonical_enum!(Event {
     49 => PositionChanged { account, instrument, lots, basis, realised },
     50 => Deposited { account, currency, amount },
     51 => Withdrawn { account, currency, amount },
+    64 => Upgraded { rules },
+    65 => VenueTermsSet { terms },
+    66 => UnderlyingSet { underlying },
+    67 => SubAccountOpened { account, main, collateral },
+    68 => MarginModelSet { account, model },
+    69 => KeySet { account, key, permissions },
+    70 => SessionKeyed { account, session, key },
+    71 => ProtectionSet { account, underlying, protection },
+    72 => ProtectionHit { account, underlying, until },
+    73 => ModeSetIn { scope, mode, cause },
+    74 => VetoCounted { approver, scope, until },
+    75 => GraceChanged { account, left_ms },
+    76 => MarginFactorSet { underlying, from_bp, to_bp, from, until },
+    77 => ThrottleSet { orders_per_second, from, until },
+    80 => IndexChanged { underlying, price, time },
+    81 => ForwardChanged { underlying, expiry, price, time },
+    82 => SmileChanged { underlying, expiry, smile, time },
+    83 => VolatilityIndexChanged { underlying, value },
+    96 => OrderTermsSet { order, terms },
+    97 => OrderArmed { order },
+    98 => OrderTriggered { order, level },
+    99 => OrderSlid { order, price },
+    100 => TradeBusted { trade, code },
+    101 => AuctionShown { instrument, price, lots, imbalance },
+    102 => AuctionCrossed { instrument, price, lots },
+    112 => Booked { account, currency, amount, why, instrument },
+    113 => PoolsChanged { currency, pools },
+    114 => NetDepositsChanged { currency, net_deposits },
+    115 => DepositChanged { account, key, currency, amount, state },
+    116 => WithdrawalChanged { account, key, currency, amount, state },
+    117 => ChainChanged { currency, stalled },
+    120 => Liquidation { account, round, step, instrument, lots, price, figures },
+    121 => DeliverySampled { underlying, expiry, price, count },
+    122 => DeliveryPriced { underlying, expiry, price, samples },
+    123 => DeliveryWaits { underlying, expiry, samples },
+    124 => InstrumentSettled { instrument, price },
+    125 => FundingSet { instrument, rate, until },
 });

@@ -54,6 +54,18 @@ id!(
     CurrencyId(u16)
 );
 id!(
+    /// An underlying: what options and futures are on.
+    UnderlyingId(u16)
+);
+id!(
+    /// A source of prices.
+    SourceId(u16)
+);
+id!(
+    /// An API key of an account.
+    ApiKeyId(u64)
+);
+id!(
     /// Nanoseconds since 1970-01-01 UTC, as journaled: it never goes back within a lineage.
     Timestamp(u64)
 );
@@ -61,4 +73,7 @@ id!(
 impl AccountId {
     /// The venue's operator: the only origin of parameter, deposit and mode commands.
     pub const OPERATOR: Self = Self(0);
+    /// The insurance fund: it takes over what cannot be liquidated. It exists from the first
+    /// upgrade to rules with margin and sends no commands.
+    pub const FUND: Self = Self(u64::MAX);
 }

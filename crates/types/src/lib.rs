@@ -12,25 +12,32 @@
 
 pub mod codec;
 pub mod command;
+pub mod conditional;
 pub mod decimal;
 pub mod event;
+pub mod flows;
 pub mod ids;
 pub mod instrument;
 pub mod merkle;
 pub mod money;
+pub mod oracle;
+pub mod regime;
+pub mod reject;
+pub mod terms;
 mod wide;
 
 pub use codec::{Canonical, DecodeError, Reader, Writer};
 pub use command::{
-    Collateral, Command, Entry, MassCancelScope, Mode, NewOrder, Origin, RejectCode, TimeInForce,
+    Collateral, Command, Entry, MassCancelScope, Mode, NewOrder, Origin, TimeInForce,
 };
 pub use decimal::{Decimal, DecimalError};
 pub use event::{CloseReason, Event, Outcome, OutcomeKind};
 pub use ids::{
-    AccountId, ClientSequence, CurrencyId, InstrumentId, OrderId, Position, SessionId, Term,
-    Timestamp, TradeId,
+    AccountId, ApiKeyId, ClientSequence, CurrencyId, InstrumentId, OrderId, Position, SessionId,
+    SourceId, Term, Timestamp, TradeId, UnderlyingId,
 };
 pub use instrument::{
     Currency, Instrument, InstrumentError, InstrumentKind, OptionRight, Style, Symbol,
 };
 pub use money::{ArithmeticError, Lots, Money, Rounding, Side, Ticks};
+pub use reject::RejectCode;
