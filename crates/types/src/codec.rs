@@ -6,6 +6,7 @@
 //! so `decode(bytes)` succeeds only if `encode` of the result gives the very same bytes.
 //! Drawn in `docs/formats/types.md`.
 
+use std::collections::{BTreeMap, VecDeque};
 use thiserror::Error;
 
 /// Why bytes are not the canonical encoding of a value. `at` is the byte offset of the fault.
@@ -445,6 +446,47 @@ impl<T: Canonical> Canonical for Box<T> {
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         T::decode(reader).map(Self::new)
+    }
+}
+
+/// Ascending by key; a decoder refuses any other order.
+impl<K: Canonical + Ord, V: Canonical> Canonical for BTreeMap<K, V> {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.len() as u64);
+        for (key, value) in self {
+            key.encode(writer);
+            value.encode(writer);
+        }
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut map = Self::new();
+        for _ in 0..reader.count()? {
+            let key = K::decode(reader)?;
+            if map.last_key_value().is_some_and(|(last, _)| *last >= key) {
+                return Err(reader.not_canonical("keys out of order"));
+            }
+            map.insert(key, V::decode(reader)?);
+        }
+        Ok(map)
+    }
+}
+
+impl<T: Canonical> Canonical for VecDeque<T> {
+    fn encode(&self, writer: &mut Writer) {
+        writer.sequence(self.iter());
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.sequence().map(Self::from)
+    }
+}
+
+impl<A: Canonical, B: Canonical> Canonical for (A, B) {
+    fn encode(&self, writer: &mut Writer) {
+        self.0.encode(writer);
+        self.1.encode(writer);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok((A::decode(reader)?, B::decode(reader)?))
     }
 }
 

@@ -72,7 +72,9 @@ impl State {
             return Ok(OutcomeKind::Done);
         }
         self.withdraw_from_book(slot, events);
-        let mut taker = Taker { order, account, instrument, side, limit: Some(price), open: lots };
+        let flags = self.orders.at(slot).flags;
+        let limit = Some(price);
+        let mut taker = Taker { order, account, instrument, side, limit, open: lots, flags };
         self.cross(&mut taker, events);
         if taker.open == Lots::ZERO {
             close_unrested(&taker, CloseReason::Filled, events);
@@ -129,6 +131,10 @@ impl State {
                 Selection::Instrument(self.instrument_slot(instrument)?)
             }
             MassCancelScope::Session { session } => Selection::Session(session),
+            // Taken under later rules only.
+            MassCancelScope::Currency { .. } | MassCancelScope::Label { .. } => {
+                return Err(RejectCode::NeedsUpgrade);
+            }
         })
     }
 

@@ -100,7 +100,7 @@ fn changes_root(what: &str, change: impl FnOnce(&mut State)) {
 }
 
 /// For each field of a structure: a change of it, checked for its effect on the root. Fields
-/// behind `derived` are computed from others and are named, not changed.
+/// behind `derived` are computed from others, or belong to later rules, and are named, not changed.
 macro_rules! each_field {
     ($type:ident at $find:expr, derived [$($derived:ident),*];
      $($field:ident => $change:expr,)*) => {
@@ -148,11 +148,11 @@ fn every_field_of_currencies_and_instruments_is_in_the_root() {
     fn instrument_state(state: &mut State) -> &mut InstrumentState {
         &mut state.instruments[0]
     }
-    each_field!(CurrencyState at currency, derived [];
+    each_field!(CurrencyState at currency, derived [extra];
         terms => |f: &mut Currency| f.scale += 1,
         net_deposits => |f: &mut Money| f.0 += 1,
     );
-    each_field!(InstrumentState at instrument_state, derived [valuation, base_per_lot];
+    each_field!(InstrumentState at instrument_state, derived [valuation, base_per_lot, extra];
         terms => |f: &mut Instrument| f.tick = Decimal::whole(2),
         mark => |f: &mut Option<Ticks>| *f = None,
         book => |f: &mut Book| *f = Book::new(),
@@ -183,7 +183,7 @@ fn every_field_of_accounts_is_in_the_root() {
     fn holding(state: &mut State) -> &mut Holding {
         &mut account(state).holdings[0]
     }
-    each_field!(Account at account, derived [held, first_order, last_order];
+    each_field!(Account at account, derived [held, first_order, last_order, extra];
         collateral => |f: &mut Collateral| *f = Collateral::Unlimited,
         balances => |f: &mut Vec<Balance>| f.clear(),
         holdings => |f: &mut Vec<Holding>| f.clear(),
@@ -244,7 +244,9 @@ fn every_field_of_orders_and_their_priority_is_in_the_root() {
         let slot = state.instruments[0].book.bids.best().expect("a bid").1.oldest;
         state.orders.at_mut(slot)
     }
-    each_field!(Order at resting, derived [side, instrument, price, reserve, in_level, in_account];
+    each_field!(Order at resting, derived [
+        side, instrument, price, reserve, flags, in_level, in_account
+    ];
         id => |f: &mut evenkeel_types::OrderId| f.0 += 50,
         account => |f: &mut u32| *f = 2,
         session => |f: &mut evenkeel_types::SessionId| f.0 += 1,
@@ -288,6 +290,8 @@ fn the_state_has_no_other_fields() {
         accounts: _,
         account_slots,
         orders: _,
+        // Covered by the tests of the rules that add it.
+        extension: _,
     } = venue().state;
     assert_eq!((currencies.len(), instrument_slots.len(), account_slots.len()), (2, 1, 3));
 }

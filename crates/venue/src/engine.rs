@@ -78,6 +78,9 @@ impl State {
         let Some(account) = self.account_slots.get(&origin.account).copied() else {
             return refused(RejectCode::UnknownAccount);
         };
+        if self.has_margin() {
+            self.pass_time(entry, events);
+        }
         let sessions = &mut self.account_mut(account).sessions;
         match sessions.admit(origin.session, origin.sequence) {
             Admission::New => {}
@@ -117,6 +120,9 @@ impl State {
                 return Err(RejectCode::NotOperator);
             }
             check_mode(self.meta.mode, command)?;
+            if self.has_margin() {
+                self.admit_client(account, entry)?;
+            }
         }
         match *command {
             Command::Place { ref order } => self.place(account, session, order, events),
@@ -147,7 +153,8 @@ impl State {
                 self.withdraw(from, currency, amount, events)
             }
             Command::SetMark { instrument, mark } => self.set_mark(instrument, mark, events),
-            Command::SetMode { mode, cause } => Ok(self.set_mode(mode, cause, events)),
+            Command::SetMode { mode, cause } => self.set_mode(mode, cause, events),
+            _ => self.execute_extended(account, entry, events),
         }
     }
 }
@@ -160,7 +167,14 @@ fn is_operators(command: &Command) -> bool {
         | Command::Amend { .. }
         | Command::MassCancel { .. }
         | Command::Connect { .. }
-        | Command::Disconnect => false,
+        | Command::Disconnect
+        | Command::PlaceWith { .. }
+        | Command::ConnectKey { .. }
+        | Command::SetProtection { .. }
+        | Command::Transfer { .. }
+        | Command::RequestWithdrawal { .. }
+        | Command::CancelWithdrawal { .. }
+        | Command::SetKey { .. } => false,
         Command::Found { .. }
         | Command::Resume { .. }
         | Command::DefineCurrency { .. }
@@ -169,16 +183,36 @@ fn is_operators(command: &Command) -> bool {
         | Command::Deposit { .. }
         | Command::Withdraw { .. }
         | Command::SetMark { .. }
-        | Command::SetMode { .. } => true,
+        | Command::SetMode { .. }
+        | Command::Upgrade { .. }
+        | Command::SetVenueTerms { .. }
+        | Command::SetUnderlying { .. }
+        | Command::Oracle { .. }
+        | Command::Tick
+        | Command::OpenSubAccount { .. }
+        | Command::SetMarginModel { .. }
+        | Command::ReportDeposit { .. }
+        | Command::AdvanceWithdrawal { .. }
+        | Command::SetChain { .. }
+        | Command::FundInsurance { .. }
+        | Command::PayFees { .. }
+        | Command::SetModeIn { .. }
+        | Command::BustTrade { .. }
+        | Command::SetMarginFactor { .. }
+        | Command::SetThrottle { .. }
+        | Command::Veto { .. } => true,
     }
 }
 
 /// What a mode admits of clients' commands; the table is in the crate's documentation.
 fn check_mode(mode: Mode, command: &Command) -> Result<(), RejectCode> {
-    let places = matches!(command, Command::Place { .. } | Command::Amend { .. });
+    let places = matches!(
+        command,
+        Command::Place { .. } | Command::PlaceWith { .. } | Command::Amend { .. }
+    );
     match mode {
         Mode::CancelOnly if places => Err(RejectCode::CancelOnly),
         Mode::Halted if !matches!(command, Command::Disconnect) => Err(RejectCode::Halted),
-        Mode::Normal | Mode::CancelOnly | Mode::Halted => Ok(()),
+        _ => Ok(()),
     }
 }

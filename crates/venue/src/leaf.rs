@@ -12,7 +12,7 @@ use crate::state::{
 };
 use evenkeel_types::canonical_enum;
 use evenkeel_types::merkle::Hash;
-use evenkeel_types::{AccountId, Canonical, CurrencyId, InstrumentId, Money, Writer};
+use evenkeel_types::{AccountId, Canonical, CurrencyId, InstrumentId, Money, UnderlyingId, Writer};
 
 /// Which part of the state a leaf holds. Leaves are ordered by kind, then by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +49,29 @@ pub enum LeafKey {
         /// The instrument's id.
         instrument: InstrumentId,
     },
+    /// Rules, parameters, flows, modes, conditional orders, recent trades, liquidations; this and
+    /// all that follow from the upgrade to margin on.
+    Extension,
+    /// An underlying: parameters, readings, prices, volatility index.
+    Underlying {
+        /// Its id.
+        underlying: UnderlyingId,
+    },
+    /// A currency's pools.
+    Pools {
+        /// Its id.
+        currency: CurrencyId,
+    },
+    /// An instrument's delivery and funding.
+    Delivery {
+        /// Its id.
+        instrument: InstrumentId,
+    },
+    /// An account's owner, margin model, keys, protections, liquidation.
+    Margin {
+        /// Its id.
+        account: AccountId,
+    },
 }
 canonical_enum!(LeafKey {
     1 => Meta,
@@ -58,6 +81,11 @@ canonical_enum!(LeafKey {
     5 => Sessions { account },
     6 => Book { instrument },
     7 => Owners { instrument },
+    8 => Extension,
+    9 => Underlying { underlying },
+    10 => Pools { currency },
+    11 => Delivery { instrument },
+    12 => Margin { account },
 });
 
 /// Bytes collected before they are handed on; an item may exceed it by its own length.
@@ -115,6 +143,7 @@ impl State {
             account_slots,
             // Covered by the books and owners.
             orders: _,
+            extension,
         } = self;
         visit(LeafKey::Meta);
         for currency in currencies.keys().copied() {
@@ -136,6 +165,24 @@ impl State {
         }
         for instrument in instrument_slots.keys().copied() {
             visit(LeafKey::Owners { instrument });
+        }
+        if !self.has_margin() {
+            return;
+        }
+        visit(LeafKey::Extension);
+        for underlying in extension.underlyings.keys().copied() {
+            visit(LeafKey::Underlying { underlying });
+        }
+        for currency in currencies.keys().copied() {
+            visit(LeafKey::Pools { currency });
+        }
+        for instrument in instrument_slots.keys().copied() {
+            visit(LeafKey::Delivery { instrument });
+        }
+        for (account, slot) in account_slots {
+            if *slot != OPERATOR_SLOT {
+                visit(LeafKey::Margin { account: *account });
+            }
         }
     }
 
@@ -167,6 +214,7 @@ impl State {
                 write_ladder(&book.asks, &self.orders, output);
             }
             LeafKey::Owners { instrument: id } => self.write_owners(instrument(id)?, output),
+            _ => self.write_extended_leaf(key, &mut output.writer)?,
         }
         Some(())
     }
@@ -214,8 +262,9 @@ impl State {
                     session,
                     label,
                     post_only,
+                    flags,
+                    reserve,
                     // Derived from the rest.
-                    reserve: _,
                     in_level: _,
                     in_account: _,
                 } = self.orders.at(slot);
@@ -223,6 +272,11 @@ impl State {
                 session.encode(&mut output.writer);
                 label.encode(&mut output.writer);
                 post_only.encode(&mut output.writer);
+                if self.has_margin() {
+                    flags.encode(&mut output.writer);
+                    // Under the first rules it follows from the rest.
+                    reserve.encode(&mut output.writer);
+                }
                 output.pause();
             }
         }
@@ -230,7 +284,12 @@ impl State {
 }
 
 fn write_currency(currency: &CurrencyState, writer: &mut Writer) {
-    let CurrencyState { terms, net_deposits } = currency;
+    let CurrencyState {
+        terms,
+        net_deposits,
+        // A leaf of its own.
+        extra: _,
+    } = currency;
     terms.encode(writer);
     net_deposits.encode(writer);
 }
@@ -242,8 +301,9 @@ fn write_instrument(instrument: &InstrumentState, writer: &mut Writer) {
         valuation: _,
         base_per_lot: _,
         mark,
-        // A leaf of its own.
+        // Leaves of their own.
         book: _,
+        extra: _,
     } = instrument;
     terms.encode(writer);
     mark.encode(writer);
@@ -263,6 +323,8 @@ fn write_account(account: &Account, output: &mut Output<'_>) {
         // Derived from the orders.
         first_order: _,
         last_order: _,
+        // A leaf of its own.
+        extra: _,
     } = account;
     collateral.encode(&mut output.writer);
     let is_balance = |b: &&Balance| b.balance != Money::ZERO || b.reserved != Money::ZERO;

@@ -51,24 +51,40 @@ mod accounting;
 mod book;
 #[cfg(test)]
 mod bounds_tests;
+mod breakers;
 mod changes;
 #[cfg(test)]
 mod coverage_tests;
 mod engine;
+mod extension;
+mod flows;
+mod keys;
 mod leaf;
+mod leaf_extended;
+mod liquidation;
 mod margin;
 mod matching;
 mod operator;
+mod oracle;
 mod orders;
+mod protection;
+mod ramp;
 #[cfg(test)]
 mod refusal_tests;
+mod regime;
 mod restore;
 mod restore_books;
 mod restore_checks;
+mod risk;
 mod root;
+mod rules2;
 mod sessions;
+mod settlement;
 mod snapshot;
 mod state;
+mod throttle;
+mod trades;
+mod triggers;
 mod view;
 
 pub use book::MAX_SIDE_LOTS;

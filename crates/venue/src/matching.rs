@@ -5,8 +5,9 @@
 use crate::accounting::{Fill, settle};
 use crate::book::MAX_SIDE_LOTS;
 use crate::margin;
-use crate::orders::{Link, MAX_OPEN_ORDERS, NIL, Order};
+use crate::orders::{Link, MAX_OPEN_ORDERS, NIL, Order, OrderFlags};
 use crate::state::{MAX_POSITION, OPERATOR_SLOT, State, proven};
+use evenkeel_types::conditional::OrderTerms;
 use evenkeel_types::{
     CloseReason, Event, Instrument, Lots, Money, NewOrder, OrderId, OutcomeKind, RejectCode,
     SessionId, Side, Ticks, TimeInForce,
@@ -34,6 +35,7 @@ pub(crate) struct Taker {
     pub side: Side,
     pub limit: Option<Ticks>,
     pub open: Lots,
+    pub flags: OrderFlags,
 }
 
 impl State {
@@ -43,6 +45,18 @@ impl State {
         account: u32,
         session: SessionId,
         terms: &NewOrder,
+        events: &mut Vec<Event>,
+    ) -> Result<OutcomeKind, RejectCode> {
+        self.place_with(account, session, terms, &OrderTerms::default(), events)
+    }
+
+    /// As [`State::place`], with further terms.
+    pub(crate) fn place_with(
+        &mut self,
+        account: u32,
+        session: SessionId,
+        terms: &NewOrder,
+        extra: &OrderTerms,
         events: &mut Vec<Event>,
     ) -> Result<OutcomeKind, RejectCode> {
         if account == OPERATOR_SLOT {
@@ -78,6 +92,7 @@ impl State {
             side: terms.side,
             limit: terms.price,
             open: terms.lots,
+            flags: OrderFlags::new(extra),
         };
         self.cross(&mut taker, events);
         if taker.open == Lots::ZERO {
@@ -107,6 +122,7 @@ impl State {
             label: terms.label,
             side: terms.side,
             post_only: terms.post_only,
+            flags: taker.flags,
             price,
             open: taker.open,
             reserve: Money::ZERO,

@@ -1,6 +1,7 @@
 //! The operator's commands: founding, terms, money in and out, marks, modes.
 
 use crate::book::Book;
+use crate::extension::{CurrencyExtra, InstrumentExtra};
 use crate::margin::has_headroom;
 use crate::state::{Account, CurrencyState, InstrumentState, MAX_ACCOUNTS, MAX_INSTRUMENTS, State};
 use evenkeel_types::decimal::MAX_SCALE;
@@ -92,6 +93,7 @@ impl State {
             valuation,
             mark: None,
             book: Book::new(),
+            extra: InstrumentExtra::default(),
         })
     }
 
@@ -215,23 +217,27 @@ impl State {
         Ok(OutcomeKind::Done)
     }
 
-    pub(crate) fn set_mode(
-        &mut self,
-        mode: Mode,
-        cause: u32,
-        events: &mut Vec<Event>,
-    ) -> OutcomeKind {
+    pub(crate) fn set_mode(&mut self, mode: Mode, cause: u32, events: &mut Vec<Event>) -> Done {
+        // The first rules know three modes only.
+        let is_first = matches!(mode, Mode::Normal | Mode::CancelOnly | Mode::Halted);
+        if !is_first && !self.has_margin() {
+            return Err(RejectCode::NeedsUpgrade);
+        }
         self.meta.mode = mode;
         self.meta.mode_cause = cause;
         events.push(Event::ModeChanged { mode, cause });
-        OutcomeKind::Done
+        Ok(OutcomeKind::Done)
     }
 }
 
 impl CurrencyState {
     /// `None` if the scale is out of range.
     pub(crate) fn new(terms: Currency) -> Option<Self> {
-        (terms.scale <= MAX_SCALE).then_some(Self { terms, net_deposits: Money::ZERO })
+        (terms.scale <= MAX_SCALE).then_some(Self {
+            terms,
+            net_deposits: Money::ZERO,
+            extra: CurrencyExtra::default(),
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Open orders: a slab of nodes, found by order id through pages.
 
+use evenkeel_types::canonical_newtype;
+use evenkeel_types::conditional::{OrderTerms, SelfTrade};
 use evenkeel_types::{InstrumentId, Lots, Money, OrderId, SessionId, Side, Ticks};
 use std::collections::BTreeMap;
 
@@ -23,6 +25,50 @@ impl Link {
     pub const UNLINKED: Self = Self { previous: NIL, next: NIL };
 }
 
+/// What a resting order keeps of its further terms, a bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OrderFlags(pub u8);
+canonical_newtype!(OrderFlags);
+
+impl OrderFlags {
+    const REDUCE_ONLY: u8 = 1;
+    const PROTECTED: u8 = 2;
+    const ALL: u8 = 15;
+
+    /// Of an order's further terms.
+    pub fn new(terms: &OrderTerms) -> Self {
+        let self_trade = match terms.self_trade {
+            SelfTrade::Allow => 0,
+            SelfTrade::CancelTaker => 4,
+            SelfTrade::CancelMaker => 8,
+            SelfTrade::CancelBoth => 12,
+        };
+        let reduce_only = u8::from(terms.reduce_only) * Self::REDUCE_ONLY;
+        Self(reduce_only + u8::from(terms.protected) * Self::PROTECTED + self_trade)
+    }
+
+    pub fn is_reduce_only(self) -> bool {
+        self.0 & Self::REDUCE_ONLY != 0
+    }
+
+    pub fn is_protected(self) -> bool {
+        self.0 & Self::PROTECTED != 0
+    }
+
+    pub fn self_trade(self) -> SelfTrade {
+        match self.0 & 12 {
+            0 => SelfTrade::Allow,
+            4 => SelfTrade::CancelTaker,
+            8 => SelfTrade::CancelMaker,
+            _ => SelfTrade::CancelBoth,
+        }
+    }
+
+    pub fn is_valid(self) -> bool {
+        self.0 <= Self::ALL
+    }
+}
+
 /// A resting order. Only good-till-cancel orders rest, so the time in force is not kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
@@ -35,6 +81,7 @@ pub(crate) struct Order {
     pub label: u64,
     pub side: Side,
     pub post_only: bool,
+    pub flags: OrderFlags,
     pub price: Ticks,
     pub open: Lots,
     /// What it reserves of its owner's balance: always [`crate::margin::order_reserve`] of it.

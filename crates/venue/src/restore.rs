@@ -1,6 +1,8 @@
 //! Reading leaves back: strictly, and with every cross-check that the state allows.
 
+use crate::extension::MARGIN_RULES;
 use crate::leaf::{LeafKey, salt_commitment};
+use crate::leaf_extended::read_extended;
 use crate::operator::is_mark;
 use crate::restore_books::{read_books, read_owners};
 use crate::restore_checks::check_sums;
@@ -60,9 +62,15 @@ pub(crate) fn ensure(
 }
 
 /// Reads everything behind a snapshot's version.
-pub(crate) fn read_state(reader: &mut Reader<'_>) -> Result<State, SnapshotError> {
+pub(crate) fn read_state(
+    reader: &mut Reader<'_>,
+    has_margin: bool,
+) -> Result<State, SnapshotError> {
     let salt = reader.array()?;
     let mut state = State::new();
+    if has_margin {
+        state.extension.rules = MARGIN_RULES;
+    }
     let counts = read_meta(reader, salt, &mut state)?;
     for _ in 0..counts.currencies {
         read_currency(reader, &mut state)?;
@@ -80,6 +88,9 @@ pub(crate) fn read_state(reader: &mut Reader<'_>) -> Result<State, SnapshotError
     let slots: Vec<u32> = state.instrument_slots.values().copied().collect();
     let orders = read_books(reader, &mut state, &slots)?;
     read_owners(reader, &mut state, &slots, orders)?;
+    if has_margin {
+        read_extended(reader, &mut state)?;
+    }
     check_sums(reader, &state)?;
     Ok(state)
 }

@@ -3,7 +3,7 @@
 use crate::book::MAX_SIDE_LOTS;
 use crate::leaf::LeafKey;
 use crate::margin;
-use crate::orders::{Link, MAX_OPEN_ORDERS, Order};
+use crate::orders::{Link, MAX_OPEN_ORDERS, Order, OrderFlags};
 use crate::restore::{BookOrder, ensure, expect_key, inconsistent, read_book_record};
 use crate::snapshot::SnapshotError;
 use crate::state::{InstrumentState, State};
@@ -102,6 +102,16 @@ fn read_owner(
     let account = state.client_slot(owner).map_err(unknown)?;
     let BookOrder { price, order, open } = ownerless.order;
     let side = ownerless.side;
+    let (flags, reserve) = if state.has_margin() {
+        let kept: (OrderFlags, Money) = Canonical::decode(reader)?;
+        let is_valid = kept.0.is_valid() && kept.1 >= Money::ZERO && kept.1.0 < 1 << 100;
+        ensure(reader, is_valid, "an order's terms or reserve are out of range")?;
+        kept
+    } else {
+        let (collateral, known) = (state.account(account).collateral, state.instrument(instrument));
+        let reserve = margin::resting_reserve(collateral, known, side, price, open);
+        (OrderFlags::default(), reserve)
+    };
     Ok(Order {
         id: order,
         account,
@@ -110,15 +120,10 @@ fn read_owner(
         label,
         side,
         post_only,
+        flags,
         price,
         open,
-        reserve: margin::resting_reserve(
-            state.account(account).collateral,
-            state.instrument(instrument),
-            side,
-            price,
-            open,
-        ),
+        reserve,
         in_level: Link::UNLINKED,
         in_account: Link::UNLINKED,
     })

@@ -9,8 +9,9 @@ use thiserror::Error;
 
 /// First bytes of every snapshot.
 pub const MAGIC: [u8; 4] = *b"EKVS";
-/// Version of the layout that this crate writes.
-pub const VERSION: u8 = 1;
+/// Newest version of the layout: of a venue with margin. A venue under the first rules is written
+/// in version 1, as ever.
+pub const VERSION: u8 = 2;
 
 /// Why bytes are not a snapshot to go on from. Nothing of a refused snapshot is used: take another
 /// recovery point, or fetch this one again.
@@ -55,7 +56,7 @@ impl Engine {
     pub fn write_snapshot(&self, sink: &mut impl FnMut(&[u8])) {
         let mut output = Output::new(sink);
         output.writer.fixed(&MAGIC);
-        output.writer.u8(VERSION);
+        output.writer.u8(if self.state.has_margin() { VERSION } else { 1 });
         output.writer.fixed(&self.state.meta.salt);
         self.state.each_leaf(|key| {
             key.encode(&mut output.writer);
@@ -78,10 +79,10 @@ impl Engine {
             return Err(SnapshotError::NotASnapshot);
         }
         let version = reader.u8()?;
-        if version != VERSION {
+        if version == 0 || version > VERSION {
             return Err(SnapshotError::UnknownVersion { version });
         }
-        let state = read_state(&mut reader)?;
+        let state = read_state(&mut reader, version == VERSION)?;
         reader.finish()?;
         Ok(Self::from_state(state))
     }

@@ -4,6 +4,7 @@
 //! and its restored copy, so nothing outside this crate and no ordering depends on them.
 
 use crate::book::Book;
+use crate::extension::{AccountExtra, CurrencyExtra, Extension, InstrumentExtra};
 use crate::orders::{NIL, Orders};
 use crate::sessions::Sessions;
 use evenkeel_types::instrument::Valuation;
@@ -56,6 +57,7 @@ pub(crate) struct CurrencyState {
     pub terms: Currency,
     /// Deposits less withdrawals: balances less open basis of futures sum up to it.
     pub net_deposits: Money,
+    pub extra: CurrencyExtra,
 }
 
 /// An instrument with its mark and book.
@@ -69,6 +71,7 @@ pub(crate) struct InstrumentState {
     /// `None` until marked in the present term.
     pub mark: Option<Ticks>,
     pub book: Book,
+    pub extra: InstrumentExtra,
 }
 
 /// An account's money in one currency.
@@ -137,6 +140,7 @@ pub(crate) struct Account {
     /// Ends of the list of its orders, ascending by order id.
     pub first_order: u32,
     pub last_order: u32,
+    pub extra: AccountExtra,
 }
 
 impl Account {
@@ -150,6 +154,7 @@ impl Account {
             sessions: Sessions::default(),
             first_order: NIL,
             last_order: NIL,
+            extra: AccountExtra::default(),
         }
     }
 
@@ -230,6 +235,7 @@ pub(crate) struct State {
     pub accounts: Vec<Account>,
     pub account_slots: BTreeMap<AccountId, u32>,
     pub orders: Orders,
+    pub extension: Extension,
 }
 
 impl State {
@@ -254,6 +260,7 @@ impl State {
             accounts: vec![operator],
             account_slots: BTreeMap::from([(AccountId::OPERATOR, OPERATOR_SLOT)]),
             orders: Orders::default(),
+            extension: Extension::default(),
         }
     }
 

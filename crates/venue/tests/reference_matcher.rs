@@ -157,6 +157,7 @@ impl Reference {
                     MassCancelScope::All => false,
                     MassCancelScope::Instrument { instrument } => order.instrument != instrument,
                     MassCancelScope::Session { session } => order.session != session,
+                    MassCancelScope::Currency { .. } | MassCancelScope::Label { .. } => true,
                 }
         });
     }

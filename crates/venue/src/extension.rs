@@ -1,0 +1,91 @@
+//! What rules 2 add to the state: margin and everything on it. Under rules 1 all of it is at its
+//! default and in no leaf, so that a journal from before the upgrade gives the roots it always gave.
+
+use crate::flows::Flows;
+use crate::keys::Keys;
+use crate::liquidation::{Liquidations, UnderLiquidation};
+use crate::oracle::UnderlyingState;
+use crate::protection::Protections;
+use crate::regime::{Grace, Regime};
+use crate::risk::{RiskCache, RiskRecord};
+use crate::settlement::{Delivered, Funding};
+use crate::throttle::{SentOrders, Throttle};
+use crate::trades::RecentTrades;
+use crate::triggers::Triggers;
+use evenkeel_types::canonical_struct;
+use evenkeel_types::event::Pools;
+use evenkeel_types::terms::{MarginModel, VenueTerms};
+use evenkeel_types::{AccountId, Timestamp, UnderlyingId};
+use std::collections::BTreeMap;
+
+/// Rules of a venue that was never upgraded: orders are covered by flat reserves.
+pub(crate) const FIRST_RULES: u32 = 1;
+/// Rules with margin.
+pub(crate) const MARGIN_RULES: u32 = 2;
+
+/// The venue's part.
+#[derive(Debug, Clone)]
+pub(crate) struct Extension {
+    /// [`FIRST_RULES`] or [`MARGIN_RULES`].
+    pub rules: u32,
+    /// Time of the entry before the present one.
+    pub last_time: Timestamp,
+    pub terms: Option<VenueTerms>,
+    pub underlyings: BTreeMap<UnderlyingId, UnderlyingState>,
+    pub flows: Flows,
+    pub regime: Regime,
+    pub triggers: Triggers,
+    pub trades: RecentTrades,
+    pub liquidations: Liquidations,
+    pub throttle: Throttle,
+}
+
+impl Default for Extension {
+    fn default() -> Self {
+        Self {
+            rules: FIRST_RULES,
+            last_time: Timestamp(0),
+            terms: None,
+            underlyings: BTreeMap::new(),
+            flows: Flows::default(),
+            regime: Regime::default(),
+            triggers: Triggers::default(),
+            trades: RecentTrades::default(),
+            liquidations: Liquidations::default(),
+            throttle: Throttle::default(),
+        }
+    }
+}
+
+/// An account's part.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AccountExtra {
+    /// `None` for a main account.
+    pub main: Option<AccountId>,
+    pub model: MarginModel,
+    pub keys: Keys,
+    pub protections: Protections,
+    pub record: RiskRecord,
+    pub grace: Grace,
+    pub liquidation: Option<UnderLiquidation>,
+    pub sent: SentOrders,
+    /// Derived from positions and prices.
+    pub cache: RiskCache,
+}
+
+/// An instrument's part.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InstrumentExtra {
+    /// The underlying with its base and quote; derived.
+    pub underlying: Option<UnderlyingId>,
+    pub delivered: Delivered,
+    pub funding: Funding,
+}
+
+/// A currency's part.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CurrencyExtra {
+    pub pools: Pools,
+    pub is_stalled: bool,
+}
+canonical_struct!(CurrencyExtra { pools, is_stalled });
