@@ -66,6 +66,8 @@ pub enum ModeName {
     Normal,
     /// Cancels and withdrawals.
     CancelOnly,
+    /// Orders gather without trading until the opening call.
+    Auction,
     /// Orders that shrink positions.
     ReduceOnly,
     /// Withdrawals.
@@ -81,6 +83,7 @@ impl ModeName {
             Self::Starting => "starting",
             Self::Normal => "normal",
             Self::CancelOnly => "cancel-only",
+            Self::Auction => "auction",
             Self::ReduceOnly => "reduce-only",
             Self::WithdrawOnly => "withdraw-only",
             Self::Halted => "halted",
@@ -92,7 +95,10 @@ impl From<evenkeel_types::Mode> for ModeName {
     fn from(mode: evenkeel_types::Mode) -> Self {
         match mode {
             evenkeel_types::Mode::Normal => Self::Normal,
+            evenkeel_types::Mode::Auction => Self::Auction,
+            evenkeel_types::Mode::ReduceOnly => Self::ReduceOnly,
             evenkeel_types::Mode::CancelOnly => Self::CancelOnly,
+            evenkeel_types::Mode::WithdrawOnly => Self::WithdrawOnly,
             evenkeel_types::Mode::Halted => Self::Halted,
         }
     }

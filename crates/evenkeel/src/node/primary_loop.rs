@@ -164,6 +164,9 @@ impl PrimaryLoop {
         let conditions = &self.observed.conditions;
         let what = match mode {
             Mode::Normal => return conditions.clear("mode"),
+            Mode::Auction => "the venue gathers orders for its opening call",
+            Mode::ReduceOnly => "the venue takes only orders that reduce positions",
+            Mode::WithdrawOnly => "the venue takes only withdrawals",
             Mode::CancelOnly => "the venue takes only cancels and withdrawals",
             Mode::Halted => "the venue is halted",
         };

@@ -5,8 +5,13 @@
 //! `variants!`, and its test fails until a line shows its bytes.
 
 mod samples;
+mod samples_margin;
 
+use evenkeel_types::conditional::{SelfTrade, TriggerKind, TriggerPrice};
+use evenkeel_types::event::{Booking, WaterfallStep};
+use evenkeel_types::flows::FlowState;
 use evenkeel_types::merkle::leaf_hash;
+use evenkeel_types::terms::{Delivery, LossRule, MarginModel};
 use evenkeel_types::{
     Canonical, CloseReason, Collateral, Command, Entry, Event, InstrumentKind, MassCancelScope,
     Mode, OptionRight, OutcomeKind, RejectCode, Side, Style, TimeInForce,
@@ -27,16 +32,12 @@ macro_rules! variants {
 }
 variants! {
     Command, COMMANDS, command_name: {
-        Place, Cancel, Amend, MassCancel, Connect, Disconnect, Found, Resume, DefineCurrency,
-        DefineInstrument, OpenAccount, Deposit, Withdraw, SetMark, SetMode,
+        Place, Cancel, Amend, MassCancel, Connect, Disconnect, PlaceWith, ConnectKey, SetProtection, Transfer, RequestWithdrawal, CancelWithdrawal, SetKey, Found, Resume, DefineCurrency, DefineInstrument, OpenAccount, Deposit, Withdraw, SetMark, SetMode, Upgrade, SetVenueTerms, SetUnderlying, Oracle, Tick, OpenSubAccount, SetMarginModel, ReportDeposit, AdvanceWithdrawal, SetChain, FundInsurance, PayFees, SetModeIn, BustTrade, SetMarginFactor, SetThrottle, Veto,
     }
     Event, EVENTS, event_name: {
-        Completed, Repeated, TooOld, Founded, Resumed, CurrencyDefined, InstrumentDefined,
-        AccountOpened, ModeChanged, MarkChanged, SessionChanged, OrderAccepted, Traded,
-        OrderRested, OrderAmended, OrderClosed, BalanceChanged, PositionChanged, Deposited,
-        Withdrawn,
+        Completed, Repeated, TooOld, Founded, Resumed, CurrencyDefined, InstrumentDefined, AccountOpened, ModeChanged, MarkChanged, SessionChanged, OrderAccepted, Traded, OrderRested, OrderAmended, OrderClosed, BalanceChanged, PositionChanged, Deposited, Withdrawn, Upgraded, VenueTermsSet, UnderlyingSet, SubAccountOpened, MarginModelSet, KeySet, SessionKeyed, ProtectionSet, ProtectionHit, ModeSetIn, VetoCounted, GraceChanged, MarginFactorSet, ThrottleSet, IndexChanged, ForwardChanged, SmileChanged, VolatilityIndexChanged, OrderTermsSet, OrderArmed, OrderTriggered, OrderSlid, TradeBusted, AuctionShown, AuctionCrossed, Booked, PoolsChanged, NetDepositsChanged, DepositChanged, WithdrawalChanged, ChainChanged, Liquidation, DeliverySampled, DeliveryPriced, DeliveryWaits, InstrumentSettled, FundingSet,
     }
-    MassCancelScope, SCOPES, scope_name: { All, Instrument, Session }
+    MassCancelScope, SCOPES, scope_name: { All, Instrument, Session, Currency, Label }
     InstrumentKind, KINDS, kind_name: { Spot, Perpetual, Future, Option }
     OutcomeKind, OUTCOMES, outcome_name: { Done, Order, Rejected }
 }
@@ -57,16 +58,30 @@ plain! {
     Side, sides: { Buy, Sell }
     TimeInForce, times_in_force: { GoodTillCancel, ImmediateOrCancel, FillOrKill }
     Collateral, collaterals: { Checked, Unlimited }
-    Mode, modes: { Normal, CancelOnly, Halted }
+    Mode, modes: { Normal, Auction, ReduceOnly, CancelOnly, WithdrawOnly, Halted }
     Style, styles: { Linear, Inverse }
     OptionRight, rights: { Call, Put }
-    CloseReason, close_reasons: { Filled, Cancelled, MassCancelled, Disconnected, Unfilled }
+    CloseReason, close_reasons: {
+        Filled, Cancelled, MassCancelled, Disconnected, Unfilled, SelfTrade, Protection,
+        ReduceOnly, Liquidation, Expired, Refused, Mode,
+    }
+    SelfTrade, self_trades: { Allow, CancelTaker, CancelMaker, CancelBoth }
+    TriggerPrice, trigger_prices: { Mark, Index }
+    TriggerKind, trigger_kinds: { Stop, TakeProfit }
+    FlowState, flow_states: { Pending, Requested, Approved, Queued, Sent, Final, Failed }
+    MarginModel, margin_models: { Standard, Portfolio }
+    Delivery, deliveries: { Cash, Physical }
+    LossRule, loss_rules: { AutoDeleverage, Socialise }
+    Booking, bookings: {
+        TradingFee, DeliveryFee, LiquidationFee, Funding, Settlement, Insurance, SocialisedLoss,
+        Transfer, Withdrawal, Bust, FeesPaid, Delivery,
+    }
+    WaterfallStep, waterfall_steps: {
+        Began, Reduced, NoLiquidity, TakenOver, Deleveraged, Socialised, Recovered,
+        WaitsForPrices, WaitsForGrace,
+    }
     RejectCode, reject_codes: {
-        NotFounded, AlreadyFounded, NotOperator, UnknownAccount, AccountExists, UnknownCurrency,
-        CurrencyExists, UnknownInstrument, InstrumentExists, BadTerms, UnknownOrder, NotYourOrder,
-        PriceOutOfRange, SizeOutOfRange, ValueTooLarge, MarketMayNotRest, WouldTrade, CannotFill,
-        InsufficientBalance, AmountNotPositive, CancelOnly, Halted, Expired, StaleTerm,
-        PositionTooLarge, NothingToAmend, LimitReached,
+        NotFounded, AlreadyFounded, NotOperator, UnknownAccount, AccountExists, UnknownCurrency, CurrencyExists, UnknownInstrument, InstrumentExists, BadTerms, UnknownOrder, NotYourOrder, PriceOutOfRange, SizeOutOfRange, ValueTooLarge, MarketMayNotRest, WouldTrade, CannotFill, InsufficientBalance, AmountNotPositive, CancelOnly, Halted, Expired, StaleTerm, PositionTooLarge, NothingToAmend, LimitReached, NeedsUpgrade, BadRules, UnknownUnderlying, UnderlyingExists, UnknownSource, StaleReading, BadReading, NotReducing, ReduceOnly, WithdrawOnly, PriceBand, FatFinger, NoMark, InsufficientMargin, SelfTrade, Frozen, BadTrigger, Throttled, InLiquidation, InGrace, NotSameOwner, NoPermission, UnknownKey, UnknownFlow, FlowConflict, WrongStep, ChainStalled, UnknownTrade, OutOfBounds, WrongMode, Cooling, VetoUsed, PricesNotFresh, NotInAuction, SizeLimit, FundOnly,
     }
 }
 
@@ -184,6 +199,15 @@ fn plain_enumerations_keep_their_released_tags() {
         rights(),
         close_reasons(),
         reject_codes(),
+        self_trades(),
+        trigger_prices(),
+        trigger_kinds(),
+        flow_states(),
+        margin_models(),
+        deliveries(),
+        loss_rules(),
+        bookings(),
+        waterfall_steps(),
     ];
     compare(include_str!("../golden/tag.hex"), &all.concat());
 }
@@ -207,6 +231,15 @@ fn every_tag_that_decodes_has_a_golden_line() {
     assert_eq!(known::<Collateral>(), collaterals().len());
     assert_eq!(known::<Style>(), styles().len());
     assert_eq!(known::<OptionRight>(), rights().len());
+    assert_eq!(known::<SelfTrade>(), self_trades().len());
+    assert_eq!(known::<TriggerPrice>(), trigger_prices().len());
+    assert_eq!(known::<TriggerKind>(), trigger_kinds().len());
+    assert_eq!(known::<FlowState>(), flow_states().len());
+    assert_eq!(known::<MarginModel>(), margin_models().len());
+    assert_eq!(known::<Delivery>(), deliveries().len());
+    assert_eq!(known::<LossRule>(), loss_rules().len());
+    assert_eq!(known::<Booking>(), bookings().len());
+    assert_eq!(known::<WaterfallStep>(), waterfall_steps().len());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The values whose bytes are golden. They use numbers of several lengths and both signs.
 
+use crate::samples_margin;
 use evenkeel_types::merkle::{Frontier, leaf_hash};
 use evenkeel_types::*;
 
@@ -71,7 +72,7 @@ fn future() -> Instrument {
     }
 }
 
-fn limit_order() -> NewOrder {
+pub fn limit_order() -> NewOrder {
     NewOrder {
         instrument: InstrumentId(300),
         side: Side::Buy,
@@ -99,6 +100,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     commands.extend(session_commands());
     commands.extend(operator_commands());
     commands.extend(account_commands());
+    commands.extend(samples_margin::commands());
     commands
 }
 
@@ -187,6 +189,8 @@ pub fn scopes() -> Vec<(&'static str, MassCancelScope)> {
         ("", MassCancelScope::All),
         ("", MassCancelScope::Instrument { instrument: InstrumentId(300) }),
         ("", MassCancelScope::Session { session: SessionId(7) }),
+        ("", MassCancelScope::Currency { currency: CurrencyId(3) }),
+        ("", MassCancelScope::Label { label: 1 << 40 }),
     ]
 }
 
@@ -220,6 +224,7 @@ pub fn events() -> Vec<(&'static str, Event)> {
     events.extend(venue_events());
     events.extend(order_events());
     events.extend(money_events());
+    events.extend(samples_margin::events());
     events
 }
 
