@@ -258,7 +258,7 @@ fn unnormalised_decimals_and_unprintable_symbols_are_refused() {
 
 #[test]
 fn an_unknown_tag_or_version_says_so_and_where() {
-    for bytes in [&[7u8][..], &[31], &[0], &[255]] {
+    for bytes in [&[14u8][..], &[31], &[0], &[255]] {
         let error = Command::from_bytes(bytes).expect_err("no such command");
         let tag = u64::from(bytes[0]);
         assert_eq!(error, DecodeError::UnknownTag { at: 1, what: "Command", tag });
