@@ -14,6 +14,7 @@ pub mod codec;
 pub mod command;
 pub mod conditional;
 pub mod decimal;
+pub mod defaults;
 pub mod event;
 pub mod flows;
 pub mod ids;
