@@ -1,4 +1,5 @@
 //! Benchmarks and campaigns are examples of the binary crate, so that they use what users use.
+//! Benchmarks beside peers that must stay out of the dependency tree are programs of `bench/`.
 
 use crate::{Outcome, machine};
 use std::path::Path;
@@ -7,10 +8,11 @@ use std::process::Command;
 /// Used when neither `--seed` nor `EVENKEEL_SEED` says otherwise: the same run for everybody.
 const SEED_DEFAULT: &str = "1";
 
-/// Runs `crates/evenkeel/examples/<kind>_<name>` in release with the rest of the arguments.
+/// Runs `crates/evenkeel/examples/<kind>_<name>`, or the benchmark `bench/src/bin/<name>`, in
+/// release with the rest of the arguments.
 ///
 /// # Errors
-/// When no such example exists (the message lists those that do) or the run fails.
+/// When there is neither (the message lists those that do) or the run fails.
 pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
     let known = names(root, kind);
     let Some((name, rest)) = args.split_first() else {
@@ -22,9 +24,14 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
     let seed = seed_of(rest);
     println!("{kind}    {name}");
     machine::print_header(root, &seed);
-    let status = Command::new("cargo")
-        .args(["run", "--quiet", "--release", "--package", "evenkeel", "--example"])
-        .arg(format!("{kind}_{name}"))
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--quiet", "--release"]);
+    if kind == "bench" && beside_peers(root).contains(name) {
+        cargo.args(["--locked", "--manifest-path", "bench/Cargo.toml", "--bin", name]);
+    } else {
+        cargo.args(["--package", "evenkeel", "--example"]).arg(format!("{kind}_{name}"));
+    }
+    let status = cargo
         .arg("--")
         .args(rest)
         .env("EVENKEEL_SEED", &seed)
@@ -48,11 +55,20 @@ fn names(root: &Path, kind: &str) -> Vec<String> {
         .filter_map(|entry| example_name(&entry.path()))
         .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))
         .collect();
+    if kind == "bench" {
+        found.extend(beside_peers(root));
+    }
     if kind == "campaign" && root.join("fuzz/Cargo.toml").is_file() {
         found.push("fuzz".to_owned());
     }
     found.sort();
     found
+}
+
+/// The benchmarks in the workspace that has the peers.
+fn beside_peers(root: &Path) -> Vec<String> {
+    let programs = std::fs::read_dir(root.join("bench/src/bin")).into_iter().flatten().flatten();
+    programs.filter_map(|entry| example_name(&entry.path())).collect()
 }
 
 fn example_name(path: &Path) -> Option<String> {
@@ -87,6 +103,9 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
         let examples = folder.join("crates/evenkeel/examples");
         std::fs::create_dir_all(examples.join("campaign_flips")).expect("scratch folder");
+        let beside = folder.join("bench/src/bin/venue");
+        std::fs::create_dir_all(&beside).expect("scratch folder");
+        std::fs::write(beside.join("main.rs"), "fn main() {}").expect("scratch file");
         for file in ["bench_spine.rs", "campaign_crash.rs", "campaign_flips/main.rs", "tour.rs"] {
             std::fs::write(examples.join(file), "fn main() {}").expect("scratch file");
         }
@@ -96,7 +115,8 @@ mod tests {
     #[test]
     fn only_examples_that_exist_are_listed_and_unknown_names_say_which_do() {
         let root = scratch("listing");
-        assert_eq!(names(&root, "bench"), ["spine"]);
+        assert_eq!(names(&root, "bench"), ["spine", "venue"]);
+        assert_eq!(beside_peers(&root), ["venue"]);
         assert_eq!(names(&root, "campaign"), ["crash", "flips"]);
         let refused = run(&root, "campaign", &["crush".to_owned()]).expect_err("unknown name");
         assert!(refused.contains("`crush`") && refused.contains("crash, flips"), "{refused}");

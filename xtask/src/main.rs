@@ -24,7 +24,8 @@ usage: cargo xtask <chore>
 
   tidy [--rules]            enforce the house rules; --rules lists them with their reasons
   test [ARGS]               install what the tests need, run all of them; ARGS go to the runner
-  bench NAME [ARGS]         run crates/evenkeel/examples/bench_NAME in release; no NAME lists them
+  bench NAME [ARGS]         run crates/evenkeel/examples/bench_NAME, or bench/src/bin/NAME, in
+                            release; no NAME lists them
   campaign NAME [ARGS]      run crates/evenkeel/examples/campaign_NAME in release
   campaign fuzz [--seconds N] [TARGET]
                             fuzz every target (or one) for N seconds each, 60 unless told

@@ -65,6 +65,12 @@ impl Ladder {
         limit.is_none_or(|limit| self.key(price) <= self.key(limit))
     }
 
+    /// Price and slot of the order that trades next with a taker of this limit.
+    pub fn next_maker(&self, limit: Option<Ticks>) -> Option<(Ticks, u32)> {
+        let (price, level) = self.best()?;
+        self.admits(price, limit).then_some((price, level.oldest))
+    }
+
     /// How much of `lots` a taker with this limit would get, and the worst price it would pay.
     pub fn fillable(&self, limit: Option<Ticks>, lots: Lots) -> (Lots, Option<Ticks>) {
         let (mut filled, mut worst) = (0, None);

@@ -62,6 +62,8 @@ mod keys;
 mod leaf;
 mod leaf_extended;
 mod liquidation;
+#[cfg(feature = "lone-book")]
+mod lone_book;
 mod margin;
 mod matching;
 mod operator;
@@ -90,6 +92,8 @@ mod view;
 pub use book::MAX_SIDE_LOTS;
 pub use engine::Engine;
 pub use leaf::LeafKey;
+#[cfg(feature = "lone-book")]
+pub use lone_book::{LoneBook, LoneOrder, LoneTrade};
 pub use margin::{FUTURE_RATE_BP, OPTION_SELL_RATE_BP};
 pub use orders::{MAX_OPEN_ORDERS, OrderView};
 pub use restore::{BookOrder, BookRecord};

@@ -218,13 +218,9 @@ impl State {
         while taker.open.0 > 0 {
             let book = &self.instrument(taker.instrument).book;
             let ladder = book.side(taker.side.opposite());
-            let Some((price, level)) = ladder.best() else {
+            let Some((_, maker)) = ladder.next_maker(taker.limit) else {
                 return;
             };
-            if !ladder.admits(price, taker.limit) {
-                return;
-            }
-            let maker = level.oldest;
             self.trade(taker, maker, events);
         }
     }
