@@ -3,6 +3,7 @@
 use crate::orders::{Link, NIL, Orders};
 use evenkeel_types::{Lots, Side, Ticks};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Most lots open on one side of one book, so that sums over a side stay in 64 bits.
 pub const MAX_SIDE_LOTS: Lots = Lots(1 << 60);
@@ -10,6 +11,8 @@ pub const MAX_SIDE_LOTS: Lots = Lots(1 << 60);
 /// Orders at one price.
 #[derive(Debug, Clone)]
 pub(crate) struct Level {
+    /// Of [`Ladder::key`].
+    pub key: i64,
     pub oldest: u32,
     pub newest: u32,
     pub order_count: usize,
@@ -20,15 +23,22 @@ pub(crate) struct Level {
 #[derive(Debug, Clone)]
 pub(crate) struct Ladder {
     side: Side,
-    /// Keyed by [`Ladder::key`], so the best price comes first on either side.
-    levels: BTreeMap<i64, Level>,
+    /// Slots of the levels, keyed by [`Ladder::key`], so the best price comes first on either side.
+    by_price: BTreeMap<i64, u32>,
+    /// Levels in slots that stay, so that an order leads to its level without a search.
+    levels: Vec<Level>,
+    /// First of the slots that are not in use, chained through `newest`.
+    free: u32,
+    /// Slot of the first level of `by_price`.
+    best: u32,
     /// Sum over the levels.
     lots: i64,
 }
 
 impl Ladder {
     fn new(side: Side) -> Self {
-        Self { side, levels: BTreeMap::new(), lots: 0 }
+        let (by_price, levels) = (BTreeMap::new(), Vec::new());
+        Self { side, by_price, levels, free: NIL, best: NIL, lots: 0 }
     }
 
     /// Prices are positive, so the negation cannot overflow.
@@ -39,20 +49,25 @@ impl Ladder {
         }
     }
 
+    /// The reverse of [`Ladder::key`].
+    fn price(&self, key: i64) -> Ticks {
+        Ticks(-self.side.sign() * key)
+    }
+
     /// Best price and its level.
     pub fn best(&self) -> Option<(Ticks, &Level)> {
-        self.levels().next()
+        let level = self.levels.get(self.best as usize)?;
+        Some((self.price(level.key), level))
     }
 
     /// Levels from the best price.
     pub fn levels(&self) -> impl Iterator<Item = (Ticks, &Level)> {
-        let sign = -self.side.sign();
-        self.levels.iter().map(move |(key, level)| (Ticks(sign * key), level))
+        self.by_price.iter().map(|(key, slot)| (self.price(*key), &self.levels[*slot as usize]))
     }
 
     /// Number of levels.
     pub fn level_count(&self) -> usize {
-        self.levels.len()
+        self.by_price.len()
     }
 
     /// Lots open on this side.
@@ -85,16 +100,43 @@ impl Ladder {
         (Lots(filled.min(lots.0)), worst)
     }
 
+    /// Slot of the level at a key, made if there is none.
+    fn level_at(&mut self, key: i64) -> u32 {
+        let entry = match self.by_price.entry(key) {
+            Entry::Occupied(entry) => return *entry.get(),
+            Entry::Vacant(entry) => entry,
+        };
+        let level = Level { key, oldest: NIL, newest: NIL, order_count: 0, lots: 0 };
+        let slot = if let Some(unused) = self.levels.get_mut(self.free as usize) {
+            std::mem::replace(&mut self.free, std::mem::replace(unused, level).newest)
+        } else {
+            self.levels.push(level);
+            // No more levels than orders exist.
+            u32::try_from(self.levels.len() - 1).unwrap_or(NIL)
+        };
+        entry.insert(slot);
+        if self.levels.get(self.best as usize).is_none_or(|best| key < best.key) {
+            self.best = slot;
+        }
+        slot
+    }
+
+    /// Forgets a level without orders.
+    fn remove_level(&mut self, slot: u32) {
+        let level = &mut self.levels[slot as usize];
+        level.newest = std::mem::replace(&mut self.free, slot);
+        self.by_price.remove(&level.key);
+        if self.best == slot {
+            self.best = self.by_price.first_key_value().map_or(NIL, |(_, slot)| *slot);
+        }
+    }
+
     /// Puts an order behind all others at its price.
     pub fn push(&mut self, orders: &mut Orders, slot: u32) {
         let order = orders.at(slot);
-        let (key, open) = (self.key(order.price), order.open.0);
-        let level = self.levels.entry(key).or_insert(Level {
-            oldest: NIL,
-            newest: NIL,
-            order_count: 0,
-            lots: 0,
-        });
+        let open = order.open.0;
+        let level_slot = self.level_at(self.key(order.price));
+        let level = &mut self.levels[level_slot as usize];
         let previous = level.newest;
         level.newest = slot;
         level.order_count += 1;
@@ -105,35 +147,34 @@ impl Ladder {
         } else {
             orders.at_mut(previous).in_level.next = slot;
         }
-        orders.at_mut(slot).in_level = Link { previous, next: NIL };
+        let order = orders.at_mut(slot);
+        order.in_level = Link { previous, next: NIL };
+        order.level = level_slot;
     }
 
     /// Takes an order out of its level with what is open of it.
     pub fn unlink(&mut self, orders: &mut Orders, slot: u32) {
         let order = orders.at_mut(slot);
-        let (price, open, link) = (order.price, order.open.0, order.in_level);
+        let (level_slot, open, link) = (order.level, order.open.0, order.in_level);
         order.in_level = Link::UNLINKED;
-        if link.previous != NIL {
+        order.level = NIL;
+        self.lots -= open;
+        let level = &mut self.levels[level_slot as usize];
+        level.lots -= open;
+        level.order_count -= 1;
+        if level.order_count == 0 {
+            self.remove_level(level_slot);
+            return;
+        }
+        if link.previous == NIL {
+            level.oldest = link.next;
+        } else {
             orders.at_mut(link.previous).in_level.next = link.next;
         }
-        if link.next != NIL {
+        if link.next == NIL {
+            level.newest = link.previous;
+        } else {
             orders.at_mut(link.next).in_level.previous = link.previous;
-        }
-        self.lots -= open;
-        let key = self.key(price);
-        if let Some(level) = self.levels.get_mut(&key) {
-            level.lots -= open;
-            level.order_count -= 1;
-            if level.order_count == 0 {
-                self.levels.remove(&key);
-                return;
-            }
-            if link.previous == NIL {
-                level.oldest = link.next;
-            }
-            if link.next == NIL {
-                level.newest = link.previous;
-            }
         }
     }
 
@@ -142,15 +183,12 @@ impl Ladder {
         let order = orders.at_mut(slot);
         order.open.0 -= by.0;
         self.lots -= by.0;
-        let key = self.key(order.price);
-        if let Some(level) = self.levels.get_mut(&key) {
-            level.lots -= by.0;
-        }
+        self.levels[order.level as usize].lots -= by.0;
     }
 
     /// Slots in priority order.
     pub fn slots<'a>(&'a self, orders: &'a Orders) -> impl Iterator<Item = u32> + 'a {
-        self.levels.values().flat_map(|level| level_slots(level, orders))
+        self.levels().flat_map(|(_, level)| level_slots(level, orders))
     }
 }
 

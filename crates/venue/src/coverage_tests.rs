@@ -245,7 +245,7 @@ fn every_field_of_orders_and_their_priority_is_in_the_root() {
         state.orders.at_mut(slot)
     }
     each_field!(Order at resting, derived [
-        side, instrument, price, reserve, flags, in_level, in_account
+        side, instrument, price, reserve, flags, in_level, level, in_account, next_in_bucket
     ];
         id => |f: &mut evenkeel_types::OrderId| f.0 += 50,
         account => |f: &mut u32| *f = 2,
@@ -276,7 +276,7 @@ fn every_field_of_orders_and_their_priority_is_in_the_root() {
     });
     // Levels are sums over their orders; their fields are named so that a new one is noticed.
     let _ = |level: &Level| {
-        let Level { oldest: _, newest: _, order_count: _, lots: _ } = level;
+        let Level { key: _, oldest: _, newest: _, order_count: _, lots: _ } = level;
     };
 }
 

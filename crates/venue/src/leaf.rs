@@ -266,7 +266,9 @@ impl State {
                     reserve,
                     // Derived from the rest.
                     in_level: _,
+                    level: _,
                     in_account: _,
+                    next_in_bucket: _,
                 } = self.orders.at(slot);
                 self.account(*account).id.encode(&mut output.writer);
                 session.encode(&mut output.writer);

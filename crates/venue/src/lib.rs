@@ -53,6 +53,7 @@ mod book;
 mod bounds_tests;
 mod breakers;
 mod changes;
+mod chunks;
 #[cfg(test)]
 mod coverage_tests;
 mod engine;
@@ -68,6 +69,7 @@ mod margin;
 mod matching;
 mod operator;
 mod oracle;
+mod order_index;
 mod orders;
 mod protection;
 mod ramp;

@@ -2,7 +2,7 @@
 //! nothing around them. No accounts, sessions, margin, modes or events, and no check of terms.
 
 use crate::book::Book;
-use crate::orders::{Link, Order, OrderFlags, Orders};
+use crate::orders::{Link, NIL, Order, OrderFlags, Orders};
 use evenkeel_types::{Lots, Money, OrderId, SessionId, Side, Ticks};
 
 /// A trade of a [`LoneBook`], at the maker's price.
@@ -79,7 +79,9 @@ impl LoneBook {
             open,
             reserve: Money::ZERO,
             in_level: Link::UNLINKED,
+            level: NIL,
             in_account: Link::UNLINKED,
+            next_in_bucket: NIL,
         });
         self.book.side_mut(side).push(&mut self.orders, slot);
     }

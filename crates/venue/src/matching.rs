@@ -127,7 +127,9 @@ impl State {
             open: taker.open,
             reserve: Money::ZERO,
             in_level: Link::UNLINKED,
+            level: NIL,
             in_account: Link::UNLINKED,
+            next_in_bucket: NIL,
         });
         self.append_to_account(slot);
         self.rest(slot, events);

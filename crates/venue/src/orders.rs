@@ -1,9 +1,10 @@
-//! Open orders: a slab of nodes, found by order id through pages.
+//! Open orders: a slab of nodes, found by order id through an index.
 
+use crate::chunks::Chunks;
+use crate::order_index::OrderIndex;
 use evenkeel_types::canonical_newtype;
 use evenkeel_types::conditional::{OrderTerms, SelfTrade};
 use evenkeel_types::{InstrumentId, Lots, Money, OrderId, SessionId, Side, Ticks};
-use std::collections::BTreeMap;
 
 /// The slot that means "none" in every intrusive list.
 pub(crate) const NIL: u32 = u32::MAX;
@@ -11,8 +12,6 @@ pub(crate) const NIL: u32 = u32::MAX;
 /// Most open orders a venue holds. With [`evenkeel_types::Instrument::MAX_VALUE`] it bounds what
 /// all open orders together can move: 2^24 · 2^91 = 2^115 units of money.
 pub const MAX_OPEN_ORDERS: usize = 1 << 24;
-
-const PAGE_ORDERS: usize = 512;
 
 /// Neighbours in an intrusive list; [`NIL`] at its ends.
 #[derive(Debug, Clone, Copy)]
@@ -88,97 +87,76 @@ pub(crate) struct Order {
     pub reserve: Money,
     /// Place in its price level, oldest first.
     pub in_level: Link,
+    /// Its price level's slot in its ladder; kept by the ladder.
+    pub level: u32,
     /// Place in its owner's list, by order id: ids grow, and an amended order keeps its place.
     pub in_account: Link,
-}
-
-/// Slots of [`PAGE_ORDERS`] consecutive order ids.
-#[derive(Debug, Clone)]
-struct Page {
-    live_count: usize,
-    slots: [u32; PAGE_ORDERS],
+    /// The next order with the same remainder of its id; kept by [`Orders`].
+    pub next_in_bucket: u32,
 }
 
 /// All open orders.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Orders {
-    nodes: Vec<Order>,
-    free: Vec<u32>,
-    pages: BTreeMap<u64, Box<Page>>,
-    /// Emptied pages, kept so that a steady flow of orders allocates nothing.
-    #[expect(clippy::vec_box, reason = "pages move to and from the map without being copied")]
-    spare_pages: Vec<Box<Page>>,
+    nodes: Chunks<Order>,
+    index: OrderIndex,
+    /// First of the slots that are not in use, chained like a bucket.
+    free: u32,
+    count: usize,
 }
 
-/// Emptied pages kept for reuse.
-const SPARE_PAGES_MAX: usize = 64;
+impl Default for Orders {
+    fn default() -> Self {
+        Self { nodes: Chunks::default(), index: OrderIndex::default(), free: NIL, count: 0 }
+    }
+}
 
 impl Orders {
     /// Number of open orders.
     pub fn count(&self) -> usize {
-        self.nodes.len() - self.free.len()
+        self.count
     }
 
     /// The order in a slot that is in use.
     pub fn at(&self, slot: u32) -> &Order {
-        &self.nodes[slot as usize]
+        self.nodes.at(slot)
     }
 
     /// As [`Orders::at`], to change.
     pub fn at_mut(&mut self, slot: u32) -> &mut Order {
-        &mut self.nodes[slot as usize]
+        self.nodes.at_mut(slot)
     }
 
     /// Slot of an open order.
     pub fn find(&self, id: OrderId) -> Option<u32> {
-        let page = self.pages.get(&(id.0 / PAGE_ORDERS as u64))?;
-        let slot = page.slots[Self::index_in_page(id)];
-        (slot != NIL).then_some(slot)
+        self.index.find(&self.nodes, id)
     }
 
     /// Stores an order and returns its slot. The caller has checked [`MAX_OPEN_ORDERS`] and that
     /// the id is new.
     pub fn insert(&mut self, order: Order) -> u32 {
-        let id = order.id;
-        let slot = if let Some(slot) = self.free.pop() {
-            self.nodes[slot as usize] = order;
-            slot
-        } else {
+        let slot = if self.free == NIL {
             self.nodes.push(order);
             // At most 2^24 nodes exist.
             u32::try_from(self.nodes.len() - 1).unwrap_or(NIL)
+        } else {
+            let slot = self.free;
+            let node = self.nodes.at_mut(slot);
+            self.free = node.next_in_bucket;
+            *node = order;
+            slot
         };
-        let spare_pages = &mut self.spare_pages;
-        let page = self.pages.entry(id.0 / PAGE_ORDERS as u64).or_insert_with(|| {
-            spare_pages
-                .pop()
-                .unwrap_or_else(|| Box::new(Page { live_count: 0, slots: [NIL; PAGE_ORDERS] }))
-        });
-        page.live_count += 1;
-        page.slots[Self::index_in_page(id)] = slot;
+        self.count += 1;
+        self.index.insert(&mut self.nodes, slot, self.count);
         slot
     }
 
     /// Forgets an order that is in no list any more.
     pub fn remove(&mut self, slot: u32) {
-        let id = self.nodes[slot as usize].id;
-        self.free.push(slot);
-        let page_number = id.0 / PAGE_ORDERS as u64;
-        if let Some(page) = self.pages.get_mut(&page_number) {
-            page.slots[Self::index_in_page(id)] = NIL;
-            page.live_count -= 1;
-            if page.live_count == 0
-                && let Some(page) = self.pages.remove(&page_number)
-                && self.spare_pages.len() < SPARE_PAGES_MAX
-            {
-                self.spare_pages.push(page);
-            }
-        }
-    }
-
-    fn index_in_page(id: OrderId) -> usize {
-        // The remainder is below 512.
-        usize::try_from(id.0 % PAGE_ORDERS as u64).unwrap_or(0)
+        self.index.remove(&mut self.nodes, slot);
+        self.nodes.at_mut(slot).next_in_bucket = self.free;
+        self.free = slot;
+        self.count -= 1;
     }
 }
 

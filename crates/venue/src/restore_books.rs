@@ -3,7 +3,7 @@
 use crate::book::MAX_SIDE_LOTS;
 use crate::leaf::LeafKey;
 use crate::margin;
-use crate::orders::{Link, MAX_OPEN_ORDERS, Order, OrderFlags};
+use crate::orders::{Link, MAX_OPEN_ORDERS, NIL, Order, OrderFlags};
 use crate::restore::{BookOrder, ensure, expect_key, inconsistent, read_book_record};
 use crate::snapshot::SnapshotError;
 use crate::state::{InstrumentState, State};
@@ -125,7 +125,9 @@ fn read_owner(
         open,
         reserve,
         in_level: Link::UNLINKED,
+        level: NIL,
         in_account: Link::UNLINKED,
+        next_in_bucket: NIL,
     })
 }
 
