@@ -1,7 +1,8 @@
 //! The volatility index and the breakers.
 
+use crate::state::State;
 use evenkeel_types::oracle::Volatility;
-use evenkeel_types::{Timestamp, canonical_struct};
+use evenkeel_types::{Event, Timestamp, UnderlyingId, canonical_struct};
 use std::collections::VecDeque;
 
 /// An underlying's volatility index and its recent past.
@@ -12,3 +13,8 @@ pub(crate) struct BreakerState {
     pub recent: VecDeque<(Timestamp, Volatility)>,
 }
 canonical_struct!(BreakerState { index, recent });
+
+impl State {
+    /// Looks at an underlying whose prices, or whose prices' times, changed.
+    pub(crate) fn breakers_look(&mut self, _underlying: UnderlyingId, _events: &mut Vec<Event>) {}
+}

@@ -4,6 +4,7 @@
 use crate::flows::Flows;
 use crate::keys::Keys;
 use crate::liquidation::{Liquidations, UnderLiquidation};
+use crate::marks::PriceCache;
 use crate::oracle::UnderlyingState;
 use crate::protection::Protections;
 use crate::regime::{Grace, Regime};
@@ -38,6 +39,8 @@ pub(crate) struct Extension {
     pub trades: RecentTrades,
     pub liquidations: Liquidations,
     pub throttle: Throttle,
+    /// Derived from prices and instruments.
+    pub prices: PriceCache,
 }
 
 impl Default for Extension {
@@ -53,6 +56,7 @@ impl Default for Extension {
             trades: RecentTrades::default(),
             liquidations: Liquidations::default(),
             throttle: Throttle::default(),
+            prices: PriceCache::default(),
         }
     }
 }

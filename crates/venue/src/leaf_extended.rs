@@ -6,6 +6,7 @@ use crate::oracle::UnderlyingState;
 use crate::restore::{ensure, expect_key};
 use crate::snapshot::SnapshotError;
 use crate::state::{OPERATOR_SLOT, State};
+use crate::underlyings::check_underlying;
 use evenkeel_types::{Canonical, Reader, Timestamp, UnderlyingId, Writer};
 
 impl State {
@@ -47,6 +48,8 @@ fn write_extension(extension: &Extension, writer: &mut Writer) {
         trades,
         liquidations,
         throttle,
+        // Derived from prices and instruments.
+        prices: _,
     } = extension;
     rules.encode(writer);
     last_time.encode(writer);
@@ -125,12 +128,12 @@ pub(crate) fn read_extended(
     let instruments: Vec<_> = state.instrument_slots.clone().into_iter().collect();
     for (instrument, slot) in instruments {
         expect_key(reader, LeafKey::Delivery { instrument })?;
-        let underlying = state.underlying_of(&state.instrument(slot).terms);
         state.instruments[slot as usize].extra = InstrumentExtra {
-            underlying,
+            underlying: None,
             delivered: Canonical::decode(reader)?,
             funding: Canonical::decode(reader)?,
         };
+        state.link_instrument(slot);
     }
     let accounts: Vec<_> = state.account_slots.clone().into_iter().collect();
     for (account, slot) in accounts.into_iter().filter(|(_, slot)| *slot != OPERATOR_SLOT) {
@@ -148,6 +151,7 @@ fn read_underlying(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Sna
     let ascends =
         key == LeafKey::Underlying { underlying: id } && last.is_none_or(|last| last < id);
     ensure(reader, ascends, "an underlying is out of order")?;
+    check_underlying(reader, state, &underlying)?;
     state.extension.underlyings.insert(id, underlying);
     Ok(())
 }

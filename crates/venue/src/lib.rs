@@ -66,6 +66,7 @@ mod liquidation;
 #[cfg(feature = "lone-book")]
 mod lone_book;
 mod margin;
+mod marks;
 mod matching;
 mod operator;
 mod oracle;
@@ -89,6 +90,7 @@ mod state;
 mod throttle;
 mod trades;
 mod triggers;
+mod underlyings;
 mod view;
 
 pub use book::MAX_SIDE_LOTS;

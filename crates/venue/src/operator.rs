@@ -36,6 +36,7 @@ impl State {
         for instrument in &mut self.instruments {
             instrument.mark = None;
         }
+        self.void_prices();
         let time = self.meta.time;
         events.push(Event::Resumed { term, time });
         Ok(OutcomeKind::Done)
@@ -62,7 +63,8 @@ impl State {
             return Err(RejectCode::InstrumentExists);
         }
         let state = self.prepare_instrument(terms.clone())?;
-        self.add_instrument(state)?;
+        let slot = self.add_instrument(state)?;
+        self.link_instrument(slot);
         let instrument = terms.clone();
         events.push(Event::InstrumentDefined { instrument });
         Ok(OutcomeKind::Done)
@@ -98,11 +100,11 @@ impl State {
     }
 
     /// Adds a prepared instrument whose id is new.
-    pub(crate) fn add_instrument(&mut self, state: InstrumentState) -> Result<(), RejectCode> {
+    pub(crate) fn add_instrument(&mut self, state: InstrumentState) -> Result<u32, RejectCode> {
         let slot = free_slot(self.instruments.len(), MAX_INSTRUMENTS)?;
         self.instrument_slots.insert(state.terms.id, slot);
         self.instruments.push(state);
-        Ok(())
+        Ok(slot)
     }
 
     pub(crate) fn open_account(
@@ -209,6 +211,9 @@ impl State {
     ) -> Done {
         let slot = self.instrument_slot(instrument)?;
         let known = &mut self.instruments[slot as usize];
+        if known.extra.underlying.is_some() && known.terms.kind != InstrumentKind::Spot {
+            return Err(RejectCode::MarkedByOracle);
+        }
         if !is_mark(&known.terms, mark) {
             return Err(RejectCode::PriceOutOfRange);
         }

@@ -170,7 +170,7 @@ fn read_instrument(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Sna
     let refused = |_| inconsistent(reader, "an instrument has terms that no venue accepts");
     let mut known = state.prepare_instrument(terms).map_err(refused)?;
     known.mark = mark;
-    state.add_instrument(known).map_err(refused)
+    state.add_instrument(known).map(|_| ()).map_err(refused)
 }
 
 fn read_account(reader: &mut Reader<'_>, state: &mut State) -> Result<(), SnapshotError> {

@@ -15,6 +15,7 @@ impl State {
 
     /// What time brings, before the entry's command: settlement, modes, liquidation.
     pub(crate) fn pass_time(&mut self, entry: &Entry, events: &mut Vec<Event>) {
+        self.pass_prices(events);
         self.pass_regime(entry.origin.session, events);
         self.settle_due(events);
         self.liquidate_due(events);

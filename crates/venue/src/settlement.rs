@@ -2,7 +2,7 @@
 
 use crate::state::State;
 use evenkeel_types::oracle::Price;
-use evenkeel_types::{Event, Timestamp, canonical_struct};
+use evenkeel_types::{Event, Timestamp, UnderlyingId, canonical_struct};
 use std::collections::BTreeMap;
 
 /// Samples toward the delivery price of an expiry.
@@ -41,6 +41,14 @@ pub(crate) struct Funding {
 canonical_struct!(Funding { interval_end, premium_ms, measured_ms, last, last_premium });
 
 impl State {
+    /// Takes samples of an index that changed, or whose time did.
+    pub(crate) fn sample_deliveries(
+        &mut self,
+        _underlying: UnderlyingId,
+        _events: &mut Vec<Event>,
+    ) {
+    }
+
     /// Samples, expiries and funding that are due.
     pub(crate) fn settle_due(&mut self, _events: &mut Vec<Event>) {}
 }

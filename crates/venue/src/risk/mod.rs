@@ -11,6 +11,9 @@ use evenkeel_types::{
     canonical_struct,
 };
 
+/// Largest margin factor, in basis points.
+pub(crate) const FACTOR_MAX_BP: u32 = 30_000;
+
 /// What the last look at an account found; it orders the next sweep.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RiskRecord {
@@ -52,6 +55,9 @@ impl State {
     pub(crate) fn margin_of(&mut self, _account: u32) -> AccountMargin {
         AccountMargin { currencies: Vec::new(), figures: MarginFigures::default(), priced: None }
     }
+
+    /// Prices of an underlying changed: accounts are to be looked at again.
+    pub(crate) fn sweep_again(&mut self, _underlying: UnderlyingId) {}
 
     pub(crate) fn set_margin_model(
         &mut self,

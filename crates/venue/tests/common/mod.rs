@@ -9,6 +9,7 @@
 )]
 
 pub mod history;
+pub mod margin;
 pub mod shadow;
 
 use evenkeel_types::{
