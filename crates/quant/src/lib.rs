@@ -7,3 +7,10 @@
 //! - No floating point, no I/O, no clock, no randomness, no state.
 //! - It knows no account, order or instrument: those are the engine's.
 #![forbid(unsafe_code)]
+
+pub mod explain;
+pub mod portfolio;
+mod ratio;
+pub mod risk;
+pub mod scenarios;
+pub mod standard;
