@@ -148,7 +148,7 @@ fn every_field_of_currencies_and_instruments_is_in_the_root() {
     fn instrument_state(state: &mut State) -> &mut InstrumentState {
         &mut state.instruments[0]
     }
-    each_field!(CurrencyState at currency, derived [extra];
+    each_field!(CurrencyState at currency, derived [extra, held];
         terms => |f: &mut Currency| f.scale += 1,
         net_deposits => |f: &mut Money| f.0 += 1,
     );
@@ -191,12 +191,12 @@ fn every_field_of_accounts_is_in_the_root() {
         // The id shows in its orders' owners; the rest is the list of its orders.
         id => |f: &mut AccountId| f.0 += 5,
     );
-    each_field!(Balance at balance, derived [];
+    each_field!(Balance at balance, derived [counted];
         currency => |f: &mut CurrencyId| f.0 += 1,
         balance => |f: &mut Money| f.0 += 1,
         reserved => |f: &mut Money| f.0 += 1,
     );
-    each_field!(Holding at holding, derived [open_buy, open_sell];
+    each_field!(Holding at holding, derived [open_buy, open_sell, counted];
         instrument => |f: &mut InstrumentId| f.0 += 1,
         lots => |f: &mut Lots| f.0 += 1,
         basis => |f: &mut Money| f.0 += 1,

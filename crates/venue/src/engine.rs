@@ -64,6 +64,17 @@ impl Engine {
 impl State {
     /// Applies an entry and returns its closing event.
     fn apply(&mut self, entry: &Entry, events: &mut Vec<Event>) -> Event {
+        let first = events.len();
+        let last = self.apply_entry(entry, events);
+        if self.has_margin()
+            && let Some(currency) = self.check_conservation(&events[first..])
+        {
+            self.halt_unconserved(currency, events);
+        }
+        last
+    }
+
+    fn apply_entry(&mut self, entry: &Entry, events: &mut Vec<Event>) -> Event {
         let position = self.meta.next_position;
         self.meta.next_position.0 += 1;
         // The primary never journals a step back; the state would not follow one.

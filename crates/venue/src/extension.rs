@@ -2,6 +2,7 @@
 //! default and in no leaf, so that a journal from before the upgrade gives the roots it always gave.
 
 use crate::flows::Flows;
+use crate::funding::Funding;
 use crate::keys::Keys;
 use crate::liquidation::{Liquidations, UnderLiquidation};
 use crate::marks::PriceCache;
@@ -9,7 +10,8 @@ use crate::oracle::UnderlyingState;
 use crate::protection::Protections;
 use crate::regime::{Grace, Regime};
 use crate::risk::{RiskCache, RiskRecord};
-use crate::settlement::{Delivered, Funding};
+use crate::schedule::Schedule;
+use crate::settlement::Delivered;
 use crate::throttle::{SentOrders, Throttle};
 use crate::trades::RecentTrades;
 use crate::triggers::Triggers;
@@ -41,6 +43,8 @@ pub(crate) struct Extension {
     pub throttle: Throttle,
     /// Derived from prices and instruments.
     pub prices: PriceCache,
+    /// What is due when; derived.
+    pub schedule: Schedule,
 }
 
 impl Default for Extension {
@@ -57,6 +61,7 @@ impl Default for Extension {
             liquidations: Liquidations::default(),
             throttle: Throttle::default(),
             prices: PriceCache::default(),
+            schedule: Schedule::default(),
         }
     }
 }

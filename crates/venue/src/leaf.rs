@@ -291,6 +291,8 @@ fn write_currency(currency: &CurrencyState, writer: &mut Writer) {
         net_deposits,
         // A leaf of its own.
         extra: _,
+        // Derived from balances and positions.
+        held: _,
     } = currency;
     terms.encode(writer);
     net_deposits.encode(writer);
@@ -333,7 +335,13 @@ fn write_account(account: &Account, output: &mut Output<'_>) {
     let balance_count = balances.iter().filter(is_balance).count();
     output.writer.u64(balance_count as u64);
     for money in balances.iter().filter(is_balance) {
-        let Balance { currency, balance, reserved } = money;
+        let Balance {
+            currency,
+            balance,
+            reserved,
+            // Derived.
+            counted: _,
+        } = money;
         currency.encode(&mut output.writer);
         balance.encode(&mut output.writer);
         reserved.encode(&mut output.writer);
@@ -351,6 +359,8 @@ fn write_account(account: &Account, output: &mut Output<'_>) {
             // Derived from the orders.
             open_buy: _,
             open_sell: _,
+            // Derived.
+            counted: _,
         } = holding;
         instrument.encode(&mut output.writer);
         lots.encode(&mut output.writer);

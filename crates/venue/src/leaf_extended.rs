@@ -50,6 +50,8 @@ fn write_extension(extension: &Extension, writer: &mut Writer) {
         throttle,
         // Derived from prices and instruments.
         prices: _,
+        // Derived from instruments, underlyings and time.
+        schedule: _,
     } = extension;
     rules.encode(writer);
     last_time.encode(writer);

@@ -49,16 +49,19 @@
 
 mod accounting;
 mod book;
+mod booking;
 #[cfg(test)]
 mod bounds_tests;
 mod breakers;
 mod changes;
 mod chunks;
+mod conservation;
 #[cfg(test)]
 mod coverage_tests;
 mod engine;
 mod extension;
 mod flows;
+mod funding;
 mod keys;
 mod leaf;
 mod leaf_extended;
@@ -83,8 +86,10 @@ mod restore_checks;
 mod risk;
 mod root;
 mod rules2;
+mod schedule;
 mod sessions;
 mod settlement;
+mod settlement_checks;
 mod snapshot;
 mod state;
 mod throttle;
@@ -94,6 +99,7 @@ mod underlyings;
 mod view;
 
 pub use book::MAX_SIDE_LOTS;
+pub use conservation::Conservation;
 pub use engine::Engine;
 pub use leaf::LeafKey;
 #[cfg(feature = "lone-book")]

@@ -89,7 +89,6 @@ impl State {
                 self.revalue(underlying, expiry, events);
             }
         }
-        self.sample_deliveries(underlying, events);
         self.breakers_look(underlying, events);
         if is_price {
             self.release_triggers(underlying, events);

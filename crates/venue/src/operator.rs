@@ -63,8 +63,12 @@ impl State {
             return Err(RejectCode::InstrumentExists);
         }
         let state = self.prepare_instrument(terms.clone())?;
+        if self.has_margin() && terms.expiry().is_some_and(|expiry| expiry <= self.meta.time) {
+            return Err(RejectCode::Expired);
+        }
         let slot = self.add_instrument(state)?;
         self.link_instrument(slot);
+        self.extension.schedule.forget();
         let instrument = terms.clone();
         events.push(Event::InstrumentDefined { instrument });
         Ok(OutcomeKind::Done)
@@ -242,6 +246,7 @@ impl CurrencyState {
             terms,
             net_deposits: Money::ZERO,
             extra: CurrencyExtra::default(),
+            held: 0,
         })
     }
 }

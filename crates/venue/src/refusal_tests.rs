@@ -128,11 +128,9 @@ fn money_that_does_not_add_up() {
         state.accounts[TRADER].balances[0].balance = Money(-MAX_MONEY - 1);
     });
     refused("a balance is in an unknown currency", |state| {
-        state.accounts[TRADER].balances.push(Balance {
-            currency: CurrencyId(99),
-            balance: Money(1),
-            reserved: Money(0),
-        });
+        state.accounts[TRADER]
+            .balances
+            .push(Balance { balance: Money(1), ..Balance::new(CurrencyId(99)) });
     });
     refused("longs and shorts do not cancel out", |state| {
         state.accounts[TRADER].holdings[0].lots.0 += 1;

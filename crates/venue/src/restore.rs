@@ -7,6 +7,7 @@ use crate::operator::is_mark;
 use crate::restore_books::{read_books, read_owners};
 use crate::restore_checks::check_sums;
 use crate::sessions::{MAX_SESSIONS, Session, Sessions, WINDOW};
+use crate::settlement_checks::check_settlement;
 use crate::snapshot::SnapshotError;
 use crate::state::{CurrencyState, MAX_MONEY, MAX_POSITION, Meta, OPERATOR_SLOT, State};
 use crate::view::{AccountView, BalanceView, PositionView};
@@ -90,8 +91,10 @@ pub(crate) fn read_state(
     read_owners(reader, &mut state, &slots, orders)?;
     if has_margin {
         read_extended(reader, &mut state)?;
+        check_settlement(reader, &state)?;
     }
     check_sums(reader, &state)?;
+    state.count_money();
     Ok(state)
 }
 

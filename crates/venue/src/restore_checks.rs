@@ -41,6 +41,9 @@ pub(crate) fn check_sums(reader: &Reader<'_>, state: &State) -> Result<(), Snaps
     ensure(reader, is_balanced, "longs and shorts do not cancel out")?;
     let is_conserved = state.currencies.iter().all(|(id, known)| {
         let total = money.get(id).copied().unwrap_or_default();
+        let pools = known.extra.pools;
+        let pooled = [pools.fees, pools.rounding, pools.withdrawals];
+        let total = pooled.iter().fold(total, |total, pool| total.wrapping_add(pool.0));
         total == known.net_deposits.0
     });
     ensure(reader, is_conserved, "money does not add up to the deposits")

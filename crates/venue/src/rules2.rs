@@ -114,6 +114,7 @@ impl State {
         self.add_account(AccountId::FUND, Collateral::Unlimited)?;
         self.extension.rules = rules;
         self.extension.last_time = self.meta.time;
+        self.count_money();
         events.push(Event::Upgraded { rules });
         Ok(OutcomeKind::Done)
     }

@@ -58,6 +58,9 @@ pub(crate) struct CurrencyState {
     /// Deposits less withdrawals: balances less open basis of futures sum up to it.
     pub net_deposits: Money,
     pub extra: CurrencyExtra,
+    /// Balances less open basis of futures over all accounts, modulo 2^128; derived, kept from the
+    /// upgrade to margin on.
+    pub held: i128,
 }
 
 /// An instrument with its mark and book.
@@ -81,6 +84,15 @@ pub(crate) struct Balance {
     pub balance: Money,
     /// What its resting orders reserve: the sum of their reserves.
     pub reserved: Money,
+    /// How much of the balance is in [`CurrencyState::held`]; derived.
+    pub counted: Money,
+}
+
+impl Balance {
+    /// Nothing.
+    pub fn new(currency: CurrencyId) -> Self {
+        Self { currency, balance: Money::ZERO, reserved: Money::ZERO, counted: Money::ZERO }
+    }
 }
 
 /// An account's stake in one instrument.
@@ -94,6 +106,8 @@ pub(crate) struct Holding {
     pub open_buy: i64,
     /// Lots of its resting sells; derived from the orders.
     pub open_sell: i64,
+    /// How much of the basis is in [`CurrencyState::held`]; derived.
+    pub counted: Money,
 }
 
 impl Holding {
@@ -105,6 +119,7 @@ impl Holding {
             realised: Money::ZERO,
             open_buy: 0,
             open_sell: 0,
+            counted: Money::ZERO,
         }
     }
 
@@ -161,17 +176,14 @@ impl Account {
     /// Its money in a currency.
     pub fn balance(&self, currency: CurrencyId) -> Balance {
         let at = self.balances.binary_search_by_key(&currency, |b| b.currency);
-        at.map_or(Balance { currency, balance: Money::ZERO, reserved: Money::ZERO }, |at| {
-            self.balances[at]
-        })
+        at.map_or(Balance::new(currency), |at| self.balances[at])
     }
 
     /// As [`Account::balance`], to change.
     pub fn balance_mut(&mut self, currency: CurrencyId) -> &mut Balance {
         let at = self.balances.binary_search_by_key(&currency, |b| b.currency);
         let at = at.unwrap_or_else(|at| {
-            let (balance, reserved) = (Money::ZERO, Money::ZERO);
-            self.balances.insert(at, Balance { currency, balance, reserved });
+            self.balances.insert(at, Balance::new(currency));
             at
         });
         &mut self.balances[at]

@@ -72,6 +72,7 @@ impl State {
         }
         events.push(Event::UnderlyingSet { underlying: Box::new(underlying.clone()) });
         self.forget_values(underlying.id);
+        self.extension.schedule.forget();
         self.extension.prices.next_lapse = Timestamp(0);
         Ok(OutcomeKind::Done)
     }
