@@ -13,4 +13,5 @@ pub mod portfolio;
 mod ratio;
 pub mod risk;
 pub mod scenarios;
+pub mod sets;
 pub mod standard;
