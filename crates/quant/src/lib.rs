@@ -8,10 +8,17 @@
 //! - It knows no account, order or instrument: those are the engine's.
 #![forbid(unsafe_code)]
 
+pub mod black76;
 pub mod explain;
+pub mod fixed;
+pub mod functions;
+mod normal_table;
 pub mod portfolio;
 mod ratio;
 pub mod risk;
 pub mod scenarios;
 pub mod sets;
 pub mod standard;
+
+pub use black76::{Moneyness, Right};
+pub use fixed::Fixed;
