@@ -19,6 +19,7 @@ pub mod risk;
 pub mod scenarios;
 pub mod sets;
 pub mod standard;
+pub mod variance;
 
 pub use black76::{Moneyness, Right};
 pub use fixed::Fixed;

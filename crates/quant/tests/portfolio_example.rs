@@ -1,43 +1,22 @@
 //! The example that Deribit's documentation gives of `private/pme/simulate`.
 
-#![allow(clippy::disallowed_methods, reason = "a recorded file is named by the environment")]
-
 mod margin_support;
 
 use evenkeel_quant::explain::explain;
 use evenkeel_quant::portfolio::{EquitySide, PortfolioParameters};
 use evenkeel_quant::risk::{ExtraMargin, RiskMarket, RiskModel};
 use evenkeel_quant::scenarios::Settlement;
-use margin_support::{OwnedLeg, inverse, parts, price};
+use margin_support::{OwnedLeg, inverse, number, price, recorded};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 
 /// What the example's numbers, printed as doubles, support.
 const TOLERANCE: i128 = 1_000_000_000;
 /// 28 June 2024, 08:00 UTC.
 const JUNE_MS: u64 = 1_719_561_600_000;
 
-fn recorded(name: &str) -> Option<PathBuf> {
-    let Some(folder) = std::env::var_os("EVENKEEL_DATA") else {
-        println!("skipped: EVENKEEL_DATA does not name the folder of recorded data");
-        return None;
-    };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
-    let places = [folder.join(name), folder.join("data").join(name)];
-    let found = places.iter().find(|path| path.exists());
-    Some(found.unwrap_or_else(|| panic!("{} is missing", places[0].display())).clone())
-}
-
 fn example() -> Option<Value> {
     let text = std::fs::read_to_string(recorded("deribit_pme_simulate_docs_btc.json")?);
     Some(serde_json::from_str(&text.expect("readable")).expect("JSON"))
-}
-
-/// A printed number in parts of `10^decimals`; digits beyond them are cut.
-fn number(value: &Value, decimals: usize) -> i128 {
-    let text = value.to_string();
-    let kept = text.find('.').map_or(text.len(), |point| text.len().min(point + 1 + decimals));
-    parts(&text[..kept], decimals)
 }
 
 fn printed(value: &Value) -> i128 {

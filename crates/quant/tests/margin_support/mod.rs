@@ -1,10 +1,13 @@
 //! What the tests of margin share: decimals as integers, and legs of their own.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::disallowed_methods, reason = "a recorded file is named by the environment")]
 
 use evenkeel_quant::portfolio::PortfolioParameters;
 use evenkeel_quant::risk::{Leg, RiskMarket, RiskModel, RiskSums};
 use evenkeel_quant::scenarios::{FutureLot, Settlement};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
 
 /// 15 June 2024, milliseconds.
 pub const NOW_MS: u64 = 1_718_409_600_000;
@@ -80,4 +83,23 @@ pub fn inverse_result(coins: i128, numer: i128, denom: i128) -> i128 {
     let (numer, denom) = (coins * numer, denom + numer);
     let doubled = 2 * numer + denom;
     doubled.div_euclid(2 * denom)
+}
+
+/// A recorded file, or `None` with the reason said where the data is not to be had.
+pub fn recorded(name: &str) -> Option<PathBuf> {
+    let Some(folder) = std::env::var_os("EVENKEEL_DATA") else {
+        println!("skipped: EVENKEEL_DATA does not name the folder of recorded data");
+        return None;
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    let places = [folder.join(name), folder.join("data").join(name)];
+    let found = places.iter().find(|path| path.exists());
+    Some(found.unwrap_or_else(|| panic!("{} is missing", places[0].display())).clone())
+}
+
+/// A printed number in parts of `10^decimals`; digits beyond them are cut.
+pub fn number(value: &Value, decimals: usize) -> i128 {
+    let text = value.to_string();
+    let kept = text.find('.').map_or(text.len(), |point| text.len().min(point + 1 + decimals));
+    parts(&text[..kept], decimals)
 }
