@@ -4,10 +4,10 @@
 //!
 //! | function | domain | error |
 //! |---|---|---|
-//! | [`exp`] | −88 to 21 | 2^-92 of the result, and at most 2^-96 below 1 |
-//! | [`ln`] | above 0 | 2^-92 |
-//! | [`sqrt`] | from 0 | 2^-94 of the result, and at most 2^-95 |
-//! | [`normal`] | any | 2^-60 |
+//! | [`exp`] | −88 to 21 | 2^-86 of the result, or 2^-88 if that is more |
+//! | [`ln`] | above 0 | 2^-92; 0 at 1 |
+//! | [`sqrt`] | from 0 | 2^-94 of the result, or 2^-95 if that is more |
+//! | [`normal`] | any | 2^-58 |
 
 use crate::fixed::{FRACTION_BITS, Fixed};
 use crate::normal_table::{NORMAL, POINTS_PER_UNIT};
@@ -57,6 +57,9 @@ const LN_MIDDLES: [i128; 32] = [
 pub fn ln(x: Fixed) -> Fixed {
     if x.0 <= 0 {
         return Fixed(i128::MIN);
+    }
+    if x == Fixed::ONE {
+        return Fixed::ZERO;
     }
     let bits = 127 - x.0.leading_zeros();
     // `mantissa` is in [1, 2).

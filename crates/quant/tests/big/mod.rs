@@ -1,0 +1,71 @@
+//! The same functions by their plainest series, on integers of any length with 320 fractional bits.
+//! Arguments and results in units of 2^-96.
+
+use num_bigint::BigInt;
+
+const BITS: usize = 320;
+
+fn wide(x: i128) -> BigInt {
+    BigInt::from(x) << (BITS - 96)
+}
+
+fn narrow(x: &BigInt) -> i128 {
+    let half = BigInt::from(1) << (BITS - 97);
+    i128::try_from((x + half) >> (BITS - 96)).expect("a result in range")
+}
+
+fn exp_wide(x: &BigInt) -> BigInt {
+    // e^x = (e^(x / 2^8))^(2^8).
+    let small = x >> 8;
+    let one = BigInt::from(1) << BITS;
+    let (mut term, mut sum) = (one.clone(), one);
+    for n in 1..80 {
+        term = ((term * &small) >> BITS) / n;
+        sum += &term;
+    }
+    for _ in 0..8 {
+        sum = (&sum * &sum) >> BITS;
+    }
+    sum
+}
+
+/// `e^x`.
+pub fn exp(x: i128) -> i128 {
+    narrow(&exp_wide(&wide(x)))
+}
+
+/// `√x`.
+pub fn sqrt(x: i128) -> i128 {
+    narrow(&(wide(x) << BITS).sqrt())
+}
+
+/// Φ(x) = 1/2 + φ(x) (x + x³/3 + x⁵/15 + …) (Abramowitz & Stegun 26.2.11).
+pub fn normal_below(x: i128) -> i128 {
+    let x = wide(x);
+    let square = (&x * &x) >> BITS;
+    let (mut term, mut sum) = (x.clone(), x);
+    for n in 1..400 {
+        term = ((term * &square) >> BITS) / (2 * n + 1);
+        sum += &term;
+    }
+    let pi = pi();
+    let doubled: BigInt = pi * 2;
+    let root = (doubled << BITS).sqrt();
+    let density = (exp_wide(&(-square >> 1)) << BITS) / root;
+    let half = BigInt::from(1) << (BITS - 1);
+    narrow(&(half + ((density * sum) >> BITS)))
+}
+
+/// Machin: π = 16 arctan(1/5) − 4 arctan(1/239).
+fn pi() -> BigInt {
+    fn arctan_of_reciprocal(n: i32) -> BigInt {
+        let one = BigInt::from(1) << BITS;
+        let (mut power, mut sum) = (&one / n, &one / n);
+        for k in 1..160 {
+            power = -power / (n * n);
+            sum += &power / (2 * k + 1);
+        }
+        sum
+    }
+    arctan_of_reciprocal(5) * 16 - arctan_of_reciprocal(239) * 4
+}
