@@ -12,6 +12,7 @@ pub mod black76;
 pub mod explain;
 pub mod fixed;
 pub mod functions;
+pub mod greeks;
 mod normal_table;
 pub mod portfolio;
 mod ratio;
@@ -20,6 +21,7 @@ pub mod scenarios;
 pub mod sets;
 pub mod standard;
 pub mod variance;
+pub mod variance_smile;
 
 pub use black76::{Moneyness, Right};
 pub use fixed::Fixed;

@@ -2,6 +2,7 @@
 //!
 //! All results are parts of 10^18 of the settlement currency and rounded up, against the account.
 
+use crate::black76::Right;
 use crate::portfolio::{ATTO, NANO, PRICE_ONE};
 use crate::ratio::{Rounding, mul_div};
 use crate::scenarios::Settlement;
@@ -51,15 +52,6 @@ pub struct Requirement {
     pub initial: i128,
     /// To keep it.
     pub maintenance: i128,
-}
-
-/// Call or put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    /// The right to buy.
-    Call,
-    /// The right to sell.
-    Put,
 }
 
 impl StandardParameters {
