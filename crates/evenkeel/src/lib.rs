@@ -20,6 +20,7 @@ mod journal_cmd;
 pub mod keyfile;
 mod node;
 pub mod output;
+pub mod price;
 pub mod replay;
 pub mod report;
 pub mod signals;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::place::Place;
 use super::time::parse_time_ns;
 use crate::config::{DashboardBind, DrillLevel};
+use crate::price::PriceArgs;
 use crate::replay::ReplayArgs;
 
 const CODES: &str = "\
@@ -119,6 +120,14 @@ pub enum Command {
         --json\n\nExit codes: 0 replayed, 3 in part (lines set aside), 2 the arguments or a \
         malformed instruments file")]
     Replay(ReplayArgs),
+
+    /// Price a table of options with the engine's own arithmetic
+    ///
+    /// Black-76 without a rate, Act/365: price, delta, gamma, vega (per 1.0) and theta (per year)
+    /// with 18 decimals, to hold against any other library.
+    #[command(after_help = "Example:\n  evenkeel price --csv options.csv --out prices.csv\n\n\
+        Exit codes: 0 every row is priced, 2 a row is wrong and nothing was written")]
+    Price(PriceArgs),
 
     /// Read a journal: what it holds, whether it is intact, the hash of each entry
     ///

@@ -7,7 +7,7 @@ use crate::config::{REFERENCE, Severity, environment_keys};
 use crate::init::{self, InitOptions};
 use crate::replay::{self, ReplayArgs};
 use crate::report::{Exit, Report, Result};
-use crate::{doctor, journal_cmd, node, output, sites_cmd};
+use crate::{doctor, journal_cmd, node, output, price, sites_cmd};
 
 pub(super) fn run(command: Command) -> Result<Exit> {
     match command {
@@ -20,6 +20,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Repair(args) => node::private(|| node::repair(&args)),
         Command::Init(args) => init(&args),
         Command::Replay(args) => replay(&args),
+        Command::Price(args) => price::run(&args),
         Command::Journal(JournalCommand::Inspect(args)) => journal_cmd::inspect(&args),
         Command::Journal(JournalCommand::Verify(args)) => journal_cmd::verify(&args),
         Command::Journal(JournalCommand::Hashes(args)) => journal_cmd::hashes(&args),

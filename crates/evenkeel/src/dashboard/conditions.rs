@@ -243,6 +243,7 @@ fn mode(status: &StatusDocument) -> Option<ConditionDocument> {
     let (severity, admits) = match status.mode {
         ModeName::Normal | ModeName::Starting => return None,
         ModeName::CancelOnly => (Severity::Warning, "only cancels and withdrawals are admitted"),
+        ModeName::Auction => (Severity::Warning, "orders gather for the opening call"),
         ModeName::ReduceOnly => {
             (Severity::Warning, "only orders that shrink positions are admitted")
         }

@@ -157,6 +157,7 @@ fn journal(registry: &mut Registry, status: &StatusDocument) {
         ModeName::Starting,
         ModeName::Normal,
         ModeName::CancelOnly,
+        ModeName::Auction,
         ModeName::ReduceOnly,
         ModeName::WithdrawOnly,
         ModeName::Halted,
