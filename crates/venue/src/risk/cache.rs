@@ -1,0 +1,311 @@
+//! Sums over an account's positions, kept fill by fill.
+//!
+//! A *group* is what an account holds on one underlying in one settlement currency. Each holding
+//! contributes numbers that depend on nothing but the holding and its instrument's leg; a group is
+//! their sum. When a holding changes, its old contribution is taken out and the new one put in;
+//! when a price changes, the group is summed up again the next time somebody asks. Both give the
+//! same bits, because contributions are integers.
+//!
+//! That holds while sums stay within [`SUM_MAX`]; a group beyond it (no account holds that much) is
+//! summed up again each time it is asked for.
+
+use crate::risk::leg::Leg;
+use crate::state::{Holding, InstrumentState};
+use evenkeel_quant::risk::{RiskModel, RiskSums};
+use evenkeel_quant::scenarios::Settlement;
+use evenkeel_quant::standard::{Requirement, StandardParameters};
+use evenkeel_types::terms::MarginModel;
+use evenkeel_types::{CurrencyId, InstrumentId, Money, UnderlyingId};
+
+/// Largest sum that is kept. What a fill adds to it cannot leave 127 bits unnoticed.
+const SUM_MAX: u128 = 1 << 120;
+/// Largest value of a position that counts, in the settlement currency's smallest unit.
+const VALUE_MAX: i128 = 1 << 100;
+/// Holdings that may change between two looks before all of them are compared.
+const TOUCHED_MAX: usize = 32;
+
+/// What of a holding is in its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub instrument: InstrumentId,
+    /// The instrument's slot.
+    pub slot: u32,
+    /// Its group; `None` for an instrument without an underlying.
+    pub group: Option<(UnderlyingId, CurrencyId)>,
+    pub lots: i64,
+    pub basis: i128,
+    pub open_buy: i64,
+    pub open_sell: i64,
+}
+
+impl Counted {
+    pub fn of(holding: &Holding, slot: u32, instrument: &InstrumentState) -> Self {
+        let underlying = instrument.extra.underlying;
+        Self {
+            instrument: holding.instrument,
+            slot,
+            group: underlying.map(|it| (it, instrument.terms.settlement)),
+            lots: holding.lots.0,
+            basis: holding.basis.0,
+            open_buy: holding.open_buy,
+            open_sell: holding.open_sell,
+        }
+    }
+
+    pub fn is_flat(&self) -> bool {
+        self.lots == 0 && self.open_buy == 0 && self.open_sell == 0
+    }
+
+    /// The largest position that open orders can make of it, either side.
+    fn worst(&self) -> i64 {
+        let buys = self.lots.saturating_add(self.open_buy);
+        let sells = self.open_sell.saturating_sub(self.lots);
+        buys.max(sells)
+    }
+}
+
+/// What a group needs, in parts of 10^18 of its currency, before the margin factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Needs {
+    pub initial: i128,
+    pub maintenance: i128,
+    /// Initial margin of what open orders could make of the positions, beyond `initial`.
+    pub orders: i128,
+}
+
+/// A group's sums.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupSums {
+    /// Unrealised profit and, under portfolio margin, options' values; smallest units.
+    pub value: i128,
+    /// Standard margin.
+    pub standard: Needs,
+    /// Portfolio margin: the positions, and what open orders could add in each scenario.
+    pub portfolio: Option<PortfolioSums>,
+    /// Holdings that are not flat.
+    pub legs: u32,
+    /// Of them, those that cannot be valued.
+    pub unpriced: u32,
+}
+
+/// The portfolio's part of a group's sums.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PortfolioSums {
+    pub positions: RiskSums,
+    /// In each scenario, the worst that open orders could do if all that hurt filled.
+    pub orders: Vec<i128>,
+    pub orders_roll: i128,
+}
+
+/// What contributions are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub model: MarginModel,
+    pub standard: &'a StandardParameters,
+    pub portfolio: &'a RiskModel,
+}
+
+impl GroupSums {
+    pub fn new(terms: &Terms<'_>) -> Self {
+        let scenarios = terms.portfolio.grid().scenarios();
+        let portfolio = (terms.model == MarginModel::Portfolio).then(|| PortfolioSums {
+            positions: RiskSums::new(scenarios),
+            orders: vec![0; scenarios],
+            orders_roll: 0,
+        });
+        Self { value: 0, standard: Needs::default(), portfolio, legs: 0, unpriced: 0 }
+    }
+
+    /// Puts a holding's contribution in, or takes it out.
+    pub fn change(
+        &mut self,
+        terms: &Terms<'_>,
+        counted: &Counted,
+        instrument: &InstrumentState,
+        sign: i128,
+    ) {
+        if counted.is_flat() {
+            return;
+        }
+        let step = |count: u32| if sign > 0 { count + 1 } else { count.saturating_sub(1) };
+        self.legs = step(self.legs);
+        let leg = instrument.extra.leg.as_deref();
+        let Some(leg) = leg.filter(|leg| self.portfolio.is_none() || leg.scenarios.is_some())
+        else {
+            self.unpriced = step(self.unpriced);
+            return;
+        };
+        match &mut self.portfolio {
+            None => {
+                let needs = standard_needs(terms.standard, leg, counted);
+                let add = |sum: &mut i128, it: i128| *sum = sum.saturating_add(sign * it);
+                add(&mut self.standard.initial, needs.initial);
+                add(&mut self.standard.maintenance, needs.maintenance);
+                add(&mut self.standard.orders, needs.orders);
+            }
+            Some(sums) => sums.change(leg, counted, sign),
+        }
+        let is_worth = !leg.is_option || self.portfolio.is_some();
+        if is_worth {
+            let value = value_of(counted, instrument, leg.is_option);
+            self.value = self.value.saturating_add(sign * value);
+        }
+    }
+
+    /// Whether every sum is small enough to be kept.
+    pub fn is_sound(&self) -> bool {
+        let is_small = |sum: i128| sum.unsigned_abs() < SUM_MAX;
+        let Needs { initial, maintenance, orders } = self.standard;
+        let portfolio = self.portfolio.as_ref().is_none_or(|sums| {
+            sums.positions.pnl().iter().copied().all(is_small)
+                && sums.orders.iter().copied().all(is_small)
+                && is_small(sums.orders_roll)
+                && is_small(sums.positions.net_delta())
+                && sums.positions.expiries().iter().all(|group| is_small(group.delta))
+        });
+        [self.value, initial, maintenance, orders].into_iter().all(is_small) && portfolio
+    }
+}
+
+impl PortfolioSums {
+    fn change(&mut self, leg: &Leg, counted: &Counted, sign: i128) {
+        let Some(scenarios) = &leg.scenarios else {
+            return;
+        };
+        let of = scenarios.leg(leg);
+        let (from, to) = if sign > 0 { (0, counted.lots) } else { (counted.lots, 0) };
+        if counted.lots != 0 {
+            self.positions.change(&of, from, to);
+        }
+        if counted.open_buy == 0 && counted.open_sell == 0 {
+            return;
+        }
+        let (buy, sell) = (i128::from(counted.open_buy), i128::from(counted.open_sell));
+        for (sum, one) in self.orders.iter_mut().zip(&scenarios.vector) {
+            *sum = sum.saturating_add(sign * orders_worst(*one, buy, sell));
+        }
+        let roll = scenarios.roll_shock.saturating_mul(buy.max(sell));
+        self.orders_roll = self.orders_roll.saturating_add(sign * roll);
+    }
+}
+
+/// The worst that open orders on a leg can do in a scenario: the side that loses fills.
+fn orders_worst(one: i128, buy: i128, sell: i128) -> i128 {
+    // Never the most negative value: both factors' magnitudes saturate below it.
+    one.saturating_mul(buy).min(one.saturating_mul(-sell)).clamp(-i128::MAX, 0)
+}
+
+/// Standard margin of a holding with its open orders.
+pub(crate) fn standard_needs(
+    parameters: &StandardParameters,
+    leg: &Leg,
+    counted: &Counted,
+) -> Needs {
+    let now = standard_margin(parameters, leg, counted.lots);
+    let has_orders = counted.open_buy != 0 || counted.open_sell != 0;
+    let worst = match (has_orders, leg.is_option) {
+        (false, _) => now,
+        // Premiums of options bought are reserved order by order.
+        (true, true) => {
+            let short = counted.lots.saturating_sub(counted.open_sell).min(counted.lots);
+            standard_margin(parameters, leg, short)
+        }
+        (true, false) => standard_margin(parameters, leg, counted.worst().max(counted.lots.abs())),
+    };
+    let orders = worst.initial.saturating_sub(now.initial).max(0);
+    Needs { initial: now.initial, maintenance: now.maintenance, orders }
+}
+
+fn standard_margin(parameters: &StandardParameters, leg: &Leg, lots: i64) -> Requirement {
+    let coins = leg.coins.saturating_mul(lots.into());
+    if !leg.is_option {
+        return parameters.future(leg.settlement, coins, leg.mark);
+    }
+    if lots >= 0 {
+        return Requirement::default();
+    }
+    let coins = coins.saturating_abs();
+    let of = |one: i128| {
+        use evenkeel_quant::portfolio::ATTO;
+        use evenkeel_types::Rounding;
+        let product = evenkeel_types::money::mul_div(one, coins, ATTO, Rounding::Ceiling);
+        product.unwrap_or(i128::MAX >> 1)
+    };
+    Requirement { initial: of(leg.short_coin.initial), maintenance: of(leg.short_coin.maintenance) }
+}
+
+/// What a position is worth at the mark, in the settlement currency's smallest unit: unrealised
+/// profit of futures, the value of options.
+pub(crate) fn value_of(counted: &Counted, instrument: &InstrumentState, is_option: bool) -> i128 {
+    let Some(mark) = instrument.mark else {
+        return 0;
+    };
+    if counted.lots == 0 {
+        return 0;
+    }
+    let lots = evenkeel_types::Lots(counted.lots);
+    let extreme = if counted.lots > 0 { VALUE_MAX } else { -VALUE_MAX };
+    let at_mark = instrument.valuation.basis(mark, lots).unwrap_or(Money(extreme));
+    let basis = if is_option { 0 } else { counted.basis };
+    at_mark.0.saturating_sub(basis).clamp(-VALUE_MAX, VALUE_MAX)
+}
+
+/// A group of an account, with what keeps it up.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub underlying: UnderlyingId,
+    pub currency: CurrencyId,
+    pub settlement: Settlement,
+    /// Epoch of the prices behind the sums; `None`: to be summed up again.
+    pub epoch: Option<u64>,
+    pub sums: GroupSums,
+    /// What the sums need, once worked out.
+    pub needs: Option<Needs>,
+}
+
+/// Sums over an account's positions; derived.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RiskCache {
+    /// Ascending by underlying and currency.
+    pub groups: Vec<Group>,
+    /// Ascending by instrument.
+    pub counted: Vec<Counted>,
+    /// Holdings that changed since they were counted.
+    touched: Vec<InstrumentId>,
+    /// Whether anything is counted at all.
+    is_live: bool,
+    /// Whether all holdings are to be compared.
+    is_behind: bool,
+}
+
+impl RiskCache {
+    /// A holding is about to change.
+    pub fn touch(&mut self, instrument: InstrumentId) {
+        if !self.is_live || self.touched.last() == Some(&instrument) {
+            return;
+        }
+        if self.touched.len() < TOUCHED_MAX {
+            self.touched.push(instrument);
+        } else {
+            self.is_behind = true;
+        }
+    }
+
+    /// Begins to keep count; `true` if all holdings are to be compared.
+    pub fn begin(&mut self) -> bool {
+        let all = !self.is_live || self.is_behind;
+        self.is_live = true;
+        self.is_behind = false;
+        all
+    }
+
+    /// Takes one changed holding off the list.
+    pub fn next_touched(&mut self) -> Option<InstrumentId> {
+        self.touched.pop()
+    }
+
+    /// Place of a group, or where it belongs.
+    pub fn group_at(&self, key: (UnderlyingId, CurrencyId)) -> Result<usize, usize> {
+        self.groups.binary_search_by_key(&key, |group| (group.underlying, group.currency))
+    }
+}
