@@ -263,6 +263,31 @@ impl RiskModel {
         }
     }
 
+    /// The loss in the worst scenario, 0 or more, with something added to each scenario's total.
+    #[must_use]
+    pub fn worst_with(
+        &self,
+        sums: &RiskSums,
+        added: &mut dyn Iterator<Item = i128>,
+        market: &RiskMarket,
+    ) -> i128 {
+        let limits = Limits::of(&self.parameters, market);
+        let mut worst = 0;
+        for (at, (total, more)) in sums.pnl.iter().zip(added).enumerate() {
+            let total = total.saturating_add(more);
+            // Neither offset nor dampener makes a result worse than it is.
+            if total >= worst {
+                continue;
+            }
+            let counts = match at.checked_sub(self.grid.standard()) {
+                None => limits.offset(total),
+                Some(extended) => limits.damped(total, extended),
+            };
+            worst = worst.min(counts);
+        }
+        worst.saturating_neg()
+    }
+
     /// The worst of counted totals: where, and the loss.
     #[must_use]
     pub fn worst(&self, aggregated: &[i128]) -> (usize, i128) {

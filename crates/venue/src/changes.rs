@@ -1,5 +1,6 @@
 //! Amend, cancel, mass cancel, connect, disconnect.
 
+use crate::extension::MARGIN_RULES;
 use crate::margin;
 use crate::matching::{Incoming, Taker, close_unrested};
 use crate::orders::NIL;
@@ -64,6 +65,7 @@ impl State {
             lots,
             fill_or_kill: false,
             post_only: before.post_only,
+            reduce_only: false,
             replaces: Some(slot),
         })?;
         events.push(Event::OrderAmended { order, price, open: lots, kept_priority });
@@ -99,7 +101,12 @@ impl State {
         let order = self.orders.at_mut(slot);
         let account = &mut self.accounts[order.account as usize];
         *account.holding_mut(instrument.terms.id).open_mut(side) -= less.0;
-        let reserve = margin::resting_reserve(account.collateral, instrument, side, price, lots);
+        let reserve = if self.extension.rules >= MARGIN_RULES {
+            let resting = (side, price, lots);
+            margin::margin_reserve(account.collateral, instrument, resting, order.flags)
+        } else {
+            margin::resting_reserve(account.collateral, instrument, side, price, lots)
+        };
         let change = reserve.0 - order.reserve.0;
         order.reserve = reserve;
         let currency = margin::reserve_currency(&instrument.terms, side);

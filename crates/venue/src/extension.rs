@@ -9,7 +9,9 @@ use crate::marks::PriceCache;
 use crate::oracle::UnderlyingState;
 use crate::protection::Protections;
 use crate::regime::{Grace, Regime};
-use crate::risk::{RiskCache, RiskRecord};
+use crate::risk::RiskRecord;
+use crate::risk::cache::RiskCache;
+use crate::risk::leg::Leg;
 use crate::schedule::Schedule;
 use crate::settlement::Delivered;
 use crate::throttle::{SentOrders, Throttle};
@@ -89,6 +91,8 @@ pub(crate) struct InstrumentExtra {
     pub underlying: Option<UnderlyingId>,
     pub delivered: Delivered,
     pub funding: Funding,
+    /// One lot at the present prices; derived.
+    pub leg: Option<Box<Leg>>,
 }
 
 /// A currency's part.

@@ -71,6 +71,8 @@ fn write_instrument_extra(extra: &InstrumentExtra, writer: &mut Writer) {
         underlying: _,
         delivered,
         funding,
+        // Derived from prices.
+        leg: _,
     } = extra;
     delivered.encode(writer);
     funding.encode(writer);
@@ -134,6 +136,7 @@ pub(crate) fn read_extended(
             underlying: None,
             delivered: Canonical::decode(reader)?,
             funding: Canonical::decode(reader)?,
+            leg: None,
         };
         state.link_instrument(slot);
     }
@@ -155,6 +158,7 @@ fn read_underlying(reader: &mut Reader<'_>, state: &mut State) -> Result<(), Sna
     ensure(reader, ascends, "an underlying is out of order")?;
     check_underlying(reader, state, &underlying)?;
     state.extension.underlyings.insert(id, underlying);
+    state.forget_values(id);
     Ok(())
 }
 
@@ -168,6 +172,6 @@ fn read_account_extra(reader: &mut Reader<'_>) -> Result<AccountExtra, SnapshotE
         grace: Canonical::decode(reader)?,
         liquidation: Canonical::decode(reader)?,
         sent: Canonical::decode(reader)?,
-        cache: crate::risk::RiskCache::default(),
+        cache: crate::risk::cache::RiskCache::default(),
     })
 }

@@ -20,6 +20,7 @@
 //! Each fill rounds its own value half to even, so an order filled in n parts may cost up to n/2
 //! smallest units more than it reserved; a checked spot balance can fall below zero by that dust.
 
+use crate::orders::OrderFlags;
 use crate::state::{HEADROOM, InstrumentState, proven};
 use evenkeel_types::money::mul_div;
 use evenkeel_types::{
@@ -70,6 +71,25 @@ pub(crate) fn order_reserve(
         (InstrumentKind::Option { .. }, Side::Sell) => share(OPTION_SELL_RATE_BP),
         (InstrumentKind::Perpetual | InstrumentKind::Future { .. }, _) => share(FUTURE_RATE_BP),
     }
+}
+
+/// What a resting order reserves under rules with margin: spot as ever, and the premium of options
+/// to buy; all else is covered by initial margin. What can only reduce a position reserves nothing.
+pub(crate) fn margin_reserve(
+    collateral: Collateral,
+    instrument: &InstrumentState,
+    (side, price, open): (Side, Ticks, Lots),
+    flags: OrderFlags,
+) -> Money {
+    let reserves = match instrument.terms.kind {
+        InstrumentKind::Spot => true,
+        InstrumentKind::Option { .. } => side == Side::Buy && !flags.is_reduce_only(),
+        InstrumentKind::Perpetual | InstrumentKind::Future { .. } => false,
+    };
+    if !reserves {
+        return Money::ZERO;
+    }
+    resting_reserve(collateral, instrument, side, price, open)
 }
 
 /// What a resting order reserves with `open` lots left, at a price that was accepted.

@@ -15,11 +15,16 @@
 //! Instruments without an underlying, and spot, keep the marks that the operator sets.
 
 use crate::oracle::{Change, Subject};
+use crate::risk::leg::risk_model;
 use crate::state::State;
+use crate::surface::OptionValue;
+use evenkeel_quant::portfolio::{ATTO, PRICE_ONE};
+use evenkeel_quant::risk::RiskModel;
 use evenkeel_types::money::{mul_div, pow10};
 use evenkeel_types::oracle::Price;
 use evenkeel_types::{
-    Event, Instrument, InstrumentId, InstrumentKind, Rounding, Ticks, Timestamp, UnderlyingId,
+    Event, Instrument, InstrumentId, InstrumentKind, Rounding, Style, Ticks, Timestamp,
+    UnderlyingId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +35,8 @@ pub(crate) struct PriceCache {
     pub next_lapse: Timestamp,
     /// Instruments of each underlying and expiry (`None`: perpetuals), ascending.
     pub members: BTreeMap<UnderlyingId, BTreeMap<Option<Timestamp>, BTreeSet<InstrumentId>>>,
+    /// What portfolio margin computes of each underlying's parameters once.
+    pub models: BTreeMap<UnderlyingId, RiskModel>,
     /// Grows with each change of a price or parameter of an underlying.
     pub epochs: BTreeMap<UnderlyingId, u64>,
 }
@@ -61,9 +68,27 @@ impl State {
         }
     }
 
-    /// What prices stand behind is to be computed anew.
-    pub(crate) fn forget_values(&mut self, underlying: UnderlyingId) {
+    /// Margin of the underlying is to be summed up anew.
+    pub(crate) fn forget_sums(&mut self, underlying: UnderlyingId) {
         *self.extension.prices.epochs.entry(underlying).or_default() += 1;
+    }
+
+    /// All that rests on an underlying's prices and parameters is to be computed anew.
+    pub(crate) fn forget_values(&mut self, underlying: UnderlyingId) {
+        self.forget_sums(underlying);
+        if let Some(known) = self.extension.underlyings.get(&underlying)
+            && let Some(model) = risk_model(&known.terms)
+        {
+            self.extension.prices.models.insert(underlying, model);
+        }
+        let members = self.extension.prices.members.get(&underlying);
+        let all: Vec<InstrumentId> =
+            members.into_iter().flat_map(|it| it.values().flatten().copied()).collect();
+        for instrument in all {
+            if let Some(slot) = self.instrument_slots.get(&instrument).copied() {
+                self.instruments[slot as usize].extra.leg = None;
+            }
+        }
     }
 
     /// An instrument's mark.
@@ -84,7 +109,11 @@ impl State {
         }
         let is_price = changes.iter().any(|(_, change)| *change == Change::Price);
         if is_price {
-            self.forget_values(underlying);
+            self.forget_sums(underlying);
+            let now = self.meta.time;
+            if let Some(known) = self.extension.underlyings.get_mut(&underlying) {
+                known.revised = now;
+            }
             for expiry in self.revalued(underlying, changes) {
                 self.revalue(underlying, expiry, events);
             }
@@ -137,6 +166,7 @@ impl State {
             let Some(slot) = self.instrument_slots.get(&instrument).copied() else {
                 continue;
             };
+            self.instruments[slot as usize].extra.leg = None;
             let known = self.instrument(slot);
             if known.extra.delivered.price.is_some() {
                 continue;
@@ -156,9 +186,28 @@ impl State {
             InstrumentKind::Spot => None,
             InstrumentKind::Perpetual => in_ticks(terms, known.index?.price),
             InstrumentKind::Future { expiry } => in_ticks(terms, known.forward_of(expiry)?.price),
-            InstrumentKind::Option { .. } => None,
+            InstrumentKind::Option { .. } => {
+                let value = OptionValue::of(known, terms.kind)?;
+                let price = match terms.style {
+                    Style::Inverse => value.unit_price(),
+                    Style::Linear => {
+                        let forward = i128::from(value.forward.0);
+                        mul_div(value.unit_price(), forward, PRICE_ONE, Rounding::HalfEven).ok()?
+                    }
+                };
+                option_ticks(terms, price)
+            }
         }
     }
+}
+
+/// An option's price, in parts of 10^18 of its settlement currency, as ticks, half to even.
+fn option_ticks(terms: &Instrument, price: i128) -> Option<Ticks> {
+    let power = pow10(terms.tick.scale().into()).ok()?;
+    let divisor = terms.tick.mantissa().checked_mul(ATTO)?;
+    let ticks = mul_div(price, power, divisor, Rounding::HalfEven).ok()?;
+    let ticks = ticks.clamp(0, Instrument::MAX_TICKS.0.into());
+    i64::try_from(ticks).ok().map(Ticks)
 }
 
 /// A price as ticks of an instrument, half to even, at least one.

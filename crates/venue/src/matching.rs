@@ -4,13 +4,14 @@
 
 use crate::accounting::{Fill, settle};
 use crate::book::MAX_SIDE_LOTS;
+use crate::extension::MARGIN_RULES;
 use crate::margin;
 use crate::orders::{Link, MAX_OPEN_ORDERS, NIL, Order, OrderFlags};
 use crate::state::{MAX_POSITION, OPERATOR_SLOT, State, proven};
 use evenkeel_types::conditional::OrderTerms;
 use evenkeel_types::{
-    CloseReason, Event, Instrument, Lots, Money, NewOrder, OrderId, OutcomeKind, RejectCode,
-    SessionId, Side, Ticks, TimeInForce,
+    CloseReason, Event, Instrument, InstrumentKind, Lots, Money, NewOrder, OrderId, OutcomeKind,
+    RejectCode, SessionId, Side, Ticks, TimeInForce,
 };
 
 /// An order before it meets the book.
@@ -23,6 +24,8 @@ pub(crate) struct Incoming {
     pub lots: Lots,
     pub fill_or_kill: bool,
     pub post_only: bool,
+    /// It can only bring the position closer to zero, and was cut to that.
+    pub reduce_only: bool,
     /// Slot of the order that it amends.
     pub replaces: Option<u32>,
 }
@@ -75,6 +78,7 @@ impl State {
             lots: terms.lots,
             fill_or_kill: terms.time_in_force == TimeInForce::FillOrKill,
             post_only: terms.post_only,
+            reduce_only: false,
             replaces: None,
         })?;
         let order = self.meta.next_order;
@@ -136,7 +140,7 @@ impl State {
     }
 
     /// Everything that can refuse an order, before anything changes.
-    pub(crate) fn check(&self, order: &Incoming) -> Result<(), RejectCode> {
+    pub(crate) fn check(&mut self, order: &Incoming) -> Result<(), RejectCode> {
         let instrument = self.instrument(order.instrument);
         let terms = &instrument.terms;
         if terms.expiry().is_some_and(|expiry| expiry <= self.meta.time) {
@@ -201,16 +205,28 @@ impl State {
     }
 
     /// Whether the owner's free balance covers the order, an amended order's own reserve included.
-    fn check_cover(&self, order: &Incoming, price: Ticks, lots: Lots) -> Result<(), RejectCode> {
+    fn check_cover(
+        &mut self,
+        order: &Incoming,
+        price: Ticks,
+        lots: Lots,
+    ) -> Result<(), RejectCode> {
+        let by_margin = self.has_margin();
         let instrument = self.instrument(order.instrument);
         let value = margin::checked_value(instrument, price, lots)?;
         let account = self.account(order.account);
+        if by_margin && instrument.terms.kind != InstrumentKind::Spot {
+            return self.check_margin(order, price, lots);
+        }
         let needed = margin::order_reserve(account.collateral, instrument, order.side, lots, value);
         let replaced = order.replaces.map(|slot| self.orders.at(slot).reserve);
         let more = needed.0 - replaced.unwrap_or_default().0;
         let currency = margin::reserve_currency(&instrument.terms, order.side);
         if more > 0 && more > account.free(currency) {
             return Err(RejectCode::InsufficientBalance);
+        }
+        if by_margin {
+            return self.check_margin(order, price, lots);
         }
         Ok(())
     }
@@ -242,8 +258,12 @@ impl State {
         let maker_open = maker.open;
         let instrument = &self.instruments[taker.instrument as usize];
         let owner = &mut self.accounts[maker_account as usize];
-        maker.reserve =
-            margin::resting_reserve(owner.collateral, instrument, maker_side, price, maker_open);
+        maker.reserve = if self.extension.rules >= MARGIN_RULES {
+            let resting = (maker_side, price, maker_open);
+            margin::margin_reserve(owner.collateral, instrument, resting, maker.flags)
+        } else {
+            margin::resting_reserve(owner.collateral, instrument, maker_side, price, maker_open)
+        };
         let reserve_change = maker.reserve.0 - reserve_before.0;
         *owner.holding_mut(instrument.terms.id).open_mut(maker_side) -= lots.0;
         let maker_account_id = owner.id;
@@ -284,7 +304,12 @@ impl State {
         events.push(Event::OrderRested { order: order.id, price, open });
         let instrument = &self.instruments[order.instrument as usize];
         let account = &mut self.accounts[order.account as usize];
-        let reserve = margin::resting_reserve(account.collateral, instrument, side, price, open);
+        let reserve = if self.extension.rules >= MARGIN_RULES {
+            let resting = (side, price, open);
+            margin::margin_reserve(account.collateral, instrument, resting, order.flags)
+        } else {
+            margin::resting_reserve(account.collateral, instrument, side, price, open)
+        };
         let change = reserve.0 - order.reserve.0;
         order.reserve = reserve;
         *account.holding_mut(instrument.terms.id).open_mut(side) += open.0;

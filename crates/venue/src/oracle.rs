@@ -71,6 +71,8 @@ pub(crate) struct UnderlyingState {
     /// Entry time of the last change of a price behind an expiry's marks: time to expiry counts
     /// from it, so that marks and margin are functions of prices alone.
     pub valued: BTreeMap<Timestamp, Timestamp>,
+    /// Entry time of the last change of any price.
+    pub revised: Timestamp,
     /// What sources saw before is void: when the present term began.
     pub void_before: Timestamp,
     /// Whether the fresh readings of the index lie further apart than the rule allows.
@@ -87,6 +89,7 @@ canonical_struct!(UnderlyingState {
     forwards,
     smiles,
     valued,
+    revised,
     void_before,
     disagrees,
     factor,
@@ -127,6 +130,7 @@ impl UnderlyingState {
             forwards: BTreeMap::new(),
             smiles: BTreeMap::new(),
             valued: BTreeMap::new(),
+            revised: now,
             void_before: now,
             disagrees: false,
             factor: Ramp::flat(10_000),

@@ -203,6 +203,7 @@ impl Account {
 
     /// As [`Account::holding`], to change.
     pub fn holding_mut(&mut self, instrument: InstrumentId) -> &mut Holding {
+        self.extra.cache.touch(instrument);
         let at = self.held.binary_search(&instrument);
         let at = at.unwrap_or_else(|at| {
             self.held.insert(at, instrument);

@@ -4,6 +4,8 @@ use crate::oracle::{
     EXPIRIES_MAX, Quote, SOURCES_MAX, SmileQuote, SourceReadings, UnderlyingState,
 };
 use crate::restore::ensure;
+use crate::risk::cache::RiskCache;
+use crate::risk::leg::risk_model;
 use crate::snapshot::SnapshotError;
 use crate::state::State;
 use evenkeel_types::oracle::{OracleRule, Price, Volatility};
@@ -24,7 +26,7 @@ pub(crate) const UNDERLYINGS_MAX: usize = 1024;
 const ONE: u32 = 1_000_000;
 const DAY_MS: u64 = 86_400_000;
 /// Largest amount in whole quote units that a parameter may name.
-const AMOUNT_MAX: u64 = 1_000_000_000_000_000;
+const AMOUNT_MAX: u64 = 1_000_000_000_000;
 /// Largest size of a lot, in millionths of a millionth of a millionth: a billion coins (or quote
 /// units of an inverse future). With it no product of a lot and a price leaves 127 bits.
 const LOT_MAX: i128 = 1_000_000_000_000_000_000_000_000_000;
@@ -69,6 +71,9 @@ impl State {
             let fresh = UnderlyingState::new(underlying.clone(), now);
             self.extension.underlyings.insert(underlying.id, fresh);
             self.link_instruments();
+            for account in &mut self.accounts {
+                account.extra.cache = RiskCache::default();
+            }
         }
         events.push(Event::UnderlyingSet { underlying: Box::new(underlying.clone()) });
         self.forget_values(underlying.id);
@@ -118,6 +123,7 @@ pub(crate) fn in_bounds(it: &Underlying) -> bool {
     oracle_in_bounds(&it.oracle)
         && standard_in_bounds(&it.standard)
         && portfolio_in_bounds(&it.portfolio)
+        && risk_model(it).is_some()
         && fees_in_bounds(&it.fees)
         && limits_in_bounds(&it.limits)
         && settlement_in_bounds(&it.settlement)
@@ -223,6 +229,7 @@ pub(crate) fn check_underlying(
         && known.index.iter().all(|it| is_quote(it, now))
         && are_prices(&known.forwards, &known.smiles, EXPIRIES_MAX * SOURCES_MAX, now)
         && known.valued.values().all(|at| *at <= now)
+        && known.revised <= now
         && known.void_before <= now;
     ensure(reader, sound, "an underlying has prices that none could say")?;
     let levels = 10_000..=crate::risk::FACTOR_MAX_BP;

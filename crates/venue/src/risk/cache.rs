@@ -56,6 +56,14 @@ impl Counted {
         self.lots == 0 && self.open_buy == 0 && self.open_sell == 0
     }
 
+    /// The worst that its open orders can do in a scenario in which a lot gains `one`: the side that
+    /// loses fills.
+    pub fn orders_worst(&self, one: i128) -> i128 {
+        let (buy, sell) = (i128::from(self.open_buy), i128::from(self.open_sell));
+        // Not the most negative value, whose negation would not fit.
+        one.saturating_mul(buy).min(one.saturating_mul(-sell)).clamp(-i128::MAX, 0)
+    }
+
     /// The largest position that open orders can make of it, either side.
     fn worst(&self) -> i64 {
         let buys = self.lots.saturating_add(self.open_buy);
@@ -121,7 +129,7 @@ impl GroupSums {
         &mut self,
         terms: &Terms<'_>,
         counted: &Counted,
-        instrument: &InstrumentState,
+        (instrument, leg): (&InstrumentState, Option<&Leg>),
         sign: i128,
     ) {
         if counted.is_flat() {
@@ -129,7 +137,6 @@ impl GroupSums {
         }
         let step = |count: u32| if sign > 0 { count + 1 } else { count.saturating_sub(1) };
         self.legs = step(self.legs);
-        let leg = instrument.extra.leg.as_deref();
         let Some(leg) = leg.filter(|leg| self.portfolio.is_none() || leg.scenarios.is_some())
         else {
             self.unpriced = step(self.unpriced);
@@ -182,17 +189,11 @@ impl PortfolioSums {
         }
         let (buy, sell) = (i128::from(counted.open_buy), i128::from(counted.open_sell));
         for (sum, one) in self.orders.iter_mut().zip(&scenarios.vector) {
-            *sum = sum.saturating_add(sign * orders_worst(*one, buy, sell));
+            *sum = sum.saturating_add(sign * counted.orders_worst(*one));
         }
         let roll = scenarios.roll_shock.saturating_mul(buy.max(sell));
         self.orders_roll = self.orders_roll.saturating_add(sign * roll);
     }
-}
-
-/// The worst that open orders on a leg can do in a scenario: the side that loses fills.
-fn orders_worst(one: i128, buy: i128, sell: i128) -> i128 {
-    // Never the most negative value: both factors' magnitudes saturate below it.
-    one.saturating_mul(buy).min(one.saturating_mul(-sell)).clamp(-i128::MAX, 0)
 }
 
 /// Standard margin of a holding with its open orders.
@@ -270,6 +271,8 @@ pub(crate) struct RiskCache {
     pub groups: Vec<Group>,
     /// Ascending by instrument.
     pub counted: Vec<Counted>,
+    /// How many of them belong to no group.
+    pub orphans: u32,
     /// Holdings that changed since they were counted.
     touched: Vec<InstrumentId>,
     /// Whether anything is counted at all.
@@ -302,6 +305,18 @@ impl RiskCache {
     /// Takes one changed holding off the list.
     pub fn next_touched(&mut self) -> Option<InstrumentId> {
         self.touched.pop()
+    }
+
+    /// Whether every holding could be valued and every group's needs worked out.
+    pub fn is_priced(&self) -> bool {
+        let is_priced = |group: &Group| group.sums.unpriced == 0 && group.needs.is_some();
+        self.orphans == 0 && self.groups.iter().all(is_priced)
+    }
+
+    /// What of a holding is counted.
+    pub fn counted_of(&self, instrument: InstrumentId) -> Option<Counted> {
+        let at = self.counted.binary_search_by_key(&instrument, |it| it.instrument);
+        at.ok().map(|at| self.counted[at])
     }
 
     /// Place of a group, or where it belongs.

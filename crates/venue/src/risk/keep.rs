@@ -54,6 +54,9 @@ impl State {
         }
         if let Some(key) = now.group {
             self.move_group(account, cache, key, (before, now));
+        } else {
+            let is_counted = |it: Option<Counted>| u32::from(it.is_some_and(|it| !it.is_flat()));
+            cache.orphans = cache.orphans + is_counted(Some(now)) - is_counted(before);
         }
         match (place, now.is_flat()) {
             (Ok(at), true) => {
@@ -95,10 +98,11 @@ impl State {
         let terms = Terms { model, standard: &standard, portfolio };
         let group = &mut cache.groups[at];
         let instrument = self.instrument(now.slot);
+        let of = (instrument, instrument.extra.leg.as_deref());
         if let Some(before) = &before {
-            group.sums.change(&terms, before, instrument, -1);
+            group.sums.change(&terms, before, of, -1);
         }
-        group.sums.change(&terms, &now, instrument, 1);
+        group.sums.change(&terms, &now, of, 1);
         group.needs = None;
         if !group.sums.is_sound() {
             group.epoch = None;
@@ -148,12 +152,48 @@ impl State {
         let terms = Terms { model, standard: &standard, portfolio };
         let mut sums = GroupSums::new(&terms);
         for member in members {
-            sums.change(&terms, member, self.instrument(member.slot), 1);
+            let instrument = self.instrument(member.slot);
+            sums.change(&terms, member, (instrument, instrument.extra.leg.as_deref()), 1);
         }
         let group = &mut cache.groups[at];
         group.epoch = sums.is_sound().then_some(epoch);
         group.sums = sums;
         group.needs = None;
+    }
+
+    /// An account's groups from nothing but the state.
+    pub(crate) fn full_cache(&self, account: u32) -> RiskCache {
+        let owner = self.account(account);
+        let model = owner.extra.model;
+        let mut cache = RiskCache::default();
+        for holding in &owner.holdings {
+            let Ok(slot) = self.instrument_slot(holding.instrument) else {
+                continue;
+            };
+            let counted = Counted::of(holding, slot, self.instrument(slot));
+            if counted.is_flat() {
+                continue;
+            }
+            cache.counted.push(counted);
+            let Some(key) = counted.group else {
+                cache.orphans += 1;
+                continue;
+            };
+            let Some((standard, portfolio)) = self.risk_terms(key.0) else {
+                continue;
+            };
+            if let Err(at) = cache.group_at(key) {
+                cache.groups.splice(at..at, self.new_group(model, key, slot));
+            }
+            let terms = Terms { model, standard: &standard, portfolio };
+            let leg = self.make_leg(slot, model == MarginModel::Portfolio);
+            if let Ok(at) = cache.group_at(key) {
+                let of = (self.instrument(slot), leg.as_ref());
+                cache.groups[at].sums.change(&terms, &counted, of, 1);
+            }
+        }
+        self.work_out(&mut cache);
+        cache
     }
 
     /// What a group needs.
@@ -166,7 +206,8 @@ impl State {
         let model = self.extension.prices.models.get(&group.underlying)?;
         let market = self.risk_market(known, group.settlement)?;
         let matrix = model.assess(&portfolio.positions, &market);
-        let with_orders = model.worst_with(&portfolio.positions, &portfolio.orders, &market);
+        let mut orders = portfolio.orders.iter().copied();
+        let with_orders = model.worst_with(&portfolio.positions, &mut orders, &market);
         let more = with_orders.saturating_sub(matrix.worst_case).max(0);
         Some(Needs {
             initial: matrix.total(),

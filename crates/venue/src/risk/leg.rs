@@ -187,10 +187,11 @@ impl State {
     ) -> Option<Scenarios> {
         let model = self.extension.prices.models.get(&known.terms.id)?;
         let (vector, delta) = match instrument.terms.kind {
-            InstrumentKind::Spot | InstrumentKind::Option { .. } => return None,
+            InstrumentKind::Spot => return None,
+            InstrumentKind::Option { .. } => option_scenarios(model, known, instrument, leg)?,
             InstrumentKind::Perpetual | InstrumentKind::Future { .. } => {
                 let (settlement, size, price) = (leg.settlement, leg.coins, leg.mark);
-                (model.grid().future(&FutureLot { settlement, size, price }), leg.coins)
+                (model.grid().future(&FutureLot { settlement, coins: size, price }), leg.coins)
             }
         };
         let expiry = instrument.terms.expiry();
@@ -228,6 +229,16 @@ impl State {
         let index_price = known.index?.price.0.into();
         Some(RiskMarket { settlement, index_price, now_ms: in_ms(known.revised) })
     }
+}
+
+/// An option's lot in the scenarios, and its delta.
+fn option_scenarios(
+    _model: &RiskModel,
+    _known: &UnderlyingState,
+    _instrument: &InstrumentState,
+    _leg: &Leg,
+) -> Option<(Vec<i128>, i128)> {
+    None
 }
 
 /// The model of an underlying's portfolio margin; its bounds were checked with the parameters.
