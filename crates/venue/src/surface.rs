@@ -1,10 +1,11 @@
 //! The volatility surface, and Black-76 values on it.
 
 use crate::oracle::UnderlyingState;
-use evenkeel_quant::black76::{self, ATTO, Moneyness};
+use evenkeel_quant::black76::{self, Moneyness};
+use evenkeel_quant::scenarios::{OptionLot, Settlement};
 use evenkeel_quant::{Fixed, Right};
 use evenkeel_types::oracle::{Price, SMILE_GRID, SMILE_POINTS, Smile};
-use evenkeel_types::{InstrumentKind, OptionRight, Timestamp};
+use evenkeel_types::{InstrumentKind, OptionRight};
 
 /// Millionths in one, as volatilities and the smile's grid count.
 const MICRO: i128 = 1_000_000;
@@ -17,6 +18,8 @@ pub(crate) struct OptionValue {
     pub strike: i128,
     pub moneyness: Moneyness,
     pub years: Fixed,
+    /// Milliseconds to expiry.
+    pub left_ms: u64,
     /// Annual; 0 once the expiry has passed.
     pub volatility: Fixed,
 }
@@ -41,7 +44,8 @@ impl OptionValue {
             OptionRight::Call => Right::Call,
             OptionRight::Put => Right::Put,
         };
-        Some(Self { right, forward, strike, moneyness, years, volatility })
+        let left_ms = expiry.0.saturating_sub(at.0) / 1_000_000;
+        Some(Self { right, forward, strike, moneyness, years, left_ms, volatility })
     }
 
     pub fn total_volatility(&self) -> Fixed {
@@ -53,18 +57,17 @@ impl OptionValue {
         black76::unit_price(self.right, self.moneyness, self.total_volatility())
     }
 
-    /// Black-76 delta, parts of 10^18.
-    pub fn delta(&self) -> i128 {
-        black76::delta(self.right, self.moneyness.log, self.total_volatility())
-    }
-
-    /// Price, delta, gamma, vega and theta, per coin.
-    pub fn greeks(&self) -> black76::Value {
-        // Prices have 10 decimals, the formula takes 18: at most 5·10^18 · 10^8.
-        let scale = ATTO / i128::from(Price::ONE);
-        let forward = i128::from(self.forward.0) * scale;
-        let strike = self.strike.saturating_mul(scale);
-        black76::value(self.right, forward, strike, self.years, self.volatility)
+    /// One lot of it, of so many coins (parts of 10^18).
+    pub fn lot(&self, settlement: Settlement, coins: i128) -> OptionLot {
+        OptionLot {
+            settlement,
+            right: self.right,
+            coins,
+            forward: self.forward.0.into(),
+            strike: self.strike,
+            volatility: self.volatility,
+            left_ms: self.left_ms,
+        }
     }
 }
 
@@ -83,11 +86,6 @@ pub(crate) fn volatility_at(smile: &Smile, log_moneyness: Fixed, years: Fixed) -
     // Below 2^32 each, so the sum of products fits.
     let weighted = low * (to - place) + high * (place - from);
     Fixed::ratio(weighted, (to - from) * MICRO)
-}
-
-/// Time to expiry at a moment, in years.
-pub(crate) fn years_to(at: Timestamp, expiry: Timestamp) -> Fixed {
-    black76::years(at.0, expiry.0)
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 
 use crate::oracle::UnderlyingState;
 use crate::state::{InstrumentState, State};
+use crate::surface::OptionValue;
 use crate::underlyings::lot_size;
+use evenkeel_quant::Right;
 use evenkeel_quant::portfolio::{ATTO, NANO, PRICE_ONE, PortfolioParameters};
 use evenkeel_quant::risk::{ExpiryDelta, RiskMarket, RiskModel};
 use evenkeel_quant::scenarios::{FutureLot, Settlement};
-use evenkeel_quant::standard::{OptionPosition, Requirement, Right, StandardParameters};
+use evenkeel_quant::standard::{OptionPosition, Requirement, StandardParameters};
 use evenkeel_types::money::{mul_div, pow10};
 use evenkeel_types::oracle::Price;
 use evenkeel_types::terms::{PortfolioTerms, StandardTerms, Underlying};
@@ -188,7 +190,10 @@ impl State {
         let model = self.extension.prices.models.get(&known.terms.id)?;
         let (vector, delta) = match instrument.terms.kind {
             InstrumentKind::Spot => return None,
-            InstrumentKind::Option { .. } => option_scenarios(model, known, instrument, leg)?,
+            InstrumentKind::Option { .. } => {
+                let value = OptionValue::of(known, instrument.terms.kind)?;
+                model.grid().option(&value.lot(leg.settlement, leg.coins))
+            }
             InstrumentKind::Perpetual | InstrumentKind::Future { .. } => {
                 let (settlement, size, price) = (leg.settlement, leg.coins, leg.mark);
                 (model.grid().future(&FutureLot { settlement, coins: size, price }), leg.coins)
@@ -229,16 +234,6 @@ impl State {
         let index_price = known.index?.price.0.into();
         Some(RiskMarket { settlement, index_price, now_ms: in_ms(known.revised) })
     }
-}
-
-/// An option's lot in the scenarios, and its delta.
-fn option_scenarios(
-    _model: &RiskModel,
-    _known: &UnderlyingState,
-    _instrument: &InstrumentState,
-    _leg: &Leg,
-) -> Option<(Vec<i128>, i128)> {
-    None
 }
 
 /// The model of an underlying's portfolio margin; its bounds were checked with the parameters.
