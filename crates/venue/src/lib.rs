@@ -58,6 +58,7 @@ mod chunks;
 mod conservation;
 #[cfg(test)]
 mod coverage_tests;
+mod deleverage;
 mod engine;
 mod extension;
 mod flows;
@@ -66,6 +67,7 @@ mod keys;
 mod leaf;
 mod leaf_extended;
 mod liquidation;
+mod liquidation_view;
 #[cfg(feature = "lone-book")]
 mod lone_book;
 mod margin;
@@ -75,8 +77,10 @@ mod operator;
 mod oracle;
 mod order_index;
 mod orders;
+mod physical;
 mod protection;
 mod ramp;
+mod reduction;
 #[cfg(test)]
 mod refusal_tests;
 mod regime;
@@ -99,11 +103,14 @@ mod triggers;
 mod underlyings;
 mod view;
 mod view_risk;
+mod waterfall;
 
 pub use book::MAX_SIDE_LOTS;
 pub use conservation::Conservation;
+pub use deleverage::DeleverageRank;
 pub use engine::Engine;
 pub use leaf::LeafKey;
+pub use liquidation_view::{FundView, LiquidationView, PerpetualView};
 #[cfg(feature = "lone-book")]
 pub use lone_book::{LoneBook, LoneOrder, LoneTrade};
 pub use margin::{FUTURE_RATE_BP, OPTION_SELL_RATE_BP};

@@ -25,6 +25,7 @@ impl State {
     /// Whether a client may send the command now.
     pub(crate) fn admit_client(&self, account: u32, entry: &Entry) -> Result<(), RejectCode> {
         self.check_permission(account, entry.origin.session, &entry.command)?;
+        self.check_liquidation(account, &entry.command)?;
         self.check_regime(account, &entry.command)
     }
 

@@ -119,6 +119,21 @@ impl Sizing {
     }
 }
 
+/// What the coins of a position are worth at a price, in the settlement currency's smallest unit,
+/// rounded up; `None` beyond [`MAX_BOOKED`].
+pub(crate) fn underlying_value(
+    terms: &Instrument,
+    settlement_scale: u8,
+    lots: i64,
+    price: Price,
+) -> Option<i128> {
+    let unit = match terms.style {
+        Style::Inverse => (1, 1),
+        Style::Linear => (fine(price), FINE_ONE),
+    };
+    Sizing::new(terms, settlement_scale)?.amount(lots.checked_abs()?, unit, Rounding::Ceiling)
+}
+
 /// How an instrument settles at a price: what a unit of size is worth.
 struct Payoff {
     sizing: Sizing,
@@ -132,6 +147,8 @@ struct Payoff {
 /// What one holder gets.
 struct Payout {
     slot: u32,
+    /// What was held.
+    lots: i64,
     /// Balance change before fees.
     paid: i128,
     /// Added to the realised profit.
@@ -173,7 +190,7 @@ impl Payoff {
         let fits = paid.unsigned_abs() <= limit
             && gain.unsigned_abs() <= limit
             && has_headroom(holding.realised);
-        fits.then_some(Payout { slot, paid, realised: gain, fee, left_over: -worth })
+        fits.then_some(Payout { slot, lots, paid, realised: gain, fee, left_over: -worth })
     }
 
     fn fee(&self, lots: i64, worth: i128, fees: &FeeTerms) -> Option<i128> {
@@ -348,6 +365,8 @@ impl State {
             fees += payout.fee;
         }
         self.round_into_pool(currency, left_over, events);
+        let held: Vec<_> = settling.payouts.iter().map(|it| (it.slot, it.lots)).collect();
+        self.deliver_coins(underlying, slot, (price, &held), events);
         let share = self.extension.underlyings.get(&underlying);
         let share = share.map_or(0, |it| it.terms.fees.fund_share);
         let reason = (Booking::DeliveryFee, Some(instrument));

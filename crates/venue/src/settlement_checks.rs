@@ -4,7 +4,7 @@ use crate::restore::{ensure, inconsistent};
 use crate::snapshot::SnapshotError;
 use crate::state::{MAX_MONEY, State};
 use evenkeel_types::oracle::Price;
-use evenkeel_types::{InstrumentKind, Reader};
+use evenkeel_types::{AccountId, InstrumentKind, Reader};
 
 /// More samples than the whole range of time has milliseconds.
 const MAX_SAMPLES: u64 = 1 << 45;
@@ -42,6 +42,20 @@ pub(crate) fn check_settlement(reader: &Reader<'_>, state: &State) -> Result<(),
             && is_sum_of_prices(funding.index_sum, funding.samples)
             && funding.premium_sum.unsigned_abs() <= (samples * MAX_PREMIUM).unsigned_abs();
         ensure(reader, fits, "a funding interval is out of range")?;
+    }
+    check_liquidations(reader, state)
+}
+
+/// Checks that accounts and appointments belong to each other.
+fn check_liquidations(reader: &Reader<'_>, state: &State) -> Result<(), SnapshotError> {
+    let due = &state.extension.liquidations.due;
+    let all_known = due
+        .keys()
+        .all(|account| *account != AccountId::FUND && state.client_slot(*account).is_ok());
+    ensure(reader, all_known, "a liquidation of an unknown account")?;
+    for account in state.clients() {
+        let fits = account.extra.liquidation.is_none() || due.contains_key(&account.id);
+        ensure(reader, fits, "a liquidation without a next round")?;
     }
     Ok(())
 }
