@@ -333,7 +333,8 @@ impl State {
         let underlying = self.extension.underlyings.get(&known.extra.underlying?)?;
         let is_fresh = |time| fresh_until(&underlying.terms.oracle, time) >= self.meta.time;
         let index = is_fresh(underlying.index?.time);
-        let Some(expiry) = known.terms.expiry() else {
+        // At its expiry a position stands at its last mark until it settles.
+        let Some(expiry) = known.terms.expiry().filter(|at| *at > self.meta.time) else {
             return Some(index && known.mark.is_some());
         };
         let forward = is_fresh(underlying.forward_of(expiry)?.time);

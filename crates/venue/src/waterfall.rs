@@ -342,18 +342,18 @@ impl State {
 
     /// What an amount is worth in the numeraire at the index, without haircut.
     fn worth(&self, currency: CurrencyId, amount: i128, rounding: Rounding) -> Option<i128> {
-        let (top, bottom) = self.conversion(currency)?;
+        let (top, bottom) = self.fraction_of(currency)?;
         mul_div(amount, top, bottom, rounding).ok()
     }
 
     /// How much of a currency is worth an amount of the numeraire.
     fn amount_worth(&self, currency: CurrencyId, worth: i128, rounding: Rounding) -> Option<i128> {
-        let (top, bottom) = self.conversion(currency)?;
+        let (top, bottom) = self.fraction_of(currency)?;
         mul_div(worth, bottom, top, rounding).ok()
     }
 
     /// Smallest units of the numeraire per smallest unit of a currency, as a fraction.
-    fn conversion(&self, currency: CurrencyId) -> Option<(i128, i128)> {
+    fn fraction_of(&self, currency: CurrencyId) -> Option<(i128, i128)> {
         let numeraire = self.extension.terms.as_ref()?.numeraire;
         if currency == numeraire {
             return Some((1, 1));
