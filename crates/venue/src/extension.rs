@@ -12,6 +12,7 @@ use crate::regime::{Grace, Regime};
 use crate::risk::RiskRecord;
 use crate::risk::cache::RiskCache;
 use crate::risk::leg::Leg;
+use crate::risk::sweep::{SweepOrder, SweepState};
 use crate::schedule::Schedule;
 use crate::settlement::Delivered;
 use crate::throttle::{SentOrders, Throttle};
@@ -43,8 +44,11 @@ pub(crate) struct Extension {
     pub trades: RecentTrades,
     pub liquidations: Liquidations,
     pub throttle: Throttle,
+    pub sweep: SweepState,
     /// Derived from prices and instruments.
     pub prices: PriceCache,
+    /// Derived from the accounts' records.
+    pub sweep_order: SweepOrder,
     /// What is due when; derived.
     pub schedule: Schedule,
 }
@@ -62,7 +66,9 @@ impl Default for Extension {
             trades: RecentTrades::default(),
             liquidations: Liquidations::default(),
             throttle: Throttle::default(),
+            sweep: SweepState::default(),
             prices: PriceCache::default(),
+            sweep_order: SweepOrder::default(),
             schedule: Schedule::default(),
         }
     }

@@ -48,8 +48,11 @@ fn write_extension(extension: &Extension, writer: &mut Writer) {
         trades,
         liquidations,
         throttle,
+        sweep,
         // Derived from prices and instruments.
         prices: _,
+        // Derived from the accounts' records.
+        sweep_order: _,
         // Derived from instruments, underlyings and time.
         schedule: _,
     } = extension;
@@ -63,6 +66,7 @@ fn write_extension(extension: &Extension, writer: &mut Writer) {
     trades.encode(writer);
     liquidations.encode(writer);
     throttle.encode(writer);
+    sweep.encode(writer);
 }
 
 fn write_instrument_extra(extra: &InstrumentExtra, writer: &mut Writer) {
@@ -118,6 +122,7 @@ pub(crate) fn read_extended(
     state.extension.trades = Canonical::decode(reader)?;
     state.extension.liquidations = Canonical::decode(reader)?;
     state.extension.throttle = Canonical::decode(reader)?;
+    state.extension.sweep = Canonical::decode(reader)?;
     for _ in 0..underlying_count {
         read_underlying(reader, state)?;
     }
@@ -145,6 +150,7 @@ pub(crate) fn read_extended(
         expect_key(reader, LeafKey::Margin { account })?;
         state.account_mut(slot).extra = read_account_extra(reader)?;
     }
+    state.relist_all();
     Ok(())
 }
 

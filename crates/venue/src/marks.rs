@@ -121,7 +121,7 @@ impl State {
         self.breakers_look(underlying, events);
         if is_price {
             self.release_triggers(underlying, events);
-            self.sweep_again(underlying);
+            self.sweep_again();
         }
     }
 

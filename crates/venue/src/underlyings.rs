@@ -74,6 +74,13 @@ impl State {
             for account in &mut self.accounts {
                 account.extra.cache = RiskCache::default();
             }
+            for slot in 0..self.accounts.len() {
+                if !self.accounts[slot].holdings.is_empty()
+                    && let Ok(slot) = u32::try_from(slot)
+                {
+                    self.join_sweep(slot);
+                }
+            }
         }
         events.push(Event::UnderlyingSet { underlying: Box::new(underlying.clone()) });
         self.forget_values(underlying.id);

@@ -29,20 +29,26 @@ mod keep;
 pub(crate) mod leg;
 mod levers;
 mod orders;
+pub(crate) mod sweep;
 
-use crate::state::State;
 use evenkeel_types::event::MarginFigures;
-use evenkeel_types::{CurrencyId, Money, Timestamp, UnderlyingId, canonical_struct};
+use evenkeel_types::{CurrencyId, Money, Timestamp, canonical_struct};
 
 pub(crate) use levers::FACTOR_MAX_BP;
 
 /// What the last look at an account found; it orders the next sweep.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RiskRecord {
+    /// Whether it is looked at when prices move.
+    pub is_member: bool,
     pub checked: Timestamp,
+    /// [`sweep::SweepState::changes`] at that time.
+    pub changes: u64,
+    /// What was left above maintenance, in basis points of what maintenance takes.
+    pub cushion_bp: i64,
     pub figures: MarginFigures,
 }
-canonical_struct!(RiskRecord { checked, figures });
+canonical_struct!(RiskRecord { is_member, checked, changes, cushion_bp, figures });
 
 /// An account's margin in one currency, in its smallest unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +78,4 @@ pub struct AccountMargin {
     pub priced: Option<Timestamp>,
     /// Whether every price behind it is there and within its underlying's bound of age.
     pub is_fresh: bool,
-}
-
-impl State {
-    /// Prices of an underlying changed: accounts are to be looked at again.
-    pub(crate) fn sweep_again(&mut self, _underlying: UnderlyingId) {}
 }

@@ -89,6 +89,9 @@ impl State {
             self.afford(order.account, &cache, currency, more)
         });
         self.account_mut(order.account).extra.cache = cache;
+        if checked.is_ok() {
+            self.join_sweep(order.account);
+        }
         checked
     }
 
