@@ -130,11 +130,7 @@ impl State {
 
     /// Looks at some accounts whose prices moved.
     fn sweep(&mut self, events: &mut Vec<Event>) {
-        let most = self.extension.terms.as_ref().map_or(0, |it| it.sweep_accounts);
-        for _ in 0..most {
-            let Some(slot) = self.next_to_look_at() else {
-                return;
-            };
+        while let Some(slot) = self.next_to_look_at() {
             let account = self.account(slot).id;
             if !self.extension.liquidations.due.contains_key(&account) {
                 self.look_at(slot, events);
@@ -350,10 +346,6 @@ impl State {
         let mut all = self.extension.underlyings.values().map(|it| &it.terms);
         let known = all.find(|it| it.base == currency && Some(it.quote) == numeraire);
         Some(currency) == numeraire || known.is_none_or(|it| self.is_fresh(it.id))
-    }
-
-    fn next_to_look_at(&mut self) -> Option<u32> {
-        None
     }
 
     /// Whether grace and vetoes let an account be liquidated now.
