@@ -62,6 +62,7 @@ impl State {
         self.instruments[slot as usize].extra.underlying = underlying;
         if let Some(underlying) = underlying
             && kind != InstrumentKind::Spot
+            && self.instrument(slot).extra.delivered.price.is_none()
         {
             let expiries = self.extension.prices.members.entry(underlying).or_default();
             expiries.entry(expiry).or_default().insert(id);
@@ -110,6 +111,7 @@ impl State {
         let is_price = changes.iter().any(|(_, change)| *change == Change::Price);
         if is_price {
             self.forget_sums(underlying);
+            self.forget_settled(underlying);
             let now = self.meta.time;
             if let Some(known) = self.extension.underlyings.get_mut(&underlying) {
                 known.revised = now;
@@ -122,6 +124,41 @@ impl State {
         if is_price {
             self.release_triggers(underlying, events);
             self.sweep_again();
+        }
+    }
+
+    /// Marks an instrument that was just defined, if its underlying has prices.
+    pub(crate) fn mark_new(&mut self, slot: u32, events: &mut Vec<Event>) {
+        let known = self.instrument(slot);
+        if let Some(underlying) = known.extra.underlying
+            && known.terms.kind != InstrumentKind::Spot
+            && self.index_price(underlying).is_some()
+        {
+            let expiry = known.terms.expiry();
+            self.forget_sums(underlying);
+            self.revalue(underlying, expiry, events);
+        }
+    }
+
+    /// Drops what is settled from an underlying's lists.
+    fn forget_settled(&mut self, underlying: UnderlyingId) {
+        let now = self.meta.time;
+        let Some(expiries) = self.extension.prices.members.get_mut(&underlying) else {
+            return;
+        };
+        let (slots, instruments) = (&self.instrument_slots, &self.instruments);
+        let is_open = |id: &InstrumentId| {
+            let known = slots.get(id).map(|slot| &instruments[*slot as usize]);
+            known.is_some_and(|known| known.extra.delivered.price.is_none())
+        };
+        expiries.retain(|expiry, members| {
+            if expiry.is_some_and(|at| at <= now) {
+                members.retain(is_open);
+            }
+            !members.is_empty()
+        });
+        if let Some(known) = self.extension.underlyings.get_mut(&underlying) {
+            known.valued.retain(|expiry, _| *expiry > now || expiries.contains_key(&Some(*expiry)));
         }
     }
 

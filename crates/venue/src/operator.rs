@@ -71,6 +71,7 @@ impl State {
         self.extension.schedule.forget();
         let instrument = terms.clone();
         events.push(Event::InstrumentDefined { instrument });
+        self.mark_new(slot, events);
         Ok(OutcomeKind::Done)
     }
 

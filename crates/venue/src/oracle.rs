@@ -155,22 +155,30 @@ impl UnderlyingState {
         self.disagrees = false;
     }
 
-    /// Forgets prices of expiries that have passed.
-    fn prune(&mut self, now: Timestamp) {
-        let passed = |first: Option<(&Timestamp, &Quote)>| first.is_some_and(|(at, _)| *at <= now);
-        let all_live = !passed(self.forwards.first_key_value())
-            && self.smiles.first_key_value().is_none_or(|(at, _)| *at > now)
-            && self.valued.first_key_value().is_none_or(|(at, _)| *at > now);
-        if all_live {
-            return;
+    /// Forgets prices of expiries that have passed, and says which: what is not settled yet is
+    /// valued at the index from then on.
+    fn prune(&mut self, now: Timestamp) -> Vec<(Subject, Change)> {
+        let mut passed = Vec::new();
+        while let Some((expiry, _)) = self.forwards.first_key_value().filter(|(at, _)| **at <= now)
+        {
+            passed.push((Subject::Forward(*expiry), Change::Price));
+            self.forwards.pop_first();
+        }
+        while let Some((expiry, _)) = self.smiles.first_key_value().filter(|(at, _)| **at <= now) {
+            passed.push((Subject::Smile(*expiry), Change::Price));
+            self.smiles.pop_first();
         }
         for readings in self.sources.values_mut() {
-            readings.forwards.retain(|at, _| *at > now);
-            readings.smiles.retain(|at, _| *at > now);
+            let first = readings.forwards.first_key_value().map(|(at, _)| *at);
+            if first.is_some_and(|at| at <= now) {
+                readings.forwards.retain(|at, _| *at > now);
+            }
+            let first = readings.smiles.first_key_value().map(|(at, _)| *at);
+            if first.is_some_and(|at| at <= now) {
+                readings.smiles.retain(|at, _| *at > now);
+            }
         }
-        self.forwards.retain(|at, _| *at > now);
-        self.smiles.retain(|at, _| *at > now);
-        self.valued.retain(|at, _| *at > now);
+        passed
     }
 
     /// Takes a reading in, or says what is wrong with it.
@@ -190,7 +198,6 @@ impl UnderlyingState {
             return Err(RejectCode::StaleReading);
         }
         check_reading(reading, now)?;
-        self.prune(now);
         let readings = self.sources.entry(source).or_default();
         match *reading {
             Reading::Index { price } => {
@@ -308,13 +315,19 @@ impl UnderlyingState {
         index.into_iter().chain(forwards).chain(smiles.map(|(at, _)| Subject::Smile(*at))).collect()
     }
 
-    /// When the next price ceases to be fresh, of those that are.
+    /// Until when nothing has to be made again: the next price that ceases to be fresh, of those
+    /// that are, or the next expiry.
     fn next_lapse(&self, now: Timestamp) -> Option<Timestamp> {
         let index = self.index.iter().map(|quote| quote.time);
         let forwards = self.forwards.values().map(|quote| quote.time);
         let smiles = self.smiles.values().map(|quote| quote.time);
-        let all = index.chain(forwards).chain(smiles);
-        all.map(|time| fresh_until(&self.terms.oracle, time)).filter(|at| *at >= now).min()
+        let times = index.chain(forwards).chain(smiles);
+        let lapses = times.map(|time| fresh_until(&self.terms.oracle, time));
+        let expiries = [self.forwards.first_key_value().map(|(at, _)| *at)]
+            .into_iter()
+            .chain([self.smiles.first_key_value().map(|(at, _)| *at)]);
+        let expiries = expiries.flatten().map(|at| Timestamp(at.0.saturating_sub(1)));
+        lapses.filter(|at| *at >= now).chain(expiries).min()
     }
 }
 
@@ -467,12 +480,10 @@ impl State {
             let Some(known) = self.extension.underlyings.get_mut(&id) else {
                 continue;
             };
-            known.prune(now);
-            let lapsed = known.lapsed(now);
-            let changes: Vec<(Subject, Change)> = lapsed
-                .into_iter()
-                .map(|subject| (subject, known.refresh(subject, now, events)))
-                .collect();
+            let mut changes = known.prune(now);
+            for subject in known.lapsed(now) {
+                changes.push((subject, known.refresh(subject, now, events)));
+            }
             self.prices_changed(id, &changes, events);
         }
         let all = self.extension.underlyings.values().filter_map(|it| it.next_lapse(now));
