@@ -27,7 +27,7 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
     let mut cargo = Command::new("cargo");
     cargo.args(["run", "--quiet", "--release"]);
     if kind == "bench" && beside_peers(root).contains(name) {
-        cargo.args(["--locked", "--manifest-path", "bench/Cargo.toml", "--bin", name]);
+        cargo.args(["--manifest-path", "bench/Cargo.toml", "--bin", name]);
     } else {
         cargo.args(["--package", "evenkeel", "--example"]).arg(format!("{kind}_{name}"));
     }

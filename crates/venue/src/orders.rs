@@ -95,6 +95,9 @@ pub(crate) struct Order {
     pub next_in_bucket: u32,
 }
 
+/// The memory of a million open orders is promised; see the benchmarks.
+const _: () = assert!(size_of::<Order>() <= 96);
+
 /// All open orders.
 #[derive(Debug, Clone)]
 pub(crate) struct Orders {

@@ -14,11 +14,20 @@ const INSTRUMENTS: u32 = 200;
 const WIDTH_TICKS: u64 = 500;
 const MIDDLE_TICKS: i64 = 100_000;
 
-pub(crate) fn run(plan: &Plan) -> Outcome {
-    let resting = if plan.quick { 100_000 } else { 1_000_000 };
-    lone_memory(plan.seed, resting);
-    whole_engine(plan.seed, resting);
+/// Memory of a book alone.
+pub(crate) fn memory(plan: &Plan) -> Outcome {
+    lone_memory(plan.seed, resting(plan));
     Ok(())
+}
+
+/// The whole engine.
+pub(crate) fn run(plan: &Plan) -> Outcome {
+    whole_engine(plan.seed, resting(plan));
+    Ok(())
+}
+
+fn resting(plan: &Plan) -> usize {
+    if plan.quick { 100_000 } else { 1_000_000 }
 }
 
 /// Where the next order goes: it rests.

@@ -1,6 +1,6 @@
 //! The venue engine, measured: its book against its peers, the whole engine, its memory.
 //!
-//! `cargo xtask bench venue [--only peers,deep] [--seed N] [--quick]`
+//! `cargo xtask bench venue [--only peers,memory,deep] [--seed N] [--quick]`
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -32,7 +32,8 @@ pub(crate) struct Plan {
 /// A part of the benchmark.
 type Section = fn(&Plan) -> Outcome;
 
-const SECTIONS: [(&str, Section); 2] = [("peers", peers::run), ("deep", deep::run)];
+const SECTIONS: [(&str, Section); 3] =
+    [("peers", peers::run), ("memory", deep::memory), ("deep", deep::run)];
 
 impl Plan {
     fn from_args() -> Outcome<Self> {
