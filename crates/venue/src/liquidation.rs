@@ -128,8 +128,16 @@ impl State {
         }
     }
 
+    /// An account is looked at in this entry, whatever its prices.
+    pub(crate) fn summon(&mut self, slot: u32) {
+        let (account, at) = (self.account(slot).id, self.meta.time);
+        let due = &mut self.extension.liquidations.due;
+        due.entry(account).or_insert(Appointment { at, wait: Wait::None }).at = at;
+    }
+
     /// Looks at some accounts whose prices moved.
     fn sweep(&mut self, events: &mut Vec<Event>) {
+        // It ends: a look takes the account off the list until prices move again.
         while let Some(slot) = self.next_to_look_at() {
             let account = self.account(slot).id;
             if !self.extension.liquidations.due.contains_key(&account) {

@@ -394,6 +394,11 @@ impl State {
         events.push(Event::PositionChanged { account, instrument, lots, basis, realised });
         let reason = (Booking::DeliveryFee, Some(instrument));
         self.book(payout.slot, currency, -payout.fee, reason, events);
+        let owner = self.account(payout.slot);
+        // Who owes after it may hold nothing any more that a price could move.
+        if owner.balance(currency).balance < Money::ZERO && account != AccountId::FUND {
+            self.summon(payout.slot);
+        }
     }
 
     /// Closes every order in a book, best price first, oldest first, buys before sells.
