@@ -16,6 +16,9 @@
 //! - The beginning cancels all orders of the account. The first round is in the same entry.
 //! - Nothing is traded, taken over or shared at a price older than the bound, nor in an instrument
 //!   that is not open to trading; a takeover waits until everything that the account holds is open.
+//! - Index and forwards are journaled one after the other. An account with dated positions is not
+//!   judged between them: it waits until every source has told the forwards that belong to its
+//!   index, an interval at most. Sources tell the index first.
 //! - Rounds of several accounts that are due at one entry go in order of their shortfall, largest
 //!   first, then by id.
 //! - Once an interval the insurance fund offers what it took over to the books, at the mark or
@@ -53,16 +56,20 @@ pub(crate) enum Wait {
     None,
     Prices,
     Grace,
+    /// For forwards that were seen before the index moved.
+    Forwards,
 }
-canonical_enum!(Wait { 1 => None, 2 => Prices, 3 => Grace });
+canonical_enum!(Wait { 1 => None, 2 => Prices, 3 => Grace, 4 => Forwards });
 
 /// When an account is looked at again, and what it was told to wait for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Appointment {
     pub at: Timestamp,
     pub wait: Wait,
+    /// Since when it waits for the same.
+    pub since: Timestamp,
 }
-canonical_struct!(Appointment { at, wait });
+canonical_struct!(Appointment { at, wait, since });
 
 /// What is under way.
 #[derive(Debug, Clone, Default)]
@@ -132,7 +139,7 @@ impl State {
     pub(crate) fn summon(&mut self, slot: u32) {
         let (account, at) = (self.account(slot).id, self.meta.time);
         let due = &mut self.extension.liquidations.due;
-        due.entry(account).or_insert(Appointment { at, wait: Wait::None }).at = at;
+        due.entry(account).or_insert(Appointment { at, wait: Wait::None, since: at }).at = at;
     }
 
     /// Looks at some accounts whose prices moved.
@@ -151,16 +158,18 @@ impl State {
         let owner = self.account(slot);
         let account = owner.id;
         let is_exempt = owner.collateral == Collateral::Unlimited || account == AccountId::FUND;
-        let is_below = self.margin_of(slot).figures.above_maintenance.0 < 0;
-        if is_exempt || !is_below {
+        let is_due = self.extension.liquidations.due.contains_key(&account);
+        let margin = self.margin_of(slot);
+        if margin.priced.is_none() && is_due {
+            // Whether maintenance is met nobody can say.
+            self.wait_for(slot, Wait::Prices, events);
+        } else if is_exempt || margin.figures.above_maintenance.0 >= 0 {
             self.end_liquidation(slot, events);
-            return;
-        }
-        if !self.has_fresh_prices(slot) {
+        } else if !self.has_fresh_prices(slot) {
             self.wait_for(slot, Wait::Prices, events);
         } else if !self.may_liquidate(slot) {
             self.wait_for(slot, Wait::Grace, events);
-        } else {
+        } else if !self.waits_for_forwards(slot) {
             self.liquidate(slot, events);
         }
     }
@@ -177,24 +186,63 @@ impl State {
     /// Comes back in an interval; tells why, once.
     fn wait_for(&mut self, slot: u32, wait: Wait, events: &mut Vec<Event>) {
         let owner = self.account(slot);
-        let (account, round) = (owner.id, owner.extra.liquidation.map_or(0, |it| it.round));
-        let at = self.appoint(slot, wait);
-        if at != wait {
+        let round = owner.extra.liquidation.map_or(0, |it| it.round);
+        if self.appoint(slot, wait) != wait {
             let step = match wait {
                 Wait::Grace => WaterfallStep::WaitsForGrace,
-                Wait::Prices | Wait::None => WaterfallStep::WaitsForPrices,
+                Wait::Prices | Wait::Forwards | Wait::None => WaterfallStep::WaitsForPrices,
             };
-            debug_assert_ne!(account, AccountId::FUND);
             self.tell_step(slot, (round, step), None, events);
         }
     }
 
     /// Makes the next appointment; returns what the account waited for before.
     fn appoint(&mut self, slot: u32, wait: Wait) -> Wait {
-        let at = Timestamp(self.meta.time.0.saturating_add(self.interval()));
+        let since = self.meta.time;
+        let at = Timestamp(since.0.saturating_add(self.interval()));
         let account = self.account(slot).id;
-        let before = self.extension.liquidations.due.insert(account, Appointment { at, wait });
+        let next = Appointment { at, wait, since };
+        let before = self.extension.liquidations.due.insert(account, next);
         before.map_or(Wait::None, |it| it.wait)
+    }
+
+    /// Index and forwards come one after the other; in between, a perpetual and the future against
+    /// it stand at prices of different moments, and a hedged account seems to be ruined. So an
+    /// account is left alone until every source that tells both has told its forwards no earlier than
+    /// its index; it is looked at with every entry, for one interval at most. Sources tell the index
+    /// first.
+    fn waits_for_forwards(&mut self, slot: u32) -> bool {
+        let (account, now) = (self.account(slot).id, self.meta.time);
+        let known = self.extension.liquidations.due.get(&account).copied();
+        let since = known.filter(|it| it.wait == Wait::Forwards).map_or(now, |it| it.since);
+        if self.has_joint_prices(slot) || now.0.saturating_sub(since.0) >= self.interval() {
+            return false;
+        }
+        let next = Appointment { at: now, wait: Wait::Forwards, since };
+        self.extension.liquidations.due.insert(account, next);
+        true
+    }
+
+    fn has_joint_prices(&self, slot: u32) -> bool {
+        let owner = self.account(slot);
+        owner.holdings.iter().filter(|it| it.lots != Lots::ZERO).all(|holding| {
+            let instrument = self.instrument_slots.get(&holding.instrument);
+            let known = instrument.map(|it| self.instrument(*it));
+            let underlying = known.and_then(|it| it.extra.underlying);
+            let underlying = underlying.and_then(|it| self.extension.underlyings.get(&it));
+            let expiry = known.and_then(|it| it.terms.expiry());
+            let (Some(underlying), Some(expiry)) = (underlying, expiry) else {
+                return true;
+            };
+            // At its expiry nothing more is heard of a forward.
+            expiry <= self.meta.time
+                || underlying.sources.values().all(|source| {
+                    let forward = source.forwards.get(&expiry);
+                    forward
+                        .zip(source.index)
+                        .is_none_or(|(forward, index)| forward.time >= index.time)
+                })
+        })
     }
 
     /// Begins a liquidation or goes on with it: one round.

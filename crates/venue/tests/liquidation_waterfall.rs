@@ -39,7 +39,7 @@ fn booked(events: &[Event], of: u64, currency: CurrencyId, reason: Booking) -> i
     amounts.sum()
 }
 
-fn conserved(desk: &MarginDesk) {
+fn conserved(desk: &mut MarginDesk) {
     for money in desk.engine.conservation() {
         assert_eq!(money.difference(), 0, "{money:?}");
     }
@@ -137,6 +137,7 @@ fn the_fund_pays_what_a_bankrupt_account_lacks() {
 #[test]
 fn the_ranking_is_profit_ratio_times_leverage() {
     let mut desk = desk();
+    desk.deposit(3, USD, 100_000 * DOLLAR);
     desk.feed(55_000, 60);
     let ranks = desk.engine.deleverage_ranking(LINEAR_PERPETUAL, Side::Sell);
     let table: Vec<(u64, i64, i128)> =
