@@ -71,7 +71,7 @@ impl State {
     }
 
     /// Puts a fee that was taken from accounts where it belongs: `fund_share` millionths of it,
-    /// rounded down, to the insurance fund, the rest to the fees.
+    /// rounded down, to the insurance fund, the rest to the fees. Returns the fund's part.
     pub(crate) fn collect_fee(
         &mut self,
         currency: CurrencyId,
@@ -79,15 +79,19 @@ impl State {
         fund_share: u32,
         reason: Reason,
         events: &mut Vec<Event>,
-    ) {
+    ) -> i128 {
         let share = mul_div(fee, fund_share.into(), MILLION, Rounding::Floor);
         let share = share.unwrap_or_default().clamp(0, fee.max(0));
         match self.fund() {
             Some(fund) => {
                 self.book(fund, currency, share, reason, events);
                 self.change_pools(currency, |pools| pools.fees.0 += fee - share, events);
+                share
             }
-            None => self.change_pools(currency, |pools| pools.fees.0 += fee, events),
+            None => {
+                self.change_pools(currency, |pools| pools.fees.0 += fee, events);
+                0
+            }
         }
     }
 

@@ -1,13 +1,13 @@
 //! Amend, cancel, mass cancel, connect, disconnect.
 
-use crate::extension::MARGIN_RULES;
+use crate::entering::Wish;
 use crate::margin;
 use crate::matching::{Incoming, Taker, close_unrested};
 use crate::orders::NIL;
 use crate::state::{OPERATOR_SLOT, State};
 use evenkeel_types::{
-    AccountId, CloseReason, Event, Lots, MassCancelScope, OrderId, OutcomeKind, RejectCode,
-    SessionId, Ticks,
+    AccountId, CloseReason, CurrencyId, Event, Lots, MassCancelScope, NewOrder, OrderId,
+    OutcomeKind, RejectCode, SessionId, Ticks, TimeInForce,
 };
 
 /// Which of an account's orders to close.
@@ -16,6 +16,8 @@ enum Selection {
     All,
     Instrument(u32),
     Session(SessionId),
+    Currency(CurrencyId),
+    Label(u64),
 }
 
 impl State {
@@ -34,6 +36,13 @@ impl State {
         order: OrderId,
         events: &mut Vec<Event>,
     ) -> Result<OutcomeKind, RejectCode> {
+        if let Some(armed) = self.extension.triggers.armed(order) {
+            if armed.account != self.account(account).id {
+                return Err(RejectCode::NotYourOrder);
+            }
+            self.close_armed(order, CloseReason::Cancelled, events);
+            return Ok(OutcomeKind::Done);
+        }
         let slot = self.own_order(account, order)?;
         self.close(slot, CloseReason::Cancelled, events);
         Ok(OutcomeKind::Done)
@@ -48,6 +57,9 @@ impl State {
         change: (Option<Ticks>, Option<Lots>),
         events: &mut Vec<Event>,
     ) -> Result<OutcomeKind, RejectCode> {
+        if self.has_margin() {
+            return self.amend_margined(account, order, change, events);
+        }
         let slot = self.own_order(account, order)?;
         if change == (None, None) {
             return Err(RejectCode::NothingToAmend);
@@ -57,7 +69,7 @@ impl State {
         let price = change.0.unwrap_or(before.price);
         let lots = change.1.unwrap_or(before.open);
         let kept_priority = price == before.price && lots <= before.open;
-        self.check(&Incoming {
+        let incoming = Incoming {
             account,
             instrument,
             side,
@@ -67,16 +79,15 @@ impl State {
             post_only: before.post_only,
             reduce_only: false,
             replaces: Some(slot),
-        })?;
+        };
+        self.check(&incoming)?;
         events.push(Event::OrderAmended { order, price, open: lots, kept_priority });
         if kept_priority {
             self.shrink(slot, lots, events);
             return Ok(OutcomeKind::Done);
         }
         self.withdraw_from_book(slot, events);
-        let flags = self.orders.at(slot).flags;
-        let limit = Some(price);
-        let mut taker = Taker { order, account, instrument, side, limit, open: lots, flags };
+        let mut taker = Taker::plain(order, &incoming);
         self.cross(&mut taker, events);
         if taker.open == Lots::ZERO {
             close_unrested(&taker, CloseReason::Filled, events);
@@ -90,8 +101,70 @@ impl State {
         Ok(OutcomeKind::Done)
     }
 
+    /// As [`State::amend`], under rules 2. Further terms stay. Less at the same price is always
+    /// taken: it only shrinks what is open.
+    fn amend_margined(
+        &mut self,
+        account: u32,
+        id: OrderId,
+        change: (Option<Ticks>, Option<Lots>),
+        events: &mut Vec<Event>,
+    ) -> Result<OutcomeKind, RejectCode> {
+        self.check_sender(account)?;
+        if change == (None, None) {
+            return Err(RejectCode::NothingToAmend);
+        }
+        if self.extension.triggers.armed(id).is_some() {
+            return self.amend_armed(account, id, change, events);
+        }
+        let slot = self.own_order(account, id)?;
+        let before = self.orders.at(slot).clone();
+        let price = change.0.unwrap_or(before.price);
+        let lots = change.1.unwrap_or(before.open);
+        let order = NewOrder {
+            instrument: self.instrument(before.instrument).terms.id,
+            side: before.side,
+            price: Some(price),
+            lots,
+            time_in_force: TimeInForce::GoodTillCancel,
+            post_only: before.post_only,
+            label: before.label,
+        };
+        let (instrument, terms) = (before.instrument, before.flags.terms());
+        let wish = Wish { account, instrument, order, terms, replaces: Some(slot) };
+        if price == before.price && lots <= before.open {
+            self.check_shape(&wish)?;
+            let kept_priority = true;
+            events.push(Event::OrderAmended { order: id, price, open: lots, kept_priority });
+            self.shrink(slot, lots, events);
+            return Ok(OutcomeKind::Done);
+        }
+        let prepared = self.prepare(&wish)?;
+        let price = prepared.price.unwrap_or(price);
+        let (open, kept_priority) = (prepared.lots, false);
+        events.push(Event::OrderAmended { order: id, price, open, kept_priority });
+        self.withdraw_from_book(slot, events);
+        let mut taker = self.taker(id, &wish, &prepared);
+        if !prepared.gathers {
+            self.cross(&mut taker, events);
+        }
+        match self.end_of(&mut taker, prepared.price) {
+            Ok(price) => {
+                let order = self.orders.at_mut(slot);
+                (order.price, order.open) = (price, taker.open);
+                self.rest(slot, events);
+            }
+            Err(reason) => {
+                close_unrested(&taker, reason, events);
+                self.forget(slot);
+            }
+        }
+        Ok(OutcomeKind::Done)
+    }
+
     /// Lowers the open size of a resting order in place.
-    fn shrink(&mut self, slot: u32, lots: Lots, events: &mut Vec<Event>) {
+    pub(crate) fn shrink(&mut self, slot: u32, lots: Lots, events: &mut Vec<Event>) {
+        let has_margin = self.has_margin();
         let order = self.orders.at(slot);
         let (side, price, instrument) = (order.side, order.price, order.instrument);
         let less = Lots(order.open.0 - lots.0);
@@ -101,12 +174,8 @@ impl State {
         let order = self.orders.at_mut(slot);
         let account = &mut self.accounts[order.account as usize];
         *account.holding_mut(instrument.terms.id).open_mut(side) -= less.0;
-        let reserve = if self.extension.rules >= MARGIN_RULES {
-            let resting = (side, price, lots);
-            margin::margin_reserve(account.collateral, instrument, resting, order.flags)
-        } else {
-            margin::resting_reserve(account.collateral, instrument, side, price, lots)
-        };
+        let (collateral, resting) = (account.collateral, (side, price, lots));
+        let reserve = margin::reserve(has_margin, collateral, instrument, resting, order.flags);
         let change = reserve.0 - order.reserve.0;
         order.reserve = reserve;
         let currency = margin::reserve_currency(&instrument.terms, side);
@@ -139,13 +208,20 @@ impl State {
             }
             MassCancelScope::Session { session } => Selection::Session(session),
             // Taken under later rules only.
-            MassCancelScope::Currency { .. } | MassCancelScope::Label { .. } => {
+            MassCancelScope::Currency { .. } | MassCancelScope::Label { .. }
+                if !self.has_margin() =>
+            {
                 return Err(RejectCode::NeedsUpgrade);
             }
+            MassCancelScope::Currency { currency } if self.currencies.contains_key(&currency) => {
+                Selection::Currency(currency)
+            }
+            MassCancelScope::Currency { .. } => return Err(RejectCode::UnknownCurrency),
+            MassCancelScope::Label { label } => Selection::Label(label),
         })
     }
 
-    /// Closes an account's selected orders by ascending order id.
+    /// Closes an account's selected orders by ascending order id, then the conditional ones.
     fn close_selected(
         &mut self,
         owner: u32,
@@ -161,11 +237,45 @@ impl State {
                 Selection::All => true,
                 Selection::Instrument(instrument) => order.instrument == instrument,
                 Selection::Session(session) => order.session == session,
+                Selection::Currency(currency) => {
+                    self.instrument(order.instrument).terms.settlement == currency
+                }
+                Selection::Label(label) => order.label == label,
             };
             if is_selected {
                 self.close(slot, reason, events);
             }
             slot = next;
+        }
+        if self.has_margin() {
+            self.close_selected_armed(owner, selection, reason, events);
+        }
+    }
+
+    fn close_selected_armed(
+        &mut self,
+        owner: u32,
+        selection: Selection,
+        reason: CloseReason,
+        events: &mut Vec<Event>,
+    ) {
+        let armed: Vec<OrderId> = self.account(owner).extra.own.armed.iter().copied().collect();
+        for id in armed {
+            let Some(known) = self.extension.triggers.armed(id) else {
+                continue;
+            };
+            let instrument = self.instrument_slots.get(&known.order.instrument).copied();
+            let is_selected = match selection {
+                Selection::All => true,
+                Selection::Instrument(slot) => instrument == Some(slot),
+                Selection::Session(session) => known.session == session,
+                Selection::Currency(currency) => instrument
+                    .is_some_and(|slot| self.instrument(slot).terms.settlement == currency),
+                Selection::Label(label) => known.order.label == label,
+            };
+            if is_selected {
+                self.close_armed(id, reason, events);
+            }
         }
     }
 

@@ -160,6 +160,8 @@ impl State {
         };
         settle(&mut self.accounts[slot as usize], known, fill, events);
         settle(&mut self.accounts[counterparty as usize], known, &other, events);
+        self.trim_reducing(slot, instrument, events);
+        self.trim_reducing(counterparty, instrument, events);
     }
 
     /// Basis at the mark of signed lots; `None` without a mark or beyond what is ever booked.

@@ -7,6 +7,7 @@ use crate::keys::Keys;
 use crate::liquidation::{Liquidations, UnderLiquidation};
 use crate::marks::PriceCache;
 use crate::oracle::UnderlyingState;
+use crate::own_orders::OwnOrders;
 use crate::protection::Protections;
 use crate::regime::{Grace, Regime};
 use crate::risk::RiskRecord;
@@ -86,6 +87,8 @@ pub(crate) struct AccountExtra {
     pub grace: Grace,
     pub liquidation: Option<UnderLiquidation>,
     pub sent: SentOrders,
+    /// Derived from its orders.
+    pub own: OwnOrders,
     /// Derived from positions and prices.
     pub cache: RiskCache,
 }
@@ -99,6 +102,9 @@ pub(crate) struct InstrumentExtra {
     pub funding: Funding,
     /// One lot at the present prices; derived.
     pub leg: Option<Box<Leg>>,
+    /// Orders that the price band refused since then, within the breaker's window.
+    pub band_hits: u32,
+    pub band_window_from: Timestamp,
 }
 
 /// A currency's part.

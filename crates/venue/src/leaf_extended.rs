@@ -3,6 +3,7 @@
 use crate::extension::{AccountExtra, CurrencyExtra, Extension, InstrumentExtra, MARGIN_RULES};
 use crate::leaf::LeafKey;
 use crate::oracle::UnderlyingState;
+use crate::own_orders::OwnOrders;
 use crate::restore::{ensure, expect_key};
 use crate::snapshot::SnapshotError;
 use crate::state::{OPERATOR_SLOT, State};
@@ -77,9 +78,13 @@ fn write_instrument_extra(extra: &InstrumentExtra, writer: &mut Writer) {
         funding,
         // Derived from prices.
         leg: _,
+        band_hits,
+        band_window_from,
     } = extra;
     delivered.encode(writer);
     funding.encode(writer);
+    band_hits.encode(writer);
+    band_window_from.encode(writer);
 }
 
 fn write_account_extra(extra: &AccountExtra, writer: &mut Writer) {
@@ -92,6 +97,8 @@ fn write_account_extra(extra: &AccountExtra, writer: &mut Writer) {
         grace,
         liquidation,
         sent,
+        // Derived from the orders.
+        own: _,
         // Derived from positions and prices.
         cache: _,
     } = extra;
@@ -142,6 +149,8 @@ pub(crate) fn read_extended(
             delivered: Canonical::decode(reader)?,
             funding: Canonical::decode(reader)?,
             leg: None,
+            band_hits: Canonical::decode(reader)?,
+            band_window_from: Canonical::decode(reader)?,
         };
         state.link_instrument(slot);
     }
@@ -179,5 +188,6 @@ fn read_account_extra(reader: &mut Reader<'_>) -> Result<AccountExtra, SnapshotE
         liquidation: Canonical::decode(reader)?,
         sent: Canonical::decode(reader)?,
         cache: crate::risk::cache::RiskCache::default(),
+        own: OwnOrders::default(),
     })
 }

@@ -24,18 +24,14 @@
 //! - Once an interval the insurance fund offers what it took over to the books, at the mark or
 //!   better: it neither pays for getting rid of a position nor keeps it longer than it must.
 
-use crate::matching::{Taker, close_unrested};
 use crate::oracle::fresh_until;
-use crate::orders::{NIL, OrderFlags};
 use crate::reduction::Reduction;
 use crate::schedule::nanoseconds;
 use crate::state::State;
-use evenkeel_types::conditional::OrderTerms;
 use evenkeel_types::event::{Booking, WaterfallStep};
 use evenkeel_types::{
     AccountId, CloseReason, Collateral, Command, CurrencyId, Event, InstrumentId, InstrumentKind,
-    Lots, Money, NewOrder, RejectCode, SessionId, Side, Ticks, TimeInForce, Timestamp,
-    canonical_enum, canonical_struct,
+    Lots, Money, RejectCode, Side, Timestamp, canonical_enum, canonical_struct,
 };
 use std::collections::BTreeMap;
 
@@ -252,7 +248,7 @@ impl State {
             let fresh = UnderLiquidation { since, round: 0, idle_rounds: 0 };
             self.account_mut(slot).extra.liquidation = Some(fresh);
             self.tell_step(slot, (0, WaterfallStep::Began), None, events);
-            self.close_all_orders(slot, events);
+            self.close_orders_of(slot, None, CloseReason::Liquidation, events);
         }
         let Some(mut state) = self.account(slot).extra.liquidation else {
             return;
@@ -319,48 +315,6 @@ impl State {
             _ => None,
         });
         bases.map(|basis| basis.0).sum()
-    }
-
-    /// An order of the engine itself: it trades up to a limit, nothing of it rests, and no margin is
-    /// asked for. Returns how many lots it traded.
-    pub(crate) fn liquidation_order(
-        &mut self,
-        account: u32,
-        instrument: u32,
-        (side, lots, limit): (Side, i64, Ticks),
-        events: &mut Vec<Event>,
-    ) -> i64 {
-        let order = self.meta.next_order;
-        self.meta.next_order.0 += 1;
-        let open = Lots(lots);
-        let terms = NewOrder {
-            instrument: self.instrument(instrument).terms.id,
-            side,
-            price: Some(limit),
-            lots: open,
-            time_in_force: TimeInForce::ImmediateOrCancel,
-            post_only: false,
-            label: 0,
-        };
-        let (id, session) = (self.account(account).id, SessionId(0));
-        events.push(Event::OrderAccepted { order, account: id, session, terms });
-        let flags = OrderFlags::new(&OrderTerms::default());
-        let limit = Some(limit);
-        let mut taker = Taker { order, account, instrument, side, limit, open, flags };
-        self.cross(&mut taker, events);
-        let is_filled = taker.open == Lots::ZERO;
-        let reason = if is_filled { CloseReason::Filled } else { CloseReason::Unfilled };
-        close_unrested(&taker, reason, events);
-        lots - taker.open.0
-    }
-
-    fn close_all_orders(&mut self, slot: u32, events: &mut Vec<Event>) {
-        let mut order = self.account(slot).first_order;
-        while order != NIL {
-            let next = self.orders.at(order).in_account.next;
-            self.close(order, CloseReason::Liquidation, events);
-            order = next;
-        }
     }
 
     /// Whether nothing would be left if everything were closed at the marks. What cannot be valued

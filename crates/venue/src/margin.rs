@@ -92,6 +92,21 @@ pub(crate) fn margin_reserve(
     resting_reserve(collateral, instrument, side, price, open)
 }
 
+/// What a resting order reserves under the rules in force.
+pub(crate) fn reserve(
+    has_margin: bool,
+    collateral: Collateral,
+    instrument: &InstrumentState,
+    resting: (Side, Ticks, Lots),
+    flags: OrderFlags,
+) -> Money {
+    if has_margin {
+        return margin_reserve(collateral, instrument, resting, flags);
+    }
+    let (side, price, open) = resting;
+    resting_reserve(collateral, instrument, side, price, open)
+}
+
 /// What a resting order reserves with `open` lots left, at a price that was accepted.
 pub(crate) fn resting_reserve(
     collateral: Collateral,

@@ -1,17 +1,17 @@
-//! Price-time priority: acceptance, trading, resting.
-//!
-//! Self-trade prevention does not exist yet: an account may trade with itself.
+//! Price-time priority: acceptance under rules 1 (`entering.rs` has that of rules 2), trading,
+//! resting.
 
 use crate::accounting::{Fill, settle};
 use crate::book::MAX_SIDE_LOTS;
-use crate::extension::MARGIN_RULES;
 use crate::margin;
 use crate::orders::{Link, MAX_OPEN_ORDERS, NIL, Order, OrderFlags};
+use crate::self_trade::Meeting;
 use crate::state::{MAX_POSITION, OPERATOR_SLOT, State, proven};
+use crate::trades::Deal;
 use evenkeel_types::conditional::OrderTerms;
 use evenkeel_types::{
-    CloseReason, Event, Instrument, InstrumentKind, Lots, Money, NewOrder, OrderId, OutcomeKind,
-    RejectCode, SessionId, Side, Ticks, TimeInForce,
+    CloseReason, Event, Instrument, Lots, Money, NewOrder, OrderId, OutcomeKind, RejectCode,
+    SessionId, Side, Ticks, TimeInForce,
 };
 
 /// An order before it meets the book.
@@ -39,6 +39,30 @@ pub(crate) struct Taker {
     pub limit: Option<Ticks>,
     pub open: Lots,
     pub flags: OrderFlags,
+    /// It may only bring the position closer to zero.
+    pub reduces: bool,
+    /// An order of a liquidation.
+    pub is_liquidation: bool,
+    /// Why it ends before it is filled, if it does.
+    pub stopped: Option<CloseReason>,
+}
+
+impl Taker {
+    /// An order on its way under rules 1.
+    pub fn plain(order: OrderId, incoming: &Incoming) -> Self {
+        Self {
+            order,
+            account: incoming.account,
+            instrument: incoming.instrument,
+            side: incoming.side,
+            limit: incoming.limit,
+            open: incoming.lots,
+            flags: OrderFlags::default(),
+            reduces: false,
+            is_liquidation: false,
+            stopped: None,
+        }
+    }
 }
 
 impl State {
@@ -50,18 +74,9 @@ impl State {
         terms: &NewOrder,
         events: &mut Vec<Event>,
     ) -> Result<OutcomeKind, RejectCode> {
-        self.place_with(account, session, terms, &OrderTerms::default(), events)
-    }
-
-    /// As [`State::place`], with further terms.
-    pub(crate) fn place_with(
-        &mut self,
-        account: u32,
-        session: SessionId,
-        terms: &NewOrder,
-        extra: &OrderTerms,
-        events: &mut Vec<Event>,
-    ) -> Result<OutcomeKind, RejectCode> {
+        if self.has_margin() {
+            return self.place_with(account, session, terms, &OrderTerms::default(), events);
+        }
         if account == OPERATOR_SLOT {
             return Err(RejectCode::UnknownAccount);
         }
@@ -70,7 +85,7 @@ impl State {
         if terms.price.is_none() && (is_good_till_cancel || terms.post_only) {
             return Err(RejectCode::MarketMayNotRest);
         }
-        self.check(&Incoming {
+        let incoming = Incoming {
             account,
             instrument,
             side: terms.side,
@@ -80,7 +95,8 @@ impl State {
             post_only: terms.post_only,
             reduce_only: false,
             replaces: None,
-        })?;
+        };
+        self.check(&incoming)?;
         let order = self.meta.next_order;
         self.meta.next_order.0 += 1;
         events.push(Event::OrderAccepted {
@@ -89,15 +105,7 @@ impl State {
             session,
             terms: *terms,
         });
-        let mut taker = Taker {
-            order,
-            account,
-            instrument,
-            side: terms.side,
-            limit: terms.price,
-            open: terms.lots,
-            flags: OrderFlags::new(extra),
-        };
+        let mut taker = Taker::plain(order, &incoming);
         self.cross(&mut taker, events);
         if taker.open == Lots::ZERO {
             close_unrested(&taker, CloseReason::Filled, events);
@@ -110,7 +118,7 @@ impl State {
     }
 
     /// Gives what is left of a new order its place in the book.
-    fn rest_new(
+    pub(crate) fn rest_new(
         &mut self,
         taker: &Taker,
         price: Ticks,
@@ -139,8 +147,8 @@ impl State {
         self.rest(slot, events);
     }
 
-    /// Everything that can refuse an order, before anything changes.
-    pub(crate) fn check(&mut self, order: &Incoming) -> Result<(), RejectCode> {
+    /// Everything that can refuse an order under rules 1, before anything changes.
+    pub(crate) fn check(&self, order: &Incoming) -> Result<(), RejectCode> {
         let instrument = self.instrument(order.instrument);
         let terms = &instrument.terms;
         if terms.expiry().is_some_and(|expiry| expiry <= self.meta.time) {
@@ -176,12 +184,12 @@ impl State {
     }
 
     /// Bounds on counts, sizes and sums; they keep every later addition in range.
-    fn check_limits(&self, order: &Incoming) -> Result<(), RejectCode> {
+    pub(crate) fn check_limits(&self, order: &Incoming) -> Result<(), RejectCode> {
         let instrument = self.instrument(order.instrument);
         let terms = &instrument.terms;
         let replaced_lots = order.replaces.map_or(0, |slot| self.orders.at(slot).open.0);
-        if order.replaces.is_none() && self.orders.count() >= MAX_OPEN_ORDERS {
-            return Err(RejectCode::LimitReached);
+        if order.replaces.is_none() {
+            self.check_order_count()?;
         }
         let side_lots = instrument.book.side(order.side).lots();
         if side_lots - replaced_lots + order.lots.0 > MAX_SIDE_LOTS.0 {
@@ -204,20 +212,27 @@ impl State {
         Ok(())
     }
 
-    /// Whether the owner's free balance covers the order, an amended order's own reserve included.
-    fn check_cover(
-        &mut self,
-        order: &Incoming,
-        price: Ticks,
-        lots: Lots,
-    ) -> Result<(), RejectCode> {
-        let by_margin = self.has_margin();
+    /// Whether the venue can hold one more order.
+    pub(crate) fn check_order_count(&self) -> Result<(), RejectCode> {
+        let count = self.orders.count() + self.extension.triggers.count();
+        if count >= MAX_OPEN_ORDERS { Err(RejectCode::LimitReached) } else { Ok(()) }
+    }
+
+    fn check_cover(&self, order: &Incoming, price: Ticks, lots: Lots) -> Result<(), RejectCode> {
         let instrument = self.instrument(order.instrument);
         let value = margin::checked_value(instrument, price, lots)?;
+        self.check_balance(order, lots, value)
+    }
+
+    /// Whether the owner's free balance covers the order, an amended order's own reserve included.
+    pub(crate) fn check_balance(
+        &self,
+        order: &Incoming,
+        lots: Lots,
+        value: Money,
+    ) -> Result<(), RejectCode> {
+        let instrument = self.instrument(order.instrument);
         let account = self.account(order.account);
-        if by_margin && instrument.terms.kind != InstrumentKind::Spot {
-            return self.check_margin(order, price, lots);
-        }
         let needed = margin::order_reserve(account.collateral, instrument, order.side, lots, value);
         let replaced = order.replaces.map(|slot| self.orders.at(slot).reserve);
         let more = needed.0 - replaced.unwrap_or_default().0;
@@ -225,30 +240,47 @@ impl State {
         if more > 0 && more > account.free(currency) {
             return Err(RejectCode::InsufficientBalance);
         }
-        if by_margin {
-            return self.check_margin(order, price, lots);
-        }
         Ok(())
     }
 
     /// Trades until the order is filled or nothing it may take is left.
     pub(crate) fn cross(&mut self, taker: &mut Taker, events: &mut Vec<Event>) {
-        while taker.open.0 > 0 {
+        let has_margin = self.has_margin();
+        while taker.open.0 > 0 && taker.stopped.is_none() {
             let book = &self.instrument(taker.instrument).book;
             let ladder = book.side(taker.side.opposite());
             let Some((_, maker)) = ladder.next_maker(taker.limit) else {
                 return;
             };
-            self.trade(taker, maker, events);
+            if !has_margin {
+                let lots = Lots(taker.open.0.min(self.orders.at(maker).open.0));
+                self.trade(taker, maker, lots, events);
+                continue;
+            }
+            match self.meet(taker, maker, events) {
+                Meeting::Trade(lots) => {
+                    let deal = self.trade(taker, maker, lots, events);
+                    self.after_trade(&deal, taker, events);
+                }
+                Meeting::MakerGone => {}
+                Meeting::Stop(reason) => taker.stopped = Some(reason),
+            }
         }
     }
 
-    /// One trade with a resting order, at its price.
-    fn trade(&mut self, taker: &mut Taker, maker_slot: u32, events: &mut Vec<Event>) {
+    /// One trade with a resting order, at its price; `lots` are open on both sides.
+    fn trade(
+        &mut self,
+        taker: &mut Taker,
+        maker_slot: u32,
+        lots: Lots,
+        events: &mut Vec<Event>,
+    ) -> Deal {
+        let has_margin = self.has_margin();
         let maker = self.orders.at(maker_slot);
         let (maker_order, maker_account, price) = (maker.id, maker.account, maker.price);
         let (maker_side, reserve_before) = (maker.side, maker.reserve);
-        let lots = Lots(taker.open.0.min(maker.open.0));
+        let maker_flags = maker.flags;
         taker.open.0 -= lots.0;
 
         let instrument = &mut self.instruments[taker.instrument as usize];
@@ -258,12 +290,9 @@ impl State {
         let maker_open = maker.open;
         let instrument = &self.instruments[taker.instrument as usize];
         let owner = &mut self.accounts[maker_account as usize];
-        maker.reserve = if self.extension.rules >= MARGIN_RULES {
-            let resting = (maker_side, price, maker_open);
-            margin::margin_reserve(owner.collateral, instrument, resting, maker.flags)
-        } else {
-            margin::resting_reserve(owner.collateral, instrument, maker_side, price, maker_open)
-        };
+        let resting = (maker_side, price, maker_open);
+        maker.reserve =
+            margin::reserve(has_margin, owner.collateral, instrument, resting, maker_flags);
         let reserve_change = maker.reserve.0 - reserve_before.0;
         *owner.holding_mut(instrument.terms.id).open_mut(maker_side) -= lots.0;
         let maker_account_id = owner.id;
@@ -295,21 +324,29 @@ impl State {
         if maker_open == Lots::ZERO {
             self.close(maker_slot, CloseReason::Filled, events);
         }
+        Deal {
+            trade,
+            instrument: taker.instrument,
+            price,
+            lots,
+            taker_side: taker.side,
+            maker: maker_account,
+            taker: taker.account,
+            maker_flags,
+            is_liquidation: taker.is_liquidation,
+        }
     }
 
     /// Puts an order into the book at the back of its price, and reserves for it.
     pub(crate) fn rest(&mut self, slot: u32, events: &mut Vec<Event>) {
+        let has_margin = self.has_margin();
         let order = self.orders.at_mut(slot);
         let (side, price, open) = (order.side, order.price, order.open);
         events.push(Event::OrderRested { order: order.id, price, open });
         let instrument = &self.instruments[order.instrument as usize];
         let account = &mut self.accounts[order.account as usize];
-        let reserve = if self.extension.rules >= MARGIN_RULES {
-            let resting = (side, price, open);
-            margin::margin_reserve(account.collateral, instrument, resting, order.flags)
-        } else {
-            margin::resting_reserve(account.collateral, instrument, side, price, open)
-        };
+        let (collateral, resting) = (account.collateral, (side, price, open));
+        let reserve = margin::reserve(has_margin, collateral, instrument, resting, order.flags);
         let change = reserve.0 - order.reserve.0;
         order.reserve = reserve;
         *account.holding_mut(instrument.terms.id).open_mut(side) += open.0;
@@ -344,6 +381,9 @@ impl State {
 
     /// Drops an order that is in no book any more.
     pub(crate) fn forget(&mut self, slot: u32) {
+        if self.has_margin() {
+            self.unlist_order(slot);
+        }
         let order = self.orders.at(slot);
         let (link, owner) = (order.in_account, order.account);
         if link.previous == NIL {
@@ -371,6 +411,9 @@ impl State {
             self.orders.at_mut(previous).in_account.next = slot;
         }
         self.orders.at_mut(slot).in_account = Link { previous, next: NIL };
+        if self.has_margin() {
+            self.list_order(slot);
+        }
     }
 }
 

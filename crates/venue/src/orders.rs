@@ -32,7 +32,8 @@ canonical_newtype!(OrderFlags);
 impl OrderFlags {
     const REDUCE_ONLY: u8 = 1;
     const PROTECTED: u8 = 2;
-    const ALL: u8 = 15;
+    const SLIDE: u8 = 16;
+    const ALL: u8 = 31;
 
     /// Of an order's further terms.
     pub fn new(terms: &OrderTerms) -> Self {
@@ -43,7 +44,20 @@ impl OrderFlags {
             SelfTrade::CancelBoth => 12,
         };
         let reduce_only = u8::from(terms.reduce_only) * Self::REDUCE_ONLY;
-        Self(reduce_only + u8::from(terms.protected) * Self::PROTECTED + self_trade)
+        let protected = u8::from(terms.protected) * Self::PROTECTED;
+        Self(reduce_only + protected + u8::from(terms.slide) * Self::SLIDE + self_trade)
+    }
+
+    /// What is kept of the terms: all but what only matters before an order rests.
+    pub fn terms(self) -> OrderTerms {
+        OrderTerms {
+            reduce_only: self.is_reduce_only(),
+            slide: self.0 & Self::SLIDE != 0,
+            self_trade: self.self_trade(),
+            protected: self.is_protected(),
+            protection_bp: None,
+            trigger: None,
+        }
     }
 
     pub fn is_reduce_only(self) -> bool {
@@ -97,6 +111,12 @@ pub(crate) struct Order {
 
 /// The memory of a million open orders is promised; see the benchmarks.
 const _: () = assert!(size_of::<Order>() <= 96);
+impl Order {
+    /// False while it is being amended, on its way through the book again.
+    pub fn is_resting(&self) -> bool {
+        self.level != NIL
+    }
+}
 
 /// All open orders.
 #[derive(Debug, Clone)]

@@ -48,6 +48,23 @@ pub(crate) struct Grace {
 canonical_struct!(Grace { left_ms, used_ms, day });
 
 impl State {
+    /// The strictest mode that applies to an account in an instrument.
+    pub(crate) fn mode_of(&self, instrument: u32, account: u32) -> Mode {
+        let modes = &self.extension.regime.modes;
+        if modes.is_empty() {
+            return self.meta.mode;
+        }
+        let known = self.instrument(instrument);
+        let scopes = [
+            Some(Scope::Venue),
+            known.extra.underlying.map(|underlying| Scope::Underlying { underlying }),
+            Some(Scope::Instrument { instrument: known.terms.id }),
+            Some(Scope::Account { account: self.account(account).id }),
+        ];
+        let set = scopes.into_iter().flatten().filter_map(|scope| modes.get(&scope));
+        set.map(|state| state.mode).fold(self.meta.mode, Mode::max)
+    }
+
     /// Whether the modes that apply admit a client's command.
     pub(crate) fn check_regime(&self, _account: u32, _command: &Command) -> Result<(), RejectCode> {
         Ok(())

@@ -4,6 +4,7 @@ use crate::extension::MARGIN_RULES;
 use crate::leaf::{LeafKey, salt_commitment};
 use crate::leaf_extended::read_extended;
 use crate::operator::is_mark;
+use crate::order_checks::check_orders;
 use crate::restore_books::{read_books, read_owners};
 use crate::restore_checks::check_sums;
 use crate::sessions::{MAX_SESSIONS, Session, Sessions, WINDOW};
@@ -92,6 +93,8 @@ pub(crate) fn read_state(
     if has_margin {
         read_extended(reader, &mut state)?;
         check_settlement(reader, &state)?;
+        check_orders(reader, &state)?;
+        state.list_orders();
     }
     check_sums(reader, &state)?;
     state.count_money();

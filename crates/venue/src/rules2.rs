@@ -116,6 +116,7 @@ impl State {
         self.extension.rules = rules;
         self.extension.last_time = self.meta.time;
         self.count_money();
+        self.list_orders();
         events.push(Event::Upgraded { rules });
         Ok(OutcomeKind::Done)
     }

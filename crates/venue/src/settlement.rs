@@ -401,7 +401,8 @@ impl State {
         }
     }
 
-    /// Closes every order in a book, best price first, oldest first, buys before sells.
+    /// Closes every order in a book, best price first, oldest first, buys before sells; then the
+    /// conditional ones.
     pub(crate) fn close_orders_in(
         &mut self,
         instrument: u32,
@@ -414,6 +415,8 @@ impl State {
         for slot in slots {
             self.close(slot, reason, events);
         }
+        let id = self.instrument(instrument).terms.id;
+        self.close_armed_in(id, reason, events);
     }
 }
 

@@ -81,6 +81,7 @@ impl State {
                     self.join_sweep(slot);
                 }
             }
+            self.list_orders();
         }
         events.push(Event::UnderlyingSet { underlying: Box::new(underlying.clone()) });
         self.forget_values(underlying.id);
