@@ -4,7 +4,7 @@
 use super::{SALT, START, VENUE, currency, decimal, outcome};
 use evenkeel_types::conditional::OrderTerms;
 use evenkeel_types::oracle::{Price, Reading, SMILE_POINTS, Smile, Volatility};
-use evenkeel_types::terms::{Haircut, MarginModel, Underlying, VenueTerms};
+use evenkeel_types::terms::{Haircut, LimitTerms, MarginModel, Underlying, VenueTerms};
 use evenkeel_types::{
     AccountId, ClientSequence, Collateral, Command, CurrencyId, Entry, Event, Instrument,
     InstrumentId, InstrumentKind, Lots, Money, NewOrder, OptionRight, OrderId, Origin, OutcomeKind,
@@ -63,11 +63,30 @@ pub fn flat(percent: u32) -> Smile {
     Smile { points: [Volatility(percent * 10_000); SMILE_POINTS] }
 }
 
-/// The underlying with the usual parameters, a quorum of two of three.
+/// The underlying with the usual parameters, a quorum of two of three; but without trading fees and
+/// limits, which have tests of their own.
 pub fn underlying() -> Underlying {
+    let mut plain = usual_underlying();
+    let fees = &mut plain.fees;
+    (fees.future_maker, fees.future_taker) = (0, 0);
+    (fees.option_maker, fees.option_taker) = (0, 0);
+    plain.limits = NO_LIMITS;
+    plain
+}
+
+/// The underlying with the usual parameters.
+pub fn usual_underlying() -> Underlying {
     let symbol = Symbol::new("BTC-USD").expect("a symbol");
     Underlying::usual(BTC_USD, symbol, (BTC, USD), SOURCES.to_vec())
 }
+
+pub const NO_LIMITS: LimitTerms = LimitTerms {
+    price_band_bp: 0,
+    fat_finger_bp: 0,
+    order_size: 0,
+    position_size: 0,
+    open_orders: 0,
+};
 
 /// Numeraire dollars, coins at a haircut of 10 %.
 pub fn venue_terms() -> VenueTerms {
