@@ -76,6 +76,7 @@ mod liquidation_view;
 #[cfg(feature = "lone-book")]
 mod lone_book;
 mod margin;
+mod margin_report;
 mod marks;
 mod matching;
 mod operator;
@@ -123,6 +124,7 @@ pub use liquidation_view::{FundView, LiquidationView, PerpetualView};
 #[cfg(feature = "lone-book")]
 pub use lone_book::{LoneBook, LoneOrder, LoneTrade};
 pub use margin::{FUTURE_RATE_BP, OPTION_SELL_RATE_BP};
+pub use margin_report::{CurrencyReport, GroupReport, LegReport, MarginReport};
 pub use orders::{MAX_OPEN_ORDERS, OrderView};
 pub use restore::{BookOrder, BookRecord};
 pub use risk::{AccountMargin, CurrencyMargin};

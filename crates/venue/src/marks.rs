@@ -92,11 +92,6 @@ impl State {
         }
     }
 
-    /// An instrument's mark.
-    pub(crate) fn instrument_mark(&self, slot: u32) -> Option<Ticks> {
-        self.instrument(slot).mark
-    }
-
     /// Carries changed prices on: to marks, then to all that looks at prices, in the order that
     /// the venue's rules name.
     pub(crate) fn prices_changed(

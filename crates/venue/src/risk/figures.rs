@@ -104,7 +104,7 @@ impl State {
     }
 
     /// What a group needs, times its underlying's margin factor.
-    fn scaled_needs(&self, group: &Group) -> Needs {
+    pub(crate) fn scaled_needs(&self, group: &Group) -> Needs {
         let needs = group.needs.unwrap_or_default();
         let known = self.extension.underlyings.get(&group.underlying);
         let factor = known.map_or(BASIS_POINTS, |it| it.factor.at(self.meta.time).into());

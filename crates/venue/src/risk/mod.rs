@@ -30,6 +30,8 @@ pub(crate) mod leg;
 mod levers;
 mod orders;
 pub(crate) mod sweep;
+#[cfg(test)]
+mod sweep_tests;
 
 use evenkeel_types::event::MarginFigures;
 use evenkeel_types::{CurrencyId, Money, Timestamp, canonical_struct};
