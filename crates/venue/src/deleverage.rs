@@ -13,8 +13,8 @@
 //! not positive means the highest leverage. All integers, so every machine ranks alike; ties go to
 //! the lower account id. The insurance fund comes last, whatever its score.
 //!
-//! **Price.** The position is closed at its bankruptcy price: at the mark, less what its owner lacks
-//! after the insurance fund. The loss is spread over the owner's positions in a currency in
+//! **Price.** The position is closed at its bankruptcy price: at the mark, less what its owner
+//! lacks after the insurance fund. The loss is spread over the owner's positions in a currency in
 //! proportion to their values at the mark; each counterparty bears the part of its lots, exactly:
 //! parts are differences of a running share, so they add up to the last unit.
 

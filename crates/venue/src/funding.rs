@@ -1,9 +1,9 @@
 //! Funding: what keeps a perpetual near its index.
 //!
 //! At equal steps (`sample_ms`) the book's premium over the index is sampled:
-//! *(max(0, bid − index) − max(0, index − ask)) / index* at the best prices, a missing side counting
-//! for nothing, bounded by damper plus cap so that one swept book does not outweigh an interval. A
-//! step at which the index is not fresh gives no sample.
+//! *(max(0, bid − index) − max(0, index − ask)) / index* at the best prices, a missing side
+//! counting for nothing, bounded by damper plus cap so that one swept book does not outweigh an
+//! interval. A step at which the index is not fresh gives no sample.
 //!
 //! At the end of an interval (multiples of `funding_interval_ms` since 1970: 00:00, 08:00 and 16:00
 //! UTC for 8 hours) the mean premium, brought `funding_damper` closer to zero and bounded by
@@ -215,8 +215,8 @@ impl Funding {
 }
 
 /// The first multiple of the interval after a time.
-fn end_after(now: Timestamp, interval: u64) -> Timestamp {
-    Timestamp((now.0 / interval).saturating_add(1).saturating_mul(interval))
+fn end_after(now: Timestamp, interval_ns: u64) -> Timestamp {
+    Timestamp((now.0 / interval_ns).saturating_add(1).saturating_mul(interval_ns))
 }
 
 /// A price in fine units of the quote currency; `None` if it has more decimals or does not fit.

@@ -204,9 +204,9 @@ impl State {
 
     /// Index and forwards come one after the other; in between, a perpetual and the future against
     /// it stand at prices of different moments, and a hedged account seems to be ruined. So an
-    /// account is left alone until every source that tells both has told its forwards no earlier than
-    /// its index; it is looked at with every entry, for one interval at most. Sources tell the index
-    /// first.
+    /// account is left alone until every source that tells both has told its forwards no earlier
+    /// than its index; it is looked at with every entry, for one interval at most. Sources tell the
+    /// index first.
     fn waits_for_forwards(&mut self, slot: u32) -> bool {
         let (account, now) = (self.account(slot).id, self.meta.time);
         let known = self.extension.liquidations.due.get(&account).copied();

@@ -5,10 +5,10 @@
 //! coin, the other side the reverse. Together that is the contract: a call's holder is paid S − K
 //! and pays S, so he paid K for his coin.
 //!
-//! Only what is there changes hands: a deliverer gives no more than his free coins, a receiver takes
-//! no more than his free cash pays for. If one side has more than the other, each on it takes part
-//! in proportion (rounded down, the rest by the smallest unit in order of account ids). What does
-//! not change hands remains settled in cash, which is worth the same at S.
+//! Only what is there changes hands: a deliverer gives no more than his free coins, a receiver
+//! takes no more than his free cash pays for. If one side has more than the other, each on it takes
+//! part in proportion (rounded down, the rest by the smallest unit in order of account ids). What
+//! does not change hands remains settled in cash, which is worth the same at S.
 //!
 //! A receiver's coins leave through the withdrawal path: the venue approves a withdrawal of them at
 //! once, it waits like every other while the chain stalls, and counts as set aside until it is

@@ -4,8 +4,8 @@
 //! Each is tried on paper: everything that the book offers is closed at the mark, less the
 //! liquidation fee, and the account's margin is computed again as a whole, so that a hedge is seen
 //! as one: closing it would not help. Of those that help, the one with the most relief per value
-//! traded is taken (ties: the lower instrument id), and of it the fewest lots that bring the account
-//! to maintenance, found by bisection; all that the book offers, if that is not enough.
+//! traded is taken (ties: the lower instrument id), and of it the fewest lots that bring the
+//! account to maintenance, found by bisection; all that the book offers, if that is not enough.
 
 use crate::state::{Holding, State};
 use evenkeel_types::money::mul_div;

@@ -72,7 +72,7 @@ pub(crate) struct Delivered {
 canonical_struct!(Delivered { price });
 
 /// Decimals with which prices and strikes are compared.
-const FINE_SCALE: u32 = 18;
+const FINE_SCALE: u8 = 18;
 /// One, with [`FINE_SCALE`] decimals.
 const FINE_ONE: i128 = 1_000_000_000_000_000_000;
 /// Fine units of a [`Price`] unit.
@@ -164,7 +164,7 @@ impl Payoff {
         let is_inverse = terms.style == Style::Inverse;
         let (unit, fee_unit, is_option) = match terms.kind {
             InstrumentKind::Option { strike, right, .. } => {
-                let strike = strike.in_units(FINE_SCALE as u8)?;
+                let strike = strike.in_units(FINE_SCALE)?;
                 let gain = match right {
                     OptionRight::Call => index.checked_sub(strike)?.max(0),
                     OptionRight::Put => strike.checked_sub(index)?.max(0),

@@ -1,13 +1,18 @@
 //! The waterfall behind a liquidation that the book could not finish.
 //!
-//! | stage | when | what happens | who bears it |
-//! |---|---|---|---|
-//! | book | below maintenance | the smallest step that restores it, a round per interval | the account |
-//! | takeover | no liquidity for `takeover_rounds`, or nothing left of the equity | the insurance fund takes every position at the mark | the account, up to its last unit |
-//! | fund | the account owes more than it has | the fund pays the rest | the fund, up to its equity |
-//! | auto-deleverage | the fund has not enough ([`LossRule::AutoDeleverage`]) | positions are closed against the other side by rank, at the bankruptcy price | who gained most, with most leverage |
-//! | socialised loss | the same ([`LossRule::Socialise`]), or a loss without a position | a share of the others' unrealised profit | all who gained, in proportion |
-//! | debt | no profit is left | the fund's balance is negative until it is fed | the venue |
+//! | stage | what happens | who bears it |
+//! |---|---|---|
+//! | book | the smallest step that restores maintenance, a round per interval | the account |
+//! | takeover | the insurance fund takes every position at the mark | the account |
+//! | fund | it pays what the account owes beyond all it has | the fund, up to its equity |
+//! | auto-deleverage | positions are closed against the other side by rank | who gained most |
+//! | socialised loss | a share of the others' unrealised profit | all who gained |
+//! | debt | the fund's balance is negative until it is fed | the venue |
+//!
+//! A takeover comes when the book offered nothing for `takeover_rounds`, or nothing is left of the
+//! equity. What the fund cannot pay goes to auto-deleverage ([`LossRule::AutoDeleverage`], at the
+//! bankruptcy price) or is shared ([`LossRule::Socialise`]); a loss without a position behind it is
+//! shared under either rule, and what nobody gained the fund owes.
 //!
 //! A takeover closes the account's positions at the mark, so nothing is lost or won by it. Then the
 //! account's currencies are squared: what it owes in one is paid by the fund, which takes what the

@@ -357,7 +357,9 @@ fn a_restored_engine_goes_on_sampling_where_it_stood() {
     walk(&mut desk, Timestamp(OPENS.0 + 7 * MINUTE), SECOND, |_| dollars(60_000));
     let mut restored = desk.restored();
     let from = desk.entries.len();
-    walk(&mut desk, Timestamp(EXPIRY.0 + MINUTE), SECOND, |it| dollars(61_000 + it as i64));
+    walk(&mut desk, Timestamp(EXPIRY.0 + MINUTE), SECOND, |it| {
+        dollars(61_000 + i64::try_from(it).expect("small"))
+    });
     let mut events = Vec::new();
     for entry in &desk.entries[from..] {
         restored.apply(entry, &mut events);
