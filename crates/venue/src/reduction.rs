@@ -7,7 +7,7 @@
 //! traded is taken (ties: the lower instrument id), and of it the fewest lots that bring the
 //! account to maintenance, found by bisection; all that the book offers, if that is not enough.
 
-use crate::state::{Holding, State};
+use crate::state::{Holding, OPERATOR_SLOT, State};
 use evenkeel_types::money::mul_div;
 use evenkeel_types::{InstrumentKind, Lots, Mode, Rounding, Side, Ticks};
 
@@ -91,9 +91,10 @@ impl State {
         opposite.fillable(Some(limit), Lots(lots)).0.0
     }
 
-    /// Whether orders trade in an instrument now.
-    pub(crate) fn can_match(&self, _instrument: u32) -> bool {
-        matches!(self.meta.mode, Mode::Normal | Mode::ReduceOnly)
+    /// Whether orders trade in an instrument now. A mode of a single account does not count: it
+    /// must not keep the account from being liquidated.
+    pub(crate) fn can_match(&self, instrument: u32) -> bool {
+        matches!(self.mode_of(instrument, OPERATOR_SLOT), Mode::Normal | Mode::ReduceOnly)
     }
 
     /// The worst price at which a liquidation trades: the mark and a band, which for options is of
