@@ -150,8 +150,9 @@ fn a_smile_moves_no_faster_than_its_bound() {
 
 #[test]
 fn every_parameter_of_an_underlying_has_bounds() {
+    type Changed = (&'static str, fn(&mut Underlying));
     let mut desk = desk();
-    let changes: [(&str, fn(&mut Underlying)); 12] = [
+    let changes: [Changed; 12] = [
         ("no source", |it| it.oracle.sources.clear()),
         ("sources out of order", |it| it.oracle.sources.reverse()),
         ("quorum", |it| it.oracle.quorum = 4),

@@ -56,8 +56,8 @@ impl Counted {
         self.lots == 0 && self.open_buy == 0 && self.open_sell == 0
     }
 
-    /// The worst that its open orders can do in a scenario in which a lot gains `one`: the side that
-    /// loses fills.
+    /// The worst that its open orders can do in a scenario in which a lot gains `one`: the side
+    /// that loses fills.
     pub fn orders_worst(&self, one: i128) -> i128 {
         let (buy, sell) = (i128::from(self.open_buy), i128::from(self.open_sell));
         // Not the most negative value, whose negation would not fit.

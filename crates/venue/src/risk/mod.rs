@@ -10,7 +10,8 @@
 //!
 //! # Portfolio margin
 //! The worst of the scenarios over all positions of one underlying and settlement currency, and
-//! contingencies ([`PortfolioTerms`](evenkeel_types::terms::PortfolioTerms)); options' values count.
+//! contingencies ([`PortfolioTerms`](evenkeel_types::terms::PortfolioTerms)); options' values
+//! count.
 //!
 //! # Open orders
 //! Initial margin also covers what open orders could make of the positions, whichever of them

@@ -1,7 +1,7 @@
 //! In which order accounts are looked at when prices move.
 //!
-//! Accounts with positions or open orders in derivatives are *members*. Each change of a price makes
-//! every member due. An entry looks at up to `sweep_accounts` of those that are due, in turn the
+//! Accounts with positions or open orders in derivatives are *members*. Each change of a price
+//! makes every member due. An entry looks at up to `sweep_accounts` of those that are due, in turn the
 //! riskiest (least cushion at its last look) and the one that was not looked at for the longest
 //! time. So the accounts that a move endangers come first, and none waits forever. Beyond that
 //! number an entry looks at every member that is due and whose last look is a liquidation interval
