@@ -433,7 +433,8 @@ pub enum Event {
         currency: CurrencyId,
         pools: Pools,
     },
-    /// Money that came in (or left) for the insurance fund or as fees, not for a client.
+    /// What came in less what left, now: the insurance fund was fed, fees were paid out, or a
+    /// withdrawal in steps is final. (`Deposited` and `Withdrawn` tell the rest.)
     NetDepositsChanged {
         currency: CurrencyId,
         net_deposits: Money,

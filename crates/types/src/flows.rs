@@ -85,7 +85,7 @@ pub struct Permissions {
     pub transfer: bool,
     /// Request withdrawals.
     pub withdraw: bool,
-    /// No order after this time; `None`: no end.
+    /// Nothing but cancels after this time; `None`: no end.
     pub valid_until: Option<Timestamp>,
 }
 canonical_struct!(Permissions { trade, cancel, transfer, withdraw, valid_until });

@@ -90,11 +90,15 @@ impl State {
             return refused(RejectCode::UnknownAccount);
         };
         if self.has_margin() {
+            if origin.account == AccountId::FUND {
+                return refused(RejectCode::FundOnly);
+            }
             self.pass_time(entry, events);
         }
         let sessions = &mut self.account_mut(account).sessions;
         match sessions.admit(origin.session, origin.sequence) {
-            Admission::New => {}
+            Admission::New { dropped: None } => {}
+            Admission::New { dropped: Some(session) } => self.forget_session(account, session),
             Admission::Repeated(original) => return Event::Repeated { original },
             Admission::TooOld { lowest } => return Event::TooOld { lowest },
             Admission::LimitReached => return refused(RejectCode::LimitReached),

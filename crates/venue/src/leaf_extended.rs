@@ -1,6 +1,7 @@
 //! The leaves that rules 2 add, written and read.
 
 use crate::extension::{AccountExtra, CurrencyExtra, Extension, InstrumentExtra, MARGIN_RULES};
+use crate::flow_checks::check_flows;
 use crate::leaf::LeafKey;
 use crate::oracle::UnderlyingState;
 use crate::own_orders::OwnOrders;
@@ -160,7 +161,7 @@ pub(crate) fn read_extended(
         state.account_mut(slot).extra = read_account_extra(reader)?;
     }
     state.relist_all();
-    Ok(())
+    check_flows(reader, state)
 }
 
 fn read_underlying(reader: &mut Reader<'_>, state: &mut State) -> Result<(), SnapshotError> {

@@ -55,6 +55,7 @@ mod bounds_tests;
 mod breakers;
 mod changes;
 mod chunks;
+mod collateral;
 mod conservation;
 #[cfg(test)]
 mod coverage_tests;
@@ -64,6 +65,7 @@ mod entering;
 mod extension;
 mod fees;
 mod fillable;
+mod flow_checks;
 mod flows;
 mod forced;
 mod funding;
@@ -114,11 +116,14 @@ mod underlyings;
 mod view;
 mod view_risk;
 mod waterfall;
+mod withdrawals;
 
 pub use book::MAX_SIDE_LOTS;
 pub use conservation::Conservation;
 pub use deleverage::DeleverageRank;
 pub use engine::Engine;
+pub use flows::{MAX_FINISHED_FLOWS, MAX_OPEN_FLOWS};
+pub use keys::MAX_KEYS;
 pub use leaf::LeafKey;
 pub use liquidation_view::{FundView, LiquidationView, PerpetualView};
 #[cfg(feature = "lone-book")]

@@ -145,16 +145,9 @@ impl State {
         amount: Money,
         events: &mut Vec<Event>,
     ) -> Done {
-        let slot = self.check_transfer(account, currency, amount)?;
-        let balance = self.account(slot).balance(currency).balance;
-        let net_deposits = self.net_deposits(currency);
-        // Neither sum can overflow: an amount is at most 2^90, both others at most 2^126.
-        let sums = [balance.0 + amount.0, net_deposits.0 + amount.0];
-        if !sums.into_iter().all(|sum| has_headroom(Money(sum))) {
-            return Err(RejectCode::ValueTooLarge);
-        }
-        events.push(Event::Deposited { account, currency, amount });
-        self.transfer(slot, currency, amount.0, events);
+        let slot = self.holder_slot(account)?;
+        self.check_amount(currency, amount)?;
+        self.credit_from_outside(slot, currency, amount, events)?;
         Ok(OutcomeKind::Done)
     }
 
@@ -165,43 +158,34 @@ impl State {
         amount: Money,
         events: &mut Vec<Event>,
     ) -> Done {
-        let slot = self.check_transfer(account, currency, amount)?;
-        if amount.0 > self.account(slot).free(currency) {
+        let slot = self.holder_slot(account)?;
+        self.check_amount(currency, amount)?;
+        if self.has_margin() {
+            self.check_takeout(slot, currency, amount)?;
+        } else if amount.0 > self.account(slot).free(currency) {
             return Err(RejectCode::InsufficientBalance);
         }
         if !has_headroom(Money(self.net_deposits(currency).0 - amount.0)) {
             return Err(RejectCode::ValueTooLarge);
         }
         events.push(Event::Withdrawn { account, currency, amount });
-        self.transfer(slot, currency, -amount.0, events);
+        self.move_across_border(slot, currency, -amount.0, events);
         Ok(OutcomeKind::Done)
     }
 
-    fn check_transfer(
-        &self,
-        account: AccountId,
-        currency: CurrencyId,
-        amount: Money,
-    ) -> Result<u32, RejectCode> {
-        let slot = self.client_slot(account)?;
-        if !self.currencies.contains_key(&currency) {
-            return Err(RejectCode::UnknownCurrency);
-        }
-        if amount.0 <= 0 {
-            return Err(RejectCode::AmountNotPositive);
-        }
-        if amount > Instrument::MAX_VALUE {
-            return Err(RejectCode::ValueTooLarge);
-        }
-        Ok(slot)
-    }
-
-    fn net_deposits(&self, currency: CurrencyId) -> Money {
+    pub(crate) fn net_deposits(&self, currency: CurrencyId) -> Money {
         let known = self.currencies.get(&currency);
         known.map_or(Money::ZERO, |known| known.net_deposits)
     }
 
-    fn transfer(&mut self, slot: u32, currency: CurrencyId, change: i128, events: &mut Vec<Event>) {
+    /// Changes an account's balance and the net deposits together.
+    pub(crate) fn move_across_border(
+        &mut self,
+        slot: u32,
+        currency: CurrencyId,
+        change: i128,
+        events: &mut Vec<Event>,
+    ) {
         if let Some(known) = self.currencies.get_mut(&currency) {
             known.net_deposits.0 += change;
         }

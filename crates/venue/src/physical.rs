@@ -161,23 +161,10 @@ impl State {
         events: &mut Vec<Event>,
     ) {
         let account = self.account(slot).id;
-        let is_stalled = self.currencies.get(&currency).is_some_and(|it| it.extra.is_stalled);
-        let flows = &mut self.extension.flows;
-        let mut tries = 0;
-        let mut key = delivery_key(instrument, tries);
-        while flows.withdrawals.contains_key(&(account, key)) {
-            tries += 1;
-            key = delivery_key(instrument, tries);
-        }
-        let state = if is_stalled { FlowState::Queued } else { FlowState::Approved };
-        let (amount, approved) = (Money(coins), flows.next_approval);
-        flows.next_approval += 1;
-        let flow = Flow { currency, amount, state, reference: [0; 32], approved };
-        flows.withdrawals.insert((account, key), flow);
-        let reason = (Booking::Withdrawal, Some(instrument));
-        self.book(slot, currency, -coins, reason, events);
-        self.change_pools(currency, |pools| pools.withdrawals.0 += coins, events);
-        events.push(Event::WithdrawalChanged { account, key, currency, amount, state });
+        let key = self.free_key(account, |tries| delivery_key(instrument, tries));
+        let flow = Flow::new(currency, Money(coins), FlowState::Requested);
+        let flow = self.approved(Flow { instrument: Some(instrument), ..flow });
+        self.set_aside(slot, key, flow, events);
     }
 }
 

@@ -54,15 +54,13 @@ impl State {
                 self.set_protection(account, underlying, protection, events)
             }
             Command::Transfer { to, currency, amount } => {
-                self.transfer_between(account, to, currency, amount, events)
+                self.transfer_between(account, to, (currency, amount), events)
             }
             Command::RequestWithdrawal { key, currency, amount, destination } => {
-                self.request_withdrawal(account, key, currency, amount, destination, events)
+                self.request_withdrawal(account, key, (currency, amount), destination, events)
             }
             Command::CancelWithdrawal { key } => self.cancel_withdrawal(account, key, events),
-            Command::SetKey { key, permissions } => {
-                self.set_key(account, session, key, permissions, events)
-            }
+            Command::SetKey { key, permissions } => self.set_key(account, key, permissions, events),
             _ => self.execute_operators(&entry.command, events),
         }
     }

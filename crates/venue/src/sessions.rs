@@ -78,8 +78,8 @@ pub(crate) struct Sessions {
 
 /// Whether a command is to be applied.
 pub(crate) enum Admission {
-    /// It is new, and its session exists.
-    New,
+    /// It is new, and its session exists; another one may have made room for it.
+    New { dropped: Option<SessionId> },
     /// It was applied before.
     Repeated(Outcome),
     /// It may have been applied before; nobody remembers.
@@ -95,7 +95,7 @@ impl Sessions {
             return match session.outcome(sequence) {
                 Some(outcome) => Admission::Repeated(outcome),
                 None if sequence < session.lowest => Admission::TooOld { lowest: session.lowest },
-                None => Admission::New,
+                None => Admission::New { dropped: None },
             };
         }
         // No sequence of such a session will ever be taken.
@@ -103,6 +103,7 @@ impl Sessions {
         if id < self.floor {
             return refused;
         }
+        let mut dropped = None;
         if self.by_id.len() >= MAX_SESSIONS {
             let oldest = self.by_id.iter().find(|(_, session)| !session.connected);
             let Some((oldest, _)) = oldest else {
@@ -113,11 +114,12 @@ impl Sessions {
                 return refused;
             }
             self.by_id.remove(&oldest);
+            dropped = Some(oldest);
             // `oldest < id`, so it is not the largest number.
             self.floor = self.floor.max(SessionId(oldest.0 + 1));
         }
         self.by_id.insert(id, Session::default());
-        Admission::New
+        Admission::New { dropped }
     }
 
     /// Remembers what became of an admitted command.

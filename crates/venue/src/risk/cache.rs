@@ -15,7 +15,7 @@ use evenkeel_quant::risk::{RiskModel, RiskSums};
 use evenkeel_quant::scenarios::Settlement;
 use evenkeel_quant::standard::{Requirement, StandardParameters};
 use evenkeel_types::terms::MarginModel;
-use evenkeel_types::{CurrencyId, InstrumentId, Money, UnderlyingId};
+use evenkeel_types::{CurrencyId, InstrumentId, InstrumentKind, Money, UnderlyingId};
 
 /// Largest sum that is kept. What a fill adds to it cannot leave 127 bits unnoticed.
 const SUM_MAX: u128 = 1 << 120;
@@ -41,14 +41,17 @@ pub(crate) struct Counted {
 impl Counted {
     pub fn of(holding: &Holding, slot: u32, instrument: &InstrumentState) -> Self {
         let underlying = instrument.extra.underlying;
+        // Spot orders reserve what they pay and make no position: there is nothing to value.
+        let is_spot = instrument.terms.kind == InstrumentKind::Spot;
+        let open = |lots: i64| if is_spot { 0 } else { lots };
         Self {
             instrument: holding.instrument,
             slot,
             group: underlying.map(|it| (it, instrument.terms.settlement)),
             lots: holding.lots.0,
             basis: holding.basis.0,
-            open_buy: holding.open_buy,
-            open_sell: holding.open_sell,
+            open_buy: open(holding.open_buy),
+            open_sell: open(holding.open_sell),
         }
     }
 

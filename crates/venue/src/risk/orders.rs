@@ -35,10 +35,13 @@ impl State {
             return Ok(());
         }
         let margin = self.margin_of(account);
-        if self.account(account).extra.cache.counted.is_empty() {
+        let owner = self.account(account);
+        // Without positions, orders or debts there is nothing that prices could tell.
+        let is_plain = owner.extra.cache.counted.is_empty();
+        if is_plain && owner.balances.iter().all(|money| money.balance >= money.reserved) {
             return Ok(());
         }
-        if !margin.is_fresh {
+        if !margin.is_fresh || !self.has_fresh_prices(account) {
             return Err(RejectCode::PricesNotFresh);
         }
         if margin.figures.above_initial < Money::ZERO {
