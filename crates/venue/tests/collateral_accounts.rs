@@ -3,9 +3,7 @@
 
 mod common;
 
-use common::margin::{
-    BTC, BTC_USD, COIN, DOLLAR, LINEAR_PERPETUAL, MarginDesk, PERPETUAL, USD, underlying,
-};
+use common::margin::{BTC, COIN, DOLLAR, LINEAR_PERPETUAL, MarginDesk, PERPETUAL, USD, underlying};
 use common::margin::{SPOT, venue_terms};
 use evenkeel_types::event::Booking;
 use evenkeel_types::{AccountId, Collateral, Command, CurrencyId, Event, Money, RejectCode, Side};
@@ -164,15 +162,22 @@ fn the_insurance_fund_is_fed_from_outside_and_nobody_acts_for_it() {
 #[test]
 fn collected_fees_can_be_taken_out_and_nothing_more() {
     let mut terms = underlying();
-    terms.fees.liquidation = 10_000;
-    terms.settlement.min_samples = 1;
+    terms.fees.future_taker = 500;
+    terms.fees.fund_share = 0;
     let mut desk = MarginDesk::open_with(terms, venue_terms());
     let pay = |amount| Command::PayFees { currency: BTC, amount: Money(amount) };
     assert_eq!(desk.refuse(0, pay(1)), RejectCode::InsufficientBalance);
+    // Half a coin's worth at 500 millionths.
+    desk.trade(1, 2, PERPETUAL, 120_000, 3_000);
+    let fees = |desk: &MarginDesk| desk.engine.pools(BTC).expect("known").fees.0;
+    let collected = COIN / 2 * 500 / 1_000_000;
+    assert_eq!(fees(&desk), collected);
     assert_eq!(desk.refuse(0, pay(0)), RejectCode::AmountNotPositive);
+    assert_eq!(desk.refuse(0, pay(collected + 1)), RejectCode::InsufficientBalance);
     assert_eq!(desk.refuse(3, pay(1)), RejectCode::NotOperator);
     let unknown = Command::PayFees { currency: CurrencyId(9), amount: Money(1) };
     assert_eq!(desk.refuse(0, unknown), RejectCode::UnknownCurrency);
-    assert_eq!(desk.engine.prices(BTC_USD).map(|it| it.is_fresh), Some(true));
+    desk.operator(pay(collected - 1));
+    assert_eq!((fees(&desk), desk.engine.net_deposits(BTC)), (1, Some(Money(1 - collected))));
     check(&desk);
 }

@@ -119,11 +119,7 @@ fn the_fund_gives_back_what_it_took_at_the_mark_or_better() {
 #[test]
 fn the_fund_pays_what_a_bankrupt_account_lacks() {
     let mut desk = desk();
-    desk.operator(evenkeel_types::Command::Deposit {
-        account: AccountId::FUND,
-        currency: USD,
-        amount: evenkeel_types::Money(50_000 * DOLLAR),
-    });
+    desk.feed_fund(USD, 50_000 * DOLLAR);
     // 50,000 dollars lost, 20,000 there.
     let events = fall_and_wait(&mut desk, 55_000);
     use WaterfallStep::{Began, Recovered, TakenOver};
@@ -180,7 +176,7 @@ fn an_empty_fund_deleverages_by_rank_at_the_bankruptcy_price() {
 #[test]
 fn what_the_fund_has_goes_first_and_only_the_rest_is_deleveraged() {
     let mut desk = desk();
-    desk.deposit(FUND, USD, 10_000 * DOLLAR);
+    desk.feed_fund(USD, 10_000 * DOLLAR);
     let events = fall_and_wait(&mut desk, 55_000);
     assert_eq!(booked(&events, FUND, USD, Booking::Insurance), -10_000 * DOLLAR);
     assert_eq!(steps(&events, 3)[1].2, Some(Ticks(114_000)), "20,000 on ten coins");

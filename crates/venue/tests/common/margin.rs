@@ -266,6 +266,11 @@ impl MarginDesk {
         self.operator(Command::Deposit { account, currency, amount: Money(amount) });
     }
 
+    /// Money from outside for the insurance fund.
+    pub fn feed_fund(&mut self, currency: CurrencyId, amount: i128) {
+        self.operator(Command::FundInsurance { currency, amount: Money(amount) });
+    }
+
     /// Time passes.
     pub fn tick(&mut self) -> Vec<Event> {
         self.operator(Command::Tick)
