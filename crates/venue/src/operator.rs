@@ -207,7 +207,11 @@ impl State {
             return Err(RejectCode::PriceOutOfRange);
         }
         known.mark = Some(mark);
+        let underlying = known.extra.underlying;
         events.push(Event::MarkChanged { instrument, mark });
+        if let Some(underlying) = underlying {
+            self.release_triggers(underlying, events);
+        }
         Ok(OutcomeKind::Done)
     }
 

@@ -18,7 +18,9 @@ use crate::restore::ensure;
 use crate::schedule::nanoseconds;
 use crate::snapshot::SnapshotError;
 use crate::state::{Account, InstrumentState, State};
+use crate::surface::OptionValue;
 use crate::underlyings::lot_size;
+use evenkeel_quant::black76::ATTO;
 use evenkeel_types::conditional::Protection;
 use evenkeel_types::money::mul_div;
 use evenkeel_types::{
@@ -31,7 +33,6 @@ use std::collections::BTreeMap;
 const LONGEST_MS: u64 = 86_400_000;
 /// Parts of 10^18 in a millionth.
 const ATTO_PER_MICRO: i128 = 1_000_000_000_000;
-const ATTO: i128 = 1_000_000_000_000_000_000;
 
 /// Protection of an account in one underlying, and what counts toward it.
 #[derive(Debug, Clone, Copy)]
@@ -200,7 +201,12 @@ fn lot_delta(known: &InstrumentState, underlying: Option<&UnderlyingState>) -> O
     let size = lot_size(terms)?;
     match (terms.kind, terms.style) {
         (InstrumentKind::Option { right, .. }, _) => {
-            let delta = option_delta(right);
+            let value = underlying.and_then(|it| OptionValue::of(it, terms.kind));
+            let whole = match right {
+                OptionRight::Call => ATTO,
+                OptionRight::Put => -ATTO,
+            };
+            let delta = value.map_or(whole, |it| it.delta());
             mul_div(size, delta, ATTO, Rounding::AwayFromZero).ok()
         }
         (_, Style::Linear) => Some(size),
@@ -209,14 +215,6 @@ fn lot_delta(known: &InstrumentState, underlying: Option<&UnderlyingState>) -> O
             let one = evenkeel_types::oracle::Price::ONE;
             mul_div(size, one.into(), index.0.into(), Rounding::Ceiling).ok()
         }
-    }
-}
-
-/// Delta of an option on one coin.
-fn option_delta(right: OptionRight) -> i128 {
-    match right {
-        OptionRight::Call => ATTO,
-        OptionRight::Put => -ATTO,
     }
 }
 

@@ -57,6 +57,11 @@ impl OptionValue {
         black76::unit_price(self.right, self.moneyness, self.total_volatility())
     }
 
+    /// Black-76 delta of one coin: parts of 10^18.
+    pub fn delta(&self) -> i128 {
+        black76::delta(self.right, self.moneyness.log, self.total_volatility())
+    }
+
     /// One lot of it, of so many coins (parts of 10^18).
     pub fn lot(&self, settlement: Settlement, coins: i128) -> OptionLot {
         OptionLot {

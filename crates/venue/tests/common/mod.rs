@@ -10,6 +10,7 @@
 
 pub mod history;
 pub mod margin;
+pub mod orders;
 pub mod shadow;
 
 use evenkeel_types::{
