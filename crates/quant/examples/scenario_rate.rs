@@ -1,7 +1,7 @@
 //! How long a portfolio's risk matrix takes from nothing cached:
 //! `cargo run --release -p evenkeel-quant --example scenario_rate`.
 
-#![allow(clippy::disallowed_methods, reason = "measuring needs a clock")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "measuring needs a clock")]
 
 use evenkeel_quant::Fixed;
 use evenkeel_quant::black76::Right;
@@ -57,11 +57,11 @@ fn main() {
     });
     timed("35 scenarios x 50 legs, priced and summed", ROUNDS, |round| {
         let mut sums = RiskSums::new(model.grid().scenarios());
-        for (at, option) in options.iter().enumerate() {
+        for (at, option) in (0i64..).zip(&options) {
             let delta = model.grid().option_into(option, &mut vector);
             let leg =
                 Leg { vector: &vector, delta, expiry_ms: Some(option.left_ms), is_option: true };
-            sums.add(&leg, i64::from(round) - 7 * at as i64);
+            sums.add(&leg, i64::from(round) - 7 * at);
         }
         model.assess(&sums, &market).total()
     });
@@ -75,8 +75,8 @@ fn main() {
     };
     timed("50 cached legs summed, matrix", ROUNDS * 50, |round| {
         let mut sums = RiskSums::new(model.grid().scenarios());
-        for at in 0..options.len() {
-            sums.add(&leg(at), i64::from(round) - 7 * at as i64);
+        for (at, lots) in (0..options.len()).zip(0i64..) {
+            sums.add(&leg(at), i64::from(round) - 7 * lots);
         }
         model.assess(&sums, &market).total()
     });

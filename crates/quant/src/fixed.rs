@@ -98,21 +98,27 @@ fn signed(size: u128, negative: bool) -> i128 {
 /// `a · b / c`, rounded half to even, saturating; `c` is not 0.
 pub(crate) fn mul_div(a: u128, b: u128, c: u128) -> u128 {
     let (quotient, rest) = divide(full_mul(a, b), c);
-    let round_up = match rest.cmp(&(c - rest)) {
+    round_half_even(quotient, rest, c, false)
+}
+
+/// A quotient and its remainder as the nearest whole number, ties to even; `is_more` if the true
+/// remainder is a little more than `rest`. Saturates.
+pub(crate) fn round_half_even(quotient: u128, rest: u128, divisor: u128, is_more: bool) -> u128 {
+    let round_up = match rest.cmp(&divisor.saturating_sub(rest)) {
         Ordering::Less => false,
         Ordering::Greater => true,
-        Ordering::Equal => quotient & 1 == 1,
+        Ordering::Equal => is_more || quotient & 1 == 1,
     };
     quotient.saturating_add(u128::from(round_up))
 }
 
-/// Quotient (saturated) and remainder of a 256-bit number.
-fn divide((high, low): (u128, u128), c: u128) -> (u128, u128) {
-    if high == 0 {
-        return (low / c, low % c);
-    }
+/// Quotient (saturated, also for 0 below) and remainder of a 256-bit number.
+pub(crate) fn divide((high, low): (u128, u128), c: u128) -> (u128, u128) {
     if high >= c {
         return (u128::MAX, 0);
+    }
+    if high == 0 {
+        return (low / c, low % c);
     }
     // Knuth's algorithm D in two digits of 64 bits: the divisor's highest bit is set first.
     let shift = c.leading_zeros();

@@ -9,10 +9,12 @@
 #![forbid(unsafe_code)]
 
 pub mod black76;
+pub mod decimal;
 pub mod explain;
 pub mod fixed;
 pub mod functions;
 pub mod greeks;
+pub mod implied;
 mod normal_table;
 pub mod portfolio;
 mod ratio;

@@ -1,20 +1,11 @@
 //! Black-76 against 326 recorded BTC options: an exchange's own deltas and marks.
 
+mod recorded;
+
 use evenkeel_quant::Fixed;
 use evenkeel_quant::black76::{ATTO, Right, value, years};
+use recorded::recorded;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-
-fn recorded(name: &str) -> Option<PathBuf> {
-    let Some(folder) = std::env::var_os("EVENKEEL_DATA") else {
-        println!("skipped: EVENKEEL_DATA does not name the folder of recorded data");
-        return None;
-    };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
-    let places = [folder.join(name), folder.join("data").join(name)];
-    let found = places.iter().find(|path| path.exists());
-    Some(found.unwrap_or_else(|| panic!("{} is missing", places[0].display())).clone())
-}
 
 /// The fields of a line; quoted ones may hold commas.
 fn fields(line: &str) -> Vec<String> {

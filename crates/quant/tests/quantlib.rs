@@ -1,19 +1,11 @@
 //! Black-76 against prices and Greeks computed with QuantLib.
 
-use evenkeel_quant::Fixed;
-use evenkeel_quant::black76::{ATTO, Right, implied_volatility, value};
-use std::path::{Path, PathBuf};
+mod recorded;
 
-fn recorded(name: &str) -> Option<PathBuf> {
-    let Some(folder) = std::env::var_os("EVENKEEL_DATA") else {
-        println!("skipped: EVENKEEL_DATA does not name the folder of recorded data");
-        return None;
-    };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
-    let places = [folder.join(name), folder.join("data").join(name)];
-    let found = places.iter().find(|path| path.exists());
-    Some(found.unwrap_or_else(|| panic!("{} is missing", places[0].display())).clone())
-}
+use evenkeel_quant::Fixed;
+use evenkeel_quant::black76::{ATTO, Right, value};
+use evenkeel_quant::implied::implied_volatility;
+use recorded::recorded;
 
 fn atto(number: f64) -> i128 {
     // Exact: a double has at most 53 bits, and 18 decimals of these numbers fit into 128.

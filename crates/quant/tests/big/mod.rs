@@ -1,11 +1,15 @@
 //! The same functions by their plainest series, on integers of any length with 320 fractional bits.
 //! Arguments and results in units of 2^-96.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use num_bigint::BigInt;
 
-const BITS: usize = 320;
+/// Fractional bits of the wide numbers.
+pub const BITS: usize = 320;
 
-fn wide(x: i128) -> BigInt {
+/// A [`Fixed`](evenkeel_quant::Fixed) as a wide number.
+pub fn wide(x: i128) -> BigInt {
     BigInt::from(x) << (BITS - 96)
 }
 
@@ -39,21 +43,44 @@ pub fn sqrt(x: i128) -> i128 {
     narrow(&(wide(x) << BITS).sqrt())
 }
 
-/// Φ(x) = 1/2 + φ(x) (x + x³/3 + x⁵/15 + …) (Abramowitz & Stegun 26.2.11).
-pub fn normal_below(x: i128) -> i128 {
-    let x = wide(x);
-    let square = (&x * &x) >> BITS;
-    let (mut term, mut sum) = (x.clone(), x);
-    for n in 1..400 {
+/// Φ(x) and φ(x); Φ(x) = 1/2 + φ(x) (x + x³/3 + x⁵/15 + …) (Abramowitz & Stegun 26.2.11).
+pub fn normal_wide(x: &BigInt) -> (BigInt, BigInt) {
+    let one = BigInt::from(1) << BITS;
+    // Beyond it both are below 2^-210.
+    if x > &(&one * 17) {
+        return (one, BigInt::ZERO);
+    }
+    if x < &(&one * -17) {
+        return (BigInt::ZERO, BigInt::ZERO);
+    }
+    let square = (x * x) >> BITS;
+    let (mut term, mut sum) = (x.clone(), x.clone());
+    for n in 1..900 {
         term = ((term * &square) >> BITS) / (2 * n + 1);
         sum += &term;
     }
-    let pi = pi();
-    let doubled: BigInt = pi * 2;
+    let doubled: BigInt = pi() * 2;
     let root = (doubled << BITS).sqrt();
     let density = (exp_wide(&(-square >> 1)) << BITS) / root;
-    let half = BigInt::from(1) << (BITS - 1);
-    narrow(&(half + ((density * sum) >> BITS)))
+    let half = one >> 1;
+    (half + ((&density * sum) >> BITS), density)
+}
+
+/// Φ(x).
+pub fn normal_below(x: i128) -> i128 {
+    narrow(&normal_wide(&wide(x)).0)
+}
+
+/// ln(a / b): Newton's method on `e^y`, from a start that is right to about 80 bits.
+pub fn ln_ratio_wide(a: i128, b: i128, start: i128) -> BigInt {
+    let x = (BigInt::from(a) << BITS) / b;
+    let mut y = wide(start);
+    for _ in 0..3 {
+        let power = exp_wide(&y);
+        let step: BigInt = ((&x - &power) << (BITS + 1)) / (&x + &power);
+        y += step;
+    }
+    y
 }
 
 /// Machin: π = 16 arctan(1/5) − 4 arctan(1/239).
