@@ -59,8 +59,8 @@ fn deltas_and_marks_agree_with_the_exchange_from_its_own_volatilities() {
         let number = |at: usize| -> f64 { row[at].parse().expect("a number") };
         let [expiry, now, strike, forward, iv] = columns.map(number);
         let right = if row[at("option_type")] == "call" { Right::Call } else { Right::Put };
-        let ns = |ms: f64| ms as u64 * 1_000_000;
-        let years = years(ns(now), ns(expiry));
+        let ns = |at: usize| row[at].parse::<u64>().expect("milliseconds") * 1_000_000;
+        let years = years(ns(columns[1]), ns(columns[0]));
         let volatility = Fixed::ratio(atto(iv / 100.0), ATTO);
         let ours = value(right, atto(forward), atto(strike), years, volatility);
         let days = (expiry - now) / 86_400_000.0;
