@@ -8,6 +8,7 @@
 mod drill;
 mod integrity;
 mod lines;
+mod margin;
 mod points;
 mod restore;
 mod sites;
@@ -16,6 +17,10 @@ mod status;
 pub use drill::{CheckDocument, DrillDocument, PhaseDocument};
 pub use integrity::{ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument};
 pub use lines::{ErrorDocument, ProgressDocument};
+pub use margin::{
+    CorrelationDocument, MarginNumbers, MarginSimulationDocument, RiskVectorDocument,
+    RollShockDocument,
+};
 pub use points::{PointDocument, PointsDocument};
 pub use restore::{Freshness, RestoreDocument};
 pub use sites::{ProbeDocument, SitesDocument};

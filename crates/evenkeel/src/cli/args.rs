@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::margin_args::MarginCommand;
 use super::place::Place;
 use super::time::parse_time_ns;
 use crate::config::{DashboardBind, DrillLevel};
@@ -134,6 +135,12 @@ pub enum Command {
     /// Works while the daemon runs; takes no lock and changes nothing.
     #[command(subcommand)]
     Journal(JournalCommand),
+
+    /// Compute margin and show what it is made of
+    ///
+    /// Nothing of a running venue is touched.
+    #[command(subcommand)]
+    Margin(MarginCommand),
 
     /// List the sites and try what they let this host do
     ///

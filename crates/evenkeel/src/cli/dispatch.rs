@@ -2,9 +2,11 @@
 
 use super::args::{Command, ConfigCommand, ConfigShowArgs, InitArgs, JournalCommand, SitesCommand};
 use super::manual;
+use super::margin_args::MarginCommand;
 use super::place::Place;
 use crate::config::{REFERENCE, Severity, environment_keys};
 use crate::init::{self, InitOptions};
+use crate::margin;
 use crate::replay::{self, ReplayArgs};
 use crate::report::{Exit, Report, Result};
 use crate::{doctor, journal_cmd, node, output, price, sites_cmd};
@@ -24,6 +26,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Journal(JournalCommand::Inspect(args)) => journal_cmd::inspect(&args),
         Command::Journal(JournalCommand::Verify(args)) => journal_cmd::verify(&args),
         Command::Journal(JournalCommand::Hashes(args)) => journal_cmd::hashes(&args),
+        Command::Margin(MarginCommand::Simulate(args)) => margin::simulate(&args),
         Command::Sites(SitesCommand::List(args)) => sites_cmd::list(&args),
         Command::Sites(SitesCommand::Probe(args)) => sites_cmd::probe(&args),
         Command::Config(ConfigCommand::Show(args)) => config_show(&args),
