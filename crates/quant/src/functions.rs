@@ -191,12 +191,22 @@ fn tail_and_density(x: i64) -> (i128, i128) {
     // u_n = φ⁽ⁿ⁾(a) hⁿ / (n! φ(a)), with u_{n+1} = −(a h u_n + h² u_{n−1}) / (n + 1).
     let (mut before, mut term) = (0i64, 1i64 << 62);
     let (mut value, mut integral) = (term, term);
-    for n in 1..=9i64 {
+    let mut step = |n: i64| {
         let next = -(product(a_h, term) + product(h_squared, before)) / n;
         (before, term) = (term, next);
         value += term;
         integral += term / (n + 1);
-    }
+    };
+    // Written out, so that each division is by a constant, which is a multiplication.
+    step(1);
+    step(2);
+    step(3);
+    step(4);
+    step(5);
+    step(6);
+    step(7);
+    step(8);
+    step(9);
     let scale = i128::from(table_density);
     let density = (scale * i128::from(value)) >> 62;
     let slice = (((scale * i128::from(h)) >> 62) * i128::from(integral)) >> 62;

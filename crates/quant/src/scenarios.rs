@@ -173,33 +173,31 @@ impl Grid {
             Some(factor) => factor.times(gained),
             None => mul_div(gained, value, ATTO, Rounding::HalfEven),
         };
-        let result = |price_move: &Move, total: Fixed| {
-            let moved = at.moved(price_move.log, price_move.reciprocal);
+        let result = |price_move: &Move, moved: Moneyness, total: Fixed| {
             let then = unit_price(option.right, moved, total);
             let gained = match option.settlement {
-                Settlement::Coin => {
-                    let gained = then - now;
-                    price_move.scale.map_or(gained, |(coin, _)| coin.times(gained))
-                }
-                Settlement::Quote => {
-                    let gained = price_move.growth.times(then) - now;
-                    price_move.scale.map_or(gained, |(_, quote)| quote.times(gained))
-                }
+                Settlement::Coin => then - now,
+                Settlement::Quote => price_move.growth.times(then) - now,
             };
-            sized(gained)
+            sized(match (price_move.scale, option.settlement) {
+                (None, _) => gained,
+                (Some((coin, _)), Settlement::Coin) => coin.times(gained),
+                (Some((_, quote)), Settlement::Quote) => quote.times(gained),
+            })
         };
         let (shocked, up) = self.volatilities(option);
-        let shocked = shocked.map(|volatility| volatility.mul(root));
-        let columns = self.columns();
+        let (shocked, up) = (shocked.map(|volatility| volatility.mul(root)), up.mul(root));
         let (standard, extended) = self.moves.split_at(self.parameters.price_buckets());
         let (grid, rest) = vector.split_at_mut(self.standard().min(vector.len()));
-        for (bucket, price_move) in grid.chunks_mut(columns).zip(standard) {
+        for (bucket, price_move) in grid.chunks_mut(self.columns()).zip(standard) {
+            let moved = at.moved(price_move.log, price_move.reciprocal);
             for (slot, total) in bucket.iter_mut().zip(&shocked) {
-                *slot = result(price_move, *total);
+                *slot = result(price_move, moved, *total);
             }
         }
         for (slot, price_move) in rest.iter_mut().zip(extended) {
-            *slot = result(price_move, up.mul(root));
+            let moved = at.moved(price_move.log, price_move.reciprocal);
+            *slot = result(price_move, moved, up);
         }
         mul_div(delta(option.right, at.log, total), option.coins, ATTO, Rounding::HalfEven)
     }
