@@ -107,6 +107,7 @@ impl Crash {
             assert_eq!(money.difference(), 0, "{money:?}");
         }
         assert!(self.desk.engine.running_sums_hold());
+        self.desk.engine.verify_margins().expect("kept margin is full margin");
         let mut totals: BTreeMap<InstrumentId, i64> = BTreeMap::new();
         for owner in self.desk.engine.accounts() {
             for position in &owner.positions {

@@ -27,6 +27,8 @@ impl State {
                 self.sum_up(account, &mut cache, at, epoch);
             }
         }
+        // What was closed after the prices had moved on left its group behind.
+        cache.groups.retain(|group| group.sums.legs > 0);
         self.account_mut(account).extra.cache = cache;
     }
 
