@@ -268,7 +268,7 @@ impl RiskModel {
     pub fn worst_with(
         &self,
         sums: &RiskSums,
-        added: &mut dyn Iterator<Item = i128>,
+        added: impl Iterator<Item = i128>,
         market: &RiskMarket,
     ) -> i128 {
         let limits = Limits::of(&self.parameters, market);

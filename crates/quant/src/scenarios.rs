@@ -294,8 +294,17 @@ pub struct OptionLot {
 ///
 /// Exact; beyond 128 bits (no account holds that much) it saturates.
 pub fn accumulate(sum: &mut [i128], leg: &[i128], lots: i64) {
-    let lots = i128::from(lots);
     for (total, one) in sum.iter_mut().zip(leg) {
-        *total = total.saturating_add(one.saturating_mul(lots));
+        *total = total.saturating_add(times(*one, lots));
+    }
+}
+
+/// What `lots` make of one lot's number. Saturates beyond 128 bits.
+#[must_use]
+pub fn times(one: i128, lots: i64) -> i128 {
+    // Of 63 bits each, as nearly always, the product cannot overflow, and is one instruction.
+    match i64::try_from(one) {
+        Ok(one) => i128::from(one) * i128::from(lots),
+        Err(_) => one.saturating_mul(i128::from(lots)),
     }
 }

@@ -11,8 +11,8 @@
 
 use crate::risk::leg::Leg;
 use crate::state::{Holding, InstrumentState};
-use evenkeel_quant::risk::{RiskModel, RiskSums};
-use evenkeel_quant::scenarios::Settlement;
+use evenkeel_quant::risk::{RiskMatrix, RiskModel, RiskSums};
+use evenkeel_quant::scenarios::{Settlement, times};
 use evenkeel_quant::standard::{Requirement, StandardParameters};
 use evenkeel_types::terms::MarginModel;
 use evenkeel_types::{CurrencyId, InstrumentId, InstrumentKind, Money, UnderlyingId};
@@ -55,6 +55,11 @@ impl Counted {
         }
     }
 
+    /// Nothing of the same instrument.
+    pub fn flat(&self) -> Self {
+        Self { lots: 0, basis: 0, open_buy: 0, open_sell: 0, ..*self }
+    }
+
     pub fn is_flat(&self) -> bool {
         self.lots == 0 && self.open_buy == 0 && self.open_sell == 0
     }
@@ -62,9 +67,10 @@ impl Counted {
     /// The worst that its open orders can do in a scenario in which a lot gains `one`: the side
     /// that loses fills.
     pub fn orders_worst(&self, one: i128) -> i128 {
-        let (buy, sell) = (i128::from(self.open_buy), i128::from(self.open_sell));
+        // Of the two sides one gains at most nothing.
+        let worst = if one < 0 { times(one, self.open_buy) } else { times(one, -self.open_sell) };
         // Not the most negative value, whose negation would not fit.
-        one.saturating_mul(buy).min(one.saturating_mul(-sell)).clamp(-i128::MAX, 0)
+        worst.max(-i128::MAX)
     }
 
     /// The largest position that open orders can make of it, either side.
@@ -127,38 +133,35 @@ impl GroupSums {
         Self { value: 0, standard: Needs::default(), portfolio, legs: 0, unpriced: 0 }
     }
 
-    /// Puts a holding's contribution in, or takes it out.
-    pub fn change(
+    /// Replaces a holding's contribution. Only what differs is worked out again.
+    pub fn replace(
         &mut self,
         terms: &Terms<'_>,
-        counted: &Counted,
+        (before, after): (&Counted, &Counted),
         (instrument, leg): (&InstrumentState, Option<&Leg>),
-        sign: i128,
     ) {
-        if counted.is_flat() {
-            return;
-        }
-        let step = |count: u32| if sign > 0 { count + 1 } else { count.saturating_sub(1) };
-        self.legs = step(self.legs);
+        let count = |it: &Counted| u32::from(!it.is_flat());
+        self.legs = (self.legs + count(after)).saturating_sub(count(before));
         let Some(leg) = leg.filter(|leg| self.portfolio.is_none() || leg.scenarios.is_some())
         else {
-            self.unpriced = step(self.unpriced);
+            self.unpriced = (self.unpriced + count(after)).saturating_sub(count(before));
             return;
         };
         match &mut self.portfolio {
             None => {
-                let needs = standard_needs(terms.standard, leg, counted);
-                let add = |sum: &mut i128, it: i128| *sum = sum.saturating_add(sign * it);
-                add(&mut self.standard.initial, needs.initial);
-                add(&mut self.standard.maintenance, needs.maintenance);
-                add(&mut self.standard.orders, needs.orders);
+                let old = standard_needs(terms.standard, leg, before);
+                let new = standard_needs(terms.standard, leg, after);
+                self.standard.initial = moved(self.standard.initial, old.initial, new.initial);
+                self.standard.maintenance =
+                    moved(self.standard.maintenance, old.maintenance, new.maintenance);
+                self.standard.orders = moved(self.standard.orders, old.orders, new.orders);
             }
-            Some(sums) => sums.change(leg, counted, sign),
+            Some(sums) => sums.replace(leg, before, after),
         }
         let is_worth = !leg.is_option || self.portfolio.is_some();
-        if is_worth {
-            let value = value_of(counted, instrument, leg.is_option);
-            self.value = self.value.saturating_add(sign * value);
+        if is_worth && (before.lots, before.basis) != (after.lots, after.basis) {
+            let of = |it: &Counted| value_of(it, instrument, leg.is_option);
+            self.value = moved(self.value, of(before), of(after));
         }
     }
 
@@ -178,25 +181,28 @@ impl GroupSums {
 }
 
 impl PortfolioSums {
-    fn change(&mut self, leg: &Leg, counted: &Counted, sign: i128) {
+    fn replace(&mut self, leg: &Leg, before: &Counted, after: &Counted) {
         let Some(scenarios) = &leg.scenarios else {
             return;
         };
-        let of = scenarios.leg(leg);
-        let (from, to) = if sign > 0 { (0, counted.lots) } else { (counted.lots, 0) };
-        if counted.lots != 0 {
-            self.positions.change(&of, from, to);
+        if before.lots != after.lots {
+            self.positions.change(&scenarios.leg(leg), before.lots, after.lots);
         }
-        if counted.open_buy == 0 && counted.open_sell == 0 {
+        let open = |it: &Counted| (it.open_buy, it.open_sell);
+        if open(before) == open(after) {
             return;
         }
-        let (buy, sell) = (i128::from(counted.open_buy), i128::from(counted.open_sell));
         for (sum, one) in self.orders.iter_mut().zip(&scenarios.vector) {
-            *sum = sum.saturating_add(sign * counted.orders_worst(*one));
+            *sum = moved(*sum, before.orders_worst(*one), after.orders_worst(*one));
         }
-        let roll = scenarios.roll_shock.saturating_mul(buy.max(sell));
-        self.orders_roll = self.orders_roll.saturating_add(sign * roll);
+        let roll = |it: &Counted| times(scenarios.roll_shock, it.open_buy.max(it.open_sell));
+        self.orders_roll = moved(self.orders_roll, roll(before), roll(after));
     }
+}
+
+/// A sum in which a part was replaced.
+fn moved(sum: i128, before: i128, after: i128) -> i128 {
+    sum.saturating_sub(before).saturating_add(after)
 }
 
 /// Standard margin of a holding with its open orders.
@@ -265,6 +271,8 @@ pub(crate) struct Group {
     pub sums: GroupSums,
     /// What the sums need, once worked out.
     pub needs: Option<Needs>,
+    /// The positions' risk matrix, once worked out (portfolio margin).
+    pub matrix: Option<RiskMatrix>,
 }
 
 /// Sums over an account's positions; derived.

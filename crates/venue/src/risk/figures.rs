@@ -39,15 +39,6 @@ impl State {
         self.margin_from(account, &cache)
     }
 
-    /// Works out what groups need, where that is not known yet.
-    pub(crate) fn work_out(&self, cache: &mut RiskCache) {
-        for group in &mut cache.groups {
-            if group.needs.is_none() {
-                group.needs = self.needs_of(group);
-            }
-        }
-    }
-
     /// Margin of sums that are worked out.
     pub(crate) fn margin_from(&self, account: u32, cache: &RiskCache) -> AccountMargin {
         let currencies = self.currency_margins(account, cache);

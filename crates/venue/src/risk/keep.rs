@@ -3,7 +3,7 @@
 use crate::risk::cache::{Counted, Group, GroupSums, Needs, RiskCache, Terms};
 use crate::risk::leg::standard_parameters;
 use crate::state::{Holding, State};
-use evenkeel_quant::risk::RiskModel;
+use evenkeel_quant::risk::{RiskMatrix, RiskModel};
 use evenkeel_quant::scenarios::Settlement;
 use evenkeel_quant::standard::StandardParameters;
 use evenkeel_types::terms::MarginModel;
@@ -101,11 +101,12 @@ impl State {
         let group = &mut cache.groups[at];
         let instrument = self.instrument(now.slot);
         let of = (instrument, instrument.extra.leg.as_deref());
-        if let Some(before) = &before {
-            group.sums.change(&terms, before, of, -1);
-        }
-        group.sums.change(&terms, &now, of, 1);
+        let before = before.unwrap_or_else(|| now.flat());
+        group.sums.replace(&terms, (&before, &now), of);
         group.needs = None;
+        if before.lots != now.lots {
+            group.matrix = None;
+        }
         if !group.sums.is_sound() {
             group.epoch = None;
         }
@@ -127,7 +128,7 @@ impl State {
         let (standard, portfolio) = self.risk_terms(underlying)?;
         let sums = GroupSums::new(&Terms { model, standard: &standard, portfolio });
         let epoch = Some(self.epoch_of(underlying));
-        Some(Group { underlying, currency, settlement, epoch, sums, needs: None })
+        Some(Group { underlying, currency, settlement, epoch, sums, needs: None, matrix: None })
     }
 
     /// The parameters of an underlying, in the units of the formulas.
@@ -155,12 +156,14 @@ impl State {
         let mut sums = GroupSums::new(&terms);
         for member in members {
             let instrument = self.instrument(member.slot);
-            sums.change(&terms, member, (instrument, instrument.extra.leg.as_deref()), 1);
+            let of = (instrument, instrument.extra.leg.as_deref());
+            sums.replace(&terms, (&member.flat(), member), of);
         }
         let group = &mut cache.groups[at];
         group.epoch = sums.is_sound().then_some(epoch);
         group.sums = sums;
         group.needs = None;
+        group.matrix = None;
     }
 
     /// An account's groups from nothing but the state.
@@ -191,30 +194,40 @@ impl State {
             let leg = self.make_leg(slot, model == MarginModel::Portfolio);
             if let Ok(at) = cache.group_at(key) {
                 let of = (self.instrument(slot), leg.as_ref());
-                cache.groups[at].sums.change(&terms, &counted, of, 1);
+                cache.groups[at].sums.replace(&terms, (&counted.flat(), &counted), of);
             }
         }
         self.work_out(&mut cache);
         cache
     }
 
-    /// What a group needs.
-    pub(crate) fn needs_of(&self, group: &Group) -> Option<Needs> {
+    /// Works out what groups need, where that is not known yet.
+    pub(crate) fn work_out(&self, cache: &mut RiskCache) {
+        for group in &mut cache.groups {
+            if group.needs.is_none() {
+                (group.needs, group.matrix) = self.needs_of(group).unzip();
+            }
+        }
+    }
+
+    /// What a group needs, and under portfolio margin the matrix that says so.
+    fn needs_of(&self, group: &Group) -> Option<(Needs, RiskMatrix)> {
         let sums = &group.sums;
         let Some(portfolio) = &sums.portfolio else {
-            return Some(sums.standard);
+            return Some((sums.standard, RiskMatrix::default()));
         };
         let known = self.extension.underlyings.get(&group.underlying)?;
         let model = self.extension.prices.models.get(&group.underlying)?;
         let market = self.risk_market(known, group.settlement)?;
-        let matrix = model.assess(&portfolio.positions, &market);
-        let mut orders = portfolio.orders.iter().copied();
-        let with_orders = model.worst_with(&portfolio.positions, &mut orders, &market);
+        let matrix = group.matrix.unwrap_or_else(|| model.assess(&portfolio.positions, &market));
+        let orders = portfolio.orders.iter().copied();
+        let with_orders = model.worst_with(&portfolio.positions, orders, &market);
         let more = with_orders.saturating_sub(matrix.worst_case).max(0);
-        Some(Needs {
+        let needs = Needs {
             initial: matrix.total(),
             maintenance: matrix.maintenance(model.parameters()),
             orders: more.saturating_add(portfolio.orders_roll),
-        })
+        };
+        Some((needs, matrix))
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::margin;
 use crate::matching::Incoming;
-use crate::risk::cache::{Counted, GroupSums, Needs, RiskCache, Terms, standard_needs};
+use crate::risk::cache::{Counted, Group, Needs, RiskCache, Terms, standard_needs};
 use crate::risk::leg::Leg;
 use crate::state::{Holding, InstrumentState, State};
 use evenkeel_quant::portfolio::ATTO;
+use evenkeel_quant::risk::RiskSums;
+use evenkeel_quant::scenarios::times;
 use evenkeel_types::terms::MarginModel;
 use evenkeel_types::{
     Collateral, CurrencyId, InstrumentKind, Lots, Money, RejectCode, Side, Ticks, UnderlyingId,
@@ -192,7 +194,7 @@ impl State {
         check_notional(leg, &after, self.index_price(underlying).map(|it| it.price.0))?;
         let currency = instrument.terms.settlement;
         let key = (underlying, currency);
-        let group = cache.group_at(key).ok().map(|at| &cache.groups[at].sums);
+        let group = cache.group_at(key).ok().map(|at| &cache.groups[at]);
         let (standard, portfolio) =
             self.risk_terms(underlying).ok_or(RejectCode::UnknownUnderlying)?;
         let model = self.account(order.account).extra.model;
@@ -217,7 +219,7 @@ impl State {
     fn more_for_orders(
         &self,
         terms: &Terms<'_>,
-        group: Option<&GroupSums>,
+        group: Option<&Group>,
         underlying: UnderlyingId,
         leg: &Leg,
         (before, after): (&Counted, &Counted),
@@ -231,26 +233,26 @@ impl State {
             };
             return Some(needs(after).orders.saturating_sub(needs(before).orders));
         }
+        let scenarios = leg.scenarios.as_ref()?;
         let known = self.extension.underlyings.get(&underlying)?;
         let market = self.risk_market(known, leg.settlement)?;
-        let empty = GroupSums::new(terms);
-        let sums = group.unwrap_or(&empty).portfolio.as_ref()?;
-        let scenarios = leg.scenarios.as_ref()?;
-        let old = sums.orders.iter();
-        let moved = old.zip(&scenarios.vector).map(|(sum, one)| {
-            let change = after.orders_worst(*one).saturating_sub(before.orders_worst(*one));
-            sum.saturating_add(change)
-        });
-        let worst = |orders: &mut dyn Iterator<Item = i128>| {
-            terms.portfolio.worst_with(&sums.positions, orders, &market)
+        let changed =
+            |one: &i128| after.orders_worst(*one).saturating_sub(before.orders_worst(*one));
+        let open = |it: &Counted| it.open_buy.max(it.open_sell);
+        let roll = |it: &Counted| times(scenarios.roll_shock, open(it));
+        let roll = roll(after).saturating_sub(roll(before));
+        let changes = scenarios.vector.iter().map(changed);
+        let Some(group) = group else {
+            let sums = RiskSums::new(terms.portfolio.grid().scenarios());
+            return Some(terms.portfolio.worst_with(&sums, changes, &market).saturating_add(roll));
         };
-        let now = worst(&mut sums.orders.iter().copied());
-        let then = worst(&mut { moved });
-        let floor = terms.portfolio.assess(&sums.positions, &market).worst_case;
-        let more = then.max(floor).saturating_sub(now.max(floor));
-        let open = |it: &Counted| i128::from(it.open_buy.max(it.open_sell));
-        let roll = scenarios.roll_shock.saturating_mul(open(after).saturating_sub(open(before)));
-        Some(more.saturating_add(roll))
+        let sums = group.sums.portfolio.as_ref()?;
+        let (needs, matrix) = (group.needs?, group.matrix?);
+        let added = sums.orders.iter().zip(changes).map(|(sum, more)| sum.saturating_add(more));
+        let worst = terms.portfolio.worst_with(&sums.positions, added, &market);
+        let more = worst.saturating_sub(matrix.worst_case).max(0);
+        let then = more.saturating_add(sums.orders_roll).saturating_add(roll);
+        Some(then.saturating_sub(needs.orders))
     }
 
     fn scale_up(&self, underlying: UnderlyingId, atto: i128) -> i128 {
