@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use evenkeel_quant::Fixed;
-use evenkeel_quant::black76::implied_volatility;
+use evenkeel_quant::implied::implied_volatility;
 use evenkeel_quant::explain::{Explanation, explain};
 use evenkeel_quant::portfolio::{NANO, PRICE_ONE, YEAR_MS};
 use evenkeel_quant::risk::{ExtraMargin, Leg, RiskMarket, RiskModel};
