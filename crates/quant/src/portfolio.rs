@@ -62,7 +62,8 @@ pub struct PortfolioParameters {
     pub min_volatility_for_shock_up: i64,
     /// Scales the profit and loss of extended moves.
     pub extended_table_factor: i64,
-    /// Delta shock per coin of delta above the threshold.
+    /// Delta shock per coin of delta above the threshold: in every published set the increment of
+    /// standard margin per coin of a future.
     pub m_inc: i64,
     /// Largest delta shock.
     pub max_delta_shock: i64,
@@ -133,7 +134,7 @@ impl PortfolioParameters {
     /// dampener and the move risk that Deribit gives to what it trusts least (chosen).
     pub const SOL: Self = Self {
         price_range: 240_000_000,
-        m_inc: 400,
+        m_inc: 5_000,
         delta_total_liq_shock_threshold: 2_000_000 * NANO as i128,
         annualised_move_risk: 100_000_000,
         extended_dampener: 25_000 * NANO as i128,

@@ -91,6 +91,13 @@ const FAR_PUT: [&str; 35] = [
     "-0.782929133394173491",
 ];
 
+/// Of the four vectors below, and the deltas of the two options.
+const GOLDEN: ([u64; 4], i128, i128) = (
+    [0xbcfe_9388_c5af_446c, 0x3b6b_9939_710a_6d2a, 0xf847_93a7_7f7a_0be9, 0x4fd7_5041_296b_0775],
+    36_275_109_960_338_209,
+    -97_079_547_892_583_185,
+);
+
 fn near_call() -> OptionLot {
     OptionLot {
         settlement: Settlement::Coin,
@@ -133,6 +140,25 @@ fn each_scenario_of_an_option_is_the_formula_to_the_last_digits() {
     assert_near(&call, &NEAR_CALL, COIN_TOLERANCE);
     let (put, _) = grid(&PortfolioParameters::ETH).option(&far_put());
     assert_near(&put, &FAR_PUT, QUOTE_TOLERANCE);
+}
+
+/// A number that changes with any bit of a vector (FNV-1a over its bytes).
+fn bits(vector: &[i128]) -> u64 {
+    let bytes = vector.iter().flat_map(|value| value.to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[test]
+fn every_bit_is_what_it_was() {
+    let btc = grid(&PortfolioParameters::BTC);
+    let (call, call_delta) = btc.option(&near_call());
+    let (put, put_delta) = grid(&PortfolioParameters::ETH).option(&far_put());
+    let coin = FutureLot { settlement: Settlement::Coin, coins: atto("0.314538364"), price: 0 };
+    let quote = FutureLot { settlement: Settlement::Quote, price: price("67371.75"), ..coin };
+    let found = [bits(&call), bits(&put), bits(&btc.future(&coin)), bits(&btc.future(&quote))];
+    assert_eq!((found, call_delta, put_delta), GOLDEN);
 }
 
 #[test]
