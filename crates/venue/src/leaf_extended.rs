@@ -9,6 +9,7 @@ use crate::restore::{ensure, expect_key};
 use crate::snapshot::SnapshotError;
 use crate::state::{OPERATOR_SLOT, State};
 use crate::underlyings::check_underlying;
+use evenkeel_types::terms::VenueTerms;
 use evenkeel_types::{Canonical, Reader, Timestamp, UnderlyingId, Writer};
 
 impl State {
@@ -122,7 +123,10 @@ pub(crate) fn read_extended(
     let rules: u32 = Canonical::decode(reader)?;
     ensure(reader, rules == MARGIN_RULES, "rules that this program does not know")?;
     state.extension.last_time = Timestamp::decode(reader)?;
-    state.extension.terms = Canonical::decode(reader)?;
+    let terms: Option<VenueTerms> = Canonical::decode(reader)?;
+    let is_sound = terms.as_ref().is_none_or(|terms| state.check_venue_terms(terms).is_ok());
+    ensure(reader, is_sound, "the venue's parameters are out of bounds")?;
+    state.extension.terms = terms;
     let underlying_count = reader.count()?;
     state.extension.flows = Canonical::decode(reader)?;
     state.extension.regime = Canonical::decode(reader)?;

@@ -28,6 +28,30 @@
 //! A disconnect is sent by the gateway about a client that is gone; refusing it would leave that
 //! client's orders behind when the venue reopens.
 //!
+//! # Prices, marks and margin (rules 2)
+//! ```text
+//!  sources ──► readings ──► median of a fresh quorum ──► index, forwards, smiles
+//!                                                               │
+//!        conditional orders, breakers, delivery samples ◄── marks of instruments
+//!                                                               │
+//!              liquidation ◄── accounts looked at in turn ◄── legs, sums, margin
+//! ```
+//! `oracle.rs` says when a price holds and when it is fresh, `marks.rs` what instruments are valued
+//! at, `risk/` what accounts must have and in which order they are looked at. Margin is kept fill by
+//! fill; [`Engine::verify_margins`] compares it with [`Engine::margin`], which is computed from
+//! nothing but the state, and [`Engine::margin_report`] takes it apart.
+//!
+//! | order | reserves of the balance | initial margin |
+//! |---|---|---|
+//! | spot | as under rules 1 | – |
+//! | option, buy | the premium, unless reduce-only | portfolio: the scenarios it worsens |
+//! | option, sell | – | standard: that of the larger short position; portfolio: the scenarios |
+//! | future, perpetual | – | that of the larger position, and what a price beyond the mark loses |
+//! | what brings a position closer to zero | – | – |
+//!
+//! Orders that need margin need fresh prices (`PricesNotFresh`); those that do not are taken
+//! without. Accounts with unlimited collateral are asked for nothing.
+//!
 //! # Who may do what
 //! The operator ([`evenkeel_types::AccountId::OPERATOR`]) founds, defines, opens accounts, moves
 //! money, marks and sets the mode; it has no balances and places no orders (`UnknownAccount`).
@@ -42,8 +66,8 @@
 //! - Time is the entries' time. Positions, order ids and trade ids are counted here, never given.
 //! - Root and snapshot are written by one piece of code (`leaf.rs`) that takes every structure
 //!   apart field by field: state that is not covered does not compile.
-//! - Risk is priced in one module (`margin.rs`); a margin engine replaces it without touching
-//!   matching or accounting.
+//! - Risk is priced in one place: `margin.rs` under rules 1, `risk/` under rules 2; matching and
+//!   accounting do not know how. Margin is a function of the state; caches only save work.
 //! - It knows nothing of journals, sites, keys or JSON.
 #![forbid(unsafe_code)]
 

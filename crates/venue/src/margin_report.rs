@@ -153,7 +153,7 @@ impl State {
         CurrencyReport {
             margin: *margin,
             balance: self.account(slot).balance(currency).balance,
-            index: terms.and_then(|terms| self.conversion(terms, currency)).map(|it| it.1),
+            index: self.conversion(currency),
             haircut: if is_numeraire { Some(0) } else { haircut },
             counted_initial: counted(margin.margin_balance.0.saturating_sub(needs)),
             counted_maintenance: counted(

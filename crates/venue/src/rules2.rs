@@ -119,20 +119,22 @@ impl State {
         Ok(OutcomeKind::Done)
     }
 
-    fn set_venue_terms(&mut self, terms: &VenueTerms, events: &mut Vec<Event>) -> Done {
+    /// Whether the venue's parameters name known currencies and lie within their bounds.
+    pub(crate) fn check_venue_terms(&self, terms: &VenueTerms) -> Result<(), RejectCode> {
         let known = |currency| self.currencies.contains_key(&currency);
-        let ascends = terms.haircuts.is_sorted_by(|a, b| a.currency < b.currency);
         let are_known = terms.haircuts.iter().all(|it| known(it.currency));
         if !known(terms.numeraire) || !are_known {
             return Err(RejectCode::UnknownCurrency);
         }
         let in_bounds = terms.haircuts.iter().all(|it| it.haircut <= 1_000_000)
-            && ascends
+            && terms.haircuts.is_sorted_by(|a, b| a.currency < b.currency)
             && terms.liquidation_interval_ms > 0
             && terms.sweep_accounts > 0;
-        if !in_bounds {
-            return Err(RejectCode::OutOfBounds);
-        }
+        if in_bounds { Ok(()) } else { Err(RejectCode::OutOfBounds) }
+    }
+
+    fn set_venue_terms(&mut self, terms: &VenueTerms, events: &mut Vec<Event>) -> Done {
+        self.check_venue_terms(terms)?;
         self.extension.terms = Some(terms.clone());
         events.push(Event::VenueTermsSet { terms: Box::new(terms.clone()) });
         Ok(OutcomeKind::Done)

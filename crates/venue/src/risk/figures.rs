@@ -42,7 +42,7 @@ impl State {
     /// Margin of sums that are worked out.
     pub(crate) fn margin_from(&self, account: u32, cache: &RiskCache) -> AccountMargin {
         let currencies = self.currency_margins(account, cache);
-        let (priced, is_fresh) = self.age_of(cache);
+        let (priced, is_fresh) = self.age_of(cache, &currencies);
         let figures = self.figures_of(&currencies);
         let is_complete = figures.is_some() && cache.is_priced();
         AccountMargin {
@@ -155,7 +155,7 @@ impl State {
             Err(_) if amount > 0 => return Some(0),
             Err(_) => MILLION,
         };
-        let index = self.conversion(terms, currency)?.1;
+        let index = self.conversion(currency)?;
         let scale = |id| Some(u32::from(self.currencies.get(&id)?.terms.scale));
         let (from, to) = (pow10(scale(currency)?).ok()?, pow10(scale(terms.numeraire)?).ok()?);
         let whole = i128::from(index.0).checked_mul(to)?;
@@ -168,40 +168,48 @@ impl State {
         mul_div(value, kept, MILLION, Rounding::Floor).ok()
     }
 
-    /// The underlying that tells what a currency is worth in the numeraire, and its index.
-    pub(crate) fn conversion(
-        &self,
-        terms: &VenueTerms,
-        currency: CurrencyId,
-    ) -> Option<(UnderlyingId, Price)> {
-        let mut all = self.extension.underlyings.values();
-        let known =
-            all.find(|it| it.terms.base == currency && it.terms.quote == terms.numeraire)?;
-        Some((known.terms.id, known.index?.price))
+    /// What a whole unit of a currency is worth in the numeraire.
+    pub(crate) fn conversion(&self, currency: CurrencyId) -> Option<Price> {
+        Some(self.index_price(self.converter(currency)?)?.price)
     }
 
-    /// Oldest time of a price behind the positions, and whether all are within their bounds.
-    fn age_of(&self, cache: &RiskCache) -> (Option<Timestamp>, bool) {
+    /// Oldest time of a price behind an account's margin, and whether all are within their bounds:
+    /// those of its positions, and the indices that value one currency in another.
+    fn age_of(
+        &self,
+        cache: &RiskCache,
+        currencies: &[CurrencyMargin],
+    ) -> (Option<Timestamp>, bool) {
         let now = self.meta.time;
         let mut oldest = Some(now);
         let mut is_fresh = true;
-        for counted in &cache.counted {
-            let Some((underlying, _)) = counted.group else {
-                return (None, false);
-            };
-            if counted.lots == 0 {
-                continue;
-            }
-            let expiry = self.instrument(counted.slot).terms.expiry();
-            let is_option =
-                matches!(self.instrument(counted.slot).terms.kind, InstrumentKind::Option { .. });
-            let time = self.priced_at(underlying, expiry, is_option);
+        let mut rest_on = |underlying: UnderlyingId, time: Option<Timestamp>| {
             let known = self.extension.underlyings.get(&underlying);
             let until = time.zip(known).map(|(time, it)| fresh_until(&it.terms.oracle, time));
             is_fresh &= until.is_some_and(|until| until >= now);
             oldest = oldest.zip(time).map(|(a, b)| a.min(b));
+        };
+        for counted in cache.counted.iter().filter(|it| it.lots != 0) {
+            let Some((underlying, _)) = counted.group else {
+                return (None, false);
+            };
+            let terms = &self.instrument(counted.slot).terms;
+            let is_option = matches!(terms.kind, InstrumentKind::Option { .. });
+            rest_on(underlying, self.priced_at(underlying, terms.expiry(), is_option));
+        }
+        if currencies.len() > 1 {
+            for underlying in currencies.iter().filter_map(|it| self.converter(it.currency)) {
+                rest_on(underlying, self.index_price(underlying).map(|it| it.time));
+            }
         }
         (oldest, is_fresh)
+    }
+
+    /// The underlying whose index values a currency in the numeraire.
+    fn converter(&self, currency: CurrencyId) -> Option<UnderlyingId> {
+        let numeraire = self.extension.terms.as_ref()?.numeraire;
+        let mut all = self.extension.underlyings.values().map(|it| &it.terms);
+        all.find(|it| it.base == currency && it.quote == numeraire).map(|it| it.id)
     }
 
     /// Oldest time of the prices behind an expiry's instruments.

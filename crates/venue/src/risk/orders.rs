@@ -108,7 +108,8 @@ impl State {
         lots: Lots,
     ) -> Result<(), RejectCode> {
         let owner = self.account(order.account);
-        if owner.collateral == Collateral::Unlimited || owner.holdings.is_empty() {
+        let owes = owner.balances.iter().any(|it| it.balance < Money::ZERO);
+        if owner.collateral == Collateral::Unlimited || (owner.holdings.is_empty() && !owes) {
             return Ok(());
         }
         let instrument = self.instrument(order.instrument);
@@ -119,7 +120,7 @@ impl State {
         self.keep_risk(order.account);
         let mut cache = std::mem::take(&mut self.account_mut(order.account).extra.cache);
         self.work_out(&mut cache);
-        let checked = if more.reserved <= 0 || cache.counted.is_empty() {
+        let checked = if more.reserved <= 0 || (cache.counted.is_empty() && !owes) {
             Ok(())
         } else {
             self.afford(order.account, &cache, currency, more)
@@ -212,7 +213,8 @@ impl State {
             0
         };
         let initial = self.in_units(currency, orders);
-        Ok(More { initial: initial + if slips { slip } else { 0 }, reserved: premium })
+        let initial = initial.saturating_add(if slips { slip } else { 0 });
+        Ok(More { initial, reserved: premium })
     }
 
     /// How much more initial margin open orders need, in parts of 10^18.
