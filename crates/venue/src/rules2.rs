@@ -1,9 +1,18 @@
 //! Rules 2: the commands they add, and what every entry does under them besides its command.
 
+use crate::engine::Engine;
 use crate::extension::{FIRST_RULES, MARGIN_RULES};
 use crate::state::State;
 use evenkeel_types::terms::VenueTerms;
 use evenkeel_types::{AccountId, Collateral, Command, Entry, Event, OutcomeKind, RejectCode};
+
+impl Engine {
+    /// The rules in force: 1 from the founding, 2 from the upgrade to margin on.
+    #[must_use]
+    pub fn rules(&self) -> u32 {
+        self.state.extension.rules
+    }
+}
 
 type Done = Result<OutcomeKind, RejectCode>;
 

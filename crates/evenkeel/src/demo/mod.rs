@@ -16,11 +16,14 @@ mod board;
 pub mod calendar;
 pub mod calibration;
 mod crowd;
-mod plan;
+pub mod plan;
 mod price;
 mod quoting;
 mod random;
+pub mod rulebook;
+pub mod series;
 mod slots;
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -30,3 +33,4 @@ pub use crowd::{Crowd, CrowdCounts};
 pub use plan::{AccountPlan, MarketPlan, plan};
 pub use price::PriceModel;
 pub use random::Random;
+pub use sources::Sources;

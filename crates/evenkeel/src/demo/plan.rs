@@ -18,6 +18,8 @@ pub const USDC: CurrencyId = CurrencyId(3);
 
 /// Of this many accounts one makes markets, at least two in all.
 pub const ACCOUNTS_PER_MAKER: u32 = 15;
+/// Of this many accounts about one gambles.
+pub const ACCOUNTS_PER_GAMBLER: u32 = 25;
 
 const NS_PER_YEAR: f64 = 365.0 * 86_400.0 * 1e9;
 
@@ -28,6 +30,8 @@ pub struct AccountPlan {
     pub id: AccountId,
     /// True if it makes markets.
     pub is_maker: bool,
+    /// True if it bets all it has on one direction, as often as it is let.
+    pub is_gambler: bool,
     /// What it brings.
     pub deposits: Vec<(CurrencyId, Money)>,
 }
@@ -70,6 +74,7 @@ impl MarketPlan {
             .map(|(id, index)| AccountPlan {
                 id: *id,
                 is_maker: is_maker(index),
+                is_gambler: is_gambler(index),
                 deposits: Vec::new(),
             })
             .collect();
@@ -106,9 +111,21 @@ fn is_maker(index: u32) -> bool {
     index < 2 || index.is_multiple_of(ACCOUNTS_PER_MAKER)
 }
 
+fn is_gambler(index: u32) -> bool {
+    !is_maker(index) && index % ACCOUNTS_PER_GAMBLER == ACCOUNTS_PER_GAMBLER / 2
+}
+
+/// What a gambler brings, and gets again when it is gone.
+pub const STAKE: (CurrencyId, Money) = (BTC, Money(20_000_000));
+
 /// Deposits that hours of trading do not use up: makers thousands of coins, takers hundreds.
+/// Gamblers bring little.
 fn account(index: u32, random: &mut Random) -> AccountPlan {
     let is_maker = is_maker(index);
+    let id = AccountId(u64::from(index) + 1);
+    if is_gambler(index) {
+        return AccountPlan { id, is_maker, is_gambler: true, deposits: vec![STAKE] };
+    }
     let factor = if is_maker { 20 } else { 1 };
     let mut whole = |low: i64, high: i64, scale: u32| {
         Money(i128::from(random.log_between(low, high) * factor) * 10i128.pow(scale))
@@ -118,7 +135,7 @@ fn account(index: u32, random: &mut Random) -> AccountPlan {
         (ETH, whole(10_000, 100_000, 8)),
         (USDC, whole(50_000_000, 500_000_000, 6)),
     ];
-    AccountPlan { id: AccountId(u64::from(index) + 1), is_maker, deposits }
+    AccountPlan { id, is_maker, is_gambler: false, deposits }
 }
 
 fn currencies() -> Vec<Currency> {

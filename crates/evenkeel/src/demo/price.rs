@@ -8,6 +8,7 @@ use super::calibration::{
 use super::plan::{MarketPlan, years_between};
 use super::random::Random;
 use evenkeel_types::{Instrument, InstrumentId, InstrumentKind, OptionRight, Ticks, Timestamp};
+use std::collections::BTreeSet;
 
 /// Mean wait in the calm regime and under stress, in seconds: an hour's demonstration sees both.
 const CALM_SECONDS: f64 = 1_200.0;
@@ -114,6 +115,43 @@ impl PriceModel {
     pub fn index(&self, code: &str) -> Option<f64> {
         let path = self.paths.iter().find(|path| path.terms.code == code)?;
         Some(path.index)
+    }
+
+    /// The future of an expiry and its smile, by the underlying's currency code.
+    #[must_use]
+    pub fn surface(&self, code: &str, expiry: Timestamp) -> Option<(f64, Smile)> {
+        let path = self.paths.iter().find(|path| path.terms.code == code)?;
+        Some(self.future(path, expiry))
+    }
+
+    /// Follows more instruments from now on.
+    pub fn list(&mut self, instruments: &[Instrument]) {
+        // The coin of an instrument known already tells which path it follows.
+        for listed in instruments {
+            let known = self.instruments.iter().position(|known| known.base == listed.base);
+            self.followed.push(known.map_or(0, |at| self.followed[at]));
+            self.instruments.push(listed.clone());
+        }
+    }
+
+    /// Forgets dated instruments that expired before a time.
+    pub fn delist_before(&mut self, time: Timestamp) {
+        let is_live = |listed: &Instrument| listed.expiry().is_none_or(|expiry| expiry > time);
+        let keep: Vec<_> = self.instruments.iter().map(is_live).collect();
+        let mut kept = keep.iter();
+        self.instruments.retain(|_| *kept.next().unwrap_or(&true));
+        let mut kept = keep.iter();
+        self.followed.retain(|_| *kept.next().unwrap_or(&true));
+    }
+
+    /// Expiries of what is followed, by underlying as in [`super::rulebook::UNDERLYINGS`].
+    #[must_use]
+    pub fn expiries(&self) -> [Vec<Timestamp>; 2] {
+        let mut expiries = [BTreeSet::new(), BTreeSet::new()];
+        for (listed, path) in self.instruments.iter().zip(&self.followed) {
+            expiries[*path].extend(listed.expiry());
+        }
+        expiries.map(|set| set.into_iter().collect())
     }
 
     /// How stressed the market is, 0 to 1.

@@ -17,6 +17,7 @@ pub(super) struct Listed {
     pub id: InstrumentId,
     pub is_option: bool,
     pub is_spot: bool,
+    pub is_perpetual: bool,
     pub expiry: Option<Timestamp>,
     /// Smallest and largest size of a quote.
     pub quoted_lots: (i64, i64),
@@ -39,6 +40,7 @@ impl Listed {
             id: instrument.id,
             is_option,
             is_spot: instrument.kind == InstrumentKind::Spot,
+            is_perpetual: instrument.kind == InstrumentKind::Perpetual,
             expiry: instrument.expiry(),
             quoted_lots,
             taken_lots,

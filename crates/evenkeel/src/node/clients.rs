@@ -3,25 +3,32 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use evenkeel_recovery::{Ack, Clock as _, Refused, Request};
-use evenkeel_types::{Command, InstrumentId, Origin, SessionId, Ticks};
+use evenkeel_types::{Command, InstrumentId, InstrumentKind, Origin, SessionId, Ticks, Timestamp};
 
 use super::clock::SystemClock;
 use super::gateway::{Gateway, Operator};
 use super::observed::lock;
 use super::stop::Stop;
-use crate::demo::{Crowd, MarketPlan, PriceModel, QuoteBoard};
+use crate::demo::plan::STAKE;
+use crate::demo::{Crowd, MarketPlan, PriceModel, QuoteBoard, Sources, series};
 use crate::report::{Report, Result};
 
 /// Client threads of the demonstration.
 const CROWDS: usize = 4;
 /// How often a client thread sends.
 const BEAT: Duration = Duration::from_millis(10);
-/// How often marks move.
+/// How often prices move.
 const MARK_BEAT: Duration = Duration::from_millis(500);
+/// How often gamblers get another stake.
+const STAKES_EVERY: Duration = Duration::from_secs(120);
+/// Accounts that trade the short-dated series, and how much.
+const SERIES_ACCOUNTS: usize = 30;
+const SERIES_COMMANDS_PER_SECOND: f64 = 50.0;
 /// How long a client waits before it repeats what a full disk refused.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -85,63 +92,149 @@ impl ClientContext {
     }
 }
 
-/// Moves prices and marks instruments whose mark changed.
-fn run_market(context: &ClientContext, mut prices: PriceModel, board: &QuoteBoard) {
-    let operator = Operator::new(context.gateway.clone(), context.session);
-    let mut shown: Vec<(InstrumentId, Ticks)> = Vec::new();
-    let mut last = Instant::now();
-    loop {
-        let now = Instant::now();
-        let elapsed_ns = u64::try_from((now - last).as_nanos()).unwrap_or(0);
-        last = now;
-        prices.step(elapsed_ns);
-        let marks = prices.marks();
-        board.publish(&marks);
-        let changed = marks.iter().filter(|mark| !shown.contains(mark));
-        let requests = changed
-            .map(|(instrument, mark)| {
-                operator.request(Command::SetMark { instrument: *instrument, mark: *mark })
-            })
-            .collect();
-        shown = marks;
-        if context.send(requests).is_none() || context.stop.sleep(MARK_BEAT) {
-            return;
+/// What moves the market: prices, sources, and what is listed.
+struct MarketDesk {
+    operator: Operator,
+    prices: PriceModel,
+    sources: Sources,
+    plan: MarketPlan,
+    /// Boards of the long-dated market and of the series that live.
+    boards: Vec<QuoteBoard>,
+    /// Marks of what has no underlying's price: spot.
+    shown: Vec<(InstrumentId, Ticks)>,
+    next_id: InstrumentId,
+    /// Expiry of the latest series.
+    series: Timestamp,
+    /// When gamblers get another stake.
+    next_stakes: Instant,
+    announce: Sender<(MarketPlan, QuoteBoard)>,
+}
+
+impl MarketDesk {
+    /// Lets prices move and tells the venue: readings of the sources, marks of spot.
+    fn beat(&mut self, now: Timestamp, elapsed_ns: u64) -> Vec<Request> {
+        self.prices.step(elapsed_ns);
+        let marks = self.prices.marks();
+        self.boards.iter().for_each(|board| board.publish(&marks));
+        let mut commands = self.list_series(now);
+        commands.extend(self.sources.readings(&self.prices, now, &self.prices.expiries()));
+        let spot = |id: InstrumentId| {
+            let listed = self.plan.instruments.iter().find(|listed| listed.id == id);
+            listed.is_some_and(|listed| listed.kind == InstrumentKind::Spot)
+        };
+        let marks: Vec<_> = marks.into_iter().filter(|(id, _)| spot(*id)).collect();
+        let changed = marks.iter().filter(|mark| !self.shown.contains(mark));
+        commands.extend(changed.map(|&(instrument, mark)| Command::SetMark { instrument, mark }));
+        self.shown = marks;
+        commands.extend(self.stakes());
+        commands.into_iter().map(|command| self.operator.request(command)).collect()
+    }
+
+    /// Lists the next series of short-dated options when it is time.
+    fn list_series(&mut self, now: Timestamp) -> Vec<Command> {
+        let expiry = series::next_expiry(now);
+        if expiry <= self.series {
+            return Vec::new();
+        }
+        self.series = expiry;
+        self.prices.delist_before(now);
+        let instruments = series::series(&self.prices, expiry, self.next_id);
+        self.next_id.0 += u32::try_from(instruments.len()).unwrap_or(0);
+        self.prices.list(&instruments);
+        let plan = self.plan.for_series(instruments.clone(), SERIES_ACCOUNTS);
+        let board = QuoteBoard::new(&plan);
+        self.boards.truncate(1);
+        self.boards.push(board.clone());
+        // Without its traders a series is listed all the same.
+        let _ = self.announce.send((plan, board));
+        let define = |instrument| Command::DefineInstrument { instrument };
+        instruments.into_iter().map(define).collect()
+    }
+
+    /// Another stake for each gambler, now and then.
+    fn stakes(&mut self) -> Vec<Command> {
+        if Instant::now() < self.next_stakes {
+            return Vec::new();
+        }
+        self.next_stakes = Instant::now() + STAKES_EVERY;
+        let (currency, amount) = STAKE;
+        let gamblers = self.plan.accounts.iter().filter(|account| account.is_gambler);
+        gamblers.map(|it| Command::Deposit { account: it.id, currency, amount }).collect()
+    }
+
+    fn run(mut self, context: &ClientContext) {
+        let mut last = Instant::now();
+        loop {
+            let now = Instant::now();
+            let elapsed_ns = u64::try_from((now - last).as_nanos()).unwrap_or(0);
+            last = now;
+            let requests = self.beat(Timestamp(context.clock.wall_ns()), elapsed_ns);
+            if context.send(requests).is_none() || context.stop.sleep(MARK_BEAT) {
+                return;
+            }
         }
     }
 }
 
-/// Trades for one crowd at about `commands_per_second`.
-fn run_crowd(
+/// Trades each series as it is announced, until the next one.
+fn run_series(
     context: &ClientContext,
-    mut crowd: Crowd,
-    board: &QuoteBoard,
-    commands_per_second: f64,
+    announced: &Receiver<(MarketPlan, QuoteBoard)>,
+    seed: u64,
+    session: SessionId,
 ) {
-    let mut credit = 0.0;
-    let mut last = Instant::now();
-    loop {
+    let mut earlier: Option<Crowd> = None;
+    let mut next = announced.recv().ok();
+    while let Some((plan, board)) = next.take() {
+        let mut crowd = Crowd::new(&plan, seed, 0..plan.accounts.len(), session);
+        if let Some(earlier) = &earlier {
+            crowd.take_over(earlier);
+        }
+        let mut pace = Pace::new(SERIES_COMMANDS_PER_SECOND);
+        while next.is_none() {
+            if !pace.round(context, &mut crowd, &board) {
+                return;
+            }
+            next = announced.try_recv().ok();
+        }
+        earlier = Some(crowd);
+    }
+}
+
+/// Sends a crowd's commands at about a rate.
+struct Pace {
+    commands_per_second: f64,
+    credit: f64,
+    last: Instant,
+}
+
+impl Pace {
+    fn new(commands_per_second: f64) -> Self {
+        Self { commands_per_second, credit: 0.0, last: Instant::now() }
+    }
+
+    /// One beat; false once the daemon ends.
+    fn round(&mut self, context: &ClientContext, crowd: &mut Crowd, board: &QuoteBoard) -> bool {
         let now = Instant::now();
         // A stall is not made up for by a burst.
-        credit = (credit + (now - last).as_secs_f64() * commands_per_second)
-            .min(commands_per_second / 4.0 + 1.0);
-        last = now;
+        self.credit = (self.credit + (now - self.last).as_secs_f64() * self.commands_per_second)
+            .min(self.commands_per_second / 4.0 + 1.0);
+        self.last = now;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small, ≥ 0")]
-        let budget = credit as usize;
+        let budget = self.credit as usize;
         let batch = crowd.next_batch(context.clock.wall_ns(), board, budget);
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         let sent = batch.len() as f64;
-        credit -= sent;
+        self.credit -= sent;
         let requests =
             batch.into_iter().map(|(origin, command)| Request { origin, command }).collect();
         let Some(acked) = context.send(requests) else {
-            return;
+            return false;
         };
         for (origin, ack) in acked {
             crowd.on_ack(&origin, &ack.events);
         }
-        if context.stop.sleep(BEAT) {
-            return;
-        }
+        !context.stop.sleep(BEAT)
     }
 }
 
@@ -150,8 +243,8 @@ pub(crate) fn start(
     context: &ClientContext,
     plan: &MarketPlan,
     prices: PriceModel,
-    seed: u64,
-    commands_per_second: u32,
+    (seed, commands_per_second): (u64, u32),
+    series_session: SessionId,
 ) -> Vec<std::thread::JoinHandle<()>> {
     let board = QuoteBoard::new(plan);
     let mut threads = Vec::new();
@@ -161,15 +254,37 @@ pub(crate) fn start(
     for first in (0..plan.accounts.len()).step_by(crowd_size) {
         let range = first..(first + crowd_size).min(plan.accounts.len());
         let crowd_seed = seed ^ context.session.0.rotate_left(32) ^ first as u64;
-        let crowd = Crowd::new(plan, crowd_seed, range, context.session);
+        let mut crowd = Crowd::new(plan, crowd_seed, range, context.session);
         let (context, board) = (context.clone(), board.clone());
         threads.push(std::thread::spawn(move || {
-            run_crowd(&context, crowd, &board, rate);
+            let mut pace = Pace::new(rate);
+            while pace.round(&context, &mut crowd, &board) {}
         }));
     }
-    let context = context.clone();
+    let (announce, announced) = channel();
+    let desk = MarketDesk {
+        operator: Operator::new(context.gateway.clone(), context.session),
+        sources: Sources::new(seed ^ context.session.0),
+        boards: vec![board],
+        shown: Vec::new(),
+        next_id: InstrumentId(
+            plan.instruments.iter().map(|listed| listed.id.0 + 1).max().unwrap_or(1),
+        ),
+        series: prices.expiries()[0]
+            .first()
+            .copied()
+            .filter(|first| *first < series::next_expiry(prices.now()))
+            .unwrap_or_default(),
+        next_stakes: Instant::now() + STAKES_EVERY,
+        plan: plan.clone(),
+        prices,
+        announce,
+    };
+    let series_context = context.clone();
     threads.push(std::thread::spawn(move || {
-        run_market(&context, prices, &board);
+        run_series(&series_context, &announced, seed, series_session);
     }));
+    let context = context.clone();
+    threads.push(std::thread::spawn(move || desk.run(&context)));
     threads
 }

@@ -9,11 +9,14 @@ use evenkeel_venue::Engine;
 
 use super::clock::SystemClock;
 use crate::config::Config;
+use crate::demo::rulebook::{MARGIN_RULES, margin_commands};
 use crate::demo::{MarketPlan, PriceModel, plan};
 use crate::report::{Exit, Report, Result};
 
 /// The operator's session for founding; 0 is the primary's own.
 const SESSION: SessionId = SessionId(1);
+/// Where the sequences of the commands that put margin into force begin in it.
+const MARGIN_SEQUENCE: u64 = 1_000_000;
 
 /// The market as it is or shall be.
 pub(crate) struct Market {
@@ -71,6 +74,15 @@ pub(crate) fn found(
         }));
     }
     let engine = primary.engine();
+    if engine.rules() < MARGIN_RULES {
+        let commands = margin_commands(&market.plan);
+        let commands = commands.map_err(|error| Report::new(Exit::Failed, error.to_string()))?;
+        requests.extend(commands.into_iter().zip(MARGIN_SEQUENCE..).map(|(command, sequence)| {
+            let account = AccountId::OPERATOR;
+            let sequence = ClientSequence(sequence);
+            Request { origin: Origin { account, session: SESSION, sequence }, command }
+        }));
+    }
     let connected = engine.sessions().filter(|session| session.connected);
     requests.extend(connected.map(|session| Request {
         origin: Origin {

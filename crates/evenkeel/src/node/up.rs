@@ -317,8 +317,13 @@ impl Daemon {
         };
         let venue = &live.config.venue;
         let Market { plan, prices, .. } = market;
-        let threads =
-            clients::start(&context, &plan, prices, venue.seed, venue.commands_per_second);
+        let threads = clients::start(
+            &context,
+            &plan,
+            prices,
+            (venue.seed, venue.commands_per_second),
+            live.session(6),
+        );
         self.writing.extend(threads);
     }
 

@@ -18,6 +18,8 @@ use std::ops::Range;
 const MAX_IN_FLIGHT: usize = 8_192;
 /// Share of commands that take liquidity.
 const TAKE_SHARE: f64 = 0.045;
+/// Share of those that come from gamblers.
+const GAMBLE_SHARE: f64 = 0.06;
 /// Share that amends quotes while the market is quiet, and after it moved.
 const AMEND_SHARE: f64 = 0.47;
 const AMEND_SHARE_MOVED: f64 = 0.70;
@@ -74,6 +76,7 @@ pub struct Crowd {
     traders: Vec<Trader>,
     by_account: BTreeMap<AccountId, usize>,
     takers: Vec<usize>,
+    gamblers: Vec<usize>,
     connected: usize,
     slots: Slots,
     pending: BTreeMap<(AccountId, ClientSequence), Pending>,
@@ -106,13 +109,17 @@ impl Crowd {
             plan.instruments.iter().map(|instrument| Listed::new(instrument, plan)).collect();
         let ids = listed.iter().map(|listed| listed.id);
         let accounts = traders.iter().map(|trader| trader.id);
-        let takers = (0..traders.len()).filter(|index| !traders[*index].is_maker);
+        let all = 0..traders.len();
+        let gambles = |index: &usize| plan.accounts[first + index].is_gambler;
+        let takers = all.clone().filter(|index| !traders[*index].is_maker && !gambles(index));
+        let gamblers = all.filter(gambles).collect();
         let mut crowd = Self {
             random: Random::new(seed, 2 + first as u64),
             session,
             by_id: ids.zip(0..).collect(),
             by_account: accounts.zip(0..).collect(),
             takers: takers.collect(),
+            gamblers,
             connected: 0,
             slots: Slots::default(),
             pending: BTreeMap::new(),
@@ -127,6 +134,15 @@ impl Crowd {
         };
         crowd.lay_out_slots(plan);
         crowd
+    }
+
+    /// Goes on with the sequences of another crowd of the same accounts in the same session, which
+    /// ends.
+    pub fn take_over(&mut self, earlier: &Self) {
+        for trader in &mut self.traders {
+            let known = earlier.traders.iter().find(|known| known.id == trader.id);
+            trader.next_sequence = known.map_or(1, |known| known.next_sequence);
+        }
     }
 
     /// What it has sent and heard.
@@ -361,6 +377,9 @@ impl Crowd {
 
     /// A taker crosses the spread, more often against its position than with it.
     fn take(&mut self, board: &QuoteBoard) -> Option<(Origin, Command)> {
+        if !self.gamblers.is_empty() && self.random.chance(GAMBLE_SHARE) {
+            return self.gamble(board);
+        }
         let drawn = self.random.below(self.takers.len());
         let trader = *self.takers.get(drawn)?;
         let instrument = self.draw_instrument();
@@ -381,6 +400,28 @@ impl Crowd {
             side,
             price: self.random.chance(0.8).then_some(Ticks(price)),
             lots: Lots(lots),
+            time_in_force: TimeInForce::ImmediateOrCancel,
+            post_only: false,
+            label: 0,
+        };
+        self.counts.taken += 1;
+        Some(self.send(trader, Pending::Other, Command::Place { order }))
+    }
+
+    /// A gambler adds to its bet on a perpetual: odd accounts are always long, even ones short.
+    fn gamble(&mut self, board: &QuoteBoard) -> Option<(Origin, Command)> {
+        let trader = self.gamblers[self.random.below(self.gamblers.len())];
+        let instrument = self.listed.iter().position(|listed| listed.is_perpetual)?;
+        let mark = board.mark_at(instrument)?.0;
+        let half = self.half_spread(instrument, board)?;
+        let is_long = self.traders[trader].id.0 % 2 == 1;
+        let side = if is_long { Side::Buy } else { Side::Sell };
+        let (_, high) = self.listed[instrument].taken_lots;
+        let order = NewOrder {
+            instrument: self.listed[instrument].id,
+            side,
+            price: Some(Ticks((mark + side.sign() * 4 * half).max(1))),
+            lots: Lots(self.random.log_between(high, 40 * high)),
             time_in_force: TimeInForce::ImmediateOrCancel,
             post_only: false,
             label: 0,
