@@ -110,6 +110,7 @@ impl BreakerTerms {
         volatility_level: 2_500_000,
         volatility_rise: 400_000,
         volatility_window_ms: 5 * MINUTE_MS,
+        stale_ms: 2_000,
         band_hits: 1_000,
         band_window_ms: 10_000,
         negative_equity: Money(0),

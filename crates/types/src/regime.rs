@@ -75,6 +75,9 @@ pub struct BreakerTerms {
     pub volatility_rise: u32,
     /// Window of `volatility_rise`.
     pub volatility_window_ms: u64,
+    /// How long an index may be older than the oracle's bound before the underlying goes
+    /// reduce-only; 0: for ever.
+    pub stale_ms: u64,
     /// Orders refused by price bands within `band_window_ms` that halt an instrument.
     pub band_hits: u32,
     /// Window of `band_hits`.
@@ -93,6 +96,7 @@ canonical_struct!(BreakerTerms {
     volatility_level,
     volatility_rise,
     volatility_window_ms,
+    stale_ms,
     band_hits,
     band_window_ms,
     negative_equity,

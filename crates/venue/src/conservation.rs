@@ -198,11 +198,7 @@ impl State {
 
     /// Shuts the venue: a defect must not spread.
     pub(crate) fn halt_unconserved(&mut self, _currency: CurrencyId, events: &mut Vec<Event>) {
-        if self.meta.mode != Mode::Halted {
-            self.meta.mode = Mode::Halted;
-            let (scope, cause) = (Scope::Venue, Cause::ConservationBroken);
-            events.push(Event::ModeSetIn { scope, mode: Mode::Halted, cause });
-        }
+        self.trip(Scope::Venue, (Mode::Halted, Cause::ConservationBroken), 0, events);
     }
 
     fn recount_balance(

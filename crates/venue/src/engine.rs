@@ -93,7 +93,7 @@ impl State {
             if origin.account == AccountId::FUND {
                 return refused(RejectCode::FundOnly);
             }
-            self.pass_time(entry, events);
+            self.pass_time(events);
         }
         let sessions = &mut self.account_mut(account).sessions;
         match sessions.admit(origin.session, origin.sequence) {
@@ -134,9 +134,10 @@ impl State {
             if is_operators(command) {
                 return Err(RejectCode::NotOperator);
             }
-            check_mode(self.meta.mode, command)?;
             if self.has_margin() {
                 self.admit_client(account, entry)?;
+            } else {
+                check_mode(self.meta.mode, command)?;
             }
         }
         match *command {

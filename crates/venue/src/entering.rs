@@ -301,6 +301,7 @@ impl State {
             reduces: prepared.reduces,
             is_liquidation: false,
             stopped: None,
+            call: None,
         }
     }
 

@@ -3,13 +3,14 @@
 
 use crate::flows::Flows;
 use crate::funding::Funding;
+use crate::grace::Grace;
 use crate::keys::Keys;
 use crate::liquidation::{Liquidations, UnderLiquidation};
 use crate::marks::PriceCache;
 use crate::oracle::UnderlyingState;
 use crate::own_orders::OwnOrders;
 use crate::protection::Protections;
-use crate::regime::{Grace, Regime};
+use crate::regime::Regime;
 use crate::risk::RiskRecord;
 use crate::risk::cache::RiskCache;
 use crate::risk::leg::Leg;

@@ -51,6 +51,7 @@ impl State {
             reduces: true,
             is_liquidation: true,
             stopped: None,
+            call: None,
         };
         self.cross(&mut taker, events);
         let is_filled = taker.open == Lots::ZERO;

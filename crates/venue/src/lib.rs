@@ -72,6 +72,7 @@
 #![forbid(unsafe_code)]
 
 mod accounting;
+mod auction;
 mod book;
 mod booking;
 #[cfg(test)]
@@ -93,6 +94,7 @@ mod flow_checks;
 mod flows;
 mod forced;
 mod funding;
+mod grace;
 mod keys;
 mod leaf;
 mod leaf_extended;
@@ -105,6 +107,7 @@ mod margin;
 mod margin_report;
 mod marks;
 mod matching;
+mod modes;
 mod operator;
 mod oracle;
 mod order_checks;
@@ -137,6 +140,7 @@ mod throttle;
 mod trades;
 mod triggers;
 mod underlyings;
+mod veto;
 mod view;
 mod view_risk;
 mod waterfall;

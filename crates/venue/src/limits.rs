@@ -107,6 +107,8 @@ impl State {
         let aggressive = distance * i128::from(order.side.sign());
         if price_band_bp > 0 && aggressive > measure.ticks(price_band_bp) {
             self.note_band_hit(order.instrument);
+            let instrument = self.instrument(order.instrument).terms.id;
+            self.extension.regime.band_hit = Some(instrument);
             return Err(RejectCode::PriceBand);
         }
         let Some(furthest) = protection_bp.map(|bp| measure.furthest(order.side, bp)) else {

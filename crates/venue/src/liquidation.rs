@@ -160,10 +160,13 @@ impl State {
             // Whether maintenance is met nobody can say.
             self.wait_for(slot, Wait::Prices, events);
         } else if is_exempt || margin.figures.above_maintenance.0 >= 0 {
+            if self.has_fresh_prices(slot) {
+                self.needs_no_grace(slot, events);
+            }
             self.end_liquidation(slot, events);
         } else if !self.has_fresh_prices(slot) {
             self.wait_for(slot, Wait::Prices, events);
-        } else if !self.may_liquidate(slot) {
+        } else if !self.may_liquidate(slot, events) {
             self.wait_for(slot, Wait::Grace, events);
         } else if !self.waits_for_forwards(slot) {
             self.liquidate(slot, events);
@@ -248,6 +251,7 @@ impl State {
             let fresh = UnderLiquidation { since, round: 0, idle_rounds: 0 };
             self.account_mut(slot).extra.liquidation = Some(fresh);
             self.tell_step(slot, (0, WaterfallStep::Began), None, events);
+            self.look_at_equity(slot, events);
             self.close_orders_of(slot, None, CloseReason::Liquidation, events);
         }
         let Some(mut state) = self.account(slot).extra.liquidation else {
@@ -356,11 +360,6 @@ impl State {
         let mut all = self.extension.underlyings.values().map(|it| &it.terms);
         let known = all.find(|it| it.base == currency && Some(it.quote) == numeraire);
         Some(currency) == numeraire || known.is_none_or(|it| self.is_fresh(it.id))
-    }
-
-    /// Whether grace and vetoes let an account be liquidated now.
-    fn may_liquidate(&self, _slot: u32) -> bool {
-        true
     }
 
     /// Whether everything that an account holds is open to trading and not at its expiry.

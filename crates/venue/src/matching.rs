@@ -45,6 +45,8 @@ pub(crate) struct Taker {
     pub is_liquidation: bool,
     /// Why it ends before it is filled, if it does.
     pub stopped: Option<CloseReason>,
+    /// The price of an opening call, at which it trades instead of the resting orders' own.
+    pub call: Option<Ticks>,
 }
 
 impl Taker {
@@ -61,6 +63,7 @@ impl Taker {
             reduces: false,
             is_liquidation: false,
             stopped: None,
+            call: None,
         }
     }
 }
@@ -278,7 +281,8 @@ impl State {
     ) -> Deal {
         let has_margin = self.has_margin();
         let maker = self.orders.at(maker_slot);
-        let (maker_order, maker_account, price) = (maker.id, maker.account, maker.price);
+        let (maker_order, maker_account, limit) = (maker.id, maker.account, maker.price);
+        let price = taker.call.unwrap_or(limit);
         let (maker_side, reserve_before) = (maker.side, maker.reserve);
         let maker_flags = maker.flags;
         taker.open.0 -= lots.0;
@@ -290,7 +294,7 @@ impl State {
         let maker_open = maker.open;
         let instrument = &self.instruments[taker.instrument as usize];
         let owner = &mut self.accounts[maker_account as usize];
-        let resting = (maker_side, price, maker_open);
+        let resting = (maker_side, limit, maker_open);
         maker.reserve =
             margin::reserve(has_margin, owner.collateral, instrument, resting, maker_flags);
         let reserve_change = maker.reserve.0 - reserve_before.0;

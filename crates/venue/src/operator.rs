@@ -39,6 +39,7 @@ impl State {
         self.void_prices();
         let time = self.meta.time;
         events.push(Event::Resumed { term, time });
+        self.resume_regime(events);
         Ok(OutcomeKind::Done)
     }
 
@@ -220,6 +221,10 @@ impl State {
         let is_first = matches!(mode, Mode::Normal | Mode::CancelOnly | Mode::Halted);
         if !is_first && !self.has_margin() {
             return Err(RejectCode::NeedsUpgrade);
+        }
+        if self.has_margin() {
+            self.set_venue_mode(mode, cause, events);
+            return Ok(OutcomeKind::Done);
         }
         self.meta.mode = mode;
         self.meta.mode_cause = cause;

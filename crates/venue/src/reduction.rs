@@ -7,9 +7,9 @@
 //! traded is taken (ties: the lower instrument id), and of it the fewest lots that bring the
 //! account to maintenance, found by bisection; all that the book offers, if that is not enough.
 
-use crate::state::{Holding, OPERATOR_SLOT, State};
+use crate::state::{Holding, State};
 use evenkeel_types::money::mul_div;
-use evenkeel_types::{InstrumentKind, Lots, Mode, Rounding, Side, Ticks};
+use evenkeel_types::{InstrumentKind, Lots, Rounding, Side, Ticks};
 
 const BASIS_POINTS: i128 = 10_000;
 /// Relief per value is compared in parts of this.
@@ -89,12 +89,6 @@ impl State {
         }
         let opposite = known.book.side(side.opposite());
         opposite.fillable(Some(limit), Lots(lots)).0.0
-    }
-
-    /// Whether orders trade in an instrument now. A mode of a single account does not count: it
-    /// must not keep the account from being liquidated.
-    pub(crate) fn can_match(&self, instrument: u32) -> bool {
-        matches!(self.mode_of(instrument, OPERATOR_SLOT), Mode::Normal | Mode::ReduceOnly)
     }
 
     /// The worst price at which a liquidation trades: the mark and a band, which for options is of

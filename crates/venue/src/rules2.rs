@@ -22,12 +22,15 @@ impl State {
         self.extension.rules >= MARGIN_RULES
     }
 
-    /// What time brings, before the entry's command: settlement, modes, liquidation.
-    pub(crate) fn pass_time(&mut self, entry: &Entry, events: &mut Vec<Event>) {
+    /// What time brings, before the entry's command: modes, settlement, liquidation. While the time
+    /// itself is in doubt nothing expires, funds or is liquidated.
+    pub(crate) fn pass_time(&mut self, events: &mut Vec<Event>) {
         self.pass_prices(events);
-        self.pass_regime(entry.origin.session, events);
-        self.settle_due(events);
-        self.liquidate_due(events);
+        self.pass_regime(events);
+        if !self.extension.regime.distrusts_time {
+            self.settle_due(events);
+            self.liquidate_due(events);
+        }
         self.extension.last_time = self.meta.time;
     }
 

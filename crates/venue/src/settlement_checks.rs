@@ -4,6 +4,7 @@ use crate::restore::{ensure, inconsistent};
 use crate::snapshot::SnapshotError;
 use crate::state::{MAX_MONEY, State};
 use evenkeel_types::oracle::Price;
+use evenkeel_types::regime::Scope;
 use evenkeel_types::{AccountId, InstrumentKind, Reader};
 
 /// More samples than the whole range of time has milliseconds.
@@ -48,6 +49,9 @@ pub(crate) fn check_settlement(reader: &Reader<'_>, state: &State) -> Result<(),
 
 /// Checks that accounts and appointments belong to each other.
 fn check_liquidations(reader: &Reader<'_>, state: &State) -> Result<(), SnapshotError> {
+    ensure(reader, state.graces_fit(), "accounts in grace are not the ones listed")?;
+    let venue = state.extension.regime.modes.get(&Scope::Venue).map(|it| it.mode);
+    ensure(reader, venue.unwrap_or_default() == state.meta.mode, "the venue has two modes")?;
     let due = &state.extension.liquidations.due;
     let all_known = due
         .keys()

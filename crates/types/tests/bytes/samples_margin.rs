@@ -151,6 +151,7 @@ fn underlying() -> Box<Underlying> {
             volatility_level: 2_500_000,
             volatility_rise: 500_000,
             volatility_window_ms: 300_000,
+            stale_ms: 2_000,
             band_hits: 50,
             band_window_ms: 10_000,
             negative_equity: Money(1_000_000_000),

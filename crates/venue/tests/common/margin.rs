@@ -4,6 +4,7 @@
 use super::{SALT, START, VENUE, currency, decimal, outcome};
 use evenkeel_types::conditional::OrderTerms;
 use evenkeel_types::oracle::{Price, Reading, SMILE_POINTS, Smile, Volatility};
+use evenkeel_types::regime::{BreakerTerms, GraceTerms};
 use evenkeel_types::terms::{Haircut, LimitTerms, MarginModel, Underlying, VenueTerms};
 use evenkeel_types::{
     AccountId, ClientSequence, Collateral, Command, CurrencyId, Entry, Event, Instrument,
@@ -71,8 +72,23 @@ pub fn underlying() -> Underlying {
     (fees.future_maker, fees.future_taker) = (0, 0);
     (fees.option_maker, fees.option_taker) = (0, 0);
     plain.limits = NO_LIMITS;
+    plain.breakers = NO_BREAKERS;
     plain
 }
+
+/// Nothing trips, and the way back takes no time; breakers have tests of their own.
+pub const NO_BREAKERS: BreakerTerms = BreakerTerms {
+    volatility_level: 0,
+    volatility_rise: 0,
+    volatility_window_ms: 0,
+    stale_ms: 0,
+    band_hits: 0,
+    band_window_ms: 0,
+    negative_equity: Money(0),
+    cooldown_ms: 0,
+    step_ms: 0,
+    auction_ms: 0,
+};
 
 /// The underlying with the usual parameters.
 pub fn usual_underlying() -> Underlying {
@@ -90,7 +106,9 @@ pub const NO_LIMITS: LimitTerms = LimitTerms {
 
 /// Numeraire dollars, coins at a haircut of 10 %.
 pub fn venue_terms() -> VenueTerms {
-    VenueTerms::usual(USD, vec![Haircut { currency: BTC, haircut: 100_000 }])
+    let usual = VenueTerms::usual(USD, vec![Haircut { currency: BTC, haircut: 100_000 }]);
+    let grace = GraceTerms { grace_ms: 0, ..GraceTerms::USUAL };
+    VenueTerms { max_step_ms: 0, grace, ..usual }
 }
 
 fn instrument(
