@@ -182,8 +182,8 @@ fn stale_prices_liquidate_nobody_and_that_is_said_once() {
         desk.wait(SECOND);
         events.extend(desk.tick());
     }
-    desk.operator(Command::Resume { term: Term(2) });
     desk.place(1, LINEAR_PERPETUAL, Side::Buy, 117_200, 100_000);
+    desk.operator(Command::Resume { term: Term(2) });
     for _ in 0..20 {
         desk.wait(SECOND);
         events.extend(desk.tick());

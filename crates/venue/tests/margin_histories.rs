@@ -3,7 +3,7 @@
 #[path = "common/margin_history.rs"]
 mod margin_history;
 
-use evenkeel_types::{Event, InstrumentId};
+use evenkeel_types::{Event, InstrumentId, OutcomeKind};
 use evenkeel_venue::Engine;
 use margin_history::{MarginHistory, Seeded};
 use std::collections::BTreeMap;
@@ -70,6 +70,10 @@ fn name(event: &Event) -> &'static str {
         Event::AuctionCrossed { .. } => "auctions",
         Event::ProtectionHit { .. } => "protections",
         Event::WithdrawalChanged { .. } => "withdrawal steps",
+        Event::Completed { outcome } => match outcome.kind {
+            OutcomeKind::Rejected { code } => code.sentence(),
+            _ => "done",
+        },
         _ => "other",
     }
 }

@@ -6,7 +6,7 @@ use evenkeel_types::conditional::{
 };
 use evenkeel_types::flows::{DepositStep, FlowKey, Permissions, WithdrawalStep};
 use evenkeel_types::oracle::{Price, Reading, SMILE_POINTS, Smile, Volatility};
-use evenkeel_types::regime::Scope;
+use evenkeel_types::regime::{GraceTerms, Scope};
 use evenkeel_types::terms::{Delivery, Haircut, LossRule, MarginModel, Underlying, VenueTerms};
 use evenkeel_types::{
     AccountId, ApiKeyId, ClientSequence, Collateral, Command, Currency, CurrencyId, Decimal, Entry,
@@ -179,9 +179,9 @@ impl<C: Choices> MarginHistory<C> {
 
     fn pass_time(&mut self) {
         let step_ms = match self.below(1_000) {
-            0 => 1_800_000 + self.below(7_200_000),
-            1..=5 => 60_000 + self.below(600_000),
-            6..=60 => 1_000 + self.below(15_000),
+            0 if self.one_in(4) => 1_800_000 + self.below(7_200_000),
+            1..=3 => 60_000 + self.below(600_000),
+            4..=40 => 1_000 + self.below(15_000),
             _ => self.below(400),
         };
         self.time.0 += step_ms * 1_000_000;
@@ -201,13 +201,14 @@ impl<C: Choices> MarginHistory<C> {
 
     fn choose(&mut self) {
         match self.below(100) {
-            0..=24 => self.prices(),
-            25..=62 => self.order(),
+            0..=19 => self.prices(),
+            20..=62 => self.order(),
             63..=74 => self.change_order(),
             75..=80 => self.operator(Command::Tick),
             81..=88 => self.money(),
             89..=93 => self.terms_of_an_account(),
             94..=97 => self.lever(),
+            98 => self.operator(Command::Tick),
             _ => self.regime(),
         }
     }
@@ -221,9 +222,10 @@ impl<C: Choices> MarginHistory<C> {
         };
         let move_permille = self.between(-reach, reach);
         self.index = (self.index * (1_000 + move_permille) / 1_000).clamp(5_000, 500_000);
-        let step = self.between(-20_000, 20_000 + move_permille.abs() * 2_000);
+        let calm = (600_000 - i64::from(self.volatility)) / 20;
+        let step = calm + self.between(-10_000, 10_000 + move_permille.abs() * 2_000);
         let volatility = i64::from(self.volatility) + step;
-        self.volatility = u32::try_from(volatility.clamp(100_000, 4_000_000)).expect("clamped");
+        self.volatility = u32::try_from(volatility.clamp(300_000, 1_500_000)).expect("clamped");
         if self.time < self.silent_until {
             return self.operator(Command::Tick);
         }
@@ -262,7 +264,7 @@ impl<C: Choices> MarginHistory<C> {
         let at = usize::try_from(self.below(10)).expect("small");
         let listed = self.instruments[at].clone();
         let fair = self.fair_ticks(&listed);
-        let reach = (fair / 50).max(3);
+        let reach = (fair / if self.one_in(3) { 40 } else { 400 }).max(3);
         let price = (fair + self.between(-reach, reach)).max(1);
         let price = if self.one_in(60) { price * 3 } else { price };
         let size = match listed.kind {
@@ -482,6 +484,12 @@ impl<C: Choices> MarginHistory<C> {
             Mode::Halted,
         ];
         let mode = modes[usize::try_from(self.below(6)).expect("small")];
+        if self.one_in(2) {
+            // The whole way back; the queue is taken from its end.
+            let way = [Mode::Normal, Mode::Auction, Mode::ReduceOnly, Mode::CancelOnly];
+            let back = way.map(|mode| Command::SetModeIn { scope, mode, code: 2 });
+            return back.into_iter().for_each(|command| self.operator(command));
+        }
         let command = match self.below(12) {
             0 => {
                 self.term += 1;
@@ -529,7 +537,7 @@ fn opening(variant: u64) -> Vec<(AccountId, Command)> {
             let model = MarginModel::Portfolio;
             commands.push(Command::SetMarginModel { account, model });
         }
-        for (currency, amount) in [(BTC, 400_000_000), (USD, 60_000_000_000)] {
+        for (currency, amount) in [(BTC, 40_000_000), (USD, 12_000_000_000)] {
             commands.push(Command::Deposit { account, currency, amount: Money(amount) });
         }
     }
@@ -543,7 +551,9 @@ fn venue_terms(variant: u64) -> VenueTerms {
     let usual = VenueTerms::usual(USD, haircuts);
     let is_shared = variant.is_multiple_of(2);
     let loss_rule = if is_shared { LossRule::Socialise } else { LossRule::AutoDeleverage };
-    VenueTerms { loss_rule, takeover_rounds: 3, ..usual }
+    let max_step_ms = if variant % 5 == 0 { 600_000 } else { 0 };
+    let grace = GraceTerms { grace_ms: 20_000, daily_cap_ms: 60_000, ..GraceTerms::USUAL };
+    VenueTerms { loss_rule, takeover_rounds: 3, max_step_ms, grace, ..usual }
 }
 
 fn underlying(variant: u64) -> Underlying {
@@ -555,5 +565,8 @@ fn underlying(variant: u64) -> Underlying {
     usual.settlement.min_samples = 20;
     usual.limits.open_orders = 60;
     usual.breakers.band_hits = 30;
+    usual.breakers.cooldown_ms = 2_000;
+    usual.breakers.step_ms = 500;
+    usual.breakers.auction_ms = 1_000;
     usual
 }
