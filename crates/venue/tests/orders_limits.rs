@@ -73,7 +73,6 @@ fn a_slip_of_the_hand_is_refused_in_either_direction() {
 #[test]
 fn without_a_mark_nothing_can_be_judged() {
     let mut desk = banded();
-    desk.place(1, SPOT, Side::Buy, MARK, 1);
     desk.operator(Command::Resume { term: Term(2) });
     assert_eq!(desk.refuse_order(1, PERPETUAL, Side::Buy, MARK, 1), RejectCode::NoMark);
     assert_eq!(desk.refuse_order(1, SPOT, Side::Buy, MARK, 1), RejectCode::NoMark);

@@ -240,6 +240,8 @@ fn while_orders_do_not_trade_it_stays_armed() {
         desk.operator(Command::SetMode { mode, cause: 1 });
         assert!(released(&desk.index(dollars(60_200))).is_empty(), "{mode:?}");
         desk.operator(Command::SetMode { mode: Mode::Normal, cause: 2 });
+        // The way back, a step an entry.
+        (0..4).for_each(|_| drop(desk.tick()));
         let events = desk.index(dollars(60_201));
         assert_eq!(released(&events).len(), 1, "{mode:?}");
         assert_eq!(open(&desk, waiting), 1);
