@@ -240,7 +240,8 @@ pub enum Event {
         price: Ticks,
         open: Lots,
     },
-    /// A resting order changed; without priority it went to the back of its price.
+    /// A resting or conditional order changed; without priority it went to the back of its price.
+    /// The price is 0 for a market order whose size was cut when it was released.
     OrderAmended {
         order: OrderId,
         price: Ticks,
@@ -390,7 +391,8 @@ pub enum Event {
     OrderArmed {
         order: OrderId,
     },
-    /// A conditional order is released: it comes in as if sent now.
+    /// A conditional order is released at this price (ticks of the mark, or units of the index): it
+    /// comes in as if sent now.
     OrderTriggered {
         order: OrderId,
         level: i64,

@@ -10,6 +10,7 @@
 
 pub mod history;
 pub mod margin;
+pub mod order_watch;
 pub mod orders;
 pub mod shadow;
 
