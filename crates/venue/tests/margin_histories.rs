@@ -2,10 +2,13 @@
 
 #[path = "common/margin_history.rs"]
 mod margin_history;
+#[path = "common/order_watch.rs"]
+mod order_watch;
 
 use evenkeel_types::{Event, InstrumentId, OutcomeKind};
 use evenkeel_venue::Engine;
 use margin_history::{MarginHistory, Seeded};
+use order_watch::OrderWatch;
 use std::collections::BTreeMap;
 
 /// Entries of one history.
@@ -31,6 +34,7 @@ fn play(seed: u64) -> BTreeMap<&'static str, u64> {
     let (mut engine, mut twin) = (Engine::new(), None::<Engine>);
     let restore_at = usize::try_from(seed % 1_000).expect("small") + 200;
     let mut seen: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut watch = OrderWatch::default();
     let mut events = Vec::new();
     for count in 0..ENTRIES {
         let Some(entry) = history.next_entry() else {
@@ -39,6 +43,10 @@ fn play(seed: u64) -> BTreeMap<&'static str, u64> {
         events.clear();
         engine.apply(&entry, &mut events);
         history.hear(&events);
+        watch.follow(&events);
+        if count % 100 == 0 {
+            watch.compare(&engine);
+        }
         for event in &events {
             *seen.entry(name(event)).or_default() += 1;
         }
