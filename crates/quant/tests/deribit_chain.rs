@@ -31,29 +31,37 @@ fn atto(number: f64) -> i128 {
     format!("{number:.18}").replace('.', "").parse().expect("digits")
 }
 
-#[derive(Debug, Default)]
+/// Largest differences within a class of options.
+#[derive(Debug, Default, Clone)]
 struct Class {
     count: usize,
     delta: f64,
+    /// Coins.
     mark: f64,
+    /// By how much another forward, as a share of it, would explain that difference.
+    forward: f64,
+    /// A day's decay, as a share of the forward.
     theta: f64,
 }
 
-#[test]
-fn deltas_and_marks_agree_with_the_exchange_from_its_own_volatilities() {
-    let Some(path) = recorded("deribit_chain_rest_btc_2020-05-21.csv.xz") else {
-        return;
-    };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).expect("readable");
-    liblzma::read::XzDecoder::new(file).read_to_string(&mut text).expect("xz");
+impl Class {
+    fn take(&mut self, delta: f64, mark: f64, forward: f64, theta: f64) {
+        self.count += 1;
+        self.delta = self.delta.max(delta.abs());
+        self.mark = self.mark.max(mark.abs());
+        self.forward = self.forward.max(forward);
+        self.theta = self.theta.max(theta.abs());
+    }
+}
+
+/// The classes of the table: under a day, to a week, beyond.
+fn classes(text: &str) -> [Class; 3] {
     let mut lines = text.lines();
     let header = fields(lines.next().expect("a header"));
     let at = |name: &str| header.iter().position(|field| field == name).expect("a column");
     let columns = ["expiration_timestamp", "timestamp", "strike", "underlying_price", "mark_iv"];
     let columns = columns.map(at);
-    let mut classes: Vec<Class> =
-        ["under a day", "to a week", "beyond"].map(|_| Class::default()).into();
+    let mut classes: [Class; 3] = Default::default();
     for line in lines {
         let row = fields(line);
         let number = |at: usize| -> f64 { row[at].parse().expect("a number") };
@@ -63,24 +71,45 @@ fn deltas_and_marks_agree_with_the_exchange_from_its_own_volatilities() {
         let years = years(ns(columns[1]), ns(columns[0]));
         let volatility = Fixed::ratio(atto(iv / 100.0), ATTO);
         let ours = value(right, atto(forward), atto(strike), years, volatility);
+        let [price, delta, vega, theta] =
+            [ours.price, ours.delta, ours.vega, ours.theta].map(|figure| figure as f64 / 1e18);
         let days = (expiry - now) / 86_400_000.0;
-        let class = &mut classes[usize::from(days >= 1.0) + usize::from(days >= 7.0)];
         let theirs = &row[at("greeks")];
-        class.count += 1;
-        let delta = (ours.delta as f64 / 1e18 - greek(theirs, "delta")).abs();
-        class.delta = class.delta.max(delta);
-        let mark = ours.price as f64 / 1e18 / forward - number(at("mark_price"));
-        class.mark = class.mark.max(mark.abs());
-        let a_day = days.min(1.0) / 365.0;
-        let theta = (ours.theta as f64 / 1e18 * a_day - greek(theirs, "theta")).abs();
-        class.theta = class.theta.max(theta / forward);
+        let mark = price / forward - number(at("mark_price"));
+        // Half a hundredth of a percent of volatility, half a unit of the last decimal.
+        let rounding = vega / forward * 0.5e-4 + 0.5e-8;
+        let slope = (delta - price / forward).abs();
+        let shift = (mark.abs() - rounding).max(0.0) / slope.max(1e-6);
+        // The exchange tells the decay of a day, of what is left of it, of no more than the price.
+        let decay = (-theta / 365.0 * days.min(1.0)).min(price);
+        classes[usize::from(days >= 1.0) + usize::from(days >= 7.0)].take(
+            delta - greek(theirs, "delta"),
+            mark,
+            shift,
+            (decay + greek(theirs, "theta")) / forward,
+        );
     }
+    classes
+}
+
+#[test]
+fn deltas_marks_and_decay_agree_with_the_exchange_from_its_own_volatilities() {
+    let Some(path) = recorded("deribit_chain_rest_btc_2020-05-21.csv.xz") else {
+        return;
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).expect("readable");
+    liblzma::read::XzDecoder::new(file).read_to_string(&mut text).expect("xz");
+    let classes = classes(&text);
     println!("largest differences under a day, to a week, beyond: {classes:#?}");
-    assert_eq!(classes.iter().map(|class| class.count).sum::<usize>(), 326);
+    assert_eq!(classes.clone().map(|class| class.count), [58, 38, 230]);
     for class in &classes[1..] {
         assert!(class.delta <= 3.3e-5, "{class:?}");
     }
     for class in &classes {
         assert!(class.mark <= 2.5e-4, "{class:?}");
+        // One and a half dollars of 9,095: what the forward moved in seconds.
+        assert!(class.forward <= 1.7e-4, "{class:?}");
+        assert!(class.theta <= 2e-5, "{class:?}");
     }
 }
