@@ -175,7 +175,7 @@ impl Rate {
 }
 
 /// +1 if longs get coins, −1 if they give them, 0 if nothing is exercised.
-fn direction(terms: &Instrument, price: Price) -> i64 {
+pub(crate) fn direction(terms: &Instrument, price: Price) -> i64 {
     match terms.kind {
         InstrumentKind::Future { .. } => 1,
         InstrumentKind::Option { strike, right, .. } => {

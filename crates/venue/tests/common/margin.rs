@@ -399,6 +399,12 @@ impl MarginDesk {
         self.engine.mark(instrument).map(|mark| mark.0)
     }
 
+    /// A desk that goes on from here by itself, with no past entries.
+    pub fn fork(&self) -> Self {
+        let Self { time, sequence, .. } = *self;
+        Self { engine: self.engine.clone(), entries: Vec::new(), time, sequence }
+    }
+
     /// A copy of the engine, restored from its snapshot.
     pub fn restored(&self) -> Engine {
         Engine::from_snapshot(&self.engine.snapshot()).expect("its own snapshot restores")
