@@ -58,6 +58,34 @@
 //! Before the founding entry every command but the operator's `Found` is refused and nothing of it
 //! is remembered; the same holds for commands of accounts that do not exist.
 //!
+//! Under rules 2 the insurance fund ([`evenkeel_types::AccountId::FUND`]) is an account like others,
+//! but nobody sends commands for it, deposits to it or withdraws from it (`FundOnly`):
+//! `FundInsurance` feeds it. What sessions with an API key may send is the table in `keys.rs`.
+//!
+//! # Accounts and collateral (rules 2)
+//! A main account may have sub-accounts, one level; money moves between accounts of one owner only,
+//! and margin of each account is its own. Free is what the balance holds beyond its orders' reserves
+//! and without which initial margin is still met, at fresh prices where prices matter; an account in
+//! liquidation or in grace has nothing free. Money that crosses the border goes in steps:
+//!
+//! | command | from | to | balance | pool of withdrawals | net deposits |
+//! |---|---|---|---|---|---|
+//! | `ReportDeposit` seen | nothing, dropped | pending | | | |
+//! | `ReportDeposit` final | pending | final | + | | + |
+//! | `ReportDeposit` dropped | pending | failed | | | |
+//! | `RequestWithdrawal` | nothing | requested | − | + | |
+//! | `AdvanceWithdrawal` approve | requested | approved; queued while the chain stalls | | | |
+//! | `SetChain` | approved, queued | queued, approved, in order of approval | | | |
+//! | `AdvanceWithdrawal` send | approved | sent | | | |
+//! | `AdvanceWithdrawal` final | sent | final | | − | − |
+//! | `AdvanceWithdrawal` fail | requested to sent | failed | + | − | |
+//! | `CancelWithdrawal` | requested, approved, queued | failed | + | − | |
+//! | a physical delivery | nothing | approved, or queued | | + | |
+//!
+//! Every step is idempotent by the flow's key (`flows.rs`). `PayFees` lowers the pool of fees and
+//! the net deposits, `FundInsurance` raises the fund's balance and the net deposits. The plain
+//! `Deposit` and `Withdraw` remain for what is settled elsewhere.
+//!
 //! **Architecture invariants**
 //! - No I/O, no clock, no randomness, no thread, no floating point, no unordered collection: the
 //!   same entries give the same events, digest and root on every machine.
