@@ -5,6 +5,7 @@
 //! the model `standard` or `portfolio` and a tick of the index and a forward each `EVERY` entries.
 #![allow(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,

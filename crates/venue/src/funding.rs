@@ -136,6 +136,7 @@ impl State {
         };
         let until = ended.interval_end;
         events.push(Event::FundingSet { instrument, rate: paid_rate, until });
+        self.sweep_again();
         let currency = self.instrument(slot).terms.settlement;
         let reason = (Booking::Funding, Some(instrument));
         let mut left_over = 0;

@@ -148,6 +148,7 @@ impl State {
     fn set_venue_terms(&mut self, terms: &VenueTerms, events: &mut Vec<Event>) -> Done {
         self.check_venue_terms(terms)?;
         self.extension.terms = Some(terms.clone());
+        self.sweep_again();
         events.push(Event::VenueTermsSet { terms: Box::new(terms.clone()) });
         Ok(OutcomeKind::Done)
     }

@@ -373,6 +373,7 @@ impl State {
         self.collect_fee(currency, fees, share, reason, events);
         self.instruments[slot as usize].extra.delivered.price = Some(price);
         events.push(Event::InstrumentSettled { instrument, price });
+        self.sweep_again();
     }
 
     fn pay_out(

@@ -132,6 +132,9 @@ impl State {
         self.check_undo(taker, instrument, busted.taker_side.opposite(), &busted)?;
         self.extension.trades.remove(at);
         events.push(Event::TradeBusted { trade, code });
+        self.join_sweep(maker);
+        self.join_sweep(taker);
+        self.sweep_again();
         let signed_lots = Lots(busted.lots.0 * busted.taker_side.sign());
         let known = &self.instruments[instrument as usize];
         let basis: Money = proven(known.valuation.basis(busted.price, signed_lots));

@@ -85,6 +85,7 @@ impl State {
         }
         events.push(Event::UnderlyingSet { underlying: Box::new(underlying.clone()) });
         self.forget_values(underlying.id);
+        self.sweep_again();
         self.extension.schedule.forget();
         self.extension.prices.next_lapse = Timestamp(0);
         Ok(OutcomeKind::Done)

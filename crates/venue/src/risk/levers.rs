@@ -55,6 +55,7 @@ impl State {
         let until = Timestamp(now.0.saturating_add(ramp_ms * NANOS_PER_MS));
         let from_bp = known.factor.at(now);
         known.factor = Ramp { from_level: from_bp, to_level: factor_bp, from: now, until };
+        self.sweep_again();
         events.push(Event::MarginFactorSet {
             underlying,
             from_bp,

@@ -1,8 +1,8 @@
 //! In which order accounts are looked at when prices move.
 //!
 //! Accounts with positions or open orders in derivatives are *members*. Each change of a price
-//! makes every member due. An entry looks at up to `sweep_accounts` of those that are due, in turn the
-//! riskiest (least cushion at its last look) and the one that was not looked at for the longest
+//! makes every member due. An entry looks at up to `sweep_accounts` of those that are due, in turn
+//! the riskiest (least cushion at its last look) and the one that was not looked at for the longest
 //! time. So the accounts that a move endangers come first, and none waits forever. Beyond that
 //! number an entry looks at every member that is due and whose last look is a liquidation interval
 //! old, so at any entry no due member's look is older than one interval.
@@ -57,7 +57,8 @@ impl SweepOrder {
 }
 
 impl State {
-    /// A price changed: every member is due.
+    /// A price changed, or something else that moves many accounts' margin (funding, settlement,
+    /// parameters): every member is due.
     pub(crate) fn sweep_again(&mut self) {
         self.extension.sweep.changes = self.extension.sweep.changes.saturating_add(1);
         for account in std::mem::take(&mut self.extension.sweep_order.done) {

@@ -123,7 +123,7 @@ impl Venue {
         for _ in 0..TRADERS {
             venue.send(0, Command::Tick);
         }
-        assert_eq!(venue.seen().len(), TRADERS as usize, "all were looked at");
+        assert_eq!(venue.seen().len() as u64, TRADERS, "all were looked at");
         venue
     }
 }
@@ -147,7 +147,7 @@ fn nobody_waits_longer_than_an_interval() {
     venue.time += SECOND;
     venue.index(999);
     venue.send(0, Command::Tick);
-    assert_eq!(venue.seen().len(), TRADERS as usize, "all last looks were an interval old");
+    assert_eq!(venue.seen().len() as u64, TRADERS, "all last looks were an interval old");
 }
 
 #[test]

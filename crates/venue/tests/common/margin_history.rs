@@ -558,7 +558,7 @@ fn venue_terms(variant: u64) -> VenueTerms {
 
 fn underlying(variant: u64) -> Underlying {
     let mut usual = Underlying::usual(UNDERLYING, symbol("BTC-USD"), (BTC, USD), SOURCES.to_vec());
-    if variant % 3 == 0 {
+    if variant.is_multiple_of(3) {
         usual.settlement.delivery = Delivery::Physical;
     }
     usual.settlement.window_ms = 600_000;
