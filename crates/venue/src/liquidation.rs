@@ -18,7 +18,7 @@
 //!   that is not open to trading; a takeover waits until everything that the account holds is open.
 //! - Index and forwards are journaled one after the other. An account with dated positions is not
 //!   judged between them: it waits until every source has told the forwards that belong to its
-//!   index, an interval at most. Sources tell the index first.
+//!   index, half an interval at most. Sources tell the index first.
 //! - Rounds of several accounts that are due at one entry go in order of their shortfall, largest
 //!   first, then by id.
 //! - Once an interval the insurance fund offers what it took over to the books, at the mark or
@@ -208,13 +208,14 @@ impl State {
     /// Index and forwards come one after the other; in between, a perpetual and the future against
     /// it stand at prices of different moments, and a hedged account seems to be ruined. So an
     /// account is left alone until every source that tells both has told its forwards no earlier
-    /// than its index; it is looked at with every entry, for one interval at most. Sources tell the
-    /// index first.
+    /// than its index; it is looked at with every entry, for half an interval at most.
+    /// Sources tell the index first.
     fn waits_for_forwards(&mut self, slot: u32) -> bool {
         let (account, now) = (self.account(slot).id, self.meta.time);
         let known = self.extension.liquidations.due.get(&account).copied();
         let since = known.filter(|it| it.wait == Wait::Forwards).map_or(now, |it| it.since);
-        if self.has_joint_prices(slot) || now.0.saturating_sub(since.0) >= self.interval() {
+        let patience = self.interval() / 2;
+        if self.has_joint_prices(slot) || now.0.saturating_sub(since.0) >= patience {
             return false;
         }
         let next = Appointment { at: now, wait: Wait::Forwards, since };

@@ -4,8 +4,9 @@
 //! makes every member due. An entry looks at up to `sweep_accounts` of those that are due, in turn
 //! the riskiest (least cushion at its last look) and the one that was not looked at for the longest
 //! time. So the accounts that a move endangers come first, and none waits forever. Beyond that
-//! number an entry looks at every member that is due and whose last look is a liquidation interval
-//! old, so at any entry no due member's look is older than one interval.
+//! number an entry looks at every member that is due and whose last look is half a liquidation
+//! interval old, so at any entry no due member's look is older than that: with what liquidation
+//! itself may wait for a forward, nobody is late by more than an interval.
 //!
 //! A look that finds maintenance met ends there; else the account is handed to liquidation.
 //!
@@ -123,13 +124,13 @@ impl State {
         let position = self.meta.next_position.0;
         let terms = self.extension.terms.as_ref()?;
         let (most, now) = (terms.sweep_accounts, self.meta.time);
-        let interval = terms.liquidation_interval_ms.saturating_mul(NANOS_PER_MS);
+        let half_interval = terms.liquidation_interval_ms.saturating_mul(NANOS_PER_MS) / 2;
         let order = &mut self.extension.sweep_order;
         if order.position != position {
             (order.position, order.looks) = (position, 0);
         }
         let (checked, oldest) = *order.by_age.first()?;
-        if now.0.saturating_sub(checked.0) >= interval {
+        if now.0.saturating_sub(checked.0) >= half_interval {
             return Some(oldest);
         }
         if order.looks >= most {
@@ -142,7 +143,8 @@ impl State {
         Some(oldest)
     }
 
-    /// Records a look at an account; one that holds nothing any more is no member.
+    /// Records a look at an account; one that holds nothing any more is no member, unless it owes in
+    /// one currency what only another covers.
     pub(crate) fn looked_at(&mut self, slot: u32, margin: &AccountMargin) {
         let account = self.account(slot).id;
         let before = self.account(slot).extra.record;
@@ -150,7 +152,9 @@ impl State {
             return;
         }
         self.extension.sweep_order.remove(account, &before);
-        if self.account(slot).extra.cache.counted.is_empty() {
+        let owner = self.account(slot);
+        let owes = owner.balances.iter().any(|money| money.balance.0 < 0);
+        if owner.extra.cache.counted.is_empty() && !owes {
             self.account_mut(slot).extra.record = RiskRecord::default();
             return;
         }

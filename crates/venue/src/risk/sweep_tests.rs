@@ -131,7 +131,7 @@ impl Venue {
 #[test]
 fn an_entry_looks_at_the_riskiest_and_the_oldest_in_turn() {
     let mut venue = Venue::open();
-    venue.time += SECOND / 2;
+    venue.time += SECOND / 4;
     venue.index(999);
     assert_eq!(venue.seen(), Vec::<u64>::new());
     venue.time += 1;
