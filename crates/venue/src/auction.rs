@@ -142,7 +142,7 @@ impl State {
         };
         self.cross(&mut taker, events);
         let reason = match taker.stopped {
-            None if taker.open == Lots::ZERO => CloseReason::Filled,
+            _ if taker.open == Lots::ZERO => CloseReason::Filled,
             // Nobody is left on the other side.
             None => {
                 self.orders.at_mut(slot).open = taker.open;

@@ -95,7 +95,14 @@ impl OrderWatch {
                 self.known(*order).price = Some(price.0);
                 self.seen.slid += 1;
             }
-            Event::OrderRested { order, price, open } => self.rest(*order, *price, *open),
+            Event::OrderRested { order, price, open } => {
+                let known = self.known(*order);
+                if crossed.contains(&known.order.instrument) {
+                    // What a call left of an order that it took out of the book.
+                    known.arrival = None;
+                }
+                self.rest(*order, *price, *open);
+            }
             Event::OrderAmended { order, price, open, kept_priority } => {
                 let known = self.known(*order);
                 if known.terms.reduce_only {
@@ -162,13 +169,13 @@ impl OrderWatch {
         };
         let (made, took) = (self.orders[maker].clone(), self.orders[taker].clone());
         assert_eq!((made.open - lots.0, took.open - lots.0), (maker_open.0, taker_open.0));
-        assert_eq!(made.price, Some(price.0), "a trade is at its maker's price");
         assert_eq!(made.order.side, took.order.side.opposite());
         let is_within = |known: &Known| {
             known.price.is_none_or(|own| (price.0 - own) * known.order.side.sign() <= 0)
         };
-        assert!(is_within(&took), "{taker} beyond its limit");
+        assert!(is_within(&made) && is_within(&took), "{maker} or {taker} beyond its limit");
         if !crossed.contains(instrument) {
+            assert_eq!(made.price, Some(price.0), "a trade is at its maker's price");
             assert_eq!(self.first_of(*instrument, made.order.side), Some(*maker), "priority");
             assert!(!took.order.post_only, "{taker} is post-only and took");
             let is_owners = self.owner(made.account) == self.owner(took.account);
