@@ -13,8 +13,8 @@
 //!
 //! Price-time priority; limit and market orders; good-till-cancel, immediate-or-cancel,
 //! fill-or-kill; post-only; amend, cancel, mass cancel, cancel on disconnect; spot, options, and
-//! linear and inverse futures and perpetuals. Not yet: margin of held positions, liquidation,
-//! settlement at expiry, self-trade prevention.
+//! linear and inverse futures and perpetuals. Under rules 2 also margin, conditional orders,
+//! self-trade prevention, liquidation, expiry, funding, breakers and modes in scopes.
 //!
 //! # Modes
 //! | command | `normal` | `cancel-only` | `halted` |
@@ -37,8 +37,8 @@
 //!              liquidation ◄── accounts looked at in turn ◄── legs, sums, margin
 //! ```
 //! `oracle.rs` says when a price holds and when it is fresh, `marks.rs` what instruments are valued
-//! at, `risk/` what accounts must have and in which order they are looked at. Margin is kept fill by
-//! fill; [`Engine::verify_margins`] compares it with [`Engine::margin`], which is computed from
+//! at, `risk/` what accounts must have and in which order they are looked at. Margin is kept fill
+//! by fill; [`Engine::verify_margins`] compares it with [`Engine::margin`], which is computed from
 //! nothing but the state, and [`Engine::margin_report`] takes it apart.
 //!
 //! | order | reserves of the balance | initial margin |
@@ -52,21 +52,39 @@
 //! Orders that need margin need fresh prices (`PricesNotFresh`); those that do not are taken
 //! without. Accounts with unlimited collateral are asked for nothing.
 //!
+//! # Expiry, funding, liquidation (rules 2)
+//! `schedule.rs` tells when something is due, `settlement.rs` how a delivery price is made of index
+//! samples and what an outage does to it, `physical.rs` how coins change hands, `funding.rs` what
+//! perpetuals pay. `liquidation.rs` says when an account is due and what it may wait for,
+//! `reduction.rs` which step is the smallest, `waterfall.rs` and `deleverage.rs` what follows when
+//! the book is not enough.
+//!
+//! | it happens | once | with prices that are | otherwise |
+//! |---|---|---|---|
+//! | expiry | per expiry and underlying | means of fresh samples, and fresh now | waits, told once |
+//! | funding | per interval | means of fresh samples | time not sampled funds nothing |
+//! | a round of liquidation | per interval and account | all within their bound | waits, told once |
+//! | takeover, deleveraging | per liquidation | all within their bound, all books open | waits |
+//!
+//! Money is counted at every entry (`conservation.rs`): [`Engine::conservation`] lists the terms of
+//! each currency, which add up to the last unit; if they ever did not, the venue halts.
+//!
 //! # Who may do what
 //! The operator ([`evenkeel_types::AccountId::OPERATOR`]) founds, defines, opens accounts, moves
 //! money, marks and sets the mode; it has no balances and places no orders (`UnknownAccount`).
 //! Before the founding entry every command but the operator's `Found` is refused and nothing of it
 //! is remembered; the same holds for commands of accounts that do not exist.
 //!
-//! Under rules 2 the insurance fund ([`evenkeel_types::AccountId::FUND`]) is an account like others,
-//! but nobody sends commands for it, deposits to it or withdraws from it (`FundOnly`):
+//! Under rules 2 the insurance fund ([`evenkeel_types::AccountId::FUND`]) is an account like
+//! others, but nobody sends commands for it, deposits to it or withdraws from it (`FundOnly`):
 //! `FundInsurance` feeds it. What sessions with an API key may send is the table in `keys.rs`.
 //!
 //! # Accounts and collateral (rules 2)
 //! A main account may have sub-accounts, one level; money moves between accounts of one owner only,
-//! and margin of each account is its own. Free is what the balance holds beyond its orders' reserves
-//! and without which initial margin is still met, at fresh prices where prices matter; an account in
-//! liquidation or in grace has nothing free. Money that crosses the border goes in steps:
+//! and margin of each account is its own. Free is what the balance holds beyond its orders'
+//! reserves and without which initial margin is still met, at fresh prices where prices matter; an
+//! account in liquidation or in grace has nothing free. Money that crosses the border goes in
+//! steps:
 //!
 //! | command | from | to | balance | pool of withdrawals | net deposits |
 //! |---|---|---|---|---|---|
@@ -163,6 +181,8 @@ mod self_trade;
 mod sessions;
 mod settlement;
 mod settlement_checks;
+#[cfg(test)]
+mod settlement_tests;
 mod snapshot;
 mod state;
 mod surface;

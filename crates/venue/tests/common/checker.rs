@@ -1,6 +1,6 @@
-//! A second pair of eyes: knows nothing but events, and computes equity and standard margin from the
-//! published formulas, in integers of its own. It judges every liquidation: was it due, at prices
-//! within their bound of age, and did it come in time?
+//! A second pair of eyes: knows nothing but events, and computes equity and standard margin from
+//! the published formulas, in integers of its own. It judges every liquidation: was it due, at
+//! prices within their bound of age, and did it come in time?
 
 use evenkeel_types::event::{MarginFigures, WaterfallStep};
 use evenkeel_types::terms::{Underlying, VenueTerms};
