@@ -143,8 +143,8 @@ impl State {
         Some(oldest)
     }
 
-    /// Records a look at an account; one that holds nothing any more is no member, unless it owes in
-    /// one currency what only another covers.
+    /// Records a look at an account; one that holds nothing any more is no member, unless it owes
+    /// in one currency what only another covers.
     pub(crate) fn looked_at(&mut self, slot: u32, margin: &AccountMargin) {
         let account = self.account(slot).id;
         let before = self.account(slot).extra.record;

@@ -551,7 +551,7 @@ fn venue_terms(variant: u64) -> VenueTerms {
     let usual = VenueTerms::usual(USD, haircuts);
     let is_shared = variant.is_multiple_of(2);
     let loss_rule = if is_shared { LossRule::Socialise } else { LossRule::AutoDeleverage };
-    let max_step_ms = if variant % 5 == 0 { 600_000 } else { 0 };
+    let max_step_ms = if variant.is_multiple_of(5) { 600_000 } else { 0 };
     let grace = GraceTerms { grace_ms: 20_000, daily_cap_ms: 60_000, ..GraceTerms::USUAL };
     VenueTerms { loss_rule, takeover_rounds: 3, max_step_ms, grace, ..usual }
 }
