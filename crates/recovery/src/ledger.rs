@@ -1,25 +1,45 @@
-//! A second, independent account of everybody's money: it reads events (deposits, withdrawals and
-//! trades), never the engine's own balances, and must arrive at the same figures.
+//! A second, independent account of everybody's money: it reads events that say why money moves,
+//! never the engine's own balances, and must arrive at the same figures.
 //!
 //! It deliberately shares only the value formula of an instrument with the engine; who owns what
-//! after a trade, and what a close realises, is written here again.
+//! after a trade, what a close realises, what an expiry pays and what a trade taken back undoes is
+//! written here again.
+//!
+//! | event | what it does here |
+//! |---|---|
+//! | `Deposited`, `Withdrawn` | cash and net deposits |
+//! | `Traded` | both sides' cash and positions, from price and size |
+//! | `PositionMoved` | both sides' cash and positions, from size and basis (takeover, deleverage) |
+//! | `TradeBusted` | the trade, the other way round |
+//! | `InstrumentSettled` | every position in it, paid at the delivery price; `Booked` for a settlement is not read |
+//! | `Booked` for any other reason | cash: fees, funding, transfers, shared losses, deliveries |
+//! | `WithdrawalChanged` | what is set aside |
+//! | `PoolsChanged`, `NetDepositsChanged` | fees and rounding as told, what came in as told |
+//!
+//! What is only told must still add up: per currency, cash less the basis of futures, with fees,
+//! rounding and withdrawals set aside, is what came in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
+use evenkeel_types::event::{Booking, Pools};
+use evenkeel_types::flows::{FlowKey, FlowState};
 use evenkeel_types::instrument::Valuation;
 use evenkeel_types::money::{ArithmeticError, Rounding, mul_div};
 use evenkeel_types::{
     AccountId, Currency, CurrencyId, Decimal, Event, Instrument, InstrumentId, InstrumentKind,
-    Lots, Money, Ticks,
+    Lots, Money, Side, Ticks, TradeId,
 };
-use evenkeel_venue::{AccountView, Engine, PositionView};
+use evenkeel_venue::{Engine, PositionView, RECENT_TRADES_MAX};
+
+mod compare;
+mod expiry;
 
 /// A difference between the engine's figures and the ledger's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Whose.
+    /// Whose; [`AccountId::OPERATOR`] for what belongs to no account.
     pub account: AccountId,
-    /// Of what: a balance, a position's size, its basis or its profit.
+    /// Of what: a balance, a position's size, its basis or its profit, a pool.
     pub what: String,
     /// The engine's figure.
     pub engine: i128,
@@ -31,6 +51,8 @@ pub struct Mismatch {
 struct Terms {
     instrument: Instrument,
     valuation: Valuation,
+    /// Decimals of the settlement currency.
+    settlement_scale: u8,
     /// Base currency's smallest units in one lot; only for spot.
     base_per_lot: i128,
 }
@@ -42,6 +64,18 @@ struct Holding {
     realised: i128,
 }
 
+/// A trade that may be taken back.
+#[derive(Debug, Clone, Copy)]
+struct Deal {
+    trade: TradeId,
+    instrument: InstrumentId,
+    price: Ticks,
+    /// Signed size of the taker's side.
+    taken: Lots,
+    maker: AccountId,
+    taker: AccountId,
+}
+
 /// Balances and positions by their history.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
@@ -50,6 +84,13 @@ pub struct Ledger {
     cash: BTreeMap<(AccountId, CurrencyId), i128>,
     holdings: BTreeMap<(AccountId, InstrumentId), Holding>,
     marks: BTreeMap<InstrumentId, Ticks>,
+    /// Oldest first.
+    deals: VecDeque<Deal>,
+    /// Withdrawals that are neither final nor failed.
+    set_aside: BTreeMap<(AccountId, FlowKey), (CurrencyId, i128)>,
+    /// As told; what is set aside for withdrawals is not read from here.
+    pools: BTreeMap<CurrencyId, Pools>,
+    net_deposits: BTreeMap<CurrencyId, i128>,
 }
 
 impl Ledger {
@@ -67,6 +108,23 @@ impl Ledger {
         let mut ledger = Self::new();
         for currency in engine.currencies() {
             ledger.currencies.insert(currency.id, currency.clone());
+            let pools = engine.pools(currency.id).unwrap_or_default();
+            ledger.pools.insert(currency.id, pools);
+            let net_deposits = engine.net_deposits(currency.id).unwrap_or_default();
+            ledger.net_deposits.insert(currency.id, net_deposits.0);
+        }
+        for (account, flow) in engine.withdrawals() {
+            ledger.note_withdrawal((account, flow.key), (flow.currency, flow.amount), flow.state);
+        }
+        for deal in engine.recent_trades() {
+            ledger.deals.push_back(Deal {
+                trade: deal.trade,
+                instrument: deal.instrument,
+                price: deal.price,
+                taken: Lots(deal.lots.0 * deal.taker_side.sign()),
+                maker: deal.maker,
+                taker: deal.taker,
+            });
         }
         for instrument in engine.instruments() {
             ledger.define(instrument)?;
@@ -107,8 +165,10 @@ impl Ledger {
         } else {
             0
         };
-        let terms = Terms { instrument: instrument.clone(), valuation, base_per_lot };
-        self.terms.insert(instrument.id, terms);
+        let instrument = instrument.clone();
+        let id = instrument.id;
+        let terms = Terms { instrument, valuation, settlement_scale: settlement, base_per_lot };
+        self.terms.insert(id, terms);
         Ok(())
     }
 
@@ -132,12 +192,15 @@ impl Ledger {
                 Ok(())
             }
             Event::Deposited { account, currency, amount } => {
+                self.come_in(*currency, amount.0)?;
                 self.pay(*account, *currency, amount.0)
             }
             Event::Withdrawn { account, currency, amount } => {
+                self.come_in(*currency, -amount.0)?;
                 self.pay(*account, *currency, -amount.0)
             }
             Event::Traded {
+                trade,
                 instrument,
                 price,
                 lots,
@@ -145,14 +208,88 @@ impl Ledger {
                 maker_account,
                 taker_account,
                 ..
-            } => {
-                // The maker first: it matters where an account trades with itself.
-                let taken = lots.0 * taker_side.sign();
-                self.trade(*instrument, *maker_account, *price, Lots(-taken))?;
-                self.trade(*instrument, *taker_account, *price, Lots(taken))
+            } => self.deal(Deal {
+                trade: *trade,
+                instrument: *instrument,
+                price: *price,
+                taken: signed(*lots, *taker_side),
+                maker: *maker_account,
+                taker: *taker_account,
+            }),
+            _ => self.fold_margin(event),
+        }
+    }
+
+    /// What rules with margin add.
+    fn fold_margin(&mut self, event: &Event) -> Result<(), ArithmeticError> {
+        match *event {
+            // Worked out here, from the delivery price.
+            Event::Booked { why: Booking::Settlement, .. } => Ok(()),
+            Event::Booked { account, currency, amount, .. } => {
+                self.pay(account, currency, amount.0)
+            }
+            Event::PositionMoved { account, counterparty, instrument, lots, basis } => {
+                self.fill(instrument, account, lots, basis.0)?;
+                self.fill(instrument, counterparty, lots.neg()?, basis.neg()?.0)
+            }
+            Event::TradeBusted { trade, .. } => self.undo(trade),
+            Event::InstrumentSettled { instrument, price } => self.settle(instrument, price),
+            Event::WithdrawalChanged { account, key, currency, amount, state } => {
+                self.note_withdrawal((account, key), (currency, amount), state);
+                Ok(())
+            }
+            Event::PoolsChanged { currency, pools } => {
+                self.pools.insert(currency, pools);
+                Ok(())
+            }
+            Event::NetDepositsChanged { currency, net_deposits } => {
+                self.net_deposits.insert(currency, net_deposits.0);
+                Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    fn come_in(&mut self, currency: CurrencyId, amount: i128) -> Result<(), ArithmeticError> {
+        let sum = self.net_deposits.entry(currency).or_default();
+        *sum = sum.checked_add(amount).ok_or(ArithmeticError)?;
+        Ok(())
+    }
+
+    fn note_withdrawal(
+        &mut self,
+        key: (AccountId, FlowKey),
+        (currency, amount): (CurrencyId, Money),
+        state: FlowState,
+    ) {
+        if matches!(state, FlowState::Final | FlowState::Failed) {
+            self.set_aside.remove(&key);
+        } else {
+            self.set_aside.insert(key, (currency, amount.0));
+        }
+    }
+
+    /// Both sides of a trade.
+    fn deal(&mut self, deal: Deal) -> Result<(), ArithmeticError> {
+        if self.deals.len() >= RECENT_TRADES_MAX {
+            self.deals.pop_front();
+        }
+        self.deals.push_back(deal);
+        // The maker first: it matters where an account trades with itself.
+        self.trade(deal.instrument, deal.maker, deal.price, deal.taken.neg()?)?;
+        self.trade(deal.instrument, deal.taker, deal.price, deal.taken)
+    }
+
+    /// Takes a trade back. One that is not known here shows as a difference.
+    fn undo(&mut self, trade: TradeId) -> Result<(), ArithmeticError> {
+        let Ok(at) = self.deals.binary_search_by_key(&trade, |deal| deal.trade) else {
+            return Ok(());
+        };
+        let Some(deal) = self.deals.remove(at) else {
+            return Ok(());
+        };
+        self.trade(deal.instrument, deal.maker, deal.price, deal.taken)?;
+        self.trade(deal.instrument, deal.taker, deal.price, deal.taken.neg()?)
     }
 
     fn pay(
@@ -175,25 +312,30 @@ impl Ledger {
     ) -> Result<(), ArithmeticError> {
         let terms = self.terms.get(&id).ok_or(ArithmeticError)?;
         let value = terms.valuation.value(price, signed)?.0;
-        let (base, quote) = (terms.instrument.base, terms.instrument.quote);
-        let settlement = terms.instrument.settlement;
-        match terms.instrument.kind {
-            InstrumentKind::Spot => {
-                let coins = terms.base_per_lot.checked_mul(signed.0.into());
-                self.pay(account, base, coins.ok_or(ArithmeticError)?)?;
-                self.pay(account, quote, -value)
-            }
-            InstrumentKind::Option { .. } => {
-                self.pay(account, settlement, -value)?;
-                self.hold(id, account, signed, value).map(|_| ())
-            }
-            InstrumentKind::Perpetual | InstrumentKind::Future { .. } => {
-                let is_inverse = terms.valuation.is_inverse();
-                let basis = if is_inverse { -value } else { value };
-                let profit = self.hold(id, account, signed, basis)?;
-                self.pay(account, settlement, profit)
-            }
+        if terms.instrument.kind == InstrumentKind::Spot {
+            let (base, quote) = (terms.instrument.base, terms.instrument.quote);
+            let coins = terms.base_per_lot.checked_mul(signed.0.into());
+            self.pay(account, base, coins.ok_or(ArithmeticError)?)?;
+            return self.pay(account, quote, -value);
         }
+        let basis = if terms.valuation.is_inverse() { -value } else { value };
+        self.fill(id, account, signed, basis)
+    }
+
+    /// Adds a signed fill of this basis to a position, and pays what it moves.
+    fn fill(
+        &mut self,
+        id: InstrumentId,
+        account: AccountId,
+        signed: Lots,
+        basis: i128,
+    ) -> Result<(), ArithmeticError> {
+        let terms = self.terms.get(&id).ok_or(ArithmeticError)?;
+        let settlement = terms.instrument.settlement;
+        let is_option = matches!(terms.instrument.kind, InstrumentKind::Option { .. });
+        let profit = self.hold(id, account, signed, basis)?;
+        // An option's premium moves at once; what it gained is only told.
+        self.pay(account, settlement, if is_option { -basis } else { profit })
     }
 
     /// Adds a signed fill of this basis to a holding; returns the profit that its closing part
@@ -229,139 +371,14 @@ impl Ledger {
         holding.realised += profit;
         Ok(profit)
     }
-
-    /// Equity of an account in a currency: cash plus what its positions are worth above their
-    /// basis (options: in full, since their premium is paid). `None` if a mark is missing or a
-    /// position is worth more at its mark than 128 bits hold: then nobody knows it.
-    ///
-    /// # Errors
-    /// [`ArithmeticError`] for a position in an unknown instrument.
-    pub fn equity(
-        &self,
-        account: AccountId,
-        currency: CurrencyId,
-    ) -> Result<Option<Money>, ArithmeticError> {
-        let mut equity = self.cash.get(&(account, currency)).copied().unwrap_or(0);
-        for (id, holding) in self.held_by(account) {
-            let terms = self.terms.get(&id).ok_or(ArithmeticError)?;
-            if terms.instrument.settlement != currency || holding.lots == 0 {
-                continue;
-            }
-            let above = self.worth(terms, holding);
-            match above.and_then(|above| equity.checked_add(above)) {
-                Some(sum) => equity = sum,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(Money(equity)))
-    }
-
-    /// What a position adds to equity.
-    fn worth(&self, terms: &Terms, holding: &Holding) -> Option<i128> {
-        let mark = self.marks.get(&terms.instrument.id)?;
-        let lots = Lots(i64::try_from(holding.lots).ok()?);
-        let worth = terms.valuation.basis(*mark, lots).ok()?.0;
-        match terms.instrument.kind {
-            InstrumentKind::Option { .. } => Some(worth),
-            _ => worth.checked_sub(holding.basis),
-        }
-    }
-
-    fn held_by(&self, account: AccountId) -> impl Iterator<Item = (InstrumentId, &Holding)> {
-        let from = (account, InstrumentId(0));
-        let to = (account, InstrumentId(u32::MAX));
-        let held = self.holdings.range(from..=to);
-        held.map(|((_, id), holding)| (*id, holding))
-    }
-
-    /// Every figure in which the engine and this ledger differ; also counts accounts compared.
-    ///
-    /// # Errors
-    /// [`ArithmeticError`] for a position in an unknown instrument.
-    pub fn compare(&self, engine: &Engine) -> Result<(u64, Vec<Mismatch>), ArithmeticError> {
-        let mut mismatches = Vec::new();
-        let mut seen = BTreeSet::new();
-        for view in engine.accounts() {
-            seen.insert(view.id);
-            self.compare_account(engine, &view, &mut mismatches)?;
-        }
-        let compared = seen.len() as u64;
-        self.find_lost(&seen, &mut mismatches);
-        Ok((compared, mismatches))
-    }
-
-    /// Money and positions of accounts that the engine does not know.
-    fn find_lost(&self, seen: &BTreeSet<AccountId>, mismatches: &mut Vec<Mismatch>) {
-        let cash = self.cash.iter().map(|((account, currency), cash)| {
-            let code = self.currencies.get(currency).map(|one| one.code.to_string());
-            let code = code.unwrap_or_else(|| currency.to_string());
-            (*account, format!("balance in {code}"), *cash)
-        });
-        let held = self.holdings.iter().map(|((account, id), holding)| {
-            (*account, format!("size of {}", self.symbol(*id)), holding.lots)
-        });
-        let lost = cash.chain(held);
-        mismatches.extend(
-            lost.filter(|(account, _, figure)| *figure != 0 && !seen.contains(account))
-                .map(|(account, what, ledger)| Mismatch { account, what, engine: 0, ledger }),
-        );
-    }
-
-    fn symbol(&self, id: InstrumentId) -> String {
-        let terms = self.terms.get(&id);
-        terms.map_or_else(|| id.to_string(), |terms| terms.instrument.symbol.to_string())
-    }
-
-    fn compare_account(
-        &self,
-        engine: &Engine,
-        view: &AccountView,
-        mismatches: &mut Vec<Mismatch>,
-    ) -> Result<(), ArithmeticError> {
-        let account = view.id;
-        // The name is only made for a difference: there are many figures and few of those.
-        let mut differ = |what: &str, of: &dyn Fn() -> String, engine: i128, ledger: i128| {
-            if engine != ledger {
-                mismatches.push(Mismatch {
-                    account,
-                    what: format!("{what} {}", of()),
-                    engine,
-                    ledger,
-                });
-            }
-        };
-        for currency in self.currencies.values() {
-            let of = || currency.code.to_string();
-            let held = view.balances.iter().find(|held| held.currency == currency.id);
-            let theirs = held.map_or(0, |held| held.balance.0);
-            let ours = self.cash.get(&(account, currency.id)).copied().unwrap_or(0);
-            differ("balance in", &of, theirs, ours);
-            // A mark that is missing on both sides is agreement as well.
-            let figure = |equity: Option<Money>| equity.map_or(i128::MIN, |money| money.0);
-            let theirs = figure(engine.equity(account, currency.id));
-            let ours = figure(self.equity(account, currency.id)?);
-            differ("equity in", &of, theirs, ours);
-        }
-        let mut held: BTreeMap<InstrumentId, (Holding, Holding)> = view
-            .positions
-            .iter()
-            .map(|held| (held.instrument, (Holding::of(held), Holding::default())))
-            .collect();
-        for (id, holding) in self.held_by(account) {
-            held.entry(id).or_default().1 = *holding;
-        }
-        for (id, (theirs, ours)) in held {
-            let of = || self.symbol(id);
-            differ("size of", &of, theirs.lots, ours.lots);
-            differ("basis of", &of, theirs.basis, ours.basis);
-            differ("profit on", &of, theirs.realised, ours.realised);
-        }
-        Ok(())
-    }
 }
 
 impl Holding {
     fn of(held: &PositionView) -> Self {
         Self { lots: held.lots.0.into(), basis: held.basis.0, realised: held.realised.0 }
     }
+}
+
+fn signed(lots: Lots, side: Side) -> Lots {
+    Lots(lots.0 * side.sign())
 }

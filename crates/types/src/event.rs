@@ -471,6 +471,16 @@ pub enum Event {
         price: Option<Ticks>,
         figures: MarginFigures,
     },
+    /// A position was closed against another account's without an order: a takeover or an
+    /// auto-deleverage. `lots` and `basis` are those of the account's fill, negative if it sells;
+    /// the counterparty's are the same with the other sign.
+    PositionMoved {
+        account: AccountId,
+        counterparty: AccountId,
+        instrument: InstrumentId,
+        lots: Lots,
+        basis: Money,
+    },
     /// An index sample for the delivery price was taken.
     DeliverySampled {
         underlying: UnderlyingId,
@@ -564,4 +574,5 @@ canonical_enum!(Event {
     123 => DeliveryWaits { underlying, expiry, samples },
     124 => InstrumentSettled { instrument, price },
     125 => FundingSet { instrument, rate, until },
+    126 => PositionMoved { account, counterparty, instrument, lots, basis },
 });

@@ -158,6 +158,13 @@ impl State {
             basis: Money(-fill.basis.0),
             reserve_change: 0,
         };
+        events.push(Event::PositionMoved {
+            account: self.accounts[slot as usize].id,
+            counterparty: self.accounts[counterparty as usize].id,
+            instrument: known.terms.id,
+            lots: Lots(fill.lots.0 * fill.side.sign()),
+            basis: fill.basis,
+        });
         settle(&mut self.accounts[slot as usize], known, fill, events);
         settle(&mut self.accounts[counterparty as usize], known, &other, events);
         self.trim_reducing(slot, instrument, events);

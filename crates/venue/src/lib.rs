@@ -215,6 +215,7 @@ pub use risk::{AccountMargin, CurrencyMargin};
 pub use root::{Proof, StateTree};
 pub use sessions::{MAX_SESSIONS, WINDOW};
 pub use snapshot::{MAGIC, SnapshotError, VERSION};
+pub use trades::{RECENT_TRADES_MAX, TradeView};
 pub use view::{AccountView, BalanceView, BookView, LevelView, PositionView, SessionView};
 pub use view_accounts::{AccountReport, Exposure, FlowView, SettlementRule};
 pub use view_risk::UnderlyingPrices;

@@ -10,6 +10,7 @@
 //! asked for: what a bust leaves below maintenance is liquidated like any other account.
 
 use crate::accounting::{Fill, settle};
+use crate::engine::Engine;
 use crate::fees::Charged;
 use crate::margin::{checked_value, has_headroom};
 use crate::matching::Taker;
@@ -25,7 +26,7 @@ use evenkeel_types::{
 use std::collections::VecDeque;
 
 /// Trades that can be taken back.
-pub(crate) const RECENT_TRADES_MAX: usize = 4096;
+pub const RECENT_TRADES_MAX: usize = 4096;
 
 /// A trade.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +55,40 @@ canonical_struct!(RecentTrade {
     taker_fee,
     fund_part,
 });
+
+/// A trade that can be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TradeView {
+    /// Its number.
+    pub trade: TradeId,
+    /// Where.
+    pub instrument: InstrumentId,
+    /// At which price.
+    pub price: Ticks,
+    /// How much, positive.
+    pub lots: Lots,
+    /// Whether the taker bought or sold.
+    pub taker_side: Side,
+    /// Whose order rested.
+    pub maker: AccountId,
+    /// Whose order came in.
+    pub taker: AccountId,
+}
+
+impl Engine {
+    /// The trades that can be taken back, oldest first; none under the first rules.
+    pub fn recent_trades(&self) -> impl Iterator<Item = TradeView> + '_ {
+        self.state.extension.trades.iter().map(|it| TradeView {
+            trade: it.trade,
+            instrument: it.instrument,
+            price: it.price,
+            lots: it.lots,
+            taker_side: it.taker_side,
+            maker: it.maker,
+            taker: it.taker,
+        })
+    }
+}
 
 /// Ascending by trade id.
 pub(crate) type RecentTrades = VecDeque<RecentTrade>;

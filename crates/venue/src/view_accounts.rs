@@ -99,6 +99,12 @@ pub struct AccountReport {
 }
 
 impl Engine {
+    /// Every withdrawal that is open or remembered, by account and key.
+    pub fn withdrawals(&self) -> impl Iterator<Item = (AccountId, FlowView)> + '_ {
+        let all = self.state.extension.flows.withdrawals.iter();
+        all.map(|((account, key), flow)| (*account, view((*key, flow))))
+    }
+
     /// Everything about an account; `None` for an unknown one. The insurance fund has one too.
     #[must_use]
     pub fn account_report(&self, account: AccountId) -> Option<AccountReport> {
@@ -129,14 +135,17 @@ impl Engine {
     }
 }
 
-fn views(flows: &FlowMap, account: AccountId) -> Vec<FlowView> {
-    let view = |(key, flow): (FlowKey, &Flow)| FlowView {
+fn view((key, flow): (FlowKey, &Flow)) -> FlowView {
+    FlowView {
         key,
         currency: flow.currency,
         amount: flow.amount,
         state: flow.state,
         delivery_of: flow.instrument,
-    };
+    }
+}
+
+fn views(flows: &FlowMap, account: AccountId) -> Vec<FlowView> {
     flows_of(flows, account).map(view).collect()
 }
 

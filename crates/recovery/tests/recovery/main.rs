@@ -6,8 +6,14 @@ mod codecs;
 mod drills;
 mod follower;
 mod ledger;
+mod ledger_margin;
 mod lineages;
+#[path = "../../../venue/tests/common/margin_history.rs"]
+#[allow(dead_code, reason = "shared with the engine's own tests")]
+mod margin_history;
 mod primary;
 mod restore;
 mod shipping;
 mod support;
+#[path = "../../../venue/tests/common/mod.rs"]
+mod venue_desk;

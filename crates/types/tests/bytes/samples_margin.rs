@@ -360,5 +360,15 @@ fn settlement_events() -> Vec<(&'static str, Event)> {
         ("", Event::DeliveryWaits { underlying, expiry, samples: 0 }),
         ("", Event::InstrumentSettled { instrument, price }),
         ("", Event::FundingSet { instrument, rate: -100_000_000, until: TIME }),
+        (
+            "",
+            Event::PositionMoved {
+                account,
+                counterparty: AccountId::FUND,
+                instrument,
+                lots,
+                basis: Money(-126),
+            },
+        ),
     ]
 }
