@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use evenkeel_quant::Fixed;
-use evenkeel_quant::implied::implied_volatility;
 use evenkeel_quant::explain::{Explanation, explain};
+use evenkeel_quant::implied::implied_volatility;
 use evenkeel_quant::portfolio::{NANO, PRICE_ONE, YEAR_MS};
 use evenkeel_quant::risk::{ExtraMargin, Leg, RiskMarket, RiskModel};
 use evenkeel_quant::scenarios::{FutureLot, OptionLot, Settlement};

@@ -3,7 +3,10 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+mod recorded;
+
 use evenkeel::replay::{Format, ReplayArgs, ReplayError, run};
+pub use recorded::recorded;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -13,20 +16,6 @@ pub const HEADER: &str = "time_ns,instrument,action,order_id,account,side,price,
 /// A file of this package's fixtures.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/replay").join(name)
-}
-
-/// A recorded file, or `None` with the reason said where the data is not to be had.
-pub fn recorded(name: &str) -> Option<PathBuf> {
-    let Some(folder) = std::env::var_os("EVENKEEL_DATA") else {
-        println!("skipped: EVENKEEL_DATA does not name the folder of recorded data");
-        return None;
-    };
-    let folder = PathBuf::from(folder);
-    // Relative to the workspace, as `.ci/run` sets it.
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
-    let places = [folder.join(name), folder.join("data").join(name)];
-    let found = places.iter().find(|path| path.exists());
-    Some(found.unwrap_or_else(|| panic!("{} is missing", places[0].display())).clone())
 }
 
 /// Runs a replay with `--json`; the document, and the error beside it if there is one.
