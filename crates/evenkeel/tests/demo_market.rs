@@ -144,7 +144,11 @@ impl Market {
             *self.kinds.entry(kind(&command)).or_default() += 1;
             let events = self.apply(origin, command);
             if let Some(code) = refusal(&events) {
-                *self.refusals.entry(code).or_default() += 1;
+                // A gambler bets until its stake is used up.
+                let mut gamblers = self.plan.accounts.iter().filter(|it| it.is_gambler);
+                if gamblers.all(|it| it.id != origin.account) {
+                    *self.refusals.entry(code).or_default() += 1;
+                }
             }
             self.answers.push((crowd, origin, events));
         }

@@ -26,6 +26,8 @@ pub(crate) struct PrimaryLoop {
     pub(crate) clock: SystemClock,
     pub(crate) observed: Arc<Observed>,
     pub(crate) trades: u64,
+    /// The last batch was refused in part for want of space.
+    pub(crate) refuses: bool,
 }
 
 impl PrimaryLoop {
@@ -69,6 +71,7 @@ impl PrimaryLoop {
             answers.extend(self.primary.commit(now, part).map_err(Report::from)?);
         }
         self.count_trades(&answers);
+        self.refuses = answers.iter().any(Result::is_err);
         for (count, received, reply) in clients {
             let rest = answers.split_off(count);
             let mine = std::mem::replace(&mut answers, rest);
@@ -129,12 +132,12 @@ impl PrimaryLoop {
             figures.on_reserve = on_reserve;
             figures.wall_skew_ns = skew;
         }
-        self.show_conditions(engine.mode(), on_reserve, skew);
+        self.show_conditions(engine.mode(), on_reserve || self.refuses, skew);
     }
 
-    fn show_conditions(&self, mode: Mode, on_reserve: bool, skew_ns: i64) {
+    fn show_conditions(&self, mode: Mode, is_full: bool, skew_ns: i64) {
         let conditions = &self.observed.conditions;
-        if on_reserve {
+        if is_full {
             conditions.raise(
                 "disk_full",
                 Severity::Critical,

@@ -186,7 +186,14 @@ impl Daemon {
             gateway,
             term,
         };
-        let primary = PrimaryLoop { primary, journal_clock: time, clock, observed, trades: 0 };
+        let primary = PrimaryLoop {
+            primary,
+            journal_clock: time,
+            clock,
+            observed,
+            trades: 0,
+            refuses: false,
+        };
         let mut daemon = Self::with_doors(live, &domain, stop, started)?;
         let (journal_config, stop) = (config.journal.clone(), stop.clone());
         daemon.write("primary", move || primary.run(&intake, &journal_config, &stop));
