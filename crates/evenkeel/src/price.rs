@@ -5,8 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use evenkeel_quant::black76::{ATTO, Right, value};
-use evenkeel_quant::fixed::Fixed;
+use evenkeel_quant::black76::{ATTO, Right, value_in};
+use evenkeel_quant::decimal::Decimal;
 
 use crate::output;
 use crate::report::{Exit, Report, Result};
@@ -24,8 +24,16 @@ pub struct PriceArgs {
 }
 
 const COLUMNS: [&str; 5] = ["F", "K", "T", "sigma", "type"];
-/// Largest forward, strike, time and volatility: far beyond any market, well within the arithmetic.
-const LIMITS: [i128; 4] = [1_000_000_000_000, 1_000_000_000_000, 1_000, 1_000];
+/// Least and largest forward, strike, time and volatility, in units of [`LIMIT_UNIT`]: far beyond any
+/// market, well within the arithmetic.
+const LIMITS: [(i128, i128, &str); 4] = [
+    (10i128.pow(12), 10i128.pow(36), "from 1e-12 to 1e12"),
+    (10i128.pow(12), 10i128.pow(36), "from 1e-12 to 1e12"),
+    (0, 10i128.pow(27), "from 0 to 1000"),
+    (0, 10i128.pow(27), "from 0 to 1000"),
+];
+/// So many of them are 1.
+const LIMIT_UNIT: i128 = 10i128.pow(24);
 
 /// Prices every row of a table.
 ///
@@ -106,7 +114,7 @@ fn price_table(text: &str) -> std::result::Result<String, Mistake> {
         let what = "the table is empty; it begins with a line F,K,T,sigma,type".to_owned();
         return Err(Mistake { line: 1, column: None, what });
     };
-    let names: Vec<&str> = header.split(',').map(bare).collect();
+    let names = fields(header, line)?;
     let mut places = [0; 5];
     for (place, column) in places.iter_mut().zip(COLUMNS) {
         let mut found = (0..names.len()).filter(|at| names[*at] == column);
@@ -124,13 +132,27 @@ fn price_table(text: &str) -> std::result::Result<String, Mistake> {
     }
     let mut priced = String::from("price,delta,gamma,vega,theta\n");
     for (row, line) in lines {
-        let fields: Vec<&str> = row.split(',').map(bare).collect();
-        price_row(&fields, places, line, &mut priced)?;
+        price_row(&fields(row, line)?, places, line, &mut priced)?;
     }
     Ok(priced)
 }
 
-/// A field without surrounding spaces and quotes.
+/// The fields of a line (RFC 4180), without surrounding spaces and quotes; a quoted field may hold
+/// commas. Quotes doubled within a field stay as they are: no column that is read has any.
+fn fields(line: &str, number: usize) -> std::result::Result<Vec<&str>, Mistake> {
+    let mut is_quoted = false;
+    let split = line.split(|c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    });
+    let fields = split.map(bare).collect();
+    if is_quoted {
+        let what = "a quoted field does not end on its line".to_owned();
+        return Err(Mistake { line: number, column: None, what });
+    }
+    Ok(fields)
+}
+
 fn bare(field: &str) -> &str {
     let field = field.trim();
     field.strip_prefix('"').and_then(|field| field.strip_suffix('"')).unwrap_or(field).trim()
@@ -149,21 +171,14 @@ fn price_row(
     };
     let number = |at: usize| {
         let text = field(at)?;
-        let lowest = if at < 2 { "above 0" } else { "at least 0" };
-        let what = format!(
-            "{text:?} is not a number {lowest} and at most {}, such as 0.25 or 2.5e-1",
-            LIMITS[at]
-        );
+        let (least, most, range) = LIMITS[at];
+        let what = format!("{text:?} is not a number {range}, such as 0.25 or 2.5e-1");
         let mistake = Mistake { line, column: Some(COLUMNS[at]), what };
-        let number = Number::parse(text).filter(|number| {
-            let atto = number.in_units(ATTO);
-            let is_positive = number.mantissa > 0 && (at >= 2 || atto > 0);
-            (is_positive || (at >= 2 && number.mantissa == 0)) && atto <= LIMITS[at] * ATTO
-        });
-        number.ok_or(mistake)
+        let is_allowed = |number: &Decimal| (least..=most).contains(&number.in_units(LIMIT_UNIT));
+        parse(text).filter(is_allowed).ok_or(mistake)
     };
-    let (forward, strike) = (number(0)?.in_units(ATTO), number(1)?.in_units(ATTO));
-    let (years, volatility) = (number(2)?.fixed(), number(3)?.fixed());
+    let (forward, strike) = (number(0)?, number(1)?);
+    let (years, volatility) = (number(2)?.to_fixed(), number(3)?.to_fixed());
     let right = match field(4)? {
         "C" | "c" => Right::Call,
         "P" | "p" => Right::Put,
@@ -172,7 +187,9 @@ fn price_row(
             return Err(Mistake { line, column: Some(COLUMNS[4]), what });
         }
     };
-    let value = value(right, forward, strike, years, volatility);
+    let unit = unit(forward, strike);
+    let (forward, strike) = (forward.in_units(unit), strike.in_units(unit));
+    let value = value_in(right, forward, strike, unit, years, volatility);
     let figures = [value.price, value.delta, value.gamma, value.vega, value.theta];
     for (at, figure) in figures.into_iter().enumerate() {
         let comma = if at == 0 { "" } else { "," };
@@ -185,78 +202,43 @@ fn price_row(
     Ok(())
 }
 
-/// `mantissa · 10^exponent`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Number {
-    mantissa: i128,
-    exponent: i32,
+/// Finest unit in which both prices are at most 10^30, so that as many digits as possible count.
+fn unit(forward: Decimal, strike: Decimal) -> i128 {
+    let is_large =
+        |unit: i128| forward.in_units(unit).max(strike.in_units(unit)) > ATTO * 1_000_000_000_000;
+    let mut unit = ATTO * ATTO;
+    while unit > ATTO && is_large(unit) {
+        unit /= 10;
+    }
+    unit
 }
 
 /// Digits that are kept; more are rounded away, half to even.
-const DIGITS_MAX: usize = 30;
+const DIGITS_MAX: usize = 37;
 
-impl Number {
-    /// Reads a decimal number, with or without an exponent.
-    fn parse(text: &str) -> Option<Self> {
-        let (text, exponent) = match text.split_once(['e', 'E']) {
-            Some((text, exponent)) => (text, exponent.parse::<i32>().ok()?),
-            None => (text, 0),
-        };
-        let text = text.strip_prefix('+').unwrap_or(text);
-        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-        let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if (whole.is_empty() && decimals.is_empty()) || !is_digits(whole) || !is_digits(decimals) {
-            return None;
-        }
-        let digits: String = whole.chars().chain(decimals.chars()).collect();
-        let digits = digits.trim_start_matches('0');
-        let exponent = exponent.checked_sub(i32::try_from(decimals.len()).ok()?)?;
-        let kept = digits.len().min(DIGITS_MAX);
-        let (head, tail) = digits.split_at(kept);
-        let mut mantissa: i128 = if head.is_empty() { 0 } else { head.parse().ok()? };
-        let beyond = tail.trim_end_matches('0');
-        let is_odd = mantissa % 2 == 1;
-        if beyond > "5" || (beyond == "5" && is_odd) {
-            mantissa += 1;
-        }
-        let exponent = exponent.checked_add(i32::try_from(tail.len()).ok()?)?;
-        Some(Self { mantissa, exponent })
+/// Reads a decimal number that is not negative, with or without an exponent.
+fn parse(text: &str) -> Option<Decimal> {
+    let (text, exponent) = match text.split_once(['e', 'E']) {
+        Some((text, exponent)) => (text, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if (whole.is_empty() && decimals.is_empty()) || !is_digits(whole) || !is_digits(decimals) {
+        return None;
     }
-
-    /// In units of `1 / scale`, rounded half to even; saturates.
-    fn in_units(self, scale: i128) -> i128 {
-        let (mut mantissa, mut exponent) = (self.mantissa, self.exponent);
-        if mantissa == 0 {
-            return 0;
-        }
-        while exponent > 0 {
-            mantissa = mantissa.saturating_mul(10);
-            exponent -= 1;
-            if mantissa == i128::MAX {
-                return mantissa;
-            }
-        }
-        let mut fixed = mantissa;
-        let mut divisor = 1i128;
-        while exponent < 0 {
-            match divisor.checked_mul(10) {
-                Some(more) => divisor = more,
-                // What is left of the number is beyond every decimal that counts.
-                None => fixed /= 10,
-            }
-            exponent += 1;
-            if fixed == 0 {
-                return 0;
-            }
-        }
-        let half_even = evenkeel_types::Rounding::HalfEven;
-        evenkeel_types::money::mul_div(fixed, scale, divisor, half_even).unwrap_or(i128::MAX)
+    let digits: String = whole.chars().chain(decimals.chars()).collect();
+    let digits = digits.trim_start_matches('0');
+    let exponent = exponent.checked_sub(i32::try_from(decimals.len()).ok()?)?;
+    let (head, tail) = digits.split_at(digits.len().min(DIGITS_MAX));
+    let mut mantissa: i128 = if head.is_empty() { 0 } else { head.parse().ok()? };
+    let beyond = tail.trim_end_matches('0');
+    if beyond > "5" || (beyond == "5" && mantissa % 2 == 1) {
+        mantissa += 1;
     }
-
-    /// As a [`Fixed`].
-    fn fixed(self) -> Fixed {
-        Fixed(self.in_units(Fixed::ONE.0))
-    }
+    let exponent = exponent.checked_add(i32::try_from(tail.len()).ok()?)?;
+    Some(Decimal { mantissa, exponent })
 }
 
 #[cfg(test)]
@@ -264,7 +246,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Option<(i128, i32)> {
-        Number::parse(text).map(|number| (number.mantissa, number.exponent))
+        parse(text).map(|number| (number.mantissa, number.exponent))
     }
 
     #[test]
@@ -280,18 +262,37 @@ mod tests {
 
     #[test]
     fn digits_beyond_what_is_held_are_rounded_half_to_even() {
-        let long = "1.0000000000000000000000000000050000";
-        assert_eq!(parsed(long), Some((10i128.pow(29), -29)));
-        assert_eq!(parsed("1.00000000000000000000000000000500001").map(|n| n.0 % 10), Some(1));
-        assert_eq!(Number::parse("5e-19").map(|n| n.in_units(ATTO)), Some(0));
-        assert_eq!(Number::parse("1.5e-18").map(|n| n.in_units(ATTO)), Some(2));
-        assert_eq!(Number::parse("1e60").map(|n| n.in_units(ATTO)), Some(i128::MAX));
-        assert_eq!(Number::parse("1e-60").map(|n| n.in_units(ATTO)), Some(0));
+        let zeros = "0".repeat(DIGITS_MAX - 1);
+        let one = 10i128.pow(36);
+        assert_eq!(parsed(&format!("1.{zeros}5000")), Some((one, -36)));
+        assert_eq!(parsed(&format!("1.{zeros}50001")), Some((one + 1, -36)));
+        assert_eq!(parsed(&format!("1{zeros}999")), Some((one + 1, 3)));
+        let nines = "9".repeat(500);
+        assert_eq!(parsed(&format!("0.{nines}e2")), Some((10 * one, -35)));
+    }
+
+    #[test]
+    fn small_prices_keep_all_their_digits() {
+        let table = "F,K,T,sigma,type\n1.23456789012345e-6,1.23456789012344e-6,1e-7,0.01,C\n";
+        let priced = price_table(table).expect("a good table");
+        let row = priced.lines().nth(1).expect("a row");
+        // By the formulas with 60 digits.
+        let exact = [
+            "0.000000000001557489",
+            "0.50000063180499918",
+            "102186868061.3707087",
+            "0.000000000155748920",
+            "-0.000007787445985521",
+        ];
+        for (ours, exact) in row.split(',').zip(exact) {
+            assert!(ours.starts_with(exact), "{ours} is not {exact}");
+        }
+        assert_eq!(row.split(',').count(), exact.len());
     }
 
     #[test]
     fn columns_are_found_by_name_and_others_are_ignored() {
-        let table = "note,type,sigma,T,K,F\nx,C,0.5,1,100,100\n,p,0,1,90,100\n";
+        let table = "note,type,sigma,T,K,F\r\n\"a, b\",C,0.5,1,100,100\r\n,p,0,1,\"90\",100\r\n";
         let priced = price_table(table).expect("a good table");
         let rows: Vec<&str> = priced.lines().collect();
         assert_eq!(rows[0], "price,delta,gamma,vega,theta");
@@ -305,11 +306,15 @@ mod tests {
         assert_eq!(wrong(""), Err((1, None)));
         assert_eq!(wrong("F,K,T,sigma\n"), Err((1, Some("type"))));
         assert_eq!(wrong("F,F,K,T,sigma,type\n"), Err((1, Some("F"))));
+        assert_eq!(wrong("F,K,T,sigma,type,\"note\n"), Err((1, None)));
         let row = |row: &str| wrong(&format!("F,K,T,sigma,type\n1,1,1,1,C\n\n{row}\n"));
         assert_eq!(row("0,1,1,1,C"), Err((4, Some("F"))));
         assert_eq!(row("1,-1,1,1,C"), Err((4, Some("K"))));
         assert_eq!(row("1,1,x,1,C"), Err((4, Some("T"))));
         assert_eq!(row("1,1,1,1e9,C"), Err((4, Some("sigma"))));
+        assert_eq!(row("1e-13,1,1,1,C"), Err((4, Some("F"))));
+        assert_eq!(row("1,1e13,1,1,C"), Err((4, Some("K"))));
+        assert_eq!(row("1,1,1000.1,1,C"), Err((4, Some("T"))));
         assert_eq!(row("1,1,1,1,X"), Err((4, Some("type"))));
         assert_eq!(row("1,1,1,1"), Err((4, Some("type"))));
     }

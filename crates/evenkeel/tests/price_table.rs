@@ -3,7 +3,9 @@
 mod cli_support;
 mod replay_support;
 
-use cli_support::Bench;
+use cli_support::{Bench, Said};
+use std::io::Write;
+use std::process::Stdio;
 
 /// A column of a table as numbers.
 fn column(text: &str, name: &str) -> Vec<f64> {
@@ -61,6 +63,39 @@ fn a_wrong_row_is_told_and_nothing_is_written() {
     }
     assert!(!bench.path("prices.csv").exists());
     assert!(!bench.path("prices.csv.part").exists());
+}
+
+#[test]
+fn prices_of_before_stay_when_a_later_table_is_wrong() {
+    let bench = Bench::new();
+    bench.write("options.csv", "F,K,T,sigma,type\n100,100,1,0.5,C\n");
+    assert_eq!(bench.run("price --csv options.csv --out prices.csv").exit, 0);
+    let before = bench.read("prices.csv");
+    bench.write("options.csv", "F,K,T,sigma,type\n100,100,1,0.5,straddle\n");
+    let said = bench.run("price --csv options.csv --out prices.csv");
+    assert_eq!(said.exit, 2);
+    assert!(said.err.contains("neither C (call) nor P (put)"), "{}", said.err);
+    assert_eq!(bench.read("prices.csv"), before);
+}
+
+#[test]
+fn a_dash_reads_the_standard_input() {
+    let bench = Bench::new();
+    let mut program = bench
+        .command("price --csv - --out -")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let table = "sigma,T,type,K,F,exchange\n0.8,5e-2,C,6.5e4,60000,\"A, B and C\"\n";
+    let mut input = program.stdin.take().expect("a pipe");
+    input.write_all(table.as_bytes()).expect("it reads");
+    drop(input);
+    let said = Said::of(&program.wait_with_output().expect("it ends"));
+    assert_eq!(said.exit, 0, "{}", said.err);
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!(lines[0], "price,delta,gamma,vega,theta");
+    assert!(lines[1].starts_with("2391.53002621") && lines.len() == 2, "{lines:?}");
 }
 
 #[test]

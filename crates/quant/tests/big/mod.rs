@@ -66,16 +66,25 @@ pub fn normal_wide(x: &BigInt) -> (BigInt, BigInt) {
     (half + ((&density * sum) >> BITS), density)
 }
 
-/// Φ(x).
-pub fn normal_below(x: i128) -> i128 {
-    narrow(&normal_wide(&wide(x)).0)
+/// Φ(x) and φ(x).
+pub fn normal(x: i128) -> (i128, i128) {
+    let (below, density) = normal_wide(&wide(x));
+    (narrow(&below), narrow(&density))
 }
 
-/// ln(a / b): Newton's method on `e^y`, from a start that is right to about 80 bits.
+/// ln x.
+pub fn ln(x: i128) -> i128 {
+    let bits = i128::from(127 - x.leading_zeros()) - 96;
+    // The nearest power of two, with ln 2 to six digits, is a near enough start.
+    let start = bits * ((1i128 << 96) / 1_000_000 * 693_147);
+    narrow(&ln_ratio_wide(x, 1 << 96, start))
+}
+
+/// ln(a / b): Halley's method on `e^y`, which triples the digits of `start` five times.
 pub fn ln_ratio_wide(a: i128, b: i128, start: i128) -> BigInt {
     let x = (BigInt::from(a) << BITS) / b;
     let mut y = wide(start);
-    for _ in 0..3 {
+    for _ in 0..5 {
         let power = exp_wide(&y);
         let step: BigInt = ((&x - &power) << (BITS + 1)) / (&x + &power);
         y += step;
