@@ -61,9 +61,9 @@
 //!
 //! | it happens | once | with prices that are | otherwise |
 //! |---|---|---|---|
-//! | expiry | per expiry and underlying | means of fresh samples, and fresh now | waits, told once |
+//! | expiry | per expiry and underlying | means of fresh samples, fresh now | waits, told once |
 //! | funding | per interval | means of fresh samples | time not sampled funds nothing |
-//! | a round of liquidation | per interval and account | all within their bound | waits, told once |
+//! | liquidation round | per interval and account | all within their bound | waits, told once |
 //! | takeover, deleveraging | per liquidation | all within their bound, all books open | waits |
 //!
 //! Money is counted at every entry (`conservation.rs`): [`Engine::conservation`] lists the terms of

@@ -115,9 +115,14 @@ impl State {
     /// Every appointment that has come, largest shortfall first.
     fn pass_rounds(&mut self, events: &mut Vec<Event>) {
         let now = self.meta.time;
+        if now < self.extension.schedule.next_round {
+            return;
+        }
         let all = self.extension.liquidations.due.iter();
         let come: Vec<AccountId> =
-            all.filter(|(_, it)| it.at <= now).map(|(account, _)| *account).collect();
+            all.clone().filter(|(_, it)| it.at <= now).map(|(account, _)| *account).collect();
+        let later = all.map(|(_, it)| it.at).filter(|at| *at > now).min();
+        self.extension.schedule.next_round = later.unwrap_or(Timestamp(u64::MAX));
         let mut slots: Vec<(i128, AccountId, u32)> = Vec::new();
         for account in come {
             if let Ok(slot) = self.client_slot(account) {
@@ -134,8 +139,16 @@ impl State {
     /// An account is looked at in this entry, whatever its prices.
     pub(crate) fn summon(&mut self, slot: u32) {
         let (account, at) = (self.account(slot).id, self.meta.time);
-        let due = &mut self.extension.liquidations.due;
-        due.entry(account).or_insert(Appointment { at, wait: Wait::None, since: at }).at = at;
+        let known = self.extension.liquidations.due.get(&account).copied();
+        let fresh = Appointment { at, wait: Wait::None, since: at };
+        self.set_due(account, Appointment { at, ..known.unwrap_or(fresh) });
+    }
+
+    /// Makes an appointment; returns the one that it replaces.
+    fn set_due(&mut self, account: AccountId, next: Appointment) -> Option<Appointment> {
+        let schedule = &mut self.extension.schedule;
+        schedule.next_round = schedule.next_round.min(next.at);
+        self.extension.liquidations.due.insert(account, next)
     }
 
     /// Looks at some accounts whose prices moved.
@@ -200,8 +213,7 @@ impl State {
         let since = self.meta.time;
         let at = Timestamp(since.0.saturating_add(self.interval()));
         let account = self.account(slot).id;
-        let next = Appointment { at, wait, since };
-        let before = self.extension.liquidations.due.insert(account, next);
+        let before = self.set_due(account, Appointment { at, wait, since });
         before.map_or(Wait::None, |it| it.wait)
     }
 
@@ -218,8 +230,7 @@ impl State {
         if self.has_joint_prices(slot) || now.0.saturating_sub(since.0) >= patience {
             return false;
         }
-        let next = Appointment { at: now, wait: Wait::Forwards, since };
-        self.extension.liquidations.due.insert(account, next);
+        self.set_due(account, Appointment { at: now, wait: Wait::Forwards, since });
         true
     }
 

@@ -15,8 +15,10 @@ const MS: u64 = 1_000_000;
 pub(crate) struct Schedule {
     /// False until built from the instruments.
     pub is_built: bool,
-    /// Nothing happens before.
+    /// Nothing is sampled, settled or funded before.
     pub next: Timestamp,
+    /// No account under liquidation has a round before.
+    pub next_round: Timestamp,
     /// Expiries that are not settled, in the order in which they settle.
     pub expiries: BTreeSet<(Timestamp, UnderlyingId)>,
     /// Slots of perpetuals, in order of their ids.
