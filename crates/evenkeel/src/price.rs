@@ -24,8 +24,8 @@ pub struct PriceArgs {
 }
 
 const COLUMNS: [&str; 5] = ["F", "K", "T", "sigma", "type"];
-/// Least and largest forward, strike, time and volatility, in units of [`LIMIT_UNIT`]: far beyond any
-/// market, well within the arithmetic.
+/// Least and largest forward, strike, time and volatility, in units of [`LIMIT_UNIT`]: far beyond
+/// any market, well within the arithmetic.
 const LIMITS: [(i128, i128, &str); 4] = [
     (10i128.pow(12), 10i128.pow(36), "from 1e-12 to 1e12"),
     (10i128.pow(12), 10i128.pow(36), "from 1e-12 to 1e12"),

@@ -1,5 +1,5 @@
-//! Black-76 (Black, "The pricing of commodity contracts", 1976) with a rate of zero: European options
-//! on a forward, undiscounted.
+//! Black-76 (Black, "The pricing of commodity contracts", 1976) with a rate of zero: European
+//! options on a forward, undiscounted.
 
 use crate::fixed::{FRACTION_BITS, Fixed, full_mul};
 use crate::functions::{Normal, exp, ln_ratio, normal, sqrt};

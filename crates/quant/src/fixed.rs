@@ -2,8 +2,8 @@
 
 use core::cmp::Ordering;
 
-/// A number as a multiple of 2^-96: about 28 decimals, magnitudes below 2^31. Operations saturate at
-/// the ends of the range, which no price, volatility or time of a real market comes near.
+/// A number as a multiple of 2^-96: about 28 decimals, magnitudes below 2^31. Operations saturate
+/// at the ends of the range, which no price, volatility or time of a real market comes near.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Fixed(pub i128);
 
@@ -20,7 +20,7 @@ impl Fixed {
     /// 1.
     pub const ONE: Self = Self(1 << FRACTION_BITS);
 
-    /// `numerator / denominator`, rounded to the nearest, ties to even; saturates, also for 0 below.
+    /// `numerator / denominator`, rounded to the nearest, ties to even; saturates, as for 0 below.
     #[must_use]
     pub fn ratio(numerator: i128, denominator: i128) -> Self {
         if denominator == 0 {
@@ -90,9 +90,9 @@ impl Fixed {
     }
 }
 
-fn signed(size: u128, negative: bool) -> i128 {
-    let size = i128::try_from(size).unwrap_or(i128::MAX);
-    if negative { -size } else { size }
+fn signed(magnitude: u128, negative: bool) -> i128 {
+    let magnitude = i128::try_from(magnitude).unwrap_or(i128::MAX);
+    if negative { -magnitude } else { magnitude }
 }
 
 /// `a · b / c`, rounded half to even, saturating; `c` is not 0.
@@ -130,7 +130,7 @@ pub(crate) fn divide((high, low): (u128, u128), c: u128) -> (u128, u128) {
     ((digit_1 << 64) | digit_0, rest >> shift)
 }
 
-/// One digit of `(high·2^64 + next) / c`, and the rest; `high < c`, and `c` has its highest bit set.
+/// One digit of `(high·2^64 + next) / c`, and the rest; `high < c`, and the highest bit of `c` is set.
 fn divide_digit(high: u128, next: u128, c: u128) -> (u128, u128) {
     let (c1, c0) = (c >> 64, c & MASK);
     let (mut digit, mut rest) = (high / c1, high % c1);

@@ -29,8 +29,8 @@ const HIGH: Fixed = Fixed(64 << 96);
 /// √(2π), by which the price at the money is to be multiplied (Brenner & Subrahmanyam 1988).
 const ROOT_2_PI: Fixed = Fixed(198_595_552_305_314_927_273_837_084_509);
 
-/// The volatility at which the option has this price; 0 for the intrinsic value. Forward, strike and
-/// price in any one unit.
+/// The volatility at which the option has this price; 0 for the intrinsic value. Forward, strike
+/// and price in any one unit.
 ///
 /// Newton's method from the inflection of the price (Manaster & Koehler 1982), on the logarithm of
 /// the price below it, where the price itself is too flat; within a bracket that is halved whenever
@@ -131,8 +131,8 @@ mod tests {
         Fixed::ratio(number, 100)
     }
 
-    /// Evaluations for the price at so many hundredths of total volatility and, in hundredths of it,
-    /// so far from the money; none where nothing is above the intrinsic value.
+    /// Evaluations for the price at so many hundredths of total volatility and, in hundredths of
+    /// it, so far from the money; none where nothing is above the intrinsic value.
     fn evaluations(total: i128, standing: i128) -> Option<u32> {
         let volatility = hundredths(total);
         let forward = 1_000 * ATTO;

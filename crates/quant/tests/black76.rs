@@ -1,5 +1,5 @@
-//! Black-76 against the formulas on integers with 320 fractional bits, over everything that a market
-//! may ask, and its own laws: parity, symmetry, monotony.
+//! Black-76 against the formulas on integers with 320 fractional bits, over everything that a
+//! market may ask, and its own laws: parity, symmetry, monotony.
 
 mod big;
 
