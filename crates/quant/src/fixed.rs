@@ -130,7 +130,7 @@ pub(crate) fn divide((high, low): (u128, u128), c: u128) -> (u128, u128) {
     ((digit_1 << 64) | digit_0, rest >> shift)
 }
 
-/// One digit of `(high·2^64 + next) / c`, and the rest; `high < c`, and the highest bit of `c` is set.
+/// One digit of `(high·2^64 + next) / c`, and the rest. `high < c`; the highest bit of `c` is set.
 fn divide_digit(high: u128, next: u128, c: u128) -> (u128, u128) {
     let (c1, c0) = (c >> 64, c & MASK);
     let (mut digit, mut rest) = (high / c1, high % c1);
