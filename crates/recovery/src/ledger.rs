@@ -11,7 +11,8 @@
 //! | `Traded` | both sides' cash and positions, from price and size |
 //! | `PositionMoved` | both sides' cash and positions, from size and basis (takeover, deleverage) |
 //! | `TradeBusted` | the trade, the other way round |
-//! | `InstrumentSettled` | every position in it, paid at the delivery price; `Booked` for a settlement is not read |
+//! | `InstrumentSettled` | positions in it, paid at the delivery price |
+//! | `Booked` for a settlement | nothing: it is worked out from the price |
 //! | `Booked` for any other reason | cash: fees, funding, transfers, shared losses, deliveries |
 //! | `WithdrawalChanged` | what is set aside |
 //! | `PoolsChanged`, `NetDepositsChanged` | fees and rounding as told, what came in as told |

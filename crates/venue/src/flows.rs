@@ -12,19 +12,19 @@
 //!                 └───────────┴────┴──────┴─────► failed: given back
 //! ```
 //!
-//! A pending deposit counts for nothing. A withdrawal leaves the balance when it is requested; until
-//! it is final or failed it is in its currency's pool of withdrawals. The client may take it back
-//! until it is sent. While a chain is stalled, what is approved queues, in order of approval, and
-//! nothing is sent; everything else goes on.
+//! A pending deposit counts for nothing. A withdrawal leaves the balance when it is requested;
+//! until it is final or failed it is in its currency's pool of withdrawals. The client may take it
+//! back until it is sent. While a chain is stalled, what is approved queues, in order of approval,
+//! and nothing is sent; everything else goes on.
 //!
 //! **Every step is idempotent by the flow's key.** A step that was taken already is done again
-//! without effect, whatever came after it; the same key with another content is a `FlowConflict`; a
-//! step that does not follow from where the flow stands is a `WrongStep`. A deposit that was dropped
-//! and is seen again is pending again: a reorganised transaction may come back.
+//! without effect, whatever came after it; the same key with another content is a `FlowConflict`;
+//! a step that does not follow from where the flow stands is a `WrongStep`. A deposit that was
+//! dropped and is seen again is pending again: a reorganised transaction may come back.
 //!
-//! An account has at most [`MAX_OPEN_FLOWS`] open deposits and as many open withdrawals (`LimitReached`;
-//! deliveries come on top). Of finished ones the last [`MAX_FINISHED_FLOWS`] of each are remembered,
-//! so that a late retry changes nothing; a key that was forgotten is new.
+//! An account has at most [`MAX_OPEN_FLOWS`] open deposits and as many open withdrawals
+//! (`LimitReached`; deliveries come on top). Of finished ones the last [`MAX_FINISHED_FLOWS`] of
+//! each are remembered, so that a late retry changes nothing; a key that was forgotten is new.
 
 use crate::margin::has_headroom;
 use crate::state::State;

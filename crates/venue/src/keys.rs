@@ -1,10 +1,10 @@
 //! API keys: what a session may do.
 //!
-//! A session without a key is the owner's own and may do everything. A session that was opened with
-//! `ConnectKey` has that key's permissions, for good: a plain `Connect` or another key is refused in
-//! it, so nobody widens what he was given by connecting again. The binding ends with the session's
-//! place in the session table, below whose floor its id is never taken again. A key that was taken
-//! away leaves its sessions bound and able to disconnect only.
+//! A session without a key is the owner's own and may do everything. A session that was opened
+//! with `ConnectKey` has that key's permissions, for good: a plain `Connect` or another key is
+//! refused in it, so nobody widens what he was given by connecting again. The binding ends with the
+//! session's place in the session table, below whose floor its id is never taken again. A key that
+//! was taken away leaves its sessions bound and able to disconnect only.
 //!
 //! | command | needs |
 //! |---|---|

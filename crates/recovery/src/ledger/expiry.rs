@@ -30,8 +30,8 @@ impl Ledger {
 }
 
 /// What signed lots are worth at a delivery price, in the settlement currency's smallest unit,
-/// rounded down: linear futures *size · S*, inverse ones *−size / S*; options *size* times what they
-/// are in the money, inverse ones divided by S.
+/// rounded down: linear futures *size · S*, inverse ones *−size / S*; options *size* times what
+/// they are in the money, inverse ones divided by S.
 fn payoff(terms: &Terms, lots: i128, price: Price) -> Option<i128> {
     let instrument = &terms.instrument;
     let (lot, contract) = (instrument.lot, instrument.contract_size);

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ed25519_dalek::SigningKey;
 use evenkeel_recovery::{
-    Check, Clock, DrillPlan, DrillReport, Drilled, Level, PointMaker, RecoveryError, TailShipper,
-    Verdict, drill, read_report,
+    Check, Clock, DrillPlan, DrillReport, Drilled, Level, PointMaker, RecoveryError, Request,
+    TailShipper, Verdict, drill, read_report,
 };
 use evenkeel_types::codec::Canonical;
 use evenkeel_vault::{Error, Identity, Pin};
 
 use crate::lineages::{Promoted, promote};
+use crate::margin_history::{MarginHistory, Seeded};
 use crate::support::desk::{DOMAIN, Desk, make_point, ship_all};
 use crate::support::market::START_NS;
 use crate::support::{Host, Scratch};
@@ -97,6 +98,46 @@ fn shipped(seed: u64) -> (Host, Desk) {
     host.trade(13);
     ship_all(&host, &mut shipper, &mut writer);
     (host, desk)
+}
+
+/// Commits entries of a history with margin, one by one, in their time.
+fn play(host: &mut Host, history: &mut MarginHistory<Seeded>, entries: usize) {
+    for _ in 0..entries {
+        let entry = history.next_entry().unwrap();
+        host.time = host.time.max(entry.time.0);
+        let request = Request { origin: entry.origin, command: entry.command };
+        for ack in host.commit_these(vec![request]) {
+            history.hear(&ack.events);
+        }
+    }
+}
+
+#[test]
+fn a_drill_over_a_venue_with_margin_recomputes_everybodys_money() {
+    for full in [true, false] {
+        let (mut host, desk) = (Host::blank(71), Desk::new());
+        let mut history = MarginHistory::new(Seeded(5));
+        let mut writer = desk.writer();
+        let mut shipper = TailShipper::new(host.frames_from(0));
+        let mut maker = PointMaker::new(host.frames_from(0));
+        play(&mut host, &mut history, 400);
+        if !full {
+            ship_all(&host, &mut shipper, &mut writer);
+            make_point(&host, &mut maker, &mut writer);
+        }
+        play(&mut host, &mut history, 400);
+        ship_all(&host, &mut shipper, &mut writer);
+        if full {
+            make_point(&host, &mut maker, &mut writer);
+        }
+        assert!(host.primary.engine().venue_terms().is_some(), "it has margin");
+        let (drilled, _scratch) = Ask::with_key(&desk).run(&desk);
+        let report = &drilled.report.report;
+        assert_eq!(report.verdict(), Verdict::Ok, "{:?}", report.checks);
+        assert_eq!(check(report, "equity").verdict, Verdict::Ok);
+        assert_eq!(report.entries_replayed, if full { 0 } else { 400 });
+        assert_eq!(report.state_root, Some(host.primary.engine().state_root()));
+    }
 }
 
 #[test]

@@ -285,7 +285,7 @@ fn an_expiry_at_another_price_is_found() {
         }
         events.iter().for_each(|event| books.fold(event).unwrap());
     }
-    // Both futures and both calls; the puts are worth nothing at either price, the rest is not held.
+    // Both futures and both calls; puts are worth nothing at either price, the rest is not held.
     assert_eq!(tried, 4);
 }
 
