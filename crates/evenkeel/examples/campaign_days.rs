@@ -1,6 +1,7 @@
 //! Recorded crash days, and quiet ones, against a few hundred accounts.
 //!
-//! `cargo xtask campaign days [--accounts N] [--step SECONDS] [--seed N]`; it reads `EVENKEEL_DATA`.
+//! `cargo xtask campaign days [--accounts N] [--step SECONDS] [--seed N]`; it reads
+//! `EVENKEEL_DATA`.
 #![allow(clippy::unwrap_used, reason = "a campaign that cannot go on fails")]
 
 #[path = "../tests/crash_days/mod.rs"]

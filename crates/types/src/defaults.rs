@@ -1,5 +1,6 @@
 //! Parameters that a venue starts from. Margin rates, powers, fees and windows are those that
-//! Deribit publishes; what it does not publish (limits, breakers, grace) is chosen here and said so.
+//! Deribit publishes; what it does not publish (limits, breakers, grace) is chosen here and said
+//! so.
 
 use crate::ids::{CurrencyId, SourceId, UnderlyingId};
 use crate::instrument::Symbol;
@@ -83,8 +84,8 @@ impl LimitTerms {
     pub const USUAL: Self = Self {
         price_band_bp: 500,
         fat_finger_bp: 3_000,
-        order_size: 0,
-        position_size: 0,
+        order_micros: 0,
+        position_micros: 0,
         open_orders: 2_000,
     };
 }

@@ -79,7 +79,14 @@ canonical_enum!(RejectCode {
     17 => WouldTrade, 18 => CannotFill, 19 => InsufficientBalance, 20 => AmountNotPositive,
     21 => CancelOnly, 22 => Halted, 23 => Expired, 24 => StaleTerm, 25 => PositionTooLarge,
     26 => NothingToAmend, 27 => LimitReached,
-    28 => NeedsUpgrade, 29 => BadRules, 30 => UnknownUnderlying, 31 => UnderlyingExists, 32 => UnknownSource, 33 => StaleReading, 34 => BadReading, 35 => NotReducing, 36 => ReduceOnly, 37 => WithdrawOnly, 38 => PriceBand, 39 => FatFinger, 40 => NoMark, 41 => InsufficientMargin, 42 => SelfTrade, 43 => Frozen, 44 => BadTrigger, 45 => Throttled, 46 => InLiquidation, 47 => InGrace, 48 => NotSameOwner, 49 => NoPermission, 50 => UnknownKey, 51 => UnknownFlow, 52 => FlowConflict, 53 => WrongStep, 54 => ChainStalled, 55 => UnknownTrade, 56 => OutOfBounds, 57 => WrongMode, 58 => Cooling, 59 => VetoUsed, 60 => PricesNotFresh, 61 => NotInAuction, 62 => SizeLimit, 63 => FundOnly, 64 => MarkedByOracle,
+    28 => NeedsUpgrade, 29 => BadRules, 30 => UnknownUnderlying, 31 => UnderlyingExists,
+    32 => UnknownSource, 33 => StaleReading, 34 => BadReading, 35 => NotReducing, 36 => ReduceOnly,
+    37 => WithdrawOnly, 38 => PriceBand, 39 => FatFinger, 40 => NoMark, 41 => InsufficientMargin,
+    42 => SelfTrade, 43 => Frozen, 44 => BadTrigger, 45 => Throttled, 46 => InLiquidation,
+    47 => InGrace, 48 => NotSameOwner, 49 => NoPermission, 50 => UnknownKey, 51 => UnknownFlow,
+    52 => FlowConflict, 53 => WrongStep, 54 => ChainStalled, 55 => UnknownTrade, 56 => OutOfBounds,
+    57 => WrongMode, 58 => Cooling, 59 => VetoUsed, 60 => PricesNotFresh, 61 => NotInAuction,
+    62 => SizeLimit, 63 => FundOnly, 64 => MarkedByOracle,
 });
 
 impl RejectCode {
@@ -116,6 +123,13 @@ impl RejectCode {
             Self::LimitReached => {
                 "a limit on the number of orders, sessions or accounts is reached"
             }
+            _ => self.sentence_with_margin(),
+        }
+    }
+
+    /// Of the codes that came with margin.
+    fn sentence_with_margin(self) -> &'static str {
+        match self {
             Self::NeedsUpgrade => {
                 "the venue's rules do not know this yet; the operator upgrades them first"
             }
@@ -163,6 +177,8 @@ impl RejectCode {
             Self::SizeLimit => "the order or the position would exceed the size allowed",
             Self::FundOnly => "this account is the insurance fund",
             Self::MarkedByOracle => "the mark is made of the underlying's prices; none is set",
+            // Every other one has its sentence above.
+            _ => "refused",
         }
     }
 }

@@ -140,17 +140,17 @@ pub struct LimitTerms {
     /// An order further away than this is taken for a slip of the hand and refused.
     pub fat_finger_bp: u32,
     /// Largest order, in millionths of a base coin.
-    pub order_size: u64,
+    pub order_micros: u64,
     /// Largest net position of an account in an instrument, in millionths of a base coin.
-    pub position_size: u64,
+    pub position_micros: u64,
     /// Most open orders of an account in this underlying.
     pub open_orders: u32,
 }
 canonical_struct!(LimitTerms {
     price_band_bp,
     fat_finger_bp,
-    order_size,
-    position_size,
+    order_micros,
+    position_micros,
     open_orders,
 });
 

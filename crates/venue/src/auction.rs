@@ -3,8 +3,8 @@
 //! The price is the one at which most lots trade; among several the one with the least imbalance,
 //! then the one nearest the mark (or, without a mark, the lowest). Whoever is willing at that price
 //! trades at it, best price first, then oldest first; what is left stays in the book. Self-trade
-//! prevention, reduce-only and fees apply as in any trade; the smaller of two orders that meet is the
-//! taker, so the other keeps its place.
+//! prevention, reduce-only and fees apply as in any trade; the smaller of two orders that meet is
+//! the taker, so the other keeps its place.
 
 use crate::matching::{Taker, close_unrested};
 use crate::regime::Shown;

@@ -3,13 +3,13 @@
 //! | breaker | trips on | shuts | over when |
 //! |---|---|---|---|
 //! | level | the volatility index above its bound | the underlying: halted | it is below again |
-//! | rate | its rise within a window | the underlying: halted | the cooldown has passed |
-//! | stale | fewer fresh sources than the quorum, for a while | the underlying: reduce-only | a quorum is fresh |
+//! | rate | its rise within a window | the underlying: halted | cooldown |
+//! | stale | too few fresh sources, for a while | the underlying: reduce-only | a quorum is fresh |
 //! | disagreement | fresh sources too far apart | the underlying: reduce-only | they agree |
-//! | band | orders refused by the price band | the instrument: cancel-only | the cooldown has passed |
-//! | equity | an account's equity below minus the bound | the underlying: reduce-only | cooldown |
-//! | conservation | money does not add up | the venue: halted | never: the operator decides |
-//! | time | a step of time beyond the bound | the venue: halted | a quorum confirms the time |
+//! | band | orders refused by the band | the instrument: cancel-only | cooldown |
+//! | equity | an account lacks more than the bound | the underlying: reduce-only | cooldown |
+//! | conservation | money does not add up | the venue: halted | never by itself |
+//! | time | a step of time beyond the bound | the venue: halted | a quorum confirms it |
 //!
 //! A bound of 0 switches a breaker off. The volatility index is the square root of the 30-day
 //! model-free variance of the oracle's smiles, worked out at most once per second of entry time.

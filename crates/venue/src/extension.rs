@@ -1,5 +1,6 @@
 //! What rules 2 add to the state: margin and everything on it. Under rules 1 all of it is at its
-//! default and in no leaf, so that a journal from before the upgrade gives the roots it always gave.
+//! default and in no leaf, so that a journal from before the upgrade gives the roots it always
+//! gave.
 
 use crate::flows::Flows;
 use crate::funding::Funding;

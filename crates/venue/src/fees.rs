@@ -8,11 +8,11 @@
 //!
 //! Maker and taker have a rate each; a negative one is a rebate, whose size the cap bounds as well.
 //! What is paid is rounded up, what is paid out is rounded down: in the venue's favour by less than
-//! one smallest unit a side. The rates of the two add up to zero or more, so a rebate is always paid
-//! by the other side's fee. Of what remains, `fund_share` goes to the insurance fund, the rest to
-//! the collected fees. The fund pays no fees. An option's trade without an index (before the first
-//! one of a term) pays the cap. An order of a liquidation pays no taker's fee: the liquidation's own
-//! takes its place.
+//! one smallest unit a side. The rates of the two add up to zero or more, so a rebate is always
+//! paid by the other side's fee. Of what remains, `fund_share` goes to the insurance fund, the rest
+//! to the collected fees. The fund pays no fees. An option's trade without an index (before the
+//! first one of a term) pays the cap. An order of a liquidation pays no taker's fee: the
+//! liquidation's own takes its place.
 
 use crate::settlement::{Sizing, fine};
 use crate::state::{InstrumentState, State};

@@ -1,4 +1,5 @@
-//! What the engine itself does with orders: a liquidation's trades, and closing an account's orders.
+//! What the engine itself does with orders: a liquidation's trades, and closing an account's
+//! orders.
 
 use crate::matching::{Taker, close_unrested};
 use crate::orders::{NIL, OrderFlags};

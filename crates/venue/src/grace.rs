@@ -1,10 +1,10 @@
 //! Grace: what an account gets that a resume finds below maintenance margin.
 //!
 //! An account that held something when the term began, and that the first look at fresh prices
-//! finds below maintenance, is not liquidated for [`GraceTerms::grace_ms`]. Meanwhile it may only reduce and
-//! takes nothing out. The time counts only while prices are fresh and the venue takes orders that
-//! reduce, so an owner can always use it; it is capped per day, so it is no free option. Thresholds
-//! stay as they are; whoever meets maintenance again leaves grace at once.
+//! finds below maintenance, is not liquidated for [`GraceTerms::grace_ms`]. Meanwhile it may only
+//! reduce and takes nothing out. The time counts only while prices are fresh and the venue takes
+//! orders that reduce, so an owner can always use it; it is capped per day, so it is no free
+//! option. Thresholds stay as they are; whoever meets maintenance again leaves grace at once.
 //!
 //! [`GraceTerms::grace_ms`]: evenkeel_types::regime::GraceTerms::grace_ms
 

@@ -5,15 +5,15 @@
 //! | `fat_finger_bp` | distance from the mark, in either direction | `FatFinger` |
 //! | `price_band_bp` | distance from the mark on the aggressive side | `PriceBand` |
 //! | `protection_bp` | the same, chosen by the order | `PriceBand` if it would rest there |
-//! | `order_size` | coins of the order | `SizeLimit` |
-//! | `position_size` | coins of the position if all open orders of a side fill | `SizeLimit` |
+//! | `order_micros` | coins of the order | `SizeLimit` |
+//! | `position_micros` | coins of the position if all open orders of a side fill | `SizeLimit` |
 //! | `open_orders` | of the account, in the venue and in the underlying | `LimitReached` |
 //!
 //! Basis points are of the mark, of options of the underlying (in coin: of one coin). Distances are
-//! rounded down to ticks, sizes up to millionths. A market order goes as far as its `protection_bp`,
-//! else as the price band; without a mark it is refused (`NoMark`), and so is every order on an
-//! instrument with a band. Spot without a mark of its own is measured against the index; spot
-//! without an underlying has no bounds. Zero means no bound.
+//! rounded down to ticks, sizes up to millionths. A market order goes as far as its
+//! `protection_bp`, else as the price band; without a mark it is refused (`NoMark`), and so is
+//! every order on an instrument with a band. Spot without a mark of its own is measured against the
+//! index; spot without an underlying has no bounds. Zero means no bound.
 
 use crate::matching::Incoming;
 use crate::settlement::fine;
@@ -134,7 +134,7 @@ impl State {
         let Some(limits) = self.limits_of(instrument) else {
             return Ok(());
         };
-        self.check_size(instrument, order.lots.0, limits.order_size)?;
+        self.check_size(instrument, order.lots.0, limits.order_micros)?;
         if order.reduce_only || instrument.terms.kind == InstrumentKind::Spot {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl State {
         let holding = self.account(order.account).holding(instrument.terms.id);
         // Bounded by MAX_POSITION, which was checked before.
         let worst = holding.worst(order.side) - replaced + order.lots.0;
-        self.check_size(instrument, worst, limits.position_size)
+        self.check_size(instrument, worst, limits.position_micros)
     }
 
     /// Whether an account may have one more open order on an instrument.

@@ -9,8 +9,8 @@
 //! left there; if the incoming order itself is protected, its rest is cancelled.
 //!
 //! Sizes are in millionths of a base coin, of inverse futures in millionths of a quote unit; delta
-//! is in millionths of a base coin, at the prices of the moment: 1 a coin for futures and spot, that
-//! of Black-76 on forward and smile for options (1 or −1 while there is no smile).
+//! is in millionths of a base coin, at the prices of the moment: 1 a coin for futures and spot,
+//! that of Black-76 on forward and smile for options (1 or −1 while there is no smile).
 
 use crate::oracle::UnderlyingState;
 use crate::orders::NIL;

@@ -1,12 +1,12 @@
 //! Modes in scopes: which holds where, who changes it, and the way back.
 //!
-//! A mode holds in a scope: the venue, an underlying, an instrument, an account. The strictest of all
-//! that apply to an order wins. Tightening takes effect at once; the way back is always
+//! A mode holds in a scope: the venue, an underlying, an instrument, an account. The strictest of
+//! all that apply to an order wins. Tightening takes effect at once; the way back is always
 //! `halted → cancel-only → reduce-only → auction → normal`, one step at a time.
 //!
-//! A scope that a breaker, a resume or a step of time shut walks back by itself: each step after the
-//! cooldown, when its cause is gone, prices are fresh and no veto holds. What the operator shut stays
-//! until the operator moves it; an account's mode is the operator's alone and may jump.
+//! A scope that a breaker, a resume or a step of time shut walks back by itself: each step after
+//! the cooldown, when its cause is gone, prices are fresh and no veto holds. What the operator shut
+//! stays until the operator moves it; an account's mode is the operator's alone and may jump.
 
 use crate::schedule::nanoseconds;
 use crate::state::State;
@@ -153,8 +153,8 @@ impl State {
         Ok(OutcomeKind::Done)
     }
 
-    /// The venue-wide command of the first rules: it tightens at once; what it loosens walks back by
-    /// itself.
+    /// The venue-wide command of the first rules: it tightens at once; what it loosens walks back
+    /// by itself.
     pub(crate) fn set_venue_mode(&mut self, mode: Mode, code: u32, events: &mut Vec<Event>) {
         let (scope, now) = (Scope::Venue, self.meta.time);
         let before = self.mode_in(scope);

@@ -13,9 +13,10 @@
 //! Whatever one change meets is released in the order of ids, each as if it was sent then
 //! (`OrderTriggered` with the price that met it): it trades, rests, or is closed as `Refused` if it
 //! would have been refused. A reduce-only one that is larger than the position is cut first
-//! (`OrderAmended`; its price is 0 for a market order). Only prices that a quorum of sources stands behind change index and
-//! marks, so no stale price releases anything. While the mode takes no orders that trade (opening
-//! call, cancel-only, halted), what is met stays armed, and the next change after it releases it.
+//! (`OrderAmended`; its price is 0 for a market order). Only prices that a quorum of sources stands
+//! behind change index and marks, so no stale price releases anything. While the mode takes no
+//! orders that trade (opening call, cancel-only, halted), what is met stays armed, and the next
+//! change after it releases it.
 //!
 //! One change costs what it releases: conditional orders lie in order of their levels.
 

@@ -196,8 +196,8 @@ fn fees_in_bounds(it: &FeeTerms) -> bool {
 fn limits_in_bounds(it: &LimitTerms) -> bool {
     it.price_band_bp <= 1_000_000
         && it.fat_finger_bp <= 1_000_000
-        && it.order_size <= AMOUNT_MAX
-        && it.position_size <= AMOUNT_MAX
+        && it.order_micros <= AMOUNT_MAX
+        && it.position_micros <= AMOUNT_MAX
 }
 
 fn settlement_in_bounds(it: &SettlementTerms) -> bool {

@@ -1,8 +1,8 @@
 //! Vetoes: approvers may delay liquidations and the way back, never hasten or prevent them.
 //!
 //! In a scope, [`GraceTerms::veto_quorum`] distinct approvers within [`GraceTerms::veto_ms`] make a
-//! veto; it ends by itself after the shortest delay that one of them asked for, at most `veto_ms`. An
-//! approver's word counts once a day and scope.
+//! veto; it ends by itself after the shortest delay that one of them asked for, at most `veto_ms`.
+//! An approver's word counts once a day and scope.
 //!
 //! [`GraceTerms::veto_quorum`]: evenkeel_types::regime::GraceTerms::veto_quorum
 //! [`GraceTerms::veto_ms`]: evenkeel_types::regime::GraceTerms::veto_ms

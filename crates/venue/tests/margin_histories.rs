@@ -1,5 +1,5 @@
-//! Random histories of a venue with margin, checked at every entry. `cargo xtask campaign histories`
-//! plays a hundred thousand of them.
+//! Random histories of a venue with margin, checked at every entry. `cargo xtask campaign
+//! histories` plays a hundred thousand of them.
 
 #[path = "common/margin_history.rs"]
 mod margin_history;

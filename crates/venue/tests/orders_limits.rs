@@ -120,7 +120,7 @@ fn without_a_band_a_market_order_goes_as_far_as_the_book() {
 #[test]
 fn sizes_of_orders_and_positions_are_bounded_in_coins() {
     // Two coins an order, three a position.
-    let limits = LimitTerms { order_size: 2_000_000, position_size: 3_000_000, ..NO_LIMITS };
+    let limits = LimitTerms { order_micros: 2_000_000, position_micros: 3_000_000, ..NO_LIMITS };
     let mut desk = desk_with(limits);
     assert_eq!(
         desk.refuse_order(1, LINEAR_PERPETUAL, Side::Buy, MARK, 2_001),

@@ -32,10 +32,24 @@ macro_rules! variants {
 }
 variants! {
     Command, COMMANDS, command_name: {
-        Place, Cancel, Amend, MassCancel, Connect, Disconnect, PlaceWith, ConnectKey, SetProtection, Transfer, RequestWithdrawal, CancelWithdrawal, SetKey, Found, Resume, DefineCurrency, DefineInstrument, OpenAccount, Deposit, Withdraw, SetMark, SetMode, Upgrade, SetVenueTerms, SetUnderlying, Oracle, Tick, OpenSubAccount, SetMarginModel, ReportDeposit, AdvanceWithdrawal, SetChain, FundInsurance, PayFees, SetModeIn, BustTrade, SetMarginFactor, SetThrottle, Veto,
+        Place, Cancel, Amend, MassCancel, Connect, Disconnect, PlaceWith, ConnectKey,
+        SetProtection, Transfer, RequestWithdrawal, CancelWithdrawal, SetKey, Found, Resume,
+        DefineCurrency, DefineInstrument, OpenAccount, Deposit, Withdraw, SetMark, SetMode,
+        Upgrade, SetVenueTerms, SetUnderlying, Oracle, Tick, OpenSubAccount, SetMarginModel,
+        ReportDeposit, AdvanceWithdrawal, SetChain, FundInsurance, PayFees, SetModeIn, BustTrade,
+        SetMarginFactor, SetThrottle, Veto,
     }
     Event, EVENTS, event_name: {
-        Completed, Repeated, TooOld, Founded, Resumed, CurrencyDefined, InstrumentDefined, AccountOpened, ModeChanged, MarkChanged, SessionChanged, OrderAccepted, Traded, OrderRested, OrderAmended, OrderClosed, BalanceChanged, PositionChanged, Deposited, Withdrawn, Upgraded, VenueTermsSet, UnderlyingSet, SubAccountOpened, MarginModelSet, KeySet, SessionKeyed, ProtectionSet, ProtectionHit, ModeSetIn, VetoCounted, GraceChanged, MarginFactorSet, ThrottleSet, IndexChanged, ForwardChanged, SmileChanged, VolatilityIndexChanged, OrderTermsSet, OrderArmed, OrderTriggered, OrderSlid, TradeBusted, AuctionShown, AuctionCrossed, Booked, PoolsChanged, NetDepositsChanged, DepositChanged, WithdrawalChanged, ChainChanged, Liquidation, DeliverySampled, DeliveryPriced, DeliveryWaits, InstrumentSettled, FundingSet, PositionMoved,
+        Completed, Repeated, TooOld, Founded, Resumed, CurrencyDefined, InstrumentDefined,
+        AccountOpened, ModeChanged, MarkChanged, SessionChanged, OrderAccepted, Traded,
+        OrderRested, OrderAmended, OrderClosed, BalanceChanged, PositionChanged, Deposited,
+        Withdrawn, Upgraded, VenueTermsSet, UnderlyingSet, SubAccountOpened, MarginModelSet,
+        KeySet, SessionKeyed, ProtectionSet, ProtectionHit, ModeSetIn, VetoCounted, GraceChanged,
+        MarginFactorSet, ThrottleSet, IndexChanged, ForwardChanged, SmileChanged,
+        VolatilityIndexChanged, OrderTermsSet, OrderArmed, OrderTriggered, OrderSlid, TradeBusted,
+        AuctionShown, AuctionCrossed, Booked, PoolsChanged, NetDepositsChanged, DepositChanged,
+        WithdrawalChanged, ChainChanged, Liquidation, DeliverySampled, DeliveryPriced,
+        DeliveryWaits, InstrumentSettled, FundingSet, PositionMoved,
     }
     MassCancelScope, SCOPES, scope_name: { All, Instrument, Session, Currency, Label }
     InstrumentKind, KINDS, kind_name: { Spot, Perpetual, Future, Option }
@@ -81,7 +95,16 @@ plain! {
         WaitsForPrices, WaitsForGrace,
     }
     RejectCode, reject_codes: {
-        NotFounded, AlreadyFounded, NotOperator, UnknownAccount, AccountExists, UnknownCurrency, CurrencyExists, UnknownInstrument, InstrumentExists, BadTerms, UnknownOrder, NotYourOrder, PriceOutOfRange, SizeOutOfRange, ValueTooLarge, MarketMayNotRest, WouldTrade, CannotFill, InsufficientBalance, AmountNotPositive, CancelOnly, Halted, Expired, StaleTerm, PositionTooLarge, NothingToAmend, LimitReached, NeedsUpgrade, BadRules, UnknownUnderlying, UnderlyingExists, UnknownSource, StaleReading, BadReading, NotReducing, ReduceOnly, WithdrawOnly, PriceBand, FatFinger, NoMark, InsufficientMargin, SelfTrade, Frozen, BadTrigger, Throttled, InLiquidation, InGrace, NotSameOwner, NoPermission, UnknownKey, UnknownFlow, FlowConflict, WrongStep, ChainStalled, UnknownTrade, OutOfBounds, WrongMode, Cooling, VetoUsed, PricesNotFresh, NotInAuction, SizeLimit, FundOnly, MarkedByOracle,
+        NotFounded, AlreadyFounded, NotOperator, UnknownAccount, AccountExists, UnknownCurrency,
+        CurrencyExists, UnknownInstrument, InstrumentExists, BadTerms, UnknownOrder, NotYourOrder,
+        PriceOutOfRange, SizeOutOfRange, ValueTooLarge, MarketMayNotRest, WouldTrade, CannotFill,
+        InsufficientBalance, AmountNotPositive, CancelOnly, Halted, Expired, StaleTerm,
+        PositionTooLarge, NothingToAmend, LimitReached, NeedsUpgrade, BadRules, UnknownUnderlying,
+        UnderlyingExists, UnknownSource, StaleReading, BadReading, NotReducing, ReduceOnly,
+        WithdrawOnly, PriceBand, FatFinger, NoMark, InsufficientMargin, SelfTrade, Frozen,
+        BadTrigger, Throttled, InLiquidation, InGrace, NotSameOwner, NoPermission, UnknownKey,
+        UnknownFlow, FlowConflict, WrongStep, ChainStalled, UnknownTrade, OutOfBounds, WrongMode,
+        Cooling, VetoUsed, PricesNotFresh, NotInAuction, SizeLimit, FundOnly, MarkedByOracle,
     }
 }
 

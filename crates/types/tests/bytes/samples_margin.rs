@@ -134,8 +134,8 @@ fn underlying() -> Box<Underlying> {
         limits: LimitTerms {
             price_band_bp: 500,
             fat_finger_bp: 2_000,
-            order_size: 500_000_000,
-            position_size: 0,
+            order_micros: 500_000_000,
+            position_micros: 0,
             open_orders: 200,
         },
         settlement: SettlementTerms {

@@ -99,8 +99,8 @@ pub fn usual_underlying() -> Underlying {
 pub const NO_LIMITS: LimitTerms = LimitTerms {
     price_band_bp: 0,
     fat_finger_bp: 0,
-    order_size: 0,
-    position_size: 0,
+    order_micros: 0,
+    position_micros: 0,
     open_orders: 0,
 };
 
