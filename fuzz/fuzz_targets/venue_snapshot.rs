@@ -1,9 +1,7 @@
 //! A snapshot is taken whole or refused; what is taken can go on.
 #![no_main]
 
-use evenkeel_types::{
-    AccountId, ClientSequence, Command, Entry, Origin, SessionId, Timestamp,
-};
+use evenkeel_types::{AccountId, ClientSequence, Command, Entry, Origin, SessionId, Timestamp};
 use evenkeel_venue::Engine;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

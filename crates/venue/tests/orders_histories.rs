@@ -143,7 +143,7 @@ impl Play {
             return;
         }
         let at = self.orders.len() as u64 - 1 - self.random.below(self.orders.len().min(60) as u64);
-        let (account, order) = self.orders[at as usize];
+        let (account, order) = self.orders[usize::try_from(at).expect("small")];
         let command = if self.random.one_in(3) {
             Command::Cancel { order }
         } else {

@@ -74,7 +74,10 @@ fn text(name: &str) -> Option<String> {
     Some(text)
 }
 
-fn hourly(name: &str, bar: fn(&str) -> Option<(u64, [f64; 4])>) -> Option<Bars> {
+/// Reads a line as its hour and bar.
+type ReadBar = fn(&str) -> Option<(u64, [f64; 4])>;
+
+fn hourly(name: &str, bar: ReadBar) -> Option<Bars> {
     Some(text(name)?.lines().filter_map(bar).collect())
 }
 

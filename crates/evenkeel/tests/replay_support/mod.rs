@@ -6,6 +6,7 @@
 mod recorded;
 
 use evenkeel::replay::{Format, ReplayArgs, ReplayError, run};
+#[allow(unused_imports, reason = "each test file uses a part of it")]
 pub use recorded::recorded;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
