@@ -23,8 +23,8 @@ struct Met {
 struct Walk {
     met: Vec<Met>,
     filled: i64,
-    /// The order's own protection.
-    own: Option<ProtectionState>,
+    /// Place in `met` of the order's own account, if the order is protected.
+    own: Option<usize>,
     is_stopped: bool,
 }
 
@@ -37,9 +37,11 @@ impl State {
     ) -> Result<(), RejectCode> {
         let known = self.instrument(order.instrument);
         let ladder = known.book.side(order.side.opposite());
-        let own = protection_in(self.account(order.account), known.extra.underlying);
-        let own = own.filter(|_| flags.is_protected()).copied();
-        let mut walk = Walk { met: Vec::new(), filled: 0, own, is_stopped: false };
+        let mut walk = Walk { met: Vec::new(), filled: 0, own: None, is_stopped: false };
+        if flags.is_protected() {
+            let own = self.meet_on_paper(order.account, order.instrument, order.side.opposite());
+            (walk.met, walk.own) = (vec![own], Some(0));
+        }
         for slot in ladder.slots(&self.orders) {
             let maker = self.orders.at(slot);
             let is_over = walk.filled >= order.lots.0 || walk.is_stopped;
@@ -82,14 +84,18 @@ impl State {
         if maker.account != order.account {
             known.reducible = (known.reducible - lots).max(0);
         }
-        let exposure = |side| self.exposure(order.instrument, side, Lots(lots));
-        if maker.flags.is_protected()
-            && let Some(protection) = &mut known.protection
-        {
-            known.is_hit = protection.count(exposure(maker.side), now);
+        let mut count = |at: usize, side| {
+            let exposure = self.exposure(order.instrument, side, Lots(lots));
+            let known = &mut met[at];
+            let protection = known.protection.as_mut().filter(|_| !known.is_hit);
+            known.is_hit |= protection.is_some_and(|it| it.count(exposure, now));
+        };
+        if maker.flags.is_protected() {
+            count(at, maker.side);
         }
-        if let Some(own) = own {
-            *is_stopped = own.count(exposure(order.side), now);
+        if let Some(own) = *own {
+            count(own, order.side);
+            *is_stopped = met[own].is_hit;
         }
     }
 

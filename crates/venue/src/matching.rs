@@ -146,7 +146,7 @@ impl State {
             in_account: Link::UNLINKED,
             next_in_bucket: NIL,
         });
-        self.append_to_account(slot);
+        self.list_with_owner(slot);
         self.rest(slot, events);
     }
 
@@ -403,18 +403,26 @@ impl State {
         self.orders.remove(slot);
     }
 
-    /// Puts an order at the end of its owner's list; the caller adds orders by ascending id.
-    pub(crate) fn append_to_account(&mut self, slot: u32) {
-        let owner = self.orders.at(slot).account as usize;
-        let account = &mut self.accounts[owner];
-        let previous = account.last_order;
-        account.last_order = slot;
-        if previous == NIL {
-            account.first_order = slot;
-        } else {
-            self.orders.at_mut(previous).in_account.next = slot;
+    /// Puts an order into its owner's list, which ascends by id: at the end, but for a conditional
+    /// order that is released after younger ones came to rest.
+    pub(crate) fn list_with_owner(&mut self, slot: u32) {
+        let order = self.orders.at(slot);
+        let (owner, id) = (order.account, order.id);
+        let mut previous = self.account(owner).last_order;
+        while previous != NIL && self.orders.at(previous).id > id {
+            previous = self.orders.at(previous).in_account.previous;
         }
-        self.orders.at_mut(slot).in_account = Link { previous, next: NIL };
+        let next = if previous == NIL {
+            std::mem::replace(&mut self.account_mut(owner).first_order, slot)
+        } else {
+            std::mem::replace(&mut self.orders.at_mut(previous).in_account.next, slot)
+        };
+        if next == NIL {
+            self.account_mut(owner).last_order = slot;
+        } else {
+            self.orders.at_mut(next).in_account.previous = slot;
+        }
+        self.orders.at_mut(slot).in_account = Link { previous, next };
         if self.has_margin() {
             self.list_order(slot);
         }

@@ -85,7 +85,7 @@ pub(crate) fn read_owners(
     }
     by_id.sort_unstable();
     for (_, slot) in by_id {
-        state.append_to_account(slot);
+        state.list_with_owner(slot);
     }
     Ok(())
 }

@@ -116,13 +116,14 @@ impl State {
         if deal.taker != deal.maker {
             self.trim_reducing(deal.taker, deal.instrument, events);
         }
-        if deal.maker_flags.is_protected() {
-            let traded = (deal.instrument, deal.taker_side.opposite(), deal.lots);
-            self.count_protected(deal.maker, traded, events);
-        }
+        let (side, opposite) = (deal.taker_side, deal.taker_side.opposite());
+        let (instrument, lots) = (deal.instrument, deal.lots);
+        let is_makers = deal.maker_flags.is_protected()
+            && self.count_protected(deal.maker, (instrument, opposite, lots), events);
         if taker.flags.is_protected() {
-            let traded = (deal.instrument, deal.taker_side, deal.lots);
-            if self.count_protected(deal.taker, traded, events) {
+            let is_hit = (is_makers && deal.maker == deal.taker)
+                || self.count_protected(deal.taker, (instrument, side, lots), events);
+            if is_hit {
                 taker.stopped = Some(CloseReason::Protection);
             }
         }

@@ -290,3 +290,21 @@ fn a_restored_engine_releases_the_same_at_the_same_price() {
     assert_eq!(twin.output_digest(), desk.engine.output_digest());
     assert_eq!(twin.state_root(), desk.engine.state_root());
 }
+
+#[test]
+fn orders_are_cancelled_by_id_whenever_they_came_to_rest() {
+    let mut desk = MarginDesk::open();
+    let order = limit(PERPETUAL, Side::Buy, MARK / 2, 1);
+    let early = desk.place(1, PERPETUAL, Side::Buy, MARK / 2, 1);
+    let waiting = [MARK + 100, MARK + 200].map(|at| place_with(&mut desk, 1, order, stop(at)));
+    let young = desk.place(1, PERPETUAL, Side::Buy, MARK / 2, 1);
+    desk.feed(60_100, 60);
+    let mut twin = desk.restored();
+    let mass_cancel = Command::MassCancel { account: None, scope: MassCancelScope::All };
+    let events = desk.accept(1, mass_cancel);
+    let ids: Vec<_> = closed(&events).iter().map(|it| it.0).collect();
+    assert_eq!(ids, [early, waiting[0], waiting[1], young]);
+    let mut again = Vec::new();
+    twin.apply(desk.entries.last().expect("sent"), &mut again);
+    assert_eq!(again, events);
+}
