@@ -27,6 +27,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Journal(JournalCommand::Verify(args)) => journal_cmd::verify(&args),
         Command::Journal(JournalCommand::Hashes(args)) => journal_cmd::hashes(&args),
         Command::Margin(MarginCommand::Simulate(args)) => margin::simulate(&args),
+        Command::Margin(MarginCommand::Explain(args)) => node::explain(&args),
         Command::Sites(SitesCommand::List(args)) => sites_cmd::list(&args),
         Command::Sites(SitesCommand::Probe(args)) => sites_cmd::probe(&args),
         Command::Config(ConfigCommand::Show(args)) => config_show(&args),

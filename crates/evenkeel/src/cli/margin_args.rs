@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::place::Place;
+
 /// `margin …`
 #[derive(Debug, Subcommand)]
 pub enum MarginCommand {
@@ -16,6 +18,30 @@ pub enum MarginCommand {
     #[command(after_help = "Example:\n  evenkeel margin simulate --input account.json --json\n\n\
         Exit codes: 0 computed, 2 the input is malformed; the message names the key")]
     Simulate(MarginSimulateArgs),
+
+    /// Take an account's margin apart: every number that was added
+    ///
+    /// Each position's part in each scenario, the worst one, each contingency; they add up to the
+    /// total to the last digit. Reads the host's journal, beside a running daemon too.
+    #[command(after_help = "Example:\n  evenkeel margin explain --account 1 --json\n\n\
+        Exit codes: 0 explained, 2 there is no such account, 10 nothing there yet")]
+    Explain(MarginExplainArgs),
+}
+
+/// Arguments of `margin explain`.
+#[derive(Debug, Clone, Args)]
+pub struct MarginExplainArgs {
+    #[command(flatten)]
+    /// Which installation
+    pub place: Place,
+
+    /// The account's number
+    #[arg(long, value_name = "N")]
+    pub account: u64,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `margin simulate`.

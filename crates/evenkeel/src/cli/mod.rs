@@ -16,7 +16,7 @@ pub use args::{
     DrillArgs, InitArgs, JournalCommand, JournalHashesArgs, JournalPlace, JournalShowArgs, ManArgs,
     PointsArgs, RepairArgs, RestoreArgs, SitesArgs, SitesCommand, StatusArgs, UpArgs, VerifyArgs,
 };
-pub use margin_args::{MarginCommand, MarginSimulateArgs};
+pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
 pub use time::{format_time_ns, parse_time_ns};
 

@@ -5,6 +5,8 @@ mod instrument;
 mod number;
 mod simulate;
 
+pub(crate) use number::decimal;
+
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;

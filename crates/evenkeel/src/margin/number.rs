@@ -53,7 +53,7 @@ fn rounded(digits: &[u8], point: i64) -> Option<i128> {
 }
 
 /// Parts of 10^18 as a decimal string without needless zeros.
-pub(super) fn decimal(atto: i128) -> String {
+pub(crate) fn decimal(atto: i128) -> String {
     const ONE: u128 = 1_000_000_000_000_000_000;
     let (size, sign) = (atto.unsigned_abs(), if atto < 0 { "-" } else { "" });
     let (whole, rest) = (size / ONE, size % ONE);

@@ -5,6 +5,7 @@ mod clock;
 mod domain;
 mod drill_cmd;
 mod drill_loop;
+mod explain_cmd;
 mod follow_loop;
 mod founding;
 mod gateway;
@@ -32,6 +33,7 @@ use evenkeel_recovery::RecoveryError;
 use crate::report::{Exit, Report};
 
 pub(crate) use drill_cmd::run as drill;
+pub(crate) use explain_cmd::run as explain;
 pub(crate) use points_cmd::run as points;
 pub(crate) use restore_cmd::run as restore;
 pub(crate) use status_cmd::run as status;
