@@ -2,7 +2,8 @@
 
 use crate::engine::Engine;
 use crate::risk::AccountMargin;
-use evenkeel_types::oracle::{Price, Smile};
+
+use evenkeel_types::oracle::{Price, Smile, Volatility};
 use evenkeel_types::terms::{MarginModel, Underlying, VenueTerms};
 use evenkeel_types::{AccountId, Timestamp, UnderlyingId};
 
@@ -24,6 +25,12 @@ pub struct UnderlyingPrices {
 }
 
 impl Engine {
+    /// An underlying's volatility index; `None` before there is a smile to make it of.
+    #[must_use]
+    pub fn volatility_index(&self, underlying: UnderlyingId) -> Option<Volatility> {
+        self.state.extension.underlyings.get(&underlying)?.breaker.index
+    }
+
     /// The venue's parameters; `None` before they are set.
     #[must_use]
     pub fn venue_terms(&self) -> Option<&VenueTerms> {

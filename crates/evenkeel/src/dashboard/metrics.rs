@@ -242,6 +242,12 @@ fn engine(registry: &mut Registry, status: &StatusDocument) {
     let engine = &status.engine;
     let open = float(engine.open_orders);
     gauge(registry, "engine_open_orders", "Orders resting in all books", open);
+    let liquidations = Counter::<u64>::default();
+    liquidations.inc_by(engine.liquidations);
+    let help = "Liquidations begun since the daemon started";
+    registry.register("engine_liquidations", help, liquidations);
+    let under_way = float(engine.in_liquidation);
+    gauge(registry, "engine_in_liquidation", "Accounts being liquidated", under_way);
     gauge(registry, "engine_accounts", "Accounts", float(engine.accounts));
     let trades = Counter::<u64>::default();
     trades.inc_by(engine.trades);

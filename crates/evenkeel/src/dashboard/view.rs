@@ -287,6 +287,16 @@ fn venue_fact(status: &StatusDocument, tone: &'static str) -> Fact {
         ),
         agree.to_owned(),
     ];
+    if let Some(index) = &engine.volatility_index {
+        lines.push(format!("Volatility index {index} %."));
+    }
+    if let Some(fund) = &engine.insurance_fund {
+        lines.push(format!(
+            "Insurance fund {fund}; {} begun, {} under way.",
+            words::count(engine.liquidations, "liquidation", "liquidations"),
+            engine.in_liquidation
+        ));
+    }
     if status.mode != ModeName::Normal {
         lines.insert(0, format!("The venue is {}.", status.mode.word()));
     }

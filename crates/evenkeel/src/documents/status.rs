@@ -136,6 +136,14 @@ pub struct EngineDocument {
     pub instruments: u64,
     /// Trades since the beginning of the lineage.
     pub trades: u64,
+    /// Liquidations begun since the daemon started.
+    pub liquidations: u64,
+    /// Accounts being liquidated, or waiting for it.
+    pub in_liquidation: u64,
+    /// The highest volatility index of an underlying, in percent a year.
+    pub volatility_index: Option<String>,
+    /// What the insurance fund is worth, in the currency that adds up margin.
+    pub insurance_fund: Option<String>,
     /// Entries the follower has applied; it takes the snapshots.
     pub follower_position: Option<u64>,
     /// Whether primary and follower agreed at the last compared digest; `null` before the first.

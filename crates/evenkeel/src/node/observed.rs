@@ -30,6 +30,10 @@ pub(crate) struct PrimaryFigures {
     pub(crate) accounts: u64,
     pub(crate) instruments: u64,
     pub(crate) trades: u64,
+    pub(crate) liquidations: u64,
+    pub(crate) in_liquidation: u64,
+    pub(crate) volatility_index: Option<String>,
+    pub(crate) insurance_fund: Option<String>,
     pub(crate) on_reserve: bool,
     pub(crate) wall_skew_ns: i64,
 }

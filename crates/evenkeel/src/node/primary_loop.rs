@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_recovery::{Ack, JournalClock, Primary, RecoveryError, Refused};
+use evenkeel_types::event::WaterfallStep;
 use evenkeel_types::{Event, Mode};
+use evenkeel_venue::Engine;
 
 use super::clock::SystemClock;
 use super::gateway::{Answers, Batch, Intake, Taken};
@@ -26,6 +28,7 @@ pub(crate) struct PrimaryLoop {
     pub(crate) clock: SystemClock,
     pub(crate) observed: Arc<Observed>,
     pub(crate) trades: u64,
+    pub(crate) liquidations: u64,
     /// The last batch was refused in part for want of space.
     pub(crate) refuses: bool,
 }
@@ -112,6 +115,10 @@ impl PrimaryLoop {
         let events = answers.iter().flatten().flat_map(|ack| &ack.events);
         let trades = events.filter(|event| matches!(event, Event::Traded { .. })).count();
         self.trades += trades as u64;
+        let events = answers.iter().flatten().flat_map(|ack| &ack.events);
+        let begins =
+            |event: &&Event| matches!(event, Event::Liquidation { step: WaterfallStep::Began, .. });
+        self.liquidations += events.filter(begins).count() as u64;
     }
 
     fn observe(&self) {
@@ -129,6 +136,10 @@ impl PrimaryLoop {
             figures.accounts = engine.account_count() as u64;
             figures.instruments = engine.instruments().count() as u64;
             figures.trades = self.trades;
+            figures.liquidations = self.liquidations;
+            figures.in_liquidation = engine.liquidations().count() as u64;
+            figures.volatility_index = volatility_index(engine);
+            figures.insurance_fund = insurance_fund(engine);
             figures.on_reserve = on_reserve;
             figures.wall_skew_ns = skew;
         }
@@ -181,4 +192,21 @@ impl PrimaryLoop {
             "evenkeel status",
         );
     }
+}
+
+/// The highest volatility index of an underlying, in percent with two decimals.
+fn volatility_index(engine: &Engine) -> Option<String> {
+    let all = engine.underlyings().filter_map(|it| engine.volatility_index(it.id));
+    // Millionths.
+    let highest = all.max()?.0 / 100;
+    Some(format!("{}.{:02}", highest / 100, highest % 100))
+}
+
+/// What the insurance fund is worth, in whole coins of the numeraire.
+fn insurance_fund(engine: &Engine) -> Option<String> {
+    let terms = engine.venue_terms()?;
+    let scale = engine.currencies().find(|it| it.id == terms.numeraire)?.scale;
+    let worth = engine.fund()?.equity?;
+    let whole = worth.0 / 10i128.checked_pow(scale.into())?;
+    Some(whole.to_string())
 }

@@ -67,6 +67,10 @@ impl Status {
             accounts: primary.accounts,
             instruments: primary.instruments,
             trades: primary.trades,
+            liquidations: primary.liquidations,
+            in_liquidation: primary.in_liquidation,
+            volatility_index: primary.volatility_index.clone(),
+            insurance_fund: primary.insurance_fund.clone(),
             follower_position: Some(lock(&self.observed.follower).position),
             digests_agree: agree,
         }

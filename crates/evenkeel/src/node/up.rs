@@ -192,6 +192,7 @@ impl Daemon {
             clock,
             observed,
             trades: 0,
+            liquidations: 0,
             refuses: false,
         };
         let mut daemon = Self::with_doors(live, &domain, stop, started)?;
