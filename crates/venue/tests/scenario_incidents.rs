@@ -1,4 +1,4 @@
-//! Days that went wrong elsewhere, and the breakers that stand between them and this engine; told in
+//! Days that went wrong elsewhere, and what stands between them and this engine; told in
 //! `docs/scenarios`.
 #![allow(missing_docs, reason = "tests")]
 
