@@ -28,6 +28,39 @@
 //! A disconnect is sent by the gateway about a client that is gone; refusing it would leave that
 //! client's orders behind when the venue reopens.
 //!
+//! # Orders (rules 2)
+//! A new order, an amended one that loses its place and a released conditional one come in the same
+//! way (`entering.rs`): refused with a code and nothing changed, or taken, and then it cannot fail.
+//!
+//! | wish | what becomes of it | refused with |
+//! |---|---|---|
+//! | reduce-only | cut to the position, and again whenever the position changes | `NotReducing` |
+//! | post-only | refused, or slid one tick behind the best opposite price | `WouldTrade` |
+//! | fill-or-kill | the book is walked first, as it would be in earnest | `CannotFill`, `SelfTrade` |
+//! | market | goes as far as its protection, else the price band | `NoMark` |
+//! | conditional | waits outside the book for mark or index, released by id | `BadTrigger` |
+//! | protected | counted; when its owner's protection hits, all of them end | `Frozen` |
+//! | self-trade prevention | ends the incoming order, the resting one or both | – |
+//!
+//! | bound | of | refused with |
+//! |---|---|---|
+//! | price band, fat finger | distance from the mark | `PriceBand`, `FatFinger` |
+//! | order and position size | coins | `SizeLimit` |
+//! | open orders, conditional ones too | account, and account in an underlying | `LimitReached` |
+//! | throttle | orders and amendments of an account in a second | `Throttled` |
+//!
+//! What was sent counts for the throttle, and what a price band refused for the breaker, even if
+//! it was refused; nothing else of a refused command is remembered but its outcome.
+//!
+//! | instrument | trading fee of a side |
+//! |---|---|
+//! | spot | none |
+//! | future, perpetual | rate × value |
+//! | option | rate × the underlying's value, at most a share of the premium |
+//!
+//! Fees round up and rebates down; a rebate never exceeds the other side's fee. A part of what
+//! remains is the insurance fund's. One of the last 4,096 trades can be taken back, with its fees.
+//!
 //! # Prices, marks and margin (rules 2)
 //! ```text
 //!  sources ──► readings ──► median of a fresh quorum ──► index, forwards, smiles
