@@ -36,7 +36,7 @@
 //! |---|---|---|
 //! | reduce-only | cut to the position, and again whenever the position changes | `NotReducing` |
 //! | post-only | refused, or slid one tick behind the best opposite price | `WouldTrade` |
-//! | fill-or-kill | the book is walked first, as it would be in earnest | `CannotFill`, `SelfTrade` |
+//! | fill-or-kill | the book is walked first, as in earnest | `CannotFill`, `SelfTrade` |
 //! | market | goes as far as its protection, else the price band | `NoMark` |
 //! | conditional | waits outside the book for mark or index, released by id | `BadTrigger` |
 //! | protected | counted; when its owner's protection hits, all of them end | `Frozen` |

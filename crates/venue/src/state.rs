@@ -20,8 +20,9 @@ pub(crate) const OPERATOR_SLOT: u32 = 0;
 /// Largest magnitude of a balance, basis or realised profit with which an account may still open
 /// risk. The headroom above it is more than all open orders can move ([`crate::MAX_OPEN_ORDERS`]
 /// orders of at most 2^91 units, 2^115 together; a trade's fees are at most its value), so no
-/// addition on the way of a fill overflows: balance and basis stay below 2^125. Realised profit is *basis − Σ signed fill values*; both
-/// terms were below 2^125 when the last order was accepted, so it stays below 2^126.
+/// addition on the way of a fill overflows: balance and basis stay below 2^125. Realised profit is
+/// *basis − Σ signed fill values*; both terms were below 2^125 when the last order was accepted, so
+/// it stays below 2^126.
 pub(crate) const HEADROOM: i128 = 1 << 124;
 
 /// Largest magnitude of money in any reachable state; a snapshot with more is refused.
