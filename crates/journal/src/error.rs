@@ -240,6 +240,17 @@ pub enum JournalError {
         /// Highest term in the journal.
         last: u64,
     },
+    /// Another primary has taken over.
+    #[error(
+        "not primary: term {term} is held by {holder}. Nothing of the batch was acknowledged here, \
+             and nothing more will be; send it there"
+    )]
+    Fenced {
+        /// The higher term.
+        term: u64,
+        /// Who holds it, and where it can be reached.
+        holder: String,
+    },
     /// An append without entries.
     #[error("an append needs at least one entry")]
     EmptyBatch,

@@ -45,8 +45,8 @@ pub use error::{Holder, JournalError, Problem, ProblemKind, Result};
 pub use frame::FRAME_BYTES_MAX;
 pub use inspect::{Inspection, SegmentSummary, inspect};
 pub use log::{
-    Admission, Appended, Confirmation, Durability, EndState, FileLog, Opened, Options, Preparation,
-    Trimmed,
+    Admission, Appended, Confirmation, Durability, EndState, FileLog, Log, Opened, Options,
+    Preparation, Trimmed,
 };
 pub use reader::{Batch, Reader, Record};
 pub use real_disk::RealDisk;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use evenkeel_journal::{Admission, FileLog, JournalError};
+use evenkeel_journal::{Admission, FileLog, JournalError, Log};
 use evenkeel_types::codec::{Canonical, Writer};
 use evenkeel_types::merkle::{Hash, leaf_hash};
 use evenkeel_types::{
@@ -50,7 +50,7 @@ pub const PRIMARY_SESSION: SessionId = SessionId(0);
 /// The one writer: journal and engine together.
 #[derive(Debug)]
 pub struct Primary {
-    log: FileLog,
+    log: Box<dyn Log>,
     engine: Engine,
     agreement: Arc<Agreement>,
     encoder: Writer,
@@ -63,12 +63,13 @@ impl Primary {
     /// # Errors
     /// Whatever the journal refuses.
     pub fn begin(
-        mut log: FileLog,
+        log: impl Log + 'static,
         engine: Engine,
         agreement: Arc<Agreement>,
         now: Timestamp,
     ) -> Result<Self> {
-        let term = log.term().max(engine.term().0) + 1;
+        let mut log: Box<dyn Log> = Box::new(log);
+        let term = log.next_term().max(engine.term().0 + 1);
         log.begin_term(term)?;
         let mut primary = Self { log, engine, agreement, encoder: Writer::new() };
         if primary.engine.venue_id().is_some() {
@@ -82,7 +83,7 @@ impl Primary {
     /// # Errors
     /// Whatever the journal refuses.
     pub fn operate(&mut self, now: Timestamp, command: Command) -> Result<Ack> {
-        let sequence = ClientSequence(self.log.next());
+        let sequence = ClientSequence(self.log().next());
         let origin = Origin { account: AccountId::OPERATOR, session: PRIMARY_SESSION, sequence };
         let entry = Entry { time: now, origin, command };
         let bytes = entry.to_bytes();
@@ -175,10 +176,18 @@ impl Primary {
         &self.engine
     }
 
-    /// The log, for its figures.
+    /// This host's copy of the log, for its figures.
     #[must_use]
     pub fn log(&self) -> &FileLog {
-        &self.log
+        self.log.file()
+    }
+
+    /// Housekeeping of the log, between batches.
+    ///
+    /// # Errors
+    /// [`JournalError::Fenced`] if another primary has taken over; a failed disk.
+    pub fn tend(&mut self) -> Result<()> {
+        Ok(self.log.tend()?)
     }
 
     /// Seals the journal's end when nothing happens, so that its loss cannot pass for a torn tail.

@@ -2,6 +2,8 @@
 
 mod append;
 mod confirm;
+mod contract;
+mod mirror;
 mod open;
 mod space;
 mod trim;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 
 pub use append::Appended;
 pub use confirm::{Confirmation, EndState};
+pub use contract::Log;
 pub use open::Opened;
 pub(crate) use open::{broken_link, held_segments};
 pub use trim::Trimmed;
