@@ -9,6 +9,7 @@ mod floors;
 mod forbidden;
 mod lengths;
 mod manifest;
+mod named_tests;
 mod names;
 mod rules;
 mod source;
@@ -73,6 +74,7 @@ fn check(tree: &tree::Tree) -> Vec<Finding> {
         bans::check_manifest(manifest, &mut findings);
     }
     docs::check(&tree.texts, &mut findings);
+    named_tests::check(&tree.texts, &mut findings);
     vendored::check(&tree.texts, &mut findings);
     for (path, error) in &tree.unreadable {
         findings.push(Finding {

@@ -79,6 +79,9 @@ rules! {
     VENDORED = "vendored",
         "a file of somebody else's is theirs byte for byte, or nobody can tell what it does",
         "take the published file again, or list its version, licence and sha256 in VENDORED.md";
+    NAMED_TESTS = "named-tests",
+        "a failure that the documentation calls tested has to be tested",
+        "write the test, or name the one that shows it";
     ADR = "adr",
         "a decision is found by its number and title",
         "name the file docs/adr/NNN-title.md, each number once, and begin it with `# NNN. Title`";

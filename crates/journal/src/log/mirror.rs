@@ -13,8 +13,8 @@ impl FileLog {
     ///
     /// # Errors
     /// [`JournalError::OutOfRange`] if frames between the end and this one are missing;
-    /// [`JournalError::Forked`] if it does not continue this history: nothing was written. Otherwise
-    /// as [`FileLog::append`].
+    /// [`JournalError::Forked`] if it does not continue this history. Nothing was written then.
+    /// Otherwise as [`FileLog::append`].
     pub fn mirror(&mut self, batch: &Batch, from: &str) -> Result<Option<Appended>> {
         if batch.next() <= self.next() {
             return Ok(None);
