@@ -33,9 +33,12 @@ const FIRST_POINT: Duration = Duration::from_secs(2);
 /// How long the follower may take to agree with the primary.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The same when the daemon ends: the tail has everything, a last point only saves time.
-const PATIENCE_AT_END: Duration = Duration::from_secs(2);
+const PATIENCE_AT_END: Duration = Duration::from_secs(10);
 /// Between two attempts to send a point.
 const RETRY: Duration = Duration::from_secs(1);
+/// When the daemon ends, the last point is tried this often, this far apart.
+const TRIES_AT_END: u32 = 5;
+const RETRY_AT_END: Duration = Duration::from_millis(200);
 /// The sites are looked over after a point, but no more than this share of the time.
 const LOOK_SHARE: u32 = 20;
 /// How long an object that is no longer needed stays.
@@ -149,6 +152,7 @@ impl PointLoop {
     /// Sends a point, again and again until enough sites took it.
     fn ship(&self, draft: &Draft, stop: &Stop) -> Result<()> {
         let mut sealed = None;
+        let mut tries_at_end = TRIES_AT_END;
         loop {
             match self.attempt(draft, &mut sealed) {
                 Ok((point, time_ns)) => {
@@ -160,7 +164,11 @@ impl PointLoop {
                 Err(report) => trouble(&self.observed, report.message()),
             }
             if stop.sleep(RETRY) {
-                return Ok(());
+                tries_at_end -= 1;
+                if tries_at_end == 0 {
+                    return Ok(());
+                }
+                std::thread::sleep(RETRY_AT_END);
             }
         }
     }
