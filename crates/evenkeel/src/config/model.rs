@@ -66,11 +66,19 @@ pub struct VenueConfig {
     pub accounts: u32,
     /// Commands per second that the demonstration aims at.
     pub commands_per_second: u32,
+    /// Rules of the engine that a primary moves the venue to, by an entry of the journal.
+    pub rules: u32,
 }
 
 impl Default for VenueConfig {
     fn default() -> Self {
-        Self { source: VenueSource::Demo, seed: 1, accounts: 300, commands_per_second: 2_500 }
+        Self {
+            source: VenueSource::Demo,
+            seed: 1,
+            accounts: 300,
+            commands_per_second: 2_500,
+            rules: 2,
+        }
     }
 }
 

@@ -140,6 +140,8 @@ pub struct EngineDocument {
     pub liquidations: u64,
     /// Accounts being liquidated, or waiting for it.
     pub in_liquidation: u64,
+    /// Rules that the engine applies: 1, or 2 with margin.
+    pub rules: u32,
     /// The highest volatility index of an underlying, in percent a year.
     pub volatility_index: Option<String>,
     /// What the insurance fund is worth, in the currency that adds up margin.

@@ -24,6 +24,8 @@ pub(crate) struct Market {
     pub(crate) prices: PriceModel,
     /// Not every account of the plan exists yet.
     unfinished: bool,
+    /// Rules that the configuration asks for.
+    rules: u32,
 }
 
 /// The market of this configuration, continuing what the engine holds.
@@ -32,7 +34,7 @@ pub(crate) fn market(config: &Config, engine: &Engine, now: Timestamp) -> Market
     if engine.account_count() < venue.accounts as usize {
         let plan = plan(venue.seed, venue.accounts, now);
         let prices = PriceModel::new(&plan, venue.seed);
-        return Market { plan, prices, unfinished: true };
+        return Market { plan, prices, unfinished: true, rules: venue.rules };
     }
     let accounts: Vec<AccountId> = engine.accounts().map(|account| account.id).collect();
     let plan = MarketPlan::reopen(
@@ -47,7 +49,7 @@ pub(crate) fn market(config: &Config, engine: &Engine, now: Timestamp) -> Market
         .filter_map(|instrument| Some((instrument.id, engine.mark(instrument.id)?)))
         .collect();
     prices.continue_from(&marks);
-    Market { plan, prices, unfinished: false }
+    Market { plan, prices, unfinished: false, rules: venue.rules }
 }
 
 /// Founds the venue, or what of it is missing, and ends the sessions of the term before.
@@ -74,7 +76,7 @@ pub(crate) fn found(
         }));
     }
     let engine = primary.engine();
-    if engine.rules() < MARGIN_RULES {
+    if engine.rules() < MARGIN_RULES && market.rules >= MARGIN_RULES {
         let commands = margin_commands(&market.plan);
         let commands = commands.map_err(|error| Report::new(Exit::Failed, error.to_string()))?;
         requests.extend(commands.into_iter().zip(MARGIN_SEQUENCE..).map(|(command, sequence)| {

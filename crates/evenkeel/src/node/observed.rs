@@ -32,6 +32,7 @@ pub(crate) struct PrimaryFigures {
     pub(crate) trades: u64,
     pub(crate) liquidations: u64,
     pub(crate) in_liquidation: u64,
+    pub(crate) rules: u32,
     pub(crate) volatility_index: Option<String>,
     pub(crate) insurance_fund: Option<String>,
     pub(crate) on_reserve: bool,

@@ -138,6 +138,7 @@ impl PrimaryLoop {
             figures.trades = self.trades;
             figures.liquidations = self.liquidations;
             figures.in_liquidation = engine.liquidations().count() as u64;
+            figures.rules = engine.rules();
             figures.volatility_index = volatility_index(engine);
             figures.insurance_fund = insurance_fund(engine);
             figures.on_reserve = on_reserve;

@@ -69,6 +69,7 @@ impl Status {
             trades: primary.trades,
             liquidations: primary.liquidations,
             in_liquidation: primary.in_liquidation,
+            rules: primary.rules,
             volatility_index: primary.volatility_index.clone(),
             insurance_fund: primary.insurance_fund.clone(),
             follower_position: Some(lock(&self.observed.follower).position),

@@ -106,6 +106,7 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
             trades: position / 7,
             liquidations: 3,
             in_liquidation: 1,
+            rules: 2,
             volatility_index: Some("47.31".to_owned()),
             insurance_fund: Some("3127000".to_owned()),
             follower_position: Some(position - 12),

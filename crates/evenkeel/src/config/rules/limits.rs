@@ -48,6 +48,7 @@ fn numbers(config: &Config, findings: &mut Findings) {
     let venue = &config.venue;
     limit("venue.accounts", venue.accounts.into(), 2..=100_000);
     limit("venue.commands_per_second", venue.commands_per_second.into(), 1..=1_000_000);
+    limit("venue.rules", venue.rules.into(), 1..=2);
     let journal = &config.journal;
     limit("journal.segment_bytes", journal.segment_bytes, 1 << 20..=4 << 30);
     limit("journal.reserve_bytes", journal.reserve_bytes, 1 << 20..=1 << 30);
