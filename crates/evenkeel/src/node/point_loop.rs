@@ -84,8 +84,7 @@ impl PointLoop {
             let waited = last.unwrap_or(started).elapsed();
             let every = Duration::from_secs(self.config.point_every_seconds);
             let due = if last.is_none() { FIRST_POINT.min(every) } else { every };
-            let made = self.maker.as_ref().map_or(0, PointMaker::last_position);
-            let entries = self.journal.watermark.durable_next().saturating_sub(made);
+            let entries = self.uncovered();
             lock(&self.observed.points).next_in = due.saturating_sub(waited);
             let is_due = waited >= due || entries >= self.config.point_every_entries;
             if !stopping && !is_due {
@@ -93,6 +92,12 @@ impl PointLoop {
             }
             if entries > 0 || last.is_none() {
                 self.make(stopping, stop)?;
+            }
+            // A follower that was behind gave a point short of the end; it catches up now.
+            let mut more = if stopping { TRIES_AT_END } else { 0 };
+            while more > 0 && self.uncovered() > 0 {
+                self.make(stopping, stop)?;
+                more -= 1;
             }
             last = Some(Instant::now());
             if stopping {
@@ -104,6 +109,12 @@ impl PointLoop {
                 next_look = Instant::now() + begun.elapsed() * LOOK_SHARE;
             }
         }
+    }
+
+    /// Durable entries that no point covers yet.
+    fn uncovered(&self) -> u64 {
+        let made = self.maker.as_ref().map_or(0, PointMaker::last_position);
+        self.journal.watermark.durable_next().saturating_sub(made)
     }
 
     fn make(&mut self, stopping: bool, stop: &Stop) -> Result<()> {
