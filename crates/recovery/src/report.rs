@@ -68,6 +68,12 @@ impl Canonical for Text {
     }
 }
 
+impl std::fmt::Display for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl From<String> for Text {
     fn from(text: String) -> Self {
         let mut text = Self(text);

@@ -11,6 +11,7 @@ mod lineages;
 #[path = "../../../venue/tests/common/margin_history.rs"]
 #[allow(dead_code, reason = "shared with the engine's own tests")]
 mod margin_history;
+mod messages;
 mod primary;
 mod restore;
 mod shipping;
