@@ -40,9 +40,12 @@ impl Canonical for LinkFrame {
         if entries.is_empty() || first.checked_add(entries.len() as u64).is_none() {
             return Err(reader.not_canonical("a frame empty or beyond the last position"));
         }
-        let entries = (first..).zip(entries);
-        let records =
-            entries.map(|(position, EntryBytes(entry))| Record { position, term, entry }).collect();
+        // The entries lead: the positions are not asked for one behind the last.
+        let records = entries
+            .into_iter()
+            .zip(first..)
+            .map(|(EntryBytes(entry), position)| Record { position, term, entry })
+            .collect();
         Ok(Self(Batch { first, term, chain, records }))
     }
 }
