@@ -94,7 +94,8 @@ impl Primary {
         Ok(ack)
     }
 
-    /// Journals a batch as one frame, then applies it. Answers stand in the order of the requests.
+    /// Journals a batch as one frame, then applies it; a batch that no frame holds, as several.
+    /// Answers stand in the order of the requests.
     ///
     /// # Errors
     /// A failed disk: then nothing of the batch was acknowledged, and nothing more is taken until
@@ -109,25 +110,33 @@ impl Primary {
             .map(|Request { origin, command }| Entry { time: now, origin, command })
             .collect();
         let bytes: Vec<Vec<u8>> = entries.iter().map(|entry| self.encode(entry)).collect();
-        let all: Vec<usize> = (0..entries.len()).collect();
-        let admitted = match self.append(&bytes, &all, Admission::Normal) {
-            Ok(()) => all,
-            Err(JournalError::DiskFull { .. }) => self.commit_protective(&entries, &bytes)?,
-            Err(error) => return Err(error.into()),
-        };
         let mut answers: Vec<Result<Ack, Refused>> =
             entries.iter().map(|_| Err(Refused::DiskFull)).collect();
-        for index in admitted {
-            answers[index] = Ok(self.apply(&entries[index], &bytes[index]));
+        for part in parts(&bytes, self.log().body_bytes_max()) {
+            let admitted = match self.append(&bytes, &part, Admission::Normal) {
+                Ok(()) => part,
+                Err(JournalError::DiskFull { .. }) => {
+                    self.commit_protective(&entries, &bytes, &part)?
+                }
+                Err(error) => return Err(error.into()),
+            };
+            for index in admitted {
+                answers[index] = Ok(self.apply(&entries[index], &bytes[index]));
+            }
         }
         self.publish()?;
         Ok(answers)
     }
 
     /// On a full disk, what shrinks risk or frees space still goes into the reserve.
-    fn commit_protective(&mut self, entries: &[Entry], bytes: &[Vec<u8>]) -> Result<Vec<usize>> {
-        let protective: Vec<usize> =
-            (0..entries.len()).filter(|at| entries[*at].command.is_protective()).collect();
+    fn commit_protective(
+        &mut self,
+        entries: &[Entry],
+        bytes: &[Vec<u8>],
+        part: &[usize],
+    ) -> Result<Vec<usize>> {
+        let is_protective = |at: &usize| entries[*at].command.is_protective();
+        let protective: Vec<usize> = part.iter().copied().filter(is_protective).collect();
         if protective.is_empty() {
             return Ok(protective);
         }
@@ -218,4 +227,44 @@ impl Primary {
 
 fn admission(command: &Command) -> Admission {
     if command.is_protective() { Admission::Reserve } else { Admission::Normal }
+}
+
+/// Most bytes that the length of an entry takes in a frame.
+const LENGTH_BYTES_MAX: u64 = 5;
+
+/// Indices of a batch's entries in runs, each of which fits into one frame.
+fn parts(bytes: &[Vec<u8>], frame_bytes_max: u64) -> Vec<Vec<usize>> {
+    let mut parts: Vec<Vec<usize>> = Vec::new();
+    let mut part_bytes = 0;
+    for (at, entry) in bytes.iter().enumerate() {
+        let needed = entry.len() as u64 + LENGTH_BYTES_MAX;
+        match parts.last_mut() {
+            Some(part) if part_bytes + needed <= frame_bytes_max => {
+                part.push(at);
+                part_bytes += needed;
+            }
+            _ => {
+                parts.push(vec![at]);
+                part_bytes = needed;
+            }
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn a_batch_is_taken_apart_only_where_a_frame_ends() {
+        let entry = vec![0; 95];
+        assert_eq!(parts(&[], 300), Vec::<Vec<usize>>::new());
+        assert_eq!(parts(&vec![entry.clone(); 3], 300), vec![vec![0, 1, 2]]);
+        let five = parts(&vec![entry.clone(); 5], 299);
+        assert_eq!(five, vec![vec![0, 1], vec![2, 3], vec![4]]);
+        // One that fits nowhere stands alone, so that the journal refuses it and nothing else.
+        let three = [entry.clone(), vec![0; 400], entry];
+        assert_eq!(parts(&three, 299), vec![vec![0], vec![1], vec![2]]);
+    }
 }

@@ -11,7 +11,7 @@ use evenkeel_recovery::{Ack, Clock as _, Refused, Request};
 use evenkeel_types::{Command, InstrumentId, InstrumentKind, Origin, SessionId, Ticks, Timestamp};
 
 use super::clock::SystemClock;
-use super::gateway::{Gateway, Operator};
+use super::gateway::{Numbering, Way};
 use super::observed::lock;
 use super::stop::Stop;
 use crate::demo::plan::STAKE;
@@ -55,9 +55,8 @@ impl AckLog {
 }
 
 /// What every client thread needs.
-#[derive(Debug, Clone)]
 pub(crate) struct ClientContext {
-    pub(crate) gateway: Gateway,
+    pub(crate) way: Box<dyn Way>,
     pub(crate) clock: SystemClock,
     pub(crate) stop: Stop,
     pub(crate) ack_log: Option<AckLog>,
@@ -65,13 +64,21 @@ pub(crate) struct ClientContext {
     pub(crate) session: SessionId,
 }
 
+impl Clone for ClientContext {
+    fn clone(&self) -> Self {
+        let Self { way, clock, stop, ack_log, session } = self;
+        let ack_log = ack_log.clone();
+        Self { way: way.another(), clock: *clock, stop: stop.clone(), ack_log, session: *session }
+    }
+}
+
 impl ClientContext {
     /// Sends requests until each is acknowledged; `None` once the daemon ends.
-    fn send(&self, requests: Vec<Request>) -> Option<Vec<(Origin, Ack)>> {
+    fn send(&mut self, requests: Vec<Request>) -> Option<Vec<(Origin, Ack)>> {
         let mut acked = Vec::with_capacity(requests.len());
         let mut waiting = requests;
         while !waiting.is_empty() {
-            let answers = self.gateway.submit(waiting.clone())?;
+            let answers = self.way.submit(waiting.clone())?;
             if let Some(log) = &self.ack_log {
                 // A log that cannot be written must not stop the market it watches.
                 let _ = log.note(&answers);
@@ -94,7 +101,7 @@ impl ClientContext {
 
 /// What moves the market: prices, sources, and what is listed.
 struct MarketDesk {
-    operator: Operator,
+    operator: Numbering,
     prices: PriceModel,
     sources: Sources,
     plan: MarketPlan,
@@ -162,7 +169,7 @@ impl MarketDesk {
         gamblers.map(|it| Command::Deposit { account: it.id, currency, amount }).collect()
     }
 
-    fn run(mut self, context: &ClientContext) {
+    fn run(mut self, context: &mut ClientContext) {
         let mut last = Instant::now();
         loop {
             let now = Instant::now();
@@ -178,7 +185,7 @@ impl MarketDesk {
 
 /// Trades each series as it is announced, until the next one.
 fn run_series(
-    context: &ClientContext,
+    context: &mut ClientContext,
     announced: &Receiver<(MarketPlan, QuoteBoard)>,
     seed: u64,
     session: SessionId,
@@ -214,7 +221,12 @@ impl Pace {
     }
 
     /// One beat; false once the daemon ends.
-    fn round(&mut self, context: &ClientContext, crowd: &mut Crowd, board: &QuoteBoard) -> bool {
+    fn round(
+        &mut self,
+        context: &mut ClientContext,
+        crowd: &mut Crowd,
+        board: &QuoteBoard,
+    ) -> bool {
         let now = Instant::now();
         // A stall is not made up for by a burst.
         self.credit = (self.credit + (now - self.last).as_secs_f64() * self.commands_per_second)
@@ -255,15 +267,15 @@ pub(crate) fn start(
         let range = first..(first + crowd_size).min(plan.accounts.len());
         let crowd_seed = seed ^ context.session.0.rotate_left(32) ^ first as u64;
         let mut crowd = Crowd::new(plan, crowd_seed, range, context.session);
-        let (context, board) = (context.clone(), board.clone());
+        let (mut context, board) = (context.clone(), board.clone());
         threads.push(std::thread::spawn(move || {
             let mut pace = Pace::new(rate);
-            while pace.round(&context, &mut crowd, &board) {}
+            while pace.round(&mut context, &mut crowd, &board) {}
         }));
     }
     let (announce, announced) = channel();
     let desk = MarketDesk {
-        operator: Operator::new(context.gateway.clone(), context.session),
+        operator: Numbering::new(context.session),
         sources: Sources::new(seed ^ context.session.0),
         boards: vec![board],
         shown: Vec::new(),
@@ -280,11 +292,11 @@ pub(crate) fn start(
         prices,
         announce,
     };
-    let series_context = context.clone();
+    let mut series_context = context.clone();
     threads.push(std::thread::spawn(move || {
-        run_series(&series_context, &announced, seed, series_session);
+        run_series(&mut series_context, &announced, seed, series_session);
     }));
-    let context = context.clone();
-    threads.push(std::thread::spawn(move || desk.run(&context)));
+    let mut context = context.clone();
+    threads.push(std::thread::spawn(move || desk.run(&mut context)));
     threads
 }

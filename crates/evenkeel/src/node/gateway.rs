@@ -76,18 +76,36 @@ impl Intake {
     }
 }
 
-/// Sends the operator's commands, each with the next sequence of its session.
+/// How a client reaches the primary: within the process, or over a line.
+pub(crate) trait Way: Send {
+    /// Hands requests over and waits for their answers, in their order; `None` once this client is
+    /// to end.
+    fn submit(&mut self, requests: Vec<Request>) -> Option<Answers>;
+
+    /// One more way to the same primary, for another thread.
+    fn another(&self) -> Box<dyn Way>;
+}
+
+impl Way for Gateway {
+    fn submit(&mut self, requests: Vec<Request>) -> Option<Answers> {
+        Gateway::submit(self, requests)
+    }
+
+    fn another(&self) -> Box<dyn Way> {
+        Box::new(self.clone())
+    }
+}
+
+/// Numbers the operator's commands of one session, used nowhere else.
 #[derive(Debug, Clone)]
-pub(crate) struct Operator {
-    gateway: Gateway,
+pub(crate) struct Numbering {
     session: SessionId,
     sequence: Arc<AtomicU64>,
 }
 
-impl Operator {
-    /// A session used nowhere else in this term.
-    pub(crate) fn new(gateway: Gateway, session: SessionId) -> Self {
-        Self { gateway, session, sequence: Arc::default() }
+impl Numbering {
+    pub(crate) fn new(session: SessionId) -> Self {
+        Self { session, sequence: Arc::default() }
     }
 
     /// The next request, with the operator's next sequence.
@@ -96,10 +114,24 @@ impl Operator {
         let account = AccountId::OPERATOR;
         Request { origin: Origin { account, session: self.session, sequence }, command }
     }
+}
+
+/// Sends the operator's commands, each with the next sequence of its session.
+#[derive(Debug, Clone)]
+pub(crate) struct Operator {
+    gateway: Gateway,
+    numbering: Numbering,
+}
+
+impl Operator {
+    /// A session used nowhere else in this term.
+    pub(crate) fn new(gateway: Gateway, session: SessionId) -> Self {
+        Self { gateway, numbering: Numbering::new(session) }
+    }
 
     /// Sends a command; says whether it was acknowledged.
     pub(crate) fn send(&self, command: Command) -> bool {
-        let answers = self.gateway.submit(vec![self.request(command)]);
+        let answers = self.gateway.submit(vec![self.numbering.request(command)]);
         answers.is_some_and(|answers| answers.iter().all(Result::is_ok))
     }
 }

@@ -317,7 +317,7 @@ impl Daemon {
     fn start_clients(&mut self, market: Market, ack_log: Option<AckLog>) {
         let live = &self.live;
         let context = ClientContext {
-            gateway: live.gateway.clone(),
+            way: Box::new(live.gateway.clone()),
             clock: live.clock,
             stop: self.stop.clone(),
             ack_log,
