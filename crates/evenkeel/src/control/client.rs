@@ -42,7 +42,7 @@ fn silent(path: &Path, timeout: Duration) -> Report {
 }
 
 /// Connects, if somebody listens.
-pub(super) fn connect(path: &Path) -> io::Result<Option<UnixStream>> {
+pub(crate) fn connect(path: &Path) -> io::Result<Option<UnixStream>> {
     let connected = address(path).and_then(|address| UnixStream::connect(&address.path));
     match connected {
         Ok(stream) => Ok(Some(stream)),

@@ -7,13 +7,17 @@
 mod client;
 mod path;
 mod server;
+mod socket;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
 pub use client::ask;
-pub use server::{ControlHandler, Handle, serve};
+pub(crate) use client::connect;
+pub use server::{ControlHandler, serve};
+pub use socket::Handle;
+pub(crate) use socket::{Guests, listen};
 
 /// Longest request line.
 const REQUEST_BYTES_MAX: usize = 64 << 10;

@@ -1,5 +1,9 @@
 //! The daemon, and the commands that work on a whole installation.
 
+mod client_door;
+mod client_line;
+#[cfg(test)]
+mod client_tests;
 mod clients;
 mod clock;
 mod domain;
@@ -12,6 +16,7 @@ mod gateway;
 mod journal_repair;
 mod journal_sink;
 mod mend_loop;
+mod meter;
 mod observed;
 mod own_drill;
 mod point_loop;
