@@ -35,6 +35,9 @@ pub enum Party {
 struct Board {
     waiting: BTreeMap<u64, (Party, Digest)>,
     agreed: u64,
+    agreed_digest: Option<Digest>,
+    /// Where they differ: the primary's digest and the follower's.
+    differing: Option<[Digest; 2]>,
     /// The primary's newest position.
     primary: u64,
     divergence: Option<Divergence>,
@@ -70,10 +73,16 @@ impl Agreement {
             Some((other, theirs)) if *other != party => {
                 if *theirs != digest {
                     let divergence = Divergence { agreed: board.agreed, position };
+                    let (mine, theirs) = (digest, *theirs);
+                    board.differing = Some(match party {
+                        Party::Primary => [mine, theirs],
+                        Party::Follower => [theirs, mine],
+                    });
                     board.divergence = Some(divergence);
                     return Err(divergence);
                 }
                 board.agreed = board.agreed.max(position);
+                board.agreed_digest = Some(digest);
                 board.waiting = board.waiting.split_off(&(position + 1));
             }
             _ => {
@@ -90,6 +99,18 @@ impl Agreement {
     #[must_use]
     pub fn agreed(&self) -> u64 {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).agreed
+    }
+
+    /// The digest at [`Agreement::agreed`]; `None` as long as nothing was compared.
+    #[must_use]
+    pub fn agreed_digest(&self) -> Option<Digest> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).agreed_digest
+    }
+
+    /// The digests that differ, the primary's first.
+    #[must_use]
+    pub fn differing(&self) -> Option<[Digest; 2]> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).differing
     }
 
     /// Whether the two sides may still come to agree exactly here: the primary has not passed this

@@ -9,7 +9,7 @@ use evenkeel_venue::Engine;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{RecoveryError, Result};
-use crate::follower::decode;
+use crate::replica::decode;
 
 /// An engine that has applied everything the journal holds.
 #[derive(Debug)]

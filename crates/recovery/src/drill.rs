@@ -272,7 +272,7 @@ impl Run<'_> {
             for entry in &frame.entries {
                 events.clear();
                 let position = frontier.leaf_count();
-                engine.apply(&crate::follower::decode(position, &entry.0)?, &mut events);
+                engine.apply(&crate::replica::decode(position, &entry.0)?, &mut events);
                 frontier.push(evenkeel_types::merkle::leaf_hash(&entry.0));
             }
             Ok(())

@@ -53,6 +53,20 @@ pub enum RecoveryError {
         /// First position present behind the gap.
         missing_to: u64,
     },
+    /// Frames came from behind a gap.
+    #[error(
+        "entries {missing_from} to below {missing_to} have not come here; nothing behind them was \
+         applied, and this standby is not promoted before it has them"
+    )]
+    Behind {
+        /// First missing position.
+        missing_from: u64,
+        /// First position that came.
+        missing_to: u64,
+    },
+    /// A standby that must not become primary.
+    #[error("this standby is not promoted: {0}")]
+    Barred(Box<crate::standby::Bar>),
     /// There is no recovery point at or before what was asked for.
     #[error("no recovery point reaches back to {asked}; the earliest is at {earliest}")]
     BeforeFirstPoint {

@@ -4,25 +4,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use evenkeel_journal::{Disk, Reader, RootTracker, Watermark};
-use evenkeel_types::codec::Canonical;
+use evenkeel_journal::{Disk, Reader, Watermark};
+use evenkeel_types::Timestamp;
 use evenkeel_types::merkle::Hash;
-use evenkeel_types::{Entry, Event, Timestamp};
 use evenkeel_venue::Engine;
 
 use crate::agreement::{Agreement, Party};
 use crate::checkpoint::Checkpoint;
-use crate::error::{RecoveryError, Result};
+use crate::error::Result;
+use crate::replica::Replica;
 
 /// An engine that reads the journal below the durable watermark.
 #[derive(Debug)]
 pub struct Follower {
     reader: Reader,
-    engine: Engine,
-    root: RootTracker,
-    chain: Hash,
+    replica: Replica,
     agreement: Arc<Agreement>,
-    events: Vec<Event>,
 }
 
 impl Follower {
@@ -38,14 +35,7 @@ impl Follower {
         agreement: Arc<Agreement>,
     ) -> Result<Self> {
         let reader = Reader::follow(disk, dir, checkpoint.position(), watermark)?;
-        Ok(Self {
-            reader,
-            engine: checkpoint.engine()?,
-            root: RootTracker::resume(checkpoint.position(), checkpoint.frontier.clone()),
-            chain: checkpoint.chain,
-            agreement,
-            events: Vec::new(),
-        })
+        Ok(Self { reader, replica: Replica::start(checkpoint)?, agreement })
     }
 
     /// Applies up to `batches_max` durable batches; returns how many entries that were.
@@ -58,15 +48,8 @@ impl Follower {
             let Some(batch) = self.reader.next_batch()? else {
                 break;
             };
-            for record in &batch.records {
-                let entry = decode(record.position, &record.entry)?;
-                self.events.clear();
-                self.engine.apply(&entry, &mut self.events);
-                self.root.push(&record.entry);
-            }
-            self.chain = batch.chain;
-            applied += batch.records.len() as u64;
-            let digest = self.engine.output_digest();
+            applied += self.replica.apply(&batch, &mut |_, _| {})?;
+            let digest = self.replica.engine().output_digest();
             self.agreement.publish(Party::Follower, batch.next(), digest)?;
         }
         Ok(applied)
@@ -75,25 +58,25 @@ impl Follower {
     /// Next position it will apply.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.root.next()
+        self.replica.position()
     }
 
     /// RFC 6962 root over all entries it has applied.
     #[must_use]
     pub fn journal_root(&self) -> Hash {
-        self.root.root()
+        self.replica.journal_root()
     }
 
     /// Its engine, for views.
     #[must_use]
     pub fn engine(&self) -> &Engine {
-        &self.engine
+        self.replica.engine()
     }
 
     /// Time of the last entry applied.
     #[must_use]
     pub fn time(&self) -> Timestamp {
-        self.engine.time()
+        self.replica.engine().time()
     }
 
     /// Whether waiting here can bring the agreement that a checkpoint needs. If not, the primary
@@ -110,18 +93,7 @@ impl Follower {
         if self.agreement.agreed() < self.position() {
             return None;
         }
-        let checkpoint = Checkpoint {
-            chain: self.chain,
-            frontier: self.root.frontier().clone(),
-            engine: self.engine.snapshot(),
-        };
-        let promise = Promise {
-            state_root: self.engine.state_root(),
-            journal_root: self.root.root(),
-            output_digest: self.engine.output_digest(),
-            chain: self.chain,
-        };
-        Some((checkpoint, promise))
+        Some(self.replica.checkpoint())
     }
 }
 
@@ -136,9 +108,4 @@ pub struct Promise {
     pub output_digest: Hash,
     /// The journal's own chain.
     pub chain: Hash,
-}
-
-/// Decodes an entry of the journal.
-pub(crate) fn decode(position: u64, bytes: &[u8]) -> Result<Entry> {
-    Entry::from_bytes(bytes).map_err(|source| RecoveryError::Entry { position, source })
 }

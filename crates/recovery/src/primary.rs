@@ -3,6 +3,7 @@
 //! The order is the product's first promise: nothing is applied, and no outcome leaves, before the
 //! entry is durable.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use evenkeel_journal::{Admission, FileLog, JournalError, Log};
@@ -14,7 +15,9 @@ use evenkeel_types::{
 use evenkeel_venue::Engine;
 
 use crate::agreement::{Agreement, Party};
+use crate::divergence::{Output, Outputs};
 use crate::error::Result;
+use crate::link::{DIGEST_EVERY, DigestAt};
 
 /// A command on its way into the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +57,14 @@ pub struct Primary {
     engine: Engine,
     agreement: Arc<Agreement>,
     encoder: Writer,
+    /// Digests at multiples of [`DIGEST_EVERY`] that nobody has taken yet; the newest few.
+    digests: VecDeque<DigestAt>,
+    /// What it said since the last agreement with a standby, while there is one.
+    said: Option<Outputs>,
 }
+
+/// Digests kept until they are taken.
+const DIGESTS_MAX: usize = 1_024;
 
 impl Primary {
     /// Takes over an opened log, whose end has been confirmed, with an engine that has applied
@@ -71,7 +81,14 @@ impl Primary {
         let mut log: Box<dyn Log> = Box::new(log);
         let term = log.next_term().max(engine.term().0 + 1);
         log.begin_term(term)?;
-        let mut primary = Self { log, engine, agreement, encoder: Writer::new() };
+        let mut primary = Self {
+            log,
+            engine,
+            agreement,
+            encoder: Writer::new(),
+            digests: VecDeque::new(),
+            said: None,
+        };
         if primary.engine.venue_id().is_some() {
             primary.operate(now, Command::Resume { term: Term(term) })?;
         }
@@ -170,6 +187,18 @@ impl Primary {
         let position = self.engine.next_position();
         let mut events = Vec::new();
         self.engine.apply(entry, &mut events);
+        if let Some(said) = &mut self.said {
+            let (origin, events) = (Some(entry.origin), events.clone());
+            said.push(Output { position: position.0, origin, events });
+        }
+        let next = position.0 + 1;
+        if next.is_multiple_of(DIGEST_EVERY) {
+            if self.digests.len() == DIGESTS_MAX {
+                self.digests.pop_front();
+            }
+            let digest = self.engine.output_digest();
+            self.digests.push_back(DigestAt { position: next, digest });
+        }
         Ack { position, entry_hash: leaf_hash(bytes), events }
     }
 
@@ -177,6 +206,40 @@ impl Primary {
         let position = self.engine.next_position().0;
         self.agreement.publish(Party::Primary, position, self.engine.output_digest())?;
         Ok(())
+    }
+
+    /// Digests at multiples of [`DIGEST_EVERY`] since the last call, for the standbys.
+    pub fn take_digests(&mut self) -> Vec<DigestAt> {
+        self.digests.drain(..).collect()
+    }
+
+    /// The digest after everything applied; to be sent now and then, so that standbys can agree
+    /// between two multiples of [`DIGEST_EVERY`].
+    #[must_use]
+    pub fn digest(&self) -> DigestAt {
+        let position = self.engine.next_position().0;
+        DigestAt { position, digest: self.engine.output_digest() }
+    }
+
+    /// Begins or ends keeping what it says, for the case that a standby proves it wrong.
+    pub fn keep_outputs(&mut self, keep: bool) {
+        match keep {
+            true => self.said.get_or_insert_default(),
+            false => return self.said = None,
+        };
+    }
+
+    /// A standby agrees with everything below `position`: what was said before is not kept.
+    pub fn note_agreed(&mut self, position: u64) {
+        if let Some(said) = &mut self.said {
+            said.agreed(position);
+        }
+    }
+
+    /// What it said since the last agreement, if it keeps that.
+    #[must_use]
+    pub fn outputs(&self) -> Option<&Outputs> {
+        self.said.as_ref()
     }
 
     /// The engine, for views.

@@ -16,9 +16,10 @@ use evenkeel_venue::Engine;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{RecoveryError, Result};
-use crate::follower::{Promise, decode};
+use crate::follower::Promise;
 use crate::frames::{Frame, Frames};
 use crate::ledger::Ledger;
+use crate::replica::decode;
 
 /// Source of a recovery point that holds its [`Checkpoint`].
 pub const SNAPSHOT_SOURCE: &str = "snapshot";

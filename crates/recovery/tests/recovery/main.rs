@@ -15,6 +15,7 @@ mod messages;
 mod primary;
 mod restore;
 mod shipping;
+mod standby;
 mod support;
 #[path = "../../../venue/tests/common/mod.rs"]
 mod venue_desk;
