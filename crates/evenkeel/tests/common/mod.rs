@@ -10,6 +10,7 @@ pub mod audit;
 pub mod campaign;
 pub mod daemon;
 pub mod damage;
+pub mod failovers;
 pub mod flips;
 pub mod namespace;
 #[path = "../power_loss/mod.rs"]

@@ -1,0 +1,68 @@
+//! Failovers under load, many of them: how long nobody was acknowledged.
+//!
+//! `cargo xtask campaign failover [--trials N] [--kind process|planned]`
+#![allow(clippy::unwrap_used, reason = "a campaign that cannot go on fails")]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use common::audit::lost_acks;
+use common::failovers::{Pair, percentile};
+use common::{CHILD, Rig};
+
+fn option(name: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != name).nth(1)
+}
+
+fn main() -> ExitCode {
+    if std::env::var_os(CHILD).is_some() {
+        return evenkeel::cli::run();
+    }
+    let trials: usize = option("--trials").map_or(200, |text| text.parse().unwrap());
+    let only = option("--kind");
+    for (kind, line) in [
+        ("process", "demo kill-primary --home h --json"),
+        ("planned", "failover --planned --home h --json"),
+    ] {
+        if only.as_deref().is_none_or(|only| only == kind)
+            && let Err(why) = series(kind, line, trials)
+        {
+            eprintln!("failover {kind}: {why}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn series(kind: &str, line: &str, trials: usize) -> Result<(), String> {
+    let begun = Instant::now();
+    let mut pair = Pair::start(Rig::new());
+    let mut seconds = Vec::with_capacity(trials);
+    for trial in 1..=trials {
+        let failover = pair.fail_over(line)?;
+        println!("{kind} {trial}: {:.3} s, term {}", failover.seconds, failover.term);
+        seconds.push(failover.seconds);
+    }
+    let rig = pair.end();
+    let acks = rig.acks();
+    let lost = lost_acks(&rig, &acks);
+    if !lost.is_empty() {
+        return Err(format!("{} of {} acknowledged are lost: {lost:?}", lost.len(), acks.len()));
+    }
+    seconds.sort_by(f64::total_cmp);
+    let at = |share| percentile(&seconds, share);
+    println!(
+        "{kind}: {trials} failovers, {} acknowledged, none lost, none twice; without an \
+         acknowledgement: p50 {:.3} s, p90 {:.3} s, p99 {:.3} s, max {:.3} s; {:.0?}",
+        acks.len(),
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(1.0),
+        begun.elapsed(),
+    );
+    Ok(())
+}

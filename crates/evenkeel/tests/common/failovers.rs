@@ -1,0 +1,86 @@
+//! Failovers of a kept home, one after the other: how long nobody was acknowledged, and whether
+//! anything acknowledged was lost or applied twice.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Rig;
+use super::daemon::{Daemon, live_status};
+
+/// What one failover cost.
+#[derive(Debug, Clone)]
+pub struct Failover {
+    pub kind: String,
+    pub seconds: f64,
+    pub term: u64,
+}
+
+/// The pair under test, with its clients.
+pub struct Pair {
+    pub rig: Rig,
+    keeper: Daemon,
+}
+
+impl Pair {
+    /// A new home with a primary, a standby and the demonstration's clients.
+    pub fn start(rig: Rig) -> Self {
+        rig.ok("init --home h");
+        let ack = rig.beside("ack");
+        let mut command = rig.command("up --home h --dashboard off --ack-log");
+        command.arg(ack).env("EVENKEEL_DEMO_FAILOVER_EVERY_MINUTES", "0");
+        let keeper = Daemon::spawn(&rig, &mut command);
+        let mut pair = Self { rig, keeper };
+        pair.until_ready(0);
+        pair
+    }
+
+    /// Waits until a standby follows the primary of a term beyond `term` and clients are answered.
+    pub fn until_ready(&mut self, term: u64) {
+        let rig = &self.rig;
+        self.keeper.until("a standby that follows", || {
+            let status = live_status(rig)?;
+            let standbys = status["standbys"].as_array()?;
+            let follows = standbys.iter().any(|one| one["state"] == "following");
+            (follows && status["journal"]["term"].as_u64()? > term).then_some(())
+        });
+        self.keeper.until_acked(rig, 200);
+    }
+
+    /// Runs a command that prints a failover; nothing may be lost or applied twice.
+    pub fn fail_over(&mut self, line: &str) -> Result<Failover, String> {
+        let said = self.rig.run(line);
+        let document: Value = said
+            .out
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|document| document["message_type"] == "failover")
+            .ok_or_else(|| format!("{line}: exit {}\n{}\n{}", said.exit, said.out, said.err))?;
+        for count in ["acknowledged_lost", "applied_twice"] {
+            if document[count] != 0 {
+                return Err(format!("{line}: {count} is {}: {document}", document[count]));
+            }
+        }
+        let failover = Failover {
+            kind: document["kind"].as_str().unwrap_or_default().to_owned(),
+            seconds: document["seconds"].as_f64().ok_or_else(|| format!("no time: {document}"))?,
+            term: document["term"].as_u64().ok_or_else(|| format!("no term: {document}"))?,
+        };
+        self.until_ready(failover.term - 1);
+        Ok(failover)
+    }
+
+    /// A clean end; the home stays.
+    pub fn end(self) -> Rig {
+        std::thread::sleep(Duration::from_millis(100));
+        self.keeper.end();
+        self.rig
+    }
+}
+
+/// Smallest value that the given share of all does not exceed; nearest rank.
+pub fn percentile(sorted: &[f64], share: f64) -> f64 {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    let rank = ((sorted.len() as f64 * share).ceil() as usize).max(1);
+    sorted[rank - 1]
+}
