@@ -26,6 +26,8 @@ enum End {
     Killed,
 }
 
+const RESTORE: &str = "restore --config h/evenkeel.toml --identity h/recovery-identity.txt";
+
 /// A home that ran for a while, with a copy of its journal taken before anything is lost.
 struct Past {
     rig: Rig,
@@ -273,7 +275,13 @@ fn a_promoted_restore_goes_live_and_the_old_home_does_not_fork_in_silence() {
     let rig = &past.rig;
     let kept = rig.path("old-host");
     fs::rename(rig.path("h/host"), &kept).unwrap();
-    let restored = past.restore("new", "--promote");
+    // That the host is gone proves nothing about a primary that may run elsewhere.
+    rig.run(&format!("{RESTORE} --to new --promote")).refuses(
+        2,
+        &["whether the old primary is dead", "nothing was written", "--attest-primary-dead"],
+    );
+    assert!(!rig.path("new").exists());
+    let restored = past.restore("new", "--promote --attest-primary-dead");
     past.is_right(&restored);
     let (from, to) = (text(&restored["lineage"]), text(&restored["promoted_lineage"]));
     assert_ne!(from, to);
@@ -317,6 +325,20 @@ fn old_home_is_noticed(rig: &Rig) {
         assert_eq!(said.exit, 20, "{said:?}");
         assert_eq!(restore.exit, 0, "{restore:?}");
     }
+}
+
+#[test]
+fn nothing_is_promoted_beside_a_primary_that_lives() {
+    let past = Past::new(End::Killed);
+    let mut daemon = Daemon::start(&past.rig, "");
+    daemon.until_acked(&past.rig, 100);
+    for attested in ["", "--attest-primary-dead"] {
+        past.rig
+            .run(&format!("{RESTORE} --to new --promote {attested}"))
+            .refuses(11, &["the primary is alive: process", "nothing was written"]);
+        assert!(!past.rig.path("new").exists());
+    }
+    daemon.end();
 }
 
 #[test]

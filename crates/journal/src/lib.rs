@@ -46,7 +46,7 @@ pub use frame::FRAME_BYTES_MAX;
 pub use inspect::{Inspection, SegmentSummary, inspect};
 pub use log::{
     Admission, Appended, Confirmation, Durability, EndState, FileLog, Log, Opened, Options,
-    Preparation, Trimmed,
+    Preparation, Trimmed, lock_holder,
 };
 pub use reader::{Batch, Reader, Record};
 pub use real_disk::RealDisk;

@@ -319,6 +319,11 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub promote: bool,
 
+    /// Vouch that the primary of the old lineage is dead and stays dead, where this host cannot see
+    /// it: two that live make two histories
+    #[arg(long, requires = "promote")]
+    pub attest_primary_dead: bool,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,6 @@
 //! The daemon, and the commands that work on a whole installation.
 
+mod attestation;
 mod client_door;
 mod client_line;
 #[cfg(test)]

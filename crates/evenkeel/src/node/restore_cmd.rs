@@ -14,6 +14,7 @@ use evenkeel_vault::{
     Catalog, IdKey, Lineage, Opener, OsRandom, Parent, Pin, RecoveryIdentity, WriterKey,
 };
 
+use super::attestation;
 use super::clock::SystemClock;
 use super::domain::{Domain, STATE, cluster_id};
 use super::journal_sink::JournalSink;
@@ -58,6 +59,9 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     };
     let catalog = Arc::new(domain.catalog(pin)?);
     let from = choose_lineage(&catalog, args.lineage.as_deref())?;
+    if args.promote {
+        attestation::check(&config, &catalog, from, args.attest_primary_dead)?;
+    }
     let opener = Opener::new(Arc::clone(&catalog), identity)?;
     let restorer = Restorer::new(&catalog, &opener, from)?;
     let home = NewHome::begin(&args.to, &config, authority)?;

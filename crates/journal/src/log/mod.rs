@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub use append::Appended;
 pub use confirm::{Confirmation, EndState};
 pub use contract::Log;
-pub use open::Opened;
+pub use open::{Opened, lock_holder};
 pub(crate) use open::{broken_link, held_segments};
 pub use trim::Trimmed;
 

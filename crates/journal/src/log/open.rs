@@ -2,7 +2,7 @@
 
 use super::{Active, FileLog, LOCK, Options, Preparation};
 use crate::disk::{Access, Disk, DiskLock, LockRefused, read_full};
-use crate::error::{IoContext as _, JournalError, Problem, ProblemKind, Result};
+use crate::error::{Holder, IoContext as _, JournalError, Problem, ProblemKind, Result};
 use crate::meta::{META, Meta};
 use crate::preparer::Preparer;
 use crate::scan::{Cursor, Expect};
@@ -203,6 +203,29 @@ impl FileLog {
             physical: Vec::new(),
             _lock: lock,
         })
+    }
+}
+
+/// Who writes the journal in a folder, or nobody: then its last writer has ended, however it did.
+/// Asking takes the lock for a moment.
+///
+/// # Errors
+/// [`JournalError::NotAJournal`], system errors.
+pub fn lock_holder(disk: &dyn Disk, dir: &Path) -> Result<Option<Holder>> {
+    let path = dir.join(META);
+    match disk.open(&path, Access::Read) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(JournalError::NotAJournal { dir: dir.to_owned() });
+        }
+        Err(error) => return Err(JournalError::Io { action: "open", path, error }),
+    }
+    match disk.lock(&dir.join(LOCK)) {
+        Ok(_) => Ok(None),
+        Err(LockRefused::Held(holder)) => Ok(Some(holder)),
+        Err(LockRefused::Io(error)) => {
+            Err(JournalError::Io { action: "lock", path: dir.join(LOCK), error })
+        }
     }
 }
 
