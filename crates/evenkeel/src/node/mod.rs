@@ -63,7 +63,10 @@ impl From<RecoveryError> for Report {
             | RecoveryError::Gap { .. }
             | RecoveryError::Entry { .. } => Exit::Integrity,
             RecoveryError::BeforeFirstPoint { .. } => Exit::NothingYet,
-            RecoveryError::Arithmetic(_) | RecoveryError::Sink { .. } => Exit::Failed,
+            RecoveryError::Barred(_) => Exit::Integrity,
+            RecoveryError::Behind { .. }
+            | RecoveryError::Arithmetic(_)
+            | RecoveryError::Sink { .. } => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }
