@@ -223,10 +223,7 @@ impl Primary {
 
     /// Begins or ends keeping what it says, for the case that a standby proves it wrong.
     pub fn keep_outputs(&mut self, keep: bool) {
-        match keep {
-            true => self.said.get_or_insert_default(),
-            false => return self.said = None,
-        };
+        self.said = keep.then(|| self.said.take().unwrap_or_default());
     }
 
     /// A standby agrees with everything below `position`: what was said before is not kept.

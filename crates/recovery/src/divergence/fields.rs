@@ -24,7 +24,7 @@ impl Parser<'_> {
         let name = name.trim_end().to_owned();
         match self.rest.chars().next() {
             Some('{') => {
-                self.push(join(path, "type"), name);
+                self.push(join(path, "type"), &name);
                 self.group('{', '}', |parser, _| {
                     let colon = parser.rest.find(": ")?;
                     let inner = join(path, &parser.rest[..colon]);
@@ -43,7 +43,7 @@ impl Parser<'_> {
                 if count == 1 && is_flat {
                     self.fields.truncate(before);
                     let text = &start[..start.len() - self.rest.len()];
-                    self.push(path.to_owned(), text.to_owned());
+                    self.push(path.to_owned(), text);
                 }
                 Some(())
             }
@@ -58,7 +58,7 @@ impl Parser<'_> {
                 Some(())
             }
             _ => {
-                self.push(path.to_owned(), name);
+                self.push(path.to_owned(), &name);
                 Some(())
             }
         }
@@ -111,7 +111,7 @@ impl Parser<'_> {
         None
     }
 
-    fn push(&mut self, path: String, text: String) {
+    fn push(&mut self, path: String, text: &str) {
         self.fields.push((path, text.trim_end().to_owned()));
     }
 }

@@ -1,6 +1,7 @@
 //! The primary, the follower, shipping, restores and drills over real journals and real sites.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test stops where it fails")]
 
+mod client_core;
 mod clock;
 mod codecs;
 mod drills;
