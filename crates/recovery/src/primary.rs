@@ -78,7 +78,19 @@ impl Primary {
         agreement: Arc<Agreement>,
         now: Timestamp,
     ) -> Result<Self> {
-        let mut log: Box<dyn Log> = Box::new(log);
+        Self::begin_boxed(Box::new(log), engine, agreement, now)
+    }
+
+    /// As [`Primary::begin`], whichever log it is.
+    ///
+    /// # Errors
+    /// Whatever the journal refuses.
+    pub fn begin_boxed(
+        mut log: Box<dyn Log>,
+        engine: Engine,
+        agreement: Arc<Agreement>,
+        now: Timestamp,
+    ) -> Result<Self> {
         let term = log.next_term().max(engine.term().0 + 1);
         log.begin_term(term)?;
         let mut primary = Self {

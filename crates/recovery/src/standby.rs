@@ -279,6 +279,15 @@ impl Standby {
         }
     }
 
+    /// Entries that are known to exist and have not come here, if any.
+    #[must_use]
+    pub fn known_missing(&self) -> Option<Bar> {
+        let heard = self.beat.map_or(0, |beat| beat.durable_next);
+        let missing_to = heard.max(self.gap.unwrap_or(0));
+        let missing_from = self.position();
+        (missing_to > missing_from).then_some(Bar::Gap { missing_from, missing_to })
+    }
+
     /// How far it is behind what the primary last said.
     #[must_use]
     pub fn lag(&self) -> Lag {

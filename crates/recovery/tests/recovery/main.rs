@@ -14,6 +14,7 @@ mod lineages;
 mod margin_history;
 mod messages;
 mod primary;
+mod promotion;
 mod restore;
 mod shipping;
 mod standby;
