@@ -6,6 +6,7 @@
 //! added. `docs/json.md` describes them for people, `docs/schemas/` for machines.
 
 mod drill;
+mod failover;
 mod integrity;
 mod lines;
 mod margin;
@@ -15,6 +16,7 @@ mod sites;
 mod status;
 
 pub use drill::{CheckDocument, DrillDocument, PhaseDocument};
+pub use failover::{FailoverDocument, FailoverKind};
 pub use integrity::{ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument};
 pub use lines::{ErrorDocument, ProgressDocument};
 pub use margin::{

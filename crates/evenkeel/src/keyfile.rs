@@ -220,7 +220,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim().as_bytes();
     if !digits.len().is_multiple_of(2) {
         return None;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::demo_args::{DemoCommand, Role, Slot};
 use super::margin_args::MarginCommand;
 use super::place::Place;
 use super::time::parse_time_ns;
@@ -142,6 +143,10 @@ pub enum Command {
     #[command(subcommand)]
     Margin(MarginCommand),
 
+    /// Do something to the running demonstration, to see what comes of it
+    #[command(subcommand)]
+    Demo(DemoCommand),
+
     /// List the sites and try what they let this host do
     ///
     /// A site is a place that keeps sealed data; any k of the n sites bring everything back.
@@ -209,6 +214,14 @@ pub struct UpArgs {
     /// End cleanly after this many seconds, as if by Ctrl-C
     #[arg(long, value_name = "SECONDS")]
     pub exit_after: Option<u64>,
+
+    /// What this process is [default: primary]
+    #[arg(long, value_name = "ROLE", value_enum)]
+    pub role: Option<Role>,
+
+    /// Which of a keeper's processes this is
+    #[arg(long, hide = true)]
+    pub slot: Option<Slot>,
 
     /// Test switch: do not sync the journal, so that a power cut loses acknowledged entries
     #[arg(long, hide = true)]

@@ -1,6 +1,7 @@
 //! From what was typed to who does it.
 
 use super::args::{Command, ConfigCommand, ConfigShowArgs, InitArgs, JournalCommand, SitesCommand};
+use super::demo_args::DemoCommand;
 use super::manual;
 use super::margin_args::MarginCommand;
 use super::place::Place;
@@ -28,6 +29,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Journal(JournalCommand::Hashes(args)) => journal_cmd::hashes(&args),
         Command::Margin(MarginCommand::Simulate(args)) => margin::simulate(&args),
         Command::Margin(MarginCommand::Explain(args)) => node::explain(&args),
+        Command::Demo(DemoCommand::KillPrimary(args)) => node::kill_primary(&args),
         Command::Sites(SitesCommand::List(args)) => sites_cmd::list(&args),
         Command::Sites(SitesCommand::Probe(args)) => sites_cmd::probe(&args),
         Command::Config(ConfigCommand::Show(args)) => config_show(&args),

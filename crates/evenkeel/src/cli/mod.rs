@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and where each command goes.
 
 mod args;
+mod demo_args;
 mod dispatch;
 mod manual;
 mod margin_args;
@@ -16,6 +17,7 @@ pub use args::{
     DrillArgs, InitArgs, JournalCommand, JournalHashesArgs, JournalPlace, JournalShowArgs, ManArgs,
     PointsArgs, RepairArgs, RestoreArgs, SitesArgs, SitesCommand, StatusArgs, UpArgs, VerifyArgs,
 };
+pub use demo_args::{DemoCommand, KillPrimaryArgs, Role, Slot};
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
 pub use time::{format_time_ns, parse_time_ns};

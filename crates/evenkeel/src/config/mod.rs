@@ -14,9 +14,9 @@ mod tests;
 
 pub use environment::{Variable, environment_keys};
 pub use model::{
-    Config, DashboardBind, DashboardConfig, DomainConfig, Domains, DrillConfig, DrillLevel,
-    HostConfig, JournalConfig, RecoveryConfig, SiteClassName, SiteConfig, SiteKind, VenueConfig,
-    VenueSource,
+    Config, DashboardBind, DashboardConfig, DemoConfig, DomainConfig, Domains, DrillConfig,
+    DrillLevel, HostConfig, JournalConfig, RecoveryConfig, SiteClassName, SiteConfig, SiteKind,
+    VenueConfig, VenueSource,
 };
 pub use rules::{Finding, Severity};
 

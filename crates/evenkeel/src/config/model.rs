@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cli::Slot;
+
 /// The effective configuration. After loading, every path is absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +28,8 @@ pub struct Config {
     pub drill: DrillConfig,
     /// The web page and the metrics.
     pub dashboard: DashboardConfig,
+    /// What the demonstration does to itself.
+    pub demo: DemoConfig,
     /// The file this was read from; relative paths in it are relative to its folder.
     #[serde(skip)]
     pub file: PathBuf,
@@ -354,6 +358,20 @@ impl Default for DashboardConfig {
     }
 }
 
+/// `[demo]`: what the demonstration does to itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DemoConfig {
+    /// Its primary is killed this often, so that the standby takes over. 0: never.
+    pub failover_every_minutes: u32,
+}
+
+impl Default for DemoConfig {
+    fn default() -> Self {
+        Self { failover_every_minutes: 5 }
+    }
+}
+
 /// An address, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -431,6 +449,19 @@ impl Config {
     #[must_use]
     pub fn recovery_identity_file(&self) -> PathBuf {
         self.home().join("recovery-identity.txt")
+    }
+
+    /// The control socket of one of a keeper's processes.
+    #[must_use]
+    pub fn control_socket_of(&self, slot: Slot) -> PathBuf {
+        self.host.data.join(format!("control-{slot}.sock"))
+    }
+
+    /// Where a process takes its clients' requests: alone, or as one of a keeper's.
+    #[must_use]
+    pub fn clients_socket(&self, slot: Option<Slot>) -> PathBuf {
+        let name = slot.map_or("clients.sock".to_owned(), |slot| format!("clients-{slot}.sock"));
+        self.host.data.join(name)
     }
 
     /// A site by its name.

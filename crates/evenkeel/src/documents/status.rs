@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrillLevel, Outcome};
+use super::{DrillLevel, FailoverDocument, Outcome};
 
 /// `status --json` and `/api/status`: the state of everything protected, as of `time`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -50,6 +50,10 @@ pub struct StatusDocument {
     pub drill_interval_seconds: Option<f64>,
     /// Seconds until the next recovery point is due; `null` when unknown.
     pub next_point_seconds: Option<f64>,
+    /// The last change of the primary that this keeper's clients went through.
+    pub last_failover: Option<FailoverDocument>,
+    /// How many they went through.
+    pub failovers: u64,
     /// What only the running program can know: a crash found at start, a stepped wall clock, an
     /// unconfirmed tail, a reserve segment in use. Worst first.
     pub conditions: Vec<ConditionDocument>,

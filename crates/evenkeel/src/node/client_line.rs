@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,8 @@ pub(crate) struct Line {
     connection: Option<Connection>,
     stop: Stop,
     meter: Arc<Meter>,
+    /// Its number in the meter.
+    number: u64,
 }
 
 /// Connected and welcomed.
@@ -50,20 +52,19 @@ struct Connection {
 
 impl Line {
     pub(crate) fn new(name: &str, addresses: Vec<PathBuf>, stop: Stop, meter: Arc<Meter>) -> Self {
-        let addresses = Arc::new(addresses);
-        Self { name: name.to_owned(), addresses, at: 0, connection: None, stop, meter }
+        let (name, addresses, number) = (name.to_owned(), Arc::new(addresses), meter.enter());
+        Self { name, addresses, at: 0, connection: None, stop, meter, number }
     }
 
     /// Sends requests, at most [`SESSION_MAX`] of a session, until each has its answer.
     fn exchange(&mut self, requests: &[Request]) -> Option<Answers> {
         let mut answers: Vec<Option<Result<Ack, Refused>>> = vec![None; requests.len()];
-        let since = Instant::now();
         while answers.iter().any(Option::is_none) {
             if self.stop.is_set() {
                 return None;
             }
             // Whatever failed: the answers that came count, the rest is asked for again.
-            if self.try_here(requests, &mut answers, since).is_err() {
+            if self.try_here(requests, &mut answers).is_err() {
                 self.connection = None;
                 self.at = (self.at + 1) % self.addresses.len().max(1);
                 if self.stop.sleep(NEXT) {
@@ -78,11 +79,12 @@ impl Line {
         &mut self,
         requests: &[Request],
         answers: &mut [Option<Result<Ack, Refused>>],
-        since: Instant,
     ) -> io::Result<()> {
         if self.connection.is_none() {
             let address = self.addresses.get(self.at).ok_or(io::ErrorKind::NotFound)?;
-            self.connection = Some(Connection::open(address, &self.name, &self.stop)?);
+            let (connection, term) = Connection::open(address, &self.name, &self.stop)?;
+            self.meter.found(self.at, term);
+            self.connection = Some(connection);
         }
         let connection = self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let unanswered = requests.iter().zip(answers.iter()).filter(|(_, it)| it.is_none());
@@ -102,7 +104,7 @@ impl Line {
                 continue;
             };
             if let Ok(ack) = &answer {
-                self.meter.acknowledged(ack, since);
+                self.meter.acknowledged(self.number, ack);
             }
             *slot = Some(answer);
         }
@@ -114,7 +116,10 @@ impl Way for Line {
     fn submit(&mut self, requests: Vec<Request>) -> Option<Answers> {
         let mut answers = Vec::with_capacity(requests.len());
         for part in parts(&requests) {
-            answers.extend(self.exchange(part)?);
+            self.meter.asked(self.number);
+            let answered = self.exchange(part);
+            self.meter.answered(self.number);
+            answers.extend(answered?);
         }
         Some(answers)
     }
@@ -122,8 +127,19 @@ impl Way for Line {
     fn another(&self) -> Box<dyn Way> {
         let addresses = Arc::clone(&self.addresses);
         let (stop, meter) = (self.stop.clone(), Arc::clone(&self.meter));
-        let name = self.name.clone();
-        Box::new(Self { name, addresses, at: self.at, connection: None, stop, meter })
+        let (name, at, number) = (self.name.clone(), self.at, self.meter.enter());
+        Box::new(Self { name, addresses, at, connection: None, stop, meter, number })
+    }
+}
+
+/// The term that a process knows of which is not the primary; `None` if it is, or is not there.
+pub(crate) fn probe(address: &Path) -> Option<u64> {
+    let stream = connect(address).ok()??;
+    stream.set_read_timeout(Some(LOOK)).ok()?;
+    let mut connection = Connection { stream, unframer: Unframer::new() };
+    match connection.hear_within(LOOK, &Stop::default()).ok()? {
+        ToClient::NotPrimary { term, .. } => Some(term),
+        _ => None,
     }
 }
 
@@ -148,11 +164,11 @@ fn parts(requests: &[Request]) -> Vec<&[Request]> {
 }
 
 impl Connection {
-    /// Connects and presents itself.
+    /// Connects and presents itself; gives the primary's term as well.
     ///
     /// # Errors
     /// Nobody listens there, or whoever does is not the primary.
-    fn open(address: &std::path::Path, name: &str, stop: &Stop) -> io::Result<Self> {
+    fn open(address: &Path, name: &str, stop: &Stop) -> io::Result<(Self, u64)> {
         let stream = connect(address)?.ok_or(io::ErrorKind::ConnectionRefused)?;
         stream.set_read_timeout(Some(LOOK))?;
         stream.set_write_timeout(Some(SILENCE))?;
@@ -163,7 +179,7 @@ impl Connection {
         // A standby says so without waiting for this, and may have closed by now.
         let sent = connection.stream.write_all(&bytes);
         match connection.hear(stop)? {
-            ToClient::Welcome { .. } => sent.map(|()| connection),
+            ToClient::Welcome { term, .. } => sent.map(|()| (connection, term)),
             _ => Err(io::ErrorKind::ConnectionReset.into()),
         }
     }
@@ -182,6 +198,10 @@ impl Connection {
     /// # Errors
     /// The connection ended or is silent for too long.
     fn hear(&mut self, stop: &Stop) -> io::Result<ToClient> {
+        self.hear_within(SILENCE, stop)
+    }
+
+    fn hear_within(&mut self, patience: Duration, stop: &Stop) -> io::Result<ToClient> {
         let begun = Instant::now();
         loop {
             if let Some(message) = self.unframer.next_message().map_err(invalid)? {
@@ -192,7 +212,7 @@ impl Connection {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => self.unframer.feed(&buffer[..count]),
                 Err(error) if is_timeout(&error) => {
-                    if stop.is_set() || begun.elapsed() >= SILENCE {
+                    if stop.is_set() || begun.elapsed() >= patience {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
                 }

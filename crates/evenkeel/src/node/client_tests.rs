@@ -86,7 +86,9 @@ fn requests_over_a_line_are_answered_in_their_order() {
     let positions: Vec<_> = answers.into_iter().map(|it| it.unwrap().position.0).collect();
     assert_eq!(positions, (0..200).collect::<Vec<_>>());
     assert_eq!(doors.meter.count(), 200);
-    assert_eq!(doors.meter.noted_from(150).len(), 50);
+    assert_eq!(doors.meter.noted().len(), 200);
+    let found = doors.meter.primary().unwrap();
+    assert_eq!((found.at, found.term), (1, 3));
     drop((line, door));
     let taken = thread.join().unwrap();
     assert_eq!(taken, requests.iter().map(|it| it.origin).collect::<Vec<_>>());
@@ -122,6 +124,9 @@ fn what_a_dead_primary_did_not_answer_goes_unchanged_to_the_next_one() {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), 100, "the same origins, none missing and none new");
+    let found = doors.meter.primary().unwrap();
+    assert_eq!((found.at, found.term), (1, 4));
+    assert!(doors.meter.is_settled(found.since));
 }
 
 #[test]

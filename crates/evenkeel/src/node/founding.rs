@@ -8,6 +8,7 @@ use evenkeel_types::{AccountId, ClientSequence, Origin, SessionId, Timestamp};
 use evenkeel_venue::Engine;
 
 use super::clock::SystemClock;
+use super::market::OpenMarket;
 use crate::config::Config;
 use crate::demo::rulebook::{MARGIN_RULES, margin_commands};
 use crate::demo::{MarketPlan, PriceModel, plan};
@@ -36,29 +37,19 @@ pub(crate) fn market(config: &Config, engine: &Engine, now: Timestamp) -> Market
         let prices = PriceModel::new(&plan, venue.seed);
         return Market { plan, prices, unfinished: true, rules: venue.rules };
     }
-    let accounts: Vec<AccountId> = engine.accounts().map(|account| account.id).collect();
-    let plan = MarketPlan::reopen(
-        engine.currencies().cloned().collect(),
-        engine.instruments().cloned().collect(),
-        &accounts,
-        now,
-    );
-    let mut prices = PriceModel::new(&plan, venue.seed ^ engine.next_position().0);
-    let marks: Vec<_> = engine
-        .instruments()
-        .filter_map(|instrument| Some((instrument.id, engine.mark(instrument.id)?)))
-        .collect();
-    prices.continue_from(&marks);
+    let (plan, prices) = OpenMarket::of(engine).reopen(venue.seed, now);
     Market { plan, prices, unfinished: false, rules: venue.rules }
 }
 
-/// Founds the venue, or what of it is missing, and ends the sessions of the term before.
+/// Founds the venue, or what of it is missing. Clients in this process are new ones each term:
+/// with `ends_sessions` those of the term before are ended.
 pub(crate) fn found(
     primary: &mut Primary,
     market: &Market,
     time: &mut JournalClock,
     clock: &SystemClock,
     batch_max: usize,
+    ends_sessions: bool,
 ) -> Result<()> {
     let mut requests = Vec::new();
     if market.unfinished {
@@ -85,16 +76,9 @@ pub(crate) fn found(
             Request { origin: Origin { account, session: SESSION, sequence }, command }
         }));
     }
-    let connected = engine.sessions().filter(|session| session.connected);
-    requests.extend(connected.map(|session| Request {
-        origin: Origin {
-            account: session.account,
-            session: session.session,
-            // Behind whatever the client sent: it is gone, and its term is over.
-            sequence: ClientSequence(u64::MAX),
-        },
-        command: evenkeel_types::Command::Disconnect,
-    }));
+    if ends_sessions {
+        requests.extend(OpenMarket::of(engine).farewells());
+    }
     while !requests.is_empty() {
         let rest = requests.split_off(requests.len().min(batch_max));
         primary.commit(time.now(clock), std::mem::replace(&mut requests, rest))?;

@@ -1,21 +1,38 @@
 //! What clients were acknowledged, and how long they had to wait for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use evenkeel_recovery::Ack;
+use evenkeel_types::Event;
 
 use super::observed::lock;
 
 /// Acknowledgements remembered: more than a primary gives in the seconds around its end.
 const REMEMBERED: usize = 200_000;
+/// Waits shorter than this are no news.
+const LONG: Duration = Duration::from_millis(5);
+/// Long waits remembered.
+const WAITS_MAX: usize = 10_000;
 
 /// An acknowledgement as a client saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Noted {
     pub(crate) position: u64,
     pub(crate) entry_hash: [u8; 32],
+    /// The entry itself took effect: it was no repetition of an earlier one.
+    pub(crate) took_effect: bool,
+}
+
+/// The primary that clients last found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Index of its address.
+    pub(crate) at: usize,
+    pub(crate) term: u64,
+    /// When the first client found it.
+    pub(crate) since: Instant,
 }
 
 /// Shared by all lines of a process.
@@ -28,13 +45,16 @@ struct Figures {
     noted: VecDeque<Noted>,
     count: u64,
     last: Option<Instant>,
-    /// Since the last [`Meter::begin`].
-    longest_wait: Duration,
-    longest_gap: Duration,
+    found: Option<Found>,
+    /// When each line that waits for an answer first asked.
+    waiting: BTreeMap<u64, Instant>,
+    lines: u64,
+    /// End and length of long waits of one client, and of all.
+    waits: VecDeque<(Instant, Waits)>,
 }
 
 /// How long clients were without an acknowledgement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Waits {
     /// Longest time any one client waited for an answer.
     pub(crate) client: Duration,
@@ -43,31 +63,74 @@ pub(crate) struct Waits {
 }
 
 impl Meter {
-    /// A client got its answer to what it first sent at `since`.
-    pub(crate) fn acknowledged(&self, ack: &Ack, since: Instant) {
+    /// A number for one more line.
+    pub(crate) fn enter(&self) -> u64 {
+        let mut figures = lock(&self.0);
+        figures.lines += 1;
+        figures.lines
+    }
+
+    /// A line found a primary.
+    pub(crate) fn found(&self, at: usize, term: u64) {
+        let mut figures = lock(&self.0);
+        if figures.found.is_none_or(|found| found.term < term) {
+            figures.found = Some(Found { at, term, since: Instant::now() });
+        }
+    }
+
+    /// The primary with the highest term that was ever found.
+    pub(crate) fn primary(&self) -> Option<Found> {
+        lock(&self.0).found
+    }
+
+    /// A line begins to wait for answers.
+    pub(crate) fn asked(&self, line: u64) {
+        lock(&self.0).waiting.insert(line, Instant::now());
+    }
+
+    /// It has them all, or ends.
+    pub(crate) fn answered(&self, line: u64) {
+        lock(&self.0).waiting.remove(&line);
+    }
+
+    /// Whether no line waits that began before a moment.
+    pub(crate) fn is_settled(&self, moment: Instant) -> bool {
+        lock(&self.0).waiting.values().all(|since| *since > moment)
+    }
+
+    /// A line was acknowledged something.
+    pub(crate) fn acknowledged(&self, line: u64, ack: &Ack) {
         let mut figures = lock(&self.0);
         let now = Instant::now();
-        figures.longest_wait = figures.longest_wait.max(now - since);
-        if let Some(last) = figures.last.replace(now) {
-            figures.longest_gap = figures.longest_gap.max(now.saturating_duration_since(last));
+        let asked = figures.waiting.get(&line).copied().unwrap_or(now);
+        let last = figures.last.replace(now).unwrap_or(now);
+        let client = now.saturating_duration_since(asked);
+        let all = now.saturating_duration_since(last);
+        if client.max(all) >= LONG {
+            if figures.waits.len() == WAITS_MAX {
+                figures.waits.pop_front();
+            }
+            figures.waits.push_back((now, Waits { client, all }));
         }
         figures.count += 1;
         if figures.noted.len() == REMEMBERED {
             figures.noted.pop_front();
         }
-        figures.noted.push_back(Noted { position: ack.position.0, entry_hash: ack.entry_hash });
+        figures.noted.push_back(Noted {
+            position: ack.position.0,
+            entry_hash: ack.entry_hash,
+            took_effect: matches!(ack.events.last(), Some(Event::Completed { .. })),
+        });
     }
 
-    /// Measures waits from here on.
-    pub(crate) fn begin(&self) {
-        let mut figures = lock(&self.0);
-        (figures.longest_wait, figures.longest_gap) = Default::default();
-    }
-
-    /// The longest since the beginning.
-    pub(crate) fn waits(&self) -> Waits {
+    /// The longest waits that ended at or after a moment.
+    pub(crate) fn waits_since(&self, moment: Instant) -> Waits {
         let figures = lock(&self.0);
-        Waits { client: figures.longest_wait, all: figures.longest_gap }
+        let since = figures.waits.iter().rev().take_while(|(end, _)| *end >= moment);
+        since.fold(Waits::default(), |longest, (_, waits)| Waits {
+            client: longest.client.max(waits.client),
+            all: longest.all.max(waits.all),
+        })
     }
 
     /// Acknowledgements so far.
@@ -75,9 +138,8 @@ impl Meter {
         lock(&self.0).count
     }
 
-    /// Those remembered at or behind a position.
-    pub(crate) fn noted_from(&self, position: u64) -> Vec<Noted> {
-        let figures = lock(&self.0);
-        figures.noted.iter().filter(|noted| noted.position >= position).copied().collect()
+    /// The acknowledgements remembered.
+    pub(crate) fn noted(&self) -> Vec<Noted> {
+        lock(&self.0).noted.iter().copied().collect()
     }
 }

@@ -9,6 +9,7 @@ use evenkeel_recovery::Promise;
 use evenkeel_types::Mode;
 use evenkeel_vault::{Catalog, Point};
 
+use super::market::OpenMarket;
 use crate::cli::format_time_ns;
 use crate::documents::{ConditionDocument, DrillDocument, PointDocument, Severity};
 use crate::keyfile::hex;
@@ -263,5 +264,7 @@ pub(crate) struct Observed {
     /// Bytes the journal may use, and the position below which it may be trimmed beyond that.
     pub(crate) trim: Mutex<Option<(u64, u64)>>,
     pub(crate) rates: Mutex<Rates>,
+    /// The market as it was when this primary began, for clients in other processes.
+    pub(crate) market: Mutex<Option<OpenMarket>>,
     pub(crate) conditions: Conditions,
 }

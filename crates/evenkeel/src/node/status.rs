@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use evenkeel_journal::Watermark;
 use evenkeel_recovery::{Agreement, Clock as _};
+use evenkeel_types::codec::Canonical as _;
 use evenkeel_vault::Layout;
 
 use super::clock::SystemClock;
@@ -105,6 +106,12 @@ impl Status {
             return 0.0;
         }
         complete_to.unwrap_or(self.started).elapsed().as_secs_f64()
+    }
+
+    fn market(&self) -> serde_json::Value {
+        let market = lock(&self.observed.market);
+        let bytes = market.as_ref().map(|market| hex(&market.to_bytes()));
+        serde_json::json!({"message_type": "market", "market": bytes})
     }
 
     fn erasure(&self) -> ErasureDocument {
@@ -252,6 +259,8 @@ impl StatusSource for Status {
                 .map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64()),
             next_point_seconds: Some(lock(&self.observed.points).next_in.as_secs_f64()),
             drill_interval_seconds: drill_interval_seconds(&self.config),
+            last_failover: None,
+            failovers: 0,
             conditions: self.observed.conditions.all(),
         }
     }
@@ -280,6 +289,7 @@ impl ControlHandler for Status {
             "drill" => {
                 serde_json::to_value(own_drill::run(&self.vault, &self.clock, &self.observed))
             }
+            "market" => Ok(self.market()),
             "stop" => {
                 (self.stop)();
                 Ok(serde_json::json!({"message_type": "stopping"}))

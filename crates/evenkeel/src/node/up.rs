@@ -18,6 +18,7 @@ use evenkeel_recovery::{Agreement, Checkpoint, Follower, JournalClock, Primary};
 use evenkeel_types::SessionId;
 use evenkeel_vault::Lineage;
 
+use super::client_door::{ClientDoor, Duty};
 use super::clients::{self, AckLog, ClientContext};
 use super::clock::SystemClock;
 use super::domain::Domain;
@@ -25,6 +26,9 @@ use super::drill_loop::DrillLoop;
 use super::follow_loop::{Checkpoints, FollowLoop};
 use super::founding::{self, Market};
 use super::gateway::{Gateway, Operator};
+use super::keeper;
+use super::keeper_children;
+use super::market::OpenMarket;
 use super::mend_loop::MendLoop;
 use super::observed::{Observed, lock};
 use super::point_loop::PointLoop;
@@ -35,7 +39,7 @@ use super::start::{self, Recovered};
 use super::status::Status;
 use super::stop::Stop;
 use super::vault_writer::{JournalView, VaultWriter};
-use crate::cli::{Place, UpArgs};
+use crate::cli::{Place, Role, Slot, UpArgs};
 use crate::config::{Config, Finding};
 use crate::dashboard::{DashboardError, StatusSource as _};
 use crate::documents::Severity;
@@ -51,13 +55,22 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     let config = configuration(args)?;
     // Before the rules: a copy for inspection has no writer keys, and need not mend that.
     super::restore_cmd::refuse_unpromoted(&config)?;
-    tell_findings(&config, &config.refuse()?);
+    let findings = config.refuse()?;
+    if args.slot.is_none() {
+        tell_findings(&config, &findings);
+    }
     let stop = Stop::default();
     let asked = stop.clone();
     signals::on_stop(move |why| {
         output::note(&format!("\n{why}: ending cleanly"));
         asked.set();
     })?;
+    if args.slot.is_some() {
+        keeper_children::die_with_keeper(&stop);
+    }
+    if args.role == Some(Role::Keeper) {
+        return keeper::run(&config, args, &stop);
+    }
     let mut daemon = Daemon::start(&config, args, &stop)?;
     let result = daemon.watch(args);
     let ended = daemon.end();
@@ -65,7 +78,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
 }
 
 /// The warnings in one line each kind; all of them with their remedies are for `config check`.
-fn tell_findings(config: &Config, findings: &[Finding]) {
+pub(super) fn tell_findings(config: &Config, findings: &[Finding]) {
     let Some(first) = findings.first() else {
         return;
     };
@@ -80,7 +93,7 @@ fn tell_findings(config: &Config, findings: &[Finding]) {
 }
 
 /// What has to be added to a command so that it is about this home; nothing for the default one.
-fn place(config: &Config) -> String {
+pub(super) fn place(config: &Config) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let file = config.file.strip_prefix(&here).unwrap_or(&config.file);
     if file == Place::default().file() {
@@ -89,7 +102,7 @@ fn place(config: &Config) -> String {
     format!(" --config {}", file.display())
 }
 
-fn configuration(args: &UpArgs) -> Result<Config> {
+pub(super) fn configuration(args: &UpArgs) -> Result<Config> {
     let file = args.place.file();
     let mut config = if file.exists() || args.place.names_a_file() {
         Config::load(&file)?
@@ -109,7 +122,7 @@ fn configuration(args: &UpArgs) -> Result<Config> {
 }
 
 /// Sessions that each term uses for itself, so that sequences start afresh.
-const SESSIONS_PER_TERM: u64 = 8;
+pub(super) const SESSIONS_PER_TERM: u64 = 8;
 
 /// What every thread shares.
 struct Live {
@@ -145,6 +158,7 @@ struct Daemon {
     reading: Vec<JoinHandle<()>>,
     finished: (Sender<Finished>, Receiver<Finished>),
     _control: control::Handle,
+    _clients: ClientDoor,
     dashboard: Option<dashboard::ServerHandle>,
 }
 
@@ -169,10 +183,12 @@ impl Daemon {
         let agreement = Arc::new(Agreement::new());
         let mut time = JournalClock::start(&clock, booted.engine.time());
         let market = founding::market(config, &booted.engine, time.now(&clock));
+        let slot = args.slot;
         let mut primary =
             Primary::begin(log, booted.engine, Arc::clone(&agreement), time.now(&clock))?;
         let batch_max = config.journal.batch_max_entries as usize;
-        founding::found(&mut primary, &market, &mut time, &clock, batch_max)?;
+        founding::found(&mut primary, &market, &mut time, &clock, batch_max, slot.is_none())?;
+        *lock(&observed.market) = Some(OpenMarket::of(primary.engine()));
         let (gateway, intake) = Gateway::new();
         let term = primary.log().term();
         let live = Live {
@@ -195,16 +211,25 @@ impl Daemon {
             liquidations: 0,
             refuses: false,
         };
-        let mut daemon = Self::with_doors(live, &domain, stop, started)?;
+        let mut daemon = Self::with_doors(live, &domain, stop, started, slot)?;
         let (journal_config, stop) = (config.journal.clone(), stop.clone());
         daemon.write("primary", move || primary.run(&intake, &journal_config, &stop));
         daemon.start_readers(&domain, &booted.checkpoint)?;
-        daemon.start_clients(market, ack_log);
+        // The keeper's own processes serve the keeper's clients.
+        if slot.is_none() {
+            daemon.start_clients(market, ack_log);
+        }
         Ok(daemon)
     }
 
-    /// Opens the control socket and the dashboard.
-    fn with_doors(live: Live, domain: &Domain<'_>, stop: &Stop, started: Instant) -> Result<Self> {
+    /// Opens the control socket, the clients' door and the dashboard.
+    fn with_doors(
+        live: Live,
+        domain: &Domain<'_>,
+        stop: &Stop,
+        started: Instant,
+        slot: Option<Slot>,
+    ) -> Result<Self> {
         for name in &domain.settings.sites {
             lock(&live.observed.sites).entry(name.clone()).or_default();
         }
@@ -221,8 +246,15 @@ impl Daemon {
             vault: Arc::clone(&live.vault),
             stop: Box::new(move || asked.set()),
         });
-        let control = control::serve(&live.config.control_socket(), Arc::clone(&status) as _)?;
-        let dashboard = serve_dashboard(&live.config, &status)?;
+        let socket = match slot {
+            Some(slot) => live.config.control_socket_of(slot),
+            None => live.config.control_socket(),
+        };
+        let control = control::serve(&socket, Arc::clone(&status) as _)?;
+        let duty = Duty::Serves { gateway: live.gateway.clone(), term: live.term };
+        let clients = ClientDoor::open(&live.config.clients_socket(slot), duty)?;
+        let source = Arc::clone(&status) as Arc<dyn dashboard::StatusSource>;
+        let dashboard = serve_dashboard(&live.config, source)?;
         Ok(Self {
             live,
             status,
@@ -232,6 +264,7 @@ impl Daemon {
             reading: Vec::new(),
             finished: channel(),
             _control: control,
+            _clients: clients,
             dashboard,
         })
     }
@@ -337,7 +370,9 @@ impl Daemon {
 
     /// Waits until asked to stop, saying now and then how it goes.
     fn watch(&mut self, args: &UpArgs) -> Result<Exit> {
-        self.say_where();
+        if args.slot.is_none() {
+            self.say_where();
+        }
         let deadline = args.exit_after.map(|after| Instant::now() + Duration::from_secs(after));
         let mut next_line = Instant::now() + Duration::from_secs(3);
         while !self.stop.sleep(BEAT) {
@@ -349,7 +384,7 @@ impl Daemon {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 self.stop.set();
             }
-            if Instant::now() >= next_line {
+            if args.slot.is_none() && Instant::now() >= next_line {
                 output::note(&status_line(&self.status.status()));
                 next_line = Instant::now() + REPORT_EVERY;
             }
@@ -410,9 +445,9 @@ fn show_start(observed: &Observed, end: EndState, args: &UpArgs) {
     }
 }
 
-fn serve_dashboard(
+pub(super) fn serve_dashboard(
     config: &Config,
-    status: &Arc<Status>,
+    source: Arc<dyn dashboard::StatusSource>,
 ) -> Result<Option<dashboard::ServerHandle>> {
     let Some(bind) = config.dashboard.bind.0 else {
         return Ok(None);
@@ -426,10 +461,7 @@ fn serve_dashboard(
         ),
         None => None,
     };
-    let serve = |bind| {
-        let source = Arc::clone(status) as Arc<dyn dashboard::StatusSource>;
-        dashboard::serve(bind, token.clone(), source)
-    };
+    let serve = |bind| dashboard::serve(bind, token.clone(), Arc::clone(&source));
     let served = match serve(bind) {
         // Another installation on this machine is no reason not to protect this one.
         Err(DashboardError::PortTaken { .. }) => {
@@ -471,7 +503,7 @@ fn ended_early(name: &str) -> Report {
         .next("evenkeel up")
 }
 
-fn status_line(status: &crate::documents::StatusDocument) -> String {
+pub(super) fn status_line(status: &crate::documents::StatusDocument) -> String {
     let point = status.recovery_points.latest.as_ref().map_or_else(
         || "no recovery point yet".to_owned(),
         |point| {
