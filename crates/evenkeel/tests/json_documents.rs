@@ -7,9 +7,9 @@ mod scripted;
 use std::path::Path;
 
 use evenkeel::documents::{
-    DrillDocument, ErrorDocument, MarginSimulationDocument, Outcome, PointsDocument,
-    ProblemDocument, ProgressDocument, RepairDocument, RepairProblemDocument, RestoreDocument,
-    SitesDocument, StatusDocument, VerifyDocument,
+    DrillDocument, ErrorDocument, FailoverDocument, MarginSimulationDocument, Outcome,
+    PointsDocument, ProblemDocument, ProgressDocument, RepairDocument, RepairProblemDocument,
+    RestoreDocument, SitesDocument, StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -117,6 +117,7 @@ fn every_document_fits_its_schema_when_it_is_empty() {
     assert_fits("repair", &RepairDocument::default());
     assert_fits("sites", &SitesDocument::default());
     assert_fits("margin_simulation", &MarginSimulationDocument::default());
+    assert_fits("failover", &FailoverDocument::default());
     assert_fits("progress", &ProgressDocument::default());
     assert_fits("error", &ErrorDocument::default());
 }
@@ -196,7 +197,7 @@ fn every_documented_field_is_in_the_page_for_people() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
     let page = std::fs::read_to_string(page).unwrap();
     let names = ["status", "points", "drill", "restore", "verify", "repair", "sites", "replay"];
-    for name in names.into_iter().chain(["margin_simulation"]) {
+    for name in names.into_iter().chain(["margin_simulation", "failover"]) {
         let section = page.split(&format!("\n## {name}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         let schema = schema(name);

@@ -58,6 +58,7 @@ pub(super) fn encode(snapshot: &Snapshot) -> String {
     sites(&mut registry, status);
     points(&mut registry, status);
     engine(&mut registry, status);
+    failovers(&mut registry, status);
     conditions(&mut registry, snapshot);
     let mut text = String::new();
     // Writing to a string does not fail; an unfinished text lacks its `# EOF` and is refused by
@@ -260,6 +261,21 @@ fn engine(registry: &mut Registry, status: &StatusDocument) {
         let help = "Entries the follower has applied";
         gauge(registry, "follower_position", help, float(position));
     }
+}
+
+fn failovers(registry: &mut Registry, status: &StatusDocument) {
+    let Some(last) = &status.last_failover else {
+        return;
+    };
+    let count = Counter::<u64>::default();
+    count.inc_by(status.failovers);
+    registry.register("failovers", "Changes of the primary that clients went through", count);
+    let help = "Longest time a client was without an acknowledgement at the last failover";
+    gauge_with(registry, "failover", help, Unit::Seconds, last.seconds);
+    let help = "Acknowledged entries that the journal did not hold after the last failover";
+    gauge(registry, "failover_lost", help, float(last.acknowledged_lost));
+    let help = "Commands that took effect more than once at the last failover";
+    gauge(registry, "failover_twice", help, float(last.applied_twice));
 }
 
 fn conditions(registry: &mut Registry, snapshot: &Snapshot) {

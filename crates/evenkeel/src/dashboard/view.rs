@@ -1,6 +1,8 @@
 //! What the templates show, as finished words: templates decide nothing.
 
-use crate::documents::{ConditionDocument, ModeName, Outcome, Severity, StatusDocument};
+use crate::documents::{
+    ConditionDocument, FailoverDocument, ModeName, Outcome, Severity, StatusDocument,
+};
 
 use super::words::{self, Part};
 
@@ -183,7 +185,7 @@ pub(super) fn facts(status: &StatusDocument, conditions: &[ConditionDocument]) -
             _ => "calm",
         }
     };
-    vec![
+    let mut facts = vec![
         rpo_fact(
             status,
             tone_of(&["rpo_growing", "tail_unconfirmed", "not_shipping", "spool_filling"]),
@@ -191,7 +193,32 @@ pub(super) fn facts(status: &StatusDocument, conditions: &[ConditionDocument]) -
         journal_fact(status, tone_of(&["disk_full", "journal_read_only"])),
         points_fact(status, tone_of(&["margin_thin", "no_point"])),
         venue_fact(status, tone_of(&["mode", "digests_disagree"])),
-    ]
+    ];
+    let tone = tone_of(&["failover", "failover_unclean", "standby_missing"]);
+    facts.extend(status.last_failover.as_ref().map(|last| failover_fact(last, tone)));
+    facts
+}
+
+fn failover_fact(last: &FailoverDocument, tone: &'static str) -> Fact {
+    let text = words::duration(last.seconds);
+    let (value, unit) = match text.split_once(' ') {
+        Some((value, "s")) => (value.to_owned(), "s"),
+        Some((value, "ms")) => (value.to_owned(), "ms"),
+        _ => (text, ""),
+    };
+    let told = words::count(last.acknowledged, "acknowledgement", "acknowledgements");
+    let again = words::count(last.repeated, "command", "commands");
+    Fact {
+        label: "Last failover",
+        value,
+        unit,
+        tone,
+        lines: vec![
+            format!("{}, term {}, at {}.", last.kind.word(), last.term, words::clock(&last.time)),
+            format!("{} of {told} lost.", last.acknowledged_lost),
+            format!("{again} sent again, {} applied twice.", last.applied_twice),
+        ],
+    }
 }
 
 fn rpo_fact(status: &StatusDocument, tone: &'static str) -> Fact {

@@ -43,11 +43,6 @@ impl Kept {
         self.child.is_some()
     }
 
-    /// How long it has been running.
-    pub(crate) fn age(&self) -> Duration {
-        if self.runs() { self.started.elapsed() } else { Duration::ZERO }
-    }
-
     /// Whether it may be started: a process that keeps ending is not started at once.
     pub(crate) fn is_due(&self) -> bool {
         self.child.is_none() && self.ended.is_none_or(|ended| ended.elapsed() >= self.wait)

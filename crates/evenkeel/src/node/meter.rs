@@ -43,7 +43,6 @@ pub(crate) struct Meter(Mutex<Figures>);
 struct Figures {
     /// Oldest first.
     noted: VecDeque<Noted>,
-    count: u64,
     last: Option<Instant>,
     found: Option<Found>,
     /// When each line that waits for an answer first asked.
@@ -112,7 +111,6 @@ impl Meter {
             }
             figures.waits.push_back((now, Waits { client, all }));
         }
-        figures.count += 1;
         if figures.noted.len() == REMEMBERED {
             figures.noted.pop_front();
         }
@@ -131,11 +129,6 @@ impl Meter {
             client: longest.client.max(waits.client),
             all: longest.all.max(waits.all),
         })
-    }
-
-    /// Acknowledgements so far.
-    pub(crate) fn count(&self) -> u64 {
-        lock(&self.0).count
     }
 
     /// The acknowledgements remembered.

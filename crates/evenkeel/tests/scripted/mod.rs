@@ -7,10 +7,10 @@ use std::time::Instant;
 use evenkeel::dashboard::StatusSource;
 use evenkeel::documents::{
     CheckDocument, ConditionDocument, DrillDocument, DrillLevel, EngineDocument, ErasureDocument,
-    Freshness, JournalDocument, LastDrillDocument, LatestPointDocument, ModeName, Outcome,
-    PhaseDocument, PointDocument, PointsDocument, PointsSummaryDocument, ProvenRestoreDocument,
-    Severity, SiteClass, SiteDocument, SiteState, SitesRpoDocument, StatusDocument, TailDocument,
-    TailState,
+    FailoverDocument, FailoverKind, Freshness, JournalDocument, LastDrillDocument,
+    LatestPointDocument, ModeName, Outcome, PhaseDocument, PointDocument, PointsDocument,
+    PointsSummaryDocument, ProvenRestoreDocument, Severity, SiteClass, SiteDocument, SiteState,
+    SitesRpoDocument, StatusDocument, TailDocument, TailState,
 };
 
 /// What is going on.
@@ -121,6 +121,18 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
         next_drill_seconds: Some((38.0 - elapsed_seconds).max(0.0)),
         drill_interval_seconds: Some(60.0),
         next_point_seconds: Some((9.0 - elapsed_seconds).max(0.0)),
+        last_failover: (!fresh).then(|| FailoverDocument {
+            kind: FailoverKind::Killed,
+            time: clock(39 * 60, 0.0),
+            term: 4,
+            seconds: 0.142,
+            silence_seconds: 0.131,
+            acknowledged: 200_000,
+            acknowledged_lost: 0,
+            repeated: 31,
+            applied_twice: 0,
+        }),
+        failovers: if fresh { 0 } else { 3 },
         conditions: notices(scene),
     }
 }
