@@ -6,15 +6,20 @@ use evenkeel_types::conditional::{
 };
 use evenkeel_types::flows::{DepositStep, FlowKey, Permissions, WithdrawalStep};
 use evenkeel_types::oracle::{Price, Reading, SMILE_POINTS, Smile, Volatility};
-use evenkeel_types::regime::{GraceTerms, Scope};
-use evenkeel_types::terms::{Delivery, Haircut, LossRule, MarginModel, Underlying, VenueTerms};
+use evenkeel_types::regime::Scope;
+use evenkeel_types::terms::MarginModel;
 use evenkeel_types::{
-    AccountId, ApiKeyId, ClientSequence, Collateral, Command, Currency, CurrencyId, Decimal, Entry,
-    Event, Instrument, InstrumentId, InstrumentKind, Lots, MassCancelScope, Mode, Money, NewOrder,
-    OptionRight, OrderId, Origin, SessionId, Side, SourceId, Style, Symbol, Term, Ticks,
-    TimeInForce, Timestamp, TradeId, UnderlyingId,
+    AccountId, ApiKeyId, ClientSequence, Command, Entry, Event, Instrument, InstrumentId,
+    InstrumentKind, Lots, MassCancelScope, Mode, Money, NewOrder, OptionRight, OrderId, Origin,
+    SessionId, Side, SourceId, Style, Term, Ticks, TimeInForce, Timestamp, TradeId,
 };
 use std::collections::BTreeMap;
+
+#[path = "margin_venue.rs"]
+mod margin_venue;
+
+pub use margin_venue::{ACCOUNTS, BTC, START, UNDERLYING, USD, instruments};
+use margin_venue::{EXPIRIES, SECOND_NS, SOURCES, opening};
 
 /// Where choices come from.
 pub trait Choices {
@@ -39,69 +44,6 @@ impl Choices for Seeded {
     }
 }
 
-pub const BTC: CurrencyId = CurrencyId(1);
-pub const USD: CurrencyId = CurrencyId(2);
-pub const UNDERLYING: UnderlyingId = UnderlyingId(1);
-/// 2026-11-20T06:00Z: the first expiry is two hours away.
-pub const START: Timestamp = Timestamp(1_795_154_400_000_000_000);
-const SECOND_NS: u64 = 1_000_000_000;
-const HOUR_NS: u64 = 3_600 * SECOND_NS;
-pub const EXPIRIES: [Timestamp; 2] =
-    [Timestamp(START.0 + 2 * HOUR_NS), Timestamp(START.0 + 50 * HOUR_NS)];
-pub const ACCOUNTS: u64 = 8;
-/// Sub-accounts of accounts 1 and 2.
-pub const SUB_ACCOUNTS: [(u64, u64); 2] = [(9, 1), (10, 2)];
-const SOURCES: [SourceId; 3] = [SourceId(1), SourceId(2), SourceId(3)];
-
-fn decimal(mantissa: i128, scale: u8) -> Decimal {
-    Decimal::new(mantissa, scale).expect("a small decimal")
-}
-
-fn symbol(name: &str) -> Symbol {
-    Symbol::new(name).expect("a short name")
-}
-
-/// Spot, perpetuals, a future, options on two expiries, inverse and linear.
-pub fn instruments() -> Vec<Instrument> {
-    let [near, far] = EXPIRIES;
-    let option = |expiry, strike, right| InstrumentKind::Option {
-        expiry,
-        strike: Decimal::whole(strike),
-        right,
-    };
-    let (call, put) = (OptionRight::Call, OptionRight::Put);
-    let (dollar, coin) = (decimal(5, 1), decimal(1, 4));
-    let (whole, tenth, thousandth) = (Decimal::whole(10), decimal(1, 1), decimal(1, 3));
-    let inverse = Style::Inverse;
-    let all = [
-        ("SPOT", InstrumentKind::Spot, Style::Linear, USD, dollar, thousandth),
-        ("PERP", InstrumentKind::Perpetual, inverse, BTC, dollar, whole),
-        ("NEAR", InstrumentKind::Future { expiry: near }, inverse, BTC, dollar, whole),
-        ("NEAR-60-C", option(near, 60_000, call), inverse, BTC, coin, tenth),
-        ("NEAR-60-P", option(near, 60_000, put), inverse, BTC, coin, tenth),
-        ("FAR-70-C", option(far, 70_000, call), inverse, BTC, coin, tenth),
-        ("FAR-50-P", option(far, 50_000, put), inverse, BTC, coin, tenth),
-        ("LINEAR-PERP", InstrumentKind::Perpetual, Style::Linear, USD, dollar, thousandth),
-        ("LINEAR", InstrumentKind::Future { expiry: near }, Style::Linear, USD, dollar, thousandth),
-        ("LINEAR-60-C", option(near, 60_000, call), Style::Linear, USD, dollar, tenth),
-    ];
-    all.into_iter()
-        .zip(1..)
-        .map(|((name, kind, style, settlement, tick, lot), id)| Instrument {
-            id: InstrumentId(id),
-            symbol: symbol(name),
-            kind,
-            style,
-            base: BTC,
-            quote: USD,
-            settlement,
-            tick,
-            lot,
-            contract_size: Decimal::whole(1),
-        })
-        .collect()
-}
-
 /// A source of entries.
 pub struct MarginHistory<C: Choices> {
     choices: C,
@@ -116,11 +58,16 @@ pub struct MarginHistory<C: Choices> {
     next_trade: u64,
     /// Instruments with their present tick prices, roughly.
     instruments: Vec<Instrument>,
+    is_dense: bool,
 }
 
 impl<C: Choices> MarginHistory<C> {
-    pub fn new(mut choices: C) -> Self {
-        let mut queue = opening(choices.next());
+    pub fn new(choices: C) -> Self {
+        Self::of(choices, false)
+    }
+
+    fn of(mut choices: C, is_dense: bool) -> Self {
+        let mut queue = opening(choices.next(), is_dense);
         queue.reverse();
         Self {
             choices,
@@ -134,7 +81,15 @@ impl<C: Choices> MarginHistory<C> {
             term: 1,
             next_trade: 1,
             instruments: instruments(),
+            is_dense,
         }
+    }
+
+    /// Trades, falls and resumes crowd together; what the others do in thousands of entries comes
+    /// in hundreds.
+    #[allow(dead_code, reason = "each test binary uses its own part")]
+    pub fn dense(choices: C) -> Self {
+        Self::of(choices, true)
     }
 
     fn below(&mut self, limit: u64) -> u64 {
@@ -178,6 +133,10 @@ impl<C: Choices> MarginHistory<C> {
     }
 
     fn pass_time(&mut self) {
+        if self.is_dense && !self.one_in(40) {
+            self.time.0 += self.below(200) * 1_000_000;
+            return;
+        }
         let step_ms = match self.below(1_000) {
             0 if self.one_in(4) => 1_800_000 + self.below(7_200_000),
             1..=3 => 60_000 + self.below(600_000),
@@ -200,6 +159,17 @@ impl<C: Choices> MarginHistory<C> {
     }
 
     fn choose(&mut self) {
+        if self.is_dense && !self.one_in(4) {
+            return match self.below(200) {
+                _ if self.next_trade == 1 && self.one_in(3) => self.prices(),
+                0..=29 => self.prices(),
+                30..=31 => {
+                    self.term += 1;
+                    self.operator(Command::Resume { term: Term(self.term) });
+                }
+                _ => self.meeting(),
+            };
+        }
         match self.below(100) {
             0..=19 => self.prices(),
             20..=62 => self.order(),
@@ -216,6 +186,7 @@ impl<C: Choices> MarginHistory<C> {
     /// A round of readings from some of the sources.
     fn prices(&mut self) {
         let reach = match self.below(100) {
+            5..=13 if self.is_dense => 110,
             0 => 150,
             1..=4 => 30,
             _ => 2,
@@ -294,6 +265,32 @@ impl<C: Choices> MarginHistory<C> {
             Command::PlaceWith { order, terms: self.terms(fair) }
         };
         self.queue.push((account, command));
+    }
+
+    /// Two accounts trade at a price near the fair one.
+    fn meeting(&mut self) {
+        let at = usize::try_from(self.below(10)).expect("small");
+        let listed = self.instruments[at].clone();
+        let fair = self.fair_ticks(&listed);
+        let size = match listed.kind {
+            InstrumentKind::Option { .. } => self.between(1, 40),
+            _ if listed.style == Style::Inverse => self.between(100, 6_000),
+            _ => self.between(10, 800),
+        };
+        let (maker, taker) = (self.account(), self.account());
+        let sides = if self.one_in(2) { [Side::Buy, Side::Sell] } else { [Side::Sell, Side::Buy] };
+        for (account, side) in [taker, maker].into_iter().zip(sides) {
+            let order = NewOrder {
+                instrument: listed.id,
+                side,
+                price: Some(Ticks(fair.max(1))),
+                lots: Lots(size),
+                time_in_force: TimeInForce::GoodTillCancel,
+                post_only: false,
+                label: self.below(4),
+            };
+            self.queue.push((account, Command::Place { order }));
+        }
     }
 
     fn terms(&mut self, fair: i64) -> OrderTerms {
@@ -505,68 +502,4 @@ impl<C: Choices> MarginHistory<C> {
         };
         self.operator(command);
     }
-}
-
-/// The commands that found the venue; a few of its terms vary.
-fn opening(variant: u64) -> Vec<(AccountId, Command)> {
-    let currency = |id, code, scale| Command::DefineCurrency {
-        currency: Currency { id, code: symbol(code), scale },
-    };
-    let mut commands = vec![
-        Command::Found { venue: [1; 16], salt: [2; 32] },
-        Command::Resume { term: Term(1) },
-        currency(BTC, "BTC", 8),
-        currency(USD, "USD", 6),
-        Command::Upgrade { rules: 2 },
-        Command::SetVenueTerms { terms: Box::new(venue_terms(variant)) },
-        Command::SetUnderlying { underlying: Box::new(underlying(variant)) },
-    ];
-    let define = |instrument| Command::DefineInstrument { instrument };
-    commands.extend(instruments().into_iter().map(define));
-    let collateral = Collateral::Checked;
-    for id in 1..=ACCOUNTS {
-        commands.push(Command::OpenAccount { account: AccountId(id), collateral });
-    }
-    for (account, main) in SUB_ACCOUNTS {
-        let (account, main) = (AccountId(account), AccountId(main));
-        commands.push(Command::OpenSubAccount { account, main, collateral });
-    }
-    for id in 1..=ACCOUNTS + 2 {
-        let account = AccountId(id);
-        if id % 2 == 0 {
-            let model = MarginModel::Portfolio;
-            commands.push(Command::SetMarginModel { account, model });
-        }
-        for (currency, amount) in [(BTC, 40_000_000), (USD, 12_000_000_000)] {
-            commands.push(Command::Deposit { account, currency, amount: Money(amount) });
-        }
-    }
-    let (currency, amount) = (BTC, Money(20_000_000));
-    commands.push(Command::FundInsurance { currency, amount });
-    commands.into_iter().map(|command| (AccountId::OPERATOR, command)).collect()
-}
-
-fn venue_terms(variant: u64) -> VenueTerms {
-    let haircuts = vec![Haircut { currency: BTC, haircut: 100_000 }];
-    let usual = VenueTerms::usual(USD, haircuts);
-    let is_shared = variant.is_multiple_of(2);
-    let loss_rule = if is_shared { LossRule::Socialise } else { LossRule::AutoDeleverage };
-    let max_step_ms = if variant.is_multiple_of(5) { 600_000 } else { 0 };
-    let grace = GraceTerms { grace_ms: 20_000, daily_cap_ms: 60_000, ..GraceTerms::USUAL };
-    VenueTerms { loss_rule, takeover_rounds: 3, max_step_ms, grace, ..usual }
-}
-
-fn underlying(variant: u64) -> Underlying {
-    let mut usual = Underlying::usual(UNDERLYING, symbol("BTC-USD"), (BTC, USD), SOURCES.to_vec());
-    if variant.is_multiple_of(3) {
-        usual.settlement.delivery = Delivery::Physical;
-    }
-    usual.settlement.window_ms = 600_000;
-    usual.settlement.min_samples = 20;
-    usual.limits.open_orders = 60;
-    usual.breakers.band_hits = 30;
-    usual.breakers.cooldown_ms = 2_000;
-    usual.breakers.step_ms = 500;
-    usual.breakers.auction_ms = 1_000;
-    usual
 }

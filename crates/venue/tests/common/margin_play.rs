@@ -1,15 +1,15 @@
 //! Plays a random history of a venue with margin and checks every promise at every entry.
 
-use super::margin_history::{MarginHistory, Seeded};
-use evenkeel_types::{Event, InstrumentId, OutcomeKind};
+use crate::common::order_watch::OrderWatch;
+use crate::common::risk_watch::RiskWatch;
+use crate::common::tally::{self, Tally};
+use crate::margin_history::{MarginHistory, Seeded};
+use evenkeel_types::InstrumentId;
 use evenkeel_venue::Engine;
 use std::collections::BTreeMap;
 
 /// Entries between two recomputations of all margins.
 const VERIFY_EVERY: usize = 40;
-
-/// How often each kind of event was seen.
-pub type Seen = BTreeMap<&'static str, u64>;
 
 /// Money adds up; longs and shorts cancel out in every instrument.
 fn check(engine: &Engine, seed: u64) {
@@ -28,10 +28,11 @@ fn check(engine: &Engine, seed: u64) {
 }
 
 /// Plays a history. At one entry a second engine is restored from a snapshot and must go on with
-/// the same digests; margin that is kept must be margin computed from nothing.
-pub fn play(seed: u64, entries: usize, seen: &mut Seen) {
-    let mut history = MarginHistory::new(Seeded(seed));
+/// the same digests; margin that is kept must be margin computed from nothing; orders and
+/// liquidations are watched from their events alone.
+pub fn play(mut history: MarginHistory<Seeded>, seed: u64, entries: usize, seen: &mut Tally) {
     let (mut engine, mut twin) = (Engine::new(), None::<Engine>);
+    let (mut orders, mut risks) = (OrderWatch::default(), RiskWatch::default());
     let restore_at = usize::try_from(seed % 997).expect("small") % (entries / 2).max(1) + 60;
     let mut events = Vec::new();
     for count in 0..entries {
@@ -41,12 +42,13 @@ pub fn play(seed: u64, entries: usize, seen: &mut Seen) {
         events.clear();
         engine.apply(&entry, &mut events);
         history.hear(&events);
-        for event in &events {
-            *seen.entry(name(event)).or_default() += 1;
-        }
+        tally::count(seen, &events);
+        orders.follow(&events);
+        risks.follow(&entry, &events);
         check(&engine, seed);
         if count % VERIFY_EVERY == 0 {
             assert_eq!(engine.verify_margins(), Ok(()), "seed {seed} entry {count}");
+            orders.compare(&engine);
         }
         if let Some(twin) = &mut twin {
             twin.apply(&entry, &mut Vec::new());
@@ -61,25 +63,4 @@ pub fn play(seed: u64, entries: usize, seen: &mut Seen) {
     }
     let twin = twin.map(|twin| twin.state_root());
     assert!(twin.is_none_or(|root| root == engine.state_root()), "seed {seed}");
-}
-
-fn name(event: &Event) -> &'static str {
-    match event {
-        Event::Traded { .. } => "trades",
-        Event::Liquidation { .. } => "liquidation steps",
-        Event::InstrumentSettled { .. } => "settlements",
-        Event::FundingSet { .. } => "fundings",
-        Event::ModeSetIn { .. } => "mode changes",
-        Event::OrderTriggered { .. } => "triggers",
-        Event::TradeBusted { .. } => "busts",
-        Event::AuctionCrossed { .. } => "calls",
-        Event::ProtectionHit { .. } => "protections",
-        Event::WithdrawalChanged { .. } => "withdrawal steps",
-        Event::GraceChanged { .. } => "graces",
-        Event::Completed { outcome } => match outcome.kind {
-            OutcomeKind::Rejected { .. } => "refused",
-            _ => "done",
-        },
-        _ => "other",
-    }
 }

@@ -12,7 +12,9 @@ pub mod history;
 pub mod margin;
 pub mod order_watch;
 pub mod orders;
+pub mod risk_watch;
 pub mod shadow;
+pub mod tally;
 
 use evenkeel_types::{
     AccountId, ClientSequence, Collateral, Command, Currency, CurrencyId, Decimal, Entry, Event,
