@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use evenkeel_recovery::{Ack, Request};
+use evenkeel_recovery::{Ack, Refused, Request};
 use evenkeel_types::{AccountId, ClientSequence, Command, Origin, Position, SessionId};
 
 use super::client_door::{ClientDoor, Duty};
@@ -69,8 +69,8 @@ impl Doors {
     }
 
     fn line(&self) -> Line {
-        let addresses = vec![self.path("a"), self.path("b")];
-        Line::new("test", addresses, self.stop.clone(), Arc::clone(&self.meter))
+        let addresses = [self.path("a"), self.path("b")];
+        Line::new("test", &addresses, self.stop.clone(), Arc::clone(&self.meter))
     }
 }
 
@@ -156,6 +156,39 @@ fn a_client_that_never_reads_does_not_keep_the_primary_from_another() {
     let answers = doors.line().submit((1..=50).map(|it| request(5, it)).collect()).unwrap();
     assert_eq!(answers.len(), 50);
     drop((door, deaf));
+    thread.join().unwrap();
+}
+
+#[test]
+fn what_was_refused_can_be_sent_again_as_it_was() {
+    let doors = Doors::new();
+    let (gateway, intake) = Gateway::new();
+    let thread = std::thread::spawn(move || {
+        let mut round = 0;
+        loop {
+            match intake.take(IDLE, IDLE, 1_000) {
+                Taken::NoClients => return,
+                Taken::Nothing => {}
+                Taken::Batches(batches) => {
+                    round += 1;
+                    for batch in batches {
+                        let ack =
+                            Ack { position: Position(9), entry_hash: [1; 32], events: vec![] };
+                        let answer = if round == 1 { Err(Refused::DiskFull) } else { Ok(ack) };
+                        let answers = batch.requests.iter().map(|_| answer.clone()).collect();
+                        let _ = batch.reply.send(answers);
+                    }
+                }
+            }
+        }
+    });
+    let door = ClientDoor::open(&doors.path("a"), Duty::Serves { gateway, term: 1 }).unwrap();
+    let mut line = doors.line();
+    let first = line.submit(vec![request(5, 7)]).unwrap();
+    assert_eq!(first, [Err(Refused::DiskFull)]);
+    let second = line.submit(vec![request(5, 7)]).unwrap();
+    assert_eq!(second[0].as_ref().unwrap().position, Position(9));
+    drop((door, line));
     thread.join().unwrap();
 }
 

@@ -135,7 +135,7 @@ impl Keeper {
         let (clock, venue) = (SystemClock::new(), &self.config.venue);
         let addresses = Slot::ALL.map(|slot| self.config.clients_socket(Some(slot)));
         let meter = Arc::clone(&self.status.meter);
-        let mut line = Line::new("demonstration", addresses.to_vec(), self.stop.clone(), meter);
+        let mut line = Line::new("demonstration", &addresses, self.stop.clone(), meter);
         // Clients of a keeper before this one are gone.
         if line.submit(market.farewells()).is_none() {
             return;
