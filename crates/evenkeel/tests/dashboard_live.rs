@@ -18,7 +18,16 @@ struct Demonstration {
 impl Demonstration {
     fn start(home: &Path) -> Self {
         let mut daemon = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
-            .args(["up", "--dashboard", "127.0.0.1:0", "--exit-after", "300", "--home"])
+            .args([
+                "up",
+                "--role",
+                "primary",
+                "--dashboard",
+                "127.0.0.1:0",
+                "--exit-after",
+                "300",
+                "--home",
+            ])
             .arg(home)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

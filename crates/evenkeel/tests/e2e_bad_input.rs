@@ -29,7 +29,7 @@ fn an_unknown_configuration_key_is_refused_with_the_nearest_right_name() {
     let file = rig.path("h/evenkeel.toml");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("\nsegment_bytes =", "\nsegmet_bytes =")).unwrap();
-    let said = rig.run("up --home h --exit-after 1");
+    let said = rig.run("up --role primary --home h --exit-after 1");
     said.refuses(2, &["segmet_bytes", "segment_bytes", "evenkeel.toml", "safe:", "next:"]);
     assert!(!rig.journal().exists(), "nothing was started");
 }
@@ -40,7 +40,7 @@ fn a_second_daemon_is_told_who_holds_the_home() {
     let mut daemon = Daemon::start(&rig, "");
     daemon.until_acked(&rig, 100);
     let holder = daemon.id().to_string();
-    let said = rig.run("up --home h --dashboard off --exit-after 1");
+    let said = rig.run("up --role primary --home h --dashboard off --exit-after 1");
     said.refuses(11, &[&holder, "safe:", "next:"]);
     daemon.until_acked(&rig, 100);
     daemon.end();
@@ -57,7 +57,7 @@ fn a_read_only_folder_is_named_and_nothing_is_half_started() {
     else {
         return;
     };
-    let command = rig.command("up --home h --dashboard off --exit-after 2");
+    let command = rig.command("up --role primary --home h --dashboard off --exit-after 2");
     let said = Said::of(&inside.enter(&command).output().unwrap());
     said.refuses(1, &["Read-only", "h/host/journal", "safe:", "next:"]);
     let command = rig.command("init --home h/new --dashboard off");
@@ -77,7 +77,7 @@ fn a_full_disk_takes_no_orders_loses_nothing_and_resumes_when_there_is_room() {
     let Some(inside) = Namespace::new(&format!("mount -t tmpfs -o size=6m tmpfs {place}")) else {
         return;
     };
-    let mut command = rig.command("up --home h --dashboard off --ack-log");
+    let mut command = rig.command("up --role primary --home h --dashboard off --ack-log");
     command.arg(rig.beside("ack"));
     let mut daemon = Daemon::spawn(&rig, &mut inside.enter(&command));
     let told = daemon.until_condition(&rig, "disk_full");
@@ -208,7 +208,8 @@ fn a_closed_terminal_ends_it_cleanly() {
 #[test]
 fn closed_pipes_do_not_end_it() {
     let rig = Rig::new();
-    let mut command = rig.command("up --home h --dashboard off --exit-after 6 --ack-log");
+    let mut command =
+        rig.command("up --role primary --home h --dashboard off --exit-after 6 --ack-log");
     command.arg(rig.beside("ack"));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop((child.stdout.take(), child.stderr.take()));
@@ -226,7 +227,7 @@ fn a_home_with_a_missing_key_file_says_which_and_how_to_go_on() {
     daemon.end();
     let key = rig.path("h/host/keys/state/writer.key");
     fs::remove_file(&key).unwrap();
-    rig.run("up --home h --dashboard off --exit-after 1")
+    rig.run("up --role primary --home h --dashboard off --exit-after 1")
         .refuses(2, &["writer.key", "safe:", "--promote"]);
     // What the sites hold does not depend on it.
     rig.ok("restore --config h/evenkeel.toml --identity h/recovery-identity.txt --to new");

@@ -19,7 +19,7 @@ struct Daemon(Child);
 
 impl Daemon {
     fn start(bench: &Bench) -> Self {
-        let mut command = bench.command("up --home h --exit-after 300");
+        let mut command = bench.command("up --role primary --home h --exit-after 300");
         command.envs(ENVIRONMENT);
         let daemon = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self(daemon)

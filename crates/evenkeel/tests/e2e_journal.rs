@@ -76,7 +76,7 @@ fn an_acknowledged_end_that_vanished_is_noticed_fetched_and_nothing_is_lost() {
     assert!(lost > 0);
     // Locally it cannot be seen: the journal just ends earlier.
     assert_eq!(rig.json("journal verify --home h --json")["result"], "ok");
-    let said = rig.run("up --home h --dashboard off --exit-after 2");
+    let said = rig.run("up --role primary --home h --dashboard off --exit-after 2");
     said.refuses(20, &["vanished", "nothing was written", "evenkeel repair"]);
     assert!(!lost_acks(&rig, &acks).is_empty());
 
@@ -103,7 +103,8 @@ fn a_damaged_frame_in_the_middle_stops_the_start_and_is_replaced_from_the_sites(
     file.read_exact_at(&mut byte, frame.offset + 170).unwrap();
     file.write_all_at(&[byte[0] ^ 0x10], frame.offset + 170).unwrap();
     let name = last.file_name().unwrap().to_string_lossy().into_owned();
-    rig.run("up --home h --dashboard off --exit-after 2").refuses(20, &[&name, "safe:", "repair"]);
+    rig.run("up --role primary --home h --dashboard off --exit-after 2")
+        .refuses(20, &[&name, "safe:", "repair"]);
     rig.run("journal verify --home h").refuses(20, &["nothing was changed", "repair"]);
 
     rig.ok("repair --home h --identity h/recovery-identity.txt --json");
@@ -210,7 +211,7 @@ fn a_repair_that_is_killed_at_any_moment_can_be_made_again_and_loses_nothing() {
         repair.wait().unwrap();
         copy.ok(line);
         assert_eq!(lost_acks(&copy, &acks), []);
-        copy.ok("up --home h --dashboard off --exit-after 1");
+        copy.ok("up --role primary --home h --dashboard off --exit-after 1");
         assert_eq!(lost_acks(&copy, &acks), []);
     }
 }

@@ -123,7 +123,7 @@ fn host_and_two_sites_lost_after_a_clean_end_give_back_everything() {
 
     // A home restored for inspection does not go live by accident.
     past.rig
-        .run("up --home new --dashboard off --exit-after 1")
+        .run("up --role primary --home new --dashboard off --exit-after 1")
         .refuses(2, &["restored for inspection", "--promote"]);
     // And nothing is ever restored over something.
     past.rig
@@ -286,7 +286,7 @@ fn a_promoted_restore_goes_live_and_the_old_home_does_not_fork_in_silence() {
     let (from, to) = (text(&restored["lineage"]), text(&restored["promoted_lineage"]));
     assert_ne!(from, to);
 
-    let mut command = rig.command("up --home new --dashboard off --ack-log");
+    let mut command = rig.command("up --role primary --home new --dashboard off --ack-log");
     let mut daemon = Daemon::spawn(rig, command.arg(rig.beside("ack-new")));
     daemon.until("acknowledgements in the new lineage", || {
         let noted = fs::metadata(rig.beside("ack-new")).map_or(0, |found| found.len());
@@ -309,7 +309,7 @@ fn a_promoted_restore_goes_live_and_the_old_home_does_not_fork_in_silence() {
 
 /// Either the old home refuses to write, or whoever reads the sites is told that history forked.
 fn old_home_is_noticed(rig: &Rig) {
-    let said = rig.run("up --home h --dashboard off --exit-after 4");
+    let said = rig.run("up --role primary --home h --dashboard off --exit-after 4");
     let listed = rig.run("points --home new --json");
     let restore = rig.run(
         "restore --config new/evenkeel.toml --identity h/recovery-identity.txt --to third --json",

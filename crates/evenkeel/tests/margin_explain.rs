@@ -16,7 +16,7 @@ fn atto(value: &Value) -> i128 {
 #[test]
 fn an_accounts_margin_adds_up_to_the_last_digit() {
     let bench = Bench::new();
-    let said = bench.run("up --home h --dashboard off --exit-after 6");
+    let said = bench.run("up --role primary --home h --dashboard off --exit-after 6");
     assert_eq!(said.exit, 0, "{}", said.err);
     let mut legs = 0;
     for account in 1..=2 {

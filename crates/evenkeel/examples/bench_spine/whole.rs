@@ -22,7 +22,9 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
 fn up(plan: &Plan, rate: u32, seconds: u64) -> Outcome {
     let scratch = plan.scratch()?;
     let home = scratch.path().join("home");
+    // One process with its clients inside: the spine, not the sockets around it.
     let mut child = evenkeel(&home, "up")?
+        .args(["--role", "primary"])
         .args(["--rate", &rate.to_string(), "--exit-after", &seconds.to_string()])
         .args(["--seed", &plan.seed.to_string(), "--dashboard", "off"])
         .stderr(Stdio::null())

@@ -34,7 +34,7 @@ impl Daemon {
         change: impl FnOnce(&mut Command) -> &mut Command,
     ) -> Self {
         let ack = rig.beside("ack");
-        let mut command = rig.command("up --home h --dashboard off --ack-log");
+        let mut command = rig.command("up --role primary --home h --dashboard off --ack-log");
         command.arg(ack).args(more.split_whitespace());
         Self::spawn(rig, change(&mut command))
     }
