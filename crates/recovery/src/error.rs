@@ -64,6 +64,9 @@ pub enum RecoveryError {
         /// First position that came.
         missing_to: u64,
     },
+    /// The other side of a link said what it must not.
+    #[error(transparent)]
+    Link(#[from] crate::link::Unexpected),
     /// A standby that must not become primary.
     #[error("this standby is not promoted: {0}")]
     Barred(Box<crate::standby::Bar>),

@@ -9,6 +9,7 @@ mod follower;
 mod ledger;
 mod ledger_margin;
 mod lineages;
+mod link_ends;
 #[path = "../../../venue/tests/common/margin_history.rs"]
 #[allow(dead_code, reason = "shared with the engine's own tests")]
 mod margin_history;
