@@ -73,6 +73,7 @@ impl From<RecoveryError> for Report {
             RecoveryError::BeforeFirstPoint { .. } => Exit::NothingYet,
             RecoveryError::Barred(_) => Exit::Integrity,
             RecoveryError::Behind { .. }
+            | RecoveryError::Link(_)
             | RecoveryError::Arithmetic(_)
             | RecoveryError::Sink { .. } => Exit::Failed,
         };
