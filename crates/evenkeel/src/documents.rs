@@ -29,7 +29,8 @@ pub use sites::{ProbeDocument, SitesDocument};
 pub use status::{
     ConditionDocument, EngineDocument, ErasureDocument, JournalDocument, LastDrillDocument,
     LatestPointDocument, ModeName, PointsSummaryDocument, ProvenRestoreDocument, Severity,
-    SiteClass, SiteDocument, SiteState, SitesRpoDocument, StatusDocument, TailDocument, TailState,
+    SiteClass, SiteDocument, SiteState, SitesRpoDocument, StandbyDocument, StatusDocument,
+    TailDocument, TailState,
 };
 
 use serde::{Deserialize, Serialize};

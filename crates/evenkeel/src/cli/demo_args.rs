@@ -9,6 +9,8 @@ use super::place::Place;
 pub enum Role {
     /// Takes requests, journals them and applies them.
     Primary,
+    /// Follows the primary, and takes its place when it is gone.
+    Standby,
     /// Keeps a primary and a standby running, and trades with whichever is the primary.
     Keeper,
 }

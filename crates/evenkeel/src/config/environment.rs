@@ -88,6 +88,7 @@ fn everything_set() -> Config {
     config.domains.keys = domain();
     config.dashboard.token_file = Some(some());
     config.drill.report_public_key = "x".to_owned();
+    config.standby.follow = "x".to_owned();
     config.sites.push(SiteConfig {
         operator: "x".to_owned(),
         jurisdiction: "x".to_owned(),

@@ -5,6 +5,7 @@
 
 mod environment;
 mod explain;
+mod link;
 mod load;
 mod model;
 mod rules;
@@ -13,6 +14,7 @@ mod show;
 mod tests;
 
 pub use environment::{Variable, environment_keys};
+pub use link::{FollowMode, LinkConfig, StandbyConfig};
 pub use model::{
     Config, DashboardBind, DashboardConfig, DemoConfig, DomainConfig, Domains, DrillConfig,
     DrillLevel, HostConfig, JournalConfig, RecoveryConfig, SiteClassName, SiteConfig, SiteKind,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::link::{LinkConfig, StandbyConfig};
 use crate::cli::Slot;
 
 /// The effective configuration. After loading, every path is absolute.
@@ -30,6 +31,10 @@ pub struct Config {
     pub dashboard: DashboardConfig,
     /// What the demonstration does to itself.
     pub demo: DemoConfig,
+    /// Where a primary serves standbys.
+    pub link: LinkConfig,
+    /// What a standby of this home follows.
+    pub standby: StandbyConfig,
     /// The file this was read from; relative paths in it are relative to its folder.
     #[serde(skip)]
     pub file: PathBuf,

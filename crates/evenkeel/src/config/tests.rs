@@ -33,6 +33,8 @@ fn the_reference_file_says_the_defaults_and_nothing_else() {
     assert_eq!(reference.drill, defaults.drill);
     assert_eq!(reference.dashboard, defaults.dashboard);
     assert_eq!(reference.demo, defaults.demo);
+    assert_eq!(reference.link, defaults.link);
+    assert_eq!(reference.standby, defaults.standby);
     let state = reference.domains.state.unwrap();
     let default = DomainConfig::default();
     assert_eq!(state.data_shards, default.data_shards);

@@ -14,6 +14,8 @@ pub struct StatusDocument {
     pub version: String,
     /// The home folder.
     pub home: String,
+    /// What this process is: `primary`, `standby` or `keeper`; empty for a folder at rest.
+    pub role: String,
     /// Whether this is the embedded demonstration.
     pub demonstration: bool,
     /// Security domain described here (`state`).
@@ -50,6 +52,8 @@ pub struct StatusDocument {
     pub drill_interval_seconds: Option<f64>,
     /// Seconds until the next recovery point is due; `null` when unknown.
     pub next_point_seconds: Option<f64>,
+    /// The standbys that this primary serves; of a standby, itself.
+    pub standbys: Vec<StandbyDocument>,
     /// The last change of the primary that this keeper's clients went through.
     pub last_failover: Option<FailoverDocument>,
     /// How many they went through.
@@ -57,6 +61,25 @@ pub struct StatusDocument {
     /// What only the running program can know: a crash found at start, a stepped wall clock, an
     /// unconfirmed tail, a reserve segment in use. Worst first.
     pub conditions: Vec<ConditionDocument>,
+}
+
+/// A standby.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StandbyDocument {
+    /// What people call it.
+    pub name: String,
+    /// First position that it has not applied.
+    pub position: u64,
+    /// Durable entries that it has not applied.
+    pub lag_entries: u64,
+    /// How long it has been behind.
+    pub lag_seconds: f64,
+    /// Everything before this position gave the same output there.
+    pub agreed_position: u64,
+    /// `following`, or what keeps it from that.
+    pub state: String,
+    /// Whether it may take over.
+    pub promotable: bool,
 }
 
 /// What a venue admits.

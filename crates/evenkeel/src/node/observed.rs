@@ -9,6 +9,7 @@ use evenkeel_recovery::Promise;
 use evenkeel_types::Mode;
 use evenkeel_vault::{Catalog, Point};
 
+use super::link_board::LinkBoard;
 use super::market::OpenMarket;
 use crate::cli::format_time_ns;
 use crate::documents::{ConditionDocument, DrillDocument, PointDocument, Severity};
@@ -267,4 +268,5 @@ pub(crate) struct Observed {
     /// The market as it was when this primary began, for clients in other processes.
     pub(crate) market: Mutex<Option<OpenMarket>>,
     pub(crate) conditions: Conditions,
+    pub(crate) link: LinkBoard,
 }

@@ -1,11 +1,14 @@
 //! The primary's thread: takes what clients hand over, commits it, answers.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel_recovery::divergence::{Output, Outputs};
+use evenkeel_recovery::link::{Diverged, Wrong};
 use evenkeel_recovery::{Ack, JournalClock, Primary, RecoveryError, Refused};
 use evenkeel_types::event::WaterfallStep;
-use evenkeel_types::{Event, Mode};
+use evenkeel_types::{Command, Event, Mode};
 use evenkeel_venue::Engine;
 
 use super::clock::SystemClock;
@@ -31,6 +34,10 @@ pub(crate) struct PrimaryLoop {
     pub(crate) liquidations: u64,
     /// The last batch was refused in part for want of space.
     pub(crate) refuses: bool,
+    /// Where it writes down what it told its clients, should that be wrong.
+    pub(crate) folder: PathBuf,
+    /// A standby differed, and what follows was done.
+    pub(crate) proved_wrong: bool,
 }
 
 impl PrimaryLoop {
@@ -45,6 +52,10 @@ impl PrimaryLoop {
         let entries_max = config.batch_max_entries as usize;
         self.observe();
         while !stop.is_set() {
+            if self.observed.link.is_asked_to_hand_over() {
+                return self.hand_over();
+            }
+            self.tell_standbys()?;
             self.trim()?;
             match intake.take(IDLE, gather, entries_max) {
                 Taken::Batches(batches) => self.commit(batches, entries_max)?,
@@ -57,6 +68,62 @@ impl PrimaryLoop {
         }
         lock(&self.observed.primary).running = false;
         self.primary.close().map_err(Report::from)
+    }
+
+    /// Ends in favour of a standby. Batches that were not taken are never answered: their clients
+    /// send them again, to the successor.
+    fn hand_over(self) -> Result<()> {
+        lock(&self.observed.primary).running = false;
+        let observed = self.observed;
+        let hand_over = self.primary.hand_over().map_err(Report::from)?;
+        observed.link.hand_over(hand_over);
+        Ok(())
+    }
+
+    /// Says what the engine said, and that it lives; hears whether it was wrong.
+    fn tell_standbys(&mut self) -> Result<()> {
+        let link = &self.observed.link;
+        self.primary.tend().map_err(Report::from)?;
+        link.publish(self.primary.take_digests());
+        link.come_round(self.primary.log().term(), self.primary.engine().time());
+        let agreed = link.agreed();
+        self.primary.keep_outputs(agreed.is_some());
+        self.primary.note_agreed(agreed.unwrap_or(0));
+        match link.divergence() {
+            Some(diverged) if !self.proved_wrong => self.stop_when_wrong(diverged),
+            _ => Ok(()),
+        }
+    }
+
+    /// A replay gave another output than this engine: nothing more is traded on it.
+    fn stop_when_wrong(&mut self, diverged: Diverged) -> Result<()> {
+        self.proved_wrong = true;
+        let Diverged { agreed, position, wrong } = diverged;
+        if wrong == Wrong::Standby {
+            self.observed.conditions.raise(
+                "standby_wrong",
+                Severity::Warning,
+                format!("a standby differed at position {position} and is barred from promotion"),
+                "a replay gives this primary's output; trading goes on",
+                "look at what the standby printed; test its host's memory",
+            );
+            return Ok(());
+        }
+        let file = list_outputs(&self.folder, agreed, self.primary.outputs());
+        let (mode, cause) = (Mode::Halted, CAUSE_DIVERGED);
+        let now = self.journal_clock.now(&self.clock);
+        self.primary.operate(now, Command::SetMode { mode, cause }).map_err(Report::from)?;
+        self.observed.conditions.raise(
+            "primary_wrong",
+            Severity::Critical,
+            format!(
+                "a replay of positions {agreed} to below {position} gives another output than this \
+                 primary gave: it is halted. What it told its clients since is listed in {file}"
+            ),
+            "the journal holds every command as it came; only outputs are in doubt",
+            "evenkeel failover   (the standby agrees with the replay), then compare the list",
+        );
+        Ok(())
     }
 
     fn commit(&mut self, batches: Vec<Batch>, entries_max: usize) -> Result<()> {
@@ -192,6 +259,25 @@ impl PrimaryLoop {
             "no order is lost; balances and positions are untouched",
             "evenkeel status",
         );
+    }
+}
+
+/// Cause of a halt because this primary's output was wrong.
+const CAUSE_DIVERGED: u32 = 901;
+
+/// One line for each output since the agreement; returns the file's name.
+fn list_outputs(folder: &Path, agreed: u64, outputs: Option<&Outputs>) -> String {
+    let path = folder.join(format!("outputs-from-{agreed}.txt"));
+    let mut text = String::new();
+    for output in outputs.into_iter().flat_map(Outputs::iter) {
+        if output.position >= agreed {
+            let Output { position, origin, events } = output;
+            text.push_str(&format!("{position} {origin:?} {events:?}\n"));
+        }
+    }
+    match std::fs::write(&path, text) {
+        Ok(()) => path.display().to_string(),
+        Err(error) => format!("(not written: {error})"),
     }
 }
 

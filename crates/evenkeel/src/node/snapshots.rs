@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use evenkeel_recovery::Checkpoint;
 use evenkeel_types::Canonical as _;
 
+use crate::report::{Report, Result};
+
 const EXTENSION: &str = "snapshot";
 const HASH_BYTES: usize = 32;
 
@@ -53,6 +55,15 @@ impl Snapshots {
             }
         }
         Ok((good, bad))
+    }
+
+    /// The newest one of a folder that an engine can start from, or the venue's beginning.
+    pub(crate) fn newest(dir: &Path) -> Result<Checkpoint> {
+        let (snapshots, _) = Self::new(dir.to_owned(), 1)
+            .load()
+            .map_err(|error| Report::io("read the snapshots", dir, &error))?;
+        let newest = snapshots.into_iter().rev().find(|one| one.engine().is_ok());
+        Ok(newest.unwrap_or_else(Checkpoint::genesis))
     }
 
     /// Snapshot files, oldest first.

@@ -13,6 +13,7 @@ use evenkeel_vault::{Catalog, Lineage};
 
 use super::domain::{Domain, cluster_id};
 use super::snapshots::Snapshots;
+use crate::cli::UpArgs;
 use crate::config::Config;
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
@@ -88,6 +89,21 @@ pub(crate) fn recover(
     Ok(Recovered { log, booted, end, lineage, account })
 }
 
+/// How this home's journal is kept.
+pub(crate) fn options(config: &Config, durability: Durability) -> Options {
+    Options {
+        segment_bytes: config.journal.segment_bytes,
+        reserve_bytes: config.journal.reserve_bytes,
+        durability,
+        ..Options::default()
+    }
+}
+
+/// Whether it is synced: always, but for a test switch.
+pub(crate) fn durability(args: &UpArgs) -> Durability {
+    if args.unsafe_no_fdatasync { Durability::NoSync } else { Durability::Fdatasync }
+}
+
 fn open_journal(
     config: &Config,
     domain: &Domain<'_>,
@@ -95,12 +111,7 @@ fn open_journal(
     disk: &Arc<dyn Disk>,
     durability: Durability,
 ) -> Result<(FileLog, Option<Opened>)> {
-    let options = Options {
-        segment_bytes: config.journal.segment_bytes,
-        reserve_bytes: config.journal.reserve_bytes,
-        durability,
-        ..Options::default()
-    };
+    let options = options(config, durability);
     let dir = config.journal_dir();
     match FileLog::open(Arc::clone(disk), &dir, options) {
         Ok((log, opened)) => {
@@ -189,7 +200,7 @@ pub(crate) fn confirmations(
 
 /// A vanished tail is fetched by `repair`, which needs an identity; that is said here, where the
 /// files are known.
-fn vanished(error: JournalError, config: &Config) -> Report {
+pub(crate) fn vanished(error: JournalError, config: &Config) -> Report {
     let JournalError::TailVanished { ours, theirs, confirmed_by } = &error else {
         return error.into();
     };

@@ -9,6 +9,7 @@ use evenkeel_types::codec::Canonical as _;
 use evenkeel_vault::Layout;
 
 use super::clock::SystemClock;
+use super::link_board::StandbyFigures;
 use super::observed::{Observed, PrimaryFigures, lock};
 use super::own_drill;
 use super::vault_writer::VaultWriter;
@@ -20,7 +21,7 @@ use crate::documents::{
     DrillDocument, DrillLevel, EngineDocument, ErasureDocument, Freshness, JournalDocument,
     LastDrillDocument, LatestPointDocument, ModeName, Outcome, PointsDocument,
     PointsSummaryDocument, ProvenRestoreDocument, SiteClass, SiteDocument, SiteState,
-    SitesRpoDocument, StatusDocument, TailDocument, TailState,
+    SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
 };
 use crate::keyfile::hex;
 
@@ -112,6 +113,20 @@ impl Status {
         let market = lock(&self.observed.market);
         let bytes = market.as_ref().map(|market| hex(&market.to_bytes()));
         serde_json::json!({"message_type": "market", "market": bytes})
+    }
+
+    fn standbys(&self) -> Vec<StandbyDocument> {
+        let durable_next = self.watermark.durable_next();
+        let document = |figures: StandbyFigures| StandbyDocument {
+            name: figures.name,
+            position: figures.position,
+            lag_entries: durable_next.saturating_sub(figures.position),
+            lag_seconds: figures.behind_since.map_or(0.0, |since| since.elapsed().as_secs_f64()),
+            agreed_position: figures.agreed,
+            state: "following".to_owned(),
+            promotable: true,
+        };
+        self.observed.link.standbys().into_iter().map(document).collect()
     }
 
     fn erasure(&self) -> ErasureDocument {
@@ -240,6 +255,7 @@ impl StatusSource for Status {
             time: format_time_ns(now_ns),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             home: self.config.home().display().to_string(),
+            role: "primary".to_owned(),
             demonstration: true,
             domain: super::domain::STATE.to_owned(),
             lineage: self.lineage.clone(),
@@ -259,6 +275,7 @@ impl StatusSource for Status {
                 .map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64()),
             next_point_seconds: Some(lock(&self.observed.points).next_in.as_secs_f64()),
             drill_interval_seconds: drill_interval_seconds(&self.config),
+            standbys: self.standbys(),
             last_failover: None,
             failovers: 0,
             conditions: self.observed.conditions.all(),

@@ -8,12 +8,13 @@
 //!                                      └─▸ shipper ─▸ tails ──────────────────┴─▸ sites ─▸ drills
 //! ```
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use evenkeel_journal::{Disk, Durability, EndState, RealDisk};
+use evenkeel_journal::{Disk, EndState, RealDisk};
 use evenkeel_recovery::{Agreement, Checkpoint, Follower, JournalClock, Primary};
 use evenkeel_types::SessionId;
 use evenkeel_vault::Lineage;
@@ -21,13 +22,15 @@ use evenkeel_vault::Lineage;
 use super::client_door::{ClientDoor, Duty};
 use super::clients::{self, AckLog, ClientContext};
 use super::clock::SystemClock;
-use super::domain::Domain;
+use super::domain::{Domain, cluster_id};
 use super::drill_loop::DrillLoop;
 use super::follow_loop::{Checkpoints, FollowLoop};
 use super::founding::{self, Market};
 use super::gateway::{Gateway, Operator};
 use super::keeper;
 use super::keeper_children;
+use super::link_door::{LinkDoor, Source};
+use super::link_tls;
 use super::market::OpenMarket;
 use super::mend_loop::MendLoop;
 use super::observed::{Observed, lock};
@@ -35,12 +38,14 @@ use super::point_loop::PointLoop;
 use super::primary_loop::PrimaryLoop;
 use super::ship_loop::ShipLoop;
 use super::snapshots::Snapshots;
+use super::standby::{self, End, Won};
 use super::start::{self, Recovered};
 use super::status::Status;
 use super::stop::Stop;
+use super::succession;
 use super::vault_writer::{JournalView, VaultWriter};
 use crate::cli::{Place, Role, Slot, UpArgs};
-use crate::config::{Config, Finding};
+use crate::config::{Config, Finding, FollowMode};
 use crate::dashboard::{DashboardError, StatusSource as _};
 use crate::documents::Severity;
 use crate::report::{Exit, Report, Result};
@@ -71,10 +76,47 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     if args.role == Some(Role::Keeper) {
         return keeper::run(&config, args, &stop);
     }
-    let mut daemon = Daemon::start(&config, args, &stop)?;
+    let mut daemon = if args.role == Some(Role::Standby) {
+        match standby::run(&config, args, &standby_socket(&config, args), &stop)? {
+            End::Stopped => return Ok(Exit::Ok),
+            End::Won(won) => Daemon::promoted(&config, args, &stop, *won)?,
+        }
+    } else {
+        Daemon::start(&config, args, &stop)?
+    };
     let result = daemon.watch(args);
+    if daemon.live.observed.link.handed_over().is_some() {
+        return Err(succession::become_standby(&daemon.live.observed.link));
+    }
+    // What this process would still send to the sites, its successor sends; it waits for this end.
+    if result.is_err() && !daemon.live.observed.link.standbys().is_empty() {
+        return result;
+    }
     let ended = daemon.end();
     result.and_then(|exit| ended.map(|()| exit))
+}
+
+/// A standby beside a primary in one home has a socket of its own.
+fn standby_socket(config: &Config, args: &UpArgs) -> PathBuf {
+    match (args.slot, config.standby.mode) {
+        (Some(slot), _) => config.control_socket_of(slot),
+        (None, FollowMode::Shared) => config.host.data.join("control-standby.sock"),
+        (None, FollowMode::Mirror) => config.control_socket(),
+    }
+}
+
+/// A primary whose `Resume` is journaled, with what its daemon needs.
+struct Begun {
+    primary: Primary,
+    time: JournalClock,
+    agreement: Arc<Agreement>,
+    lineage: Lineage,
+    /// Durable position before its term.
+    began_at: u64,
+    /// Where the follower starts; `None`: at the newest snapshot of this home.
+    checkpoint: Option<Checkpoint>,
+    door: Option<ClientDoor>,
+    observed: Arc<Observed>,
 }
 
 /// The warnings in one line each kind; all of them with their remedies are for `config check`.
@@ -159,33 +201,62 @@ struct Daemon {
     finished: (Sender<Finished>, Receiver<Finished>),
     _control: control::Handle,
     _clients: ClientDoor,
+    /// Open until this process ends: its end is what standbys wait for.
+    _link: LinkDoor,
     dashboard: Option<dashboard::ServerHandle>,
 }
 
 impl Daemon {
     fn start(config: &Config, args: &UpArgs, stop: &Stop) -> Result<Self> {
-        let (started, clock) = (Instant::now(), SystemClock::new());
+        let clock = SystemClock::new();
         let domain = Domain::of(config)?;
-        let ack_log = args.ack_log.as_deref().map(AckLog::open).transpose()?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let recovered = start::recover(config, &domain, &disk, durability(args))?;
+        let recovered = start::recover(config, &domain, &disk, start::durability(args))?;
         recovered.account.iter().for_each(|line| output::note(line));
         let Recovered { log, booted, end, lineage, .. } = recovered;
         let observed = Arc::new(Observed::default());
         show_start(&observed, end, args);
-        let journal = JournalView {
-            disk,
-            dir: log.dir().to_owned(),
-            watermark: log.watermark(),
-            base: log.base().position,
-        };
-        let vault = Arc::new(VaultWriter::new(config.clone(), log.next()));
         let agreement = Arc::new(Agreement::new());
         let mut time = JournalClock::start(&clock, booted.engine.time());
-        let market = founding::market(config, &booted.engine, time.now(&clock));
-        let slot = args.slot;
-        let mut primary =
-            Primary::begin(log, booted.engine, Arc::clone(&agreement), time.now(&clock))?;
+        let began_at = log.next();
+        let primary = Primary::begin(log, booted.engine, Arc::clone(&agreement), time.now(&clock))?;
+        let checkpoint = Some(booted.checkpoint);
+        let door = None;
+        let begun =
+            Begun { primary, time, agreement, lineage, began_at, checkpoint, door, observed };
+        Self::begin(config, args, stop, begun)
+    }
+
+    /// Goes on as the primary that a standby has become. Nothing here may wait for the sites: it
+    /// stands between clients and their next acknowledgement.
+    fn promoted(config: &Config, args: &UpArgs, stop: &Stop, won: Won) -> Result<Self> {
+        let Won { primary, time, agreement, lineage, door, since } = won;
+        let observed = Arc::new(Observed::default());
+        let began_at = primary.log().next();
+        // One that is no keeper's takes clients where the primary before did.
+        let door = args.slot.map(|_| door);
+        let begun =
+            Begun { primary, time, agreement, lineage, began_at, checkpoint: None, door, observed };
+        let daemon = Self::begin(config, args, stop, begun)?;
+        let (term, waited) = (daemon.live.term, since.elapsed().as_secs_f64());
+        output::note(&format!(
+            "primary of term {term}, {waited:.3} s after the one before was gone"
+        ));
+        Ok(daemon)
+    }
+
+    fn begin(config: &Config, args: &UpArgs, stop: &Stop, begun: Begun) -> Result<Self> {
+        let (started, clock, slot) = (Instant::now(), SystemClock::new(), args.slot);
+        let Begun { mut primary, mut time, agreement, lineage, began_at, observed, .. } = begun;
+        let domain = Domain::of(config)?;
+        let ack_log = args.ack_log.as_deref().map(AckLog::open).transpose()?;
+        let journal = JournalView {
+            disk: Arc::new(RealDisk),
+            dir: primary.log().dir().to_owned(),
+            watermark: primary.log().watermark(),
+            base: primary.log().base().position,
+        };
+        let market = founding::market(config, primary.engine(), time.now(&clock));
         let batch_max = config.journal.batch_max_entries as usize;
         founding::found(&mut primary, &market, &mut time, &clock, batch_max, slot.is_none())?;
         *lock(&observed.market) = Some(OpenMarket::of(primary.engine()));
@@ -197,7 +268,7 @@ impl Daemon {
             observed: Arc::clone(&observed),
             agreement,
             journal,
-            vault,
+            vault: Arc::new(VaultWriter::new(config.clone(), began_at)),
             lineage,
             gateway,
             term,
@@ -210,11 +281,17 @@ impl Daemon {
             trades: 0,
             liquidations: 0,
             refuses: false,
+            folder: config.host.data.clone(),
+            proved_wrong: false,
         };
-        let mut daemon = Self::with_doors(live, &domain, stop, started, slot)?;
+        let mut daemon = Self::with_doors(live, &domain, stop, started, (slot, begun.door))?;
         let (journal_config, stop) = (config.journal.clone(), stop.clone());
         daemon.write("primary", move || primary.run(&intake, &journal_config, &stop));
-        daemon.start_readers(&domain, &booted.checkpoint)?;
+        let checkpoint = match begun.checkpoint {
+            Some(checkpoint) => checkpoint,
+            None => Snapshots::newest(&config.snapshots_dir())?,
+        };
+        daemon.start_readers(&domain, &checkpoint)?;
         // The keeper's own processes serve the keeper's clients.
         if slot.is_none() {
             daemon.start_clients(market, ack_log);
@@ -228,7 +305,7 @@ impl Daemon {
         domain: &Domain<'_>,
         stop: &Stop,
         started: Instant,
-        slot: Option<Slot>,
+        (slot, door): (Option<Slot>, Option<ClientDoor>),
     ) -> Result<Self> {
         for name in &domain.settings.sites {
             lock(&live.observed.sites).entry(name.clone()).or_default();
@@ -252,7 +329,14 @@ impl Daemon {
         };
         let control = control::serve(&socket, Arc::clone(&status) as _)?;
         let duty = Duty::Serves { gateway: live.gateway.clone(), term: live.term };
-        let clients = ClientDoor::open(&live.config.clients_socket(slot), duty)?;
+        let clients = match door {
+            Some(door) => {
+                door.set(duty);
+                door
+            }
+            None => ClientDoor::open(&live.config.clients_socket(slot), duty)?,
+        };
+        let link = open_link(&live, domain)?;
         let source = Arc::clone(&status) as Arc<dyn dashboard::StatusSource>;
         let dashboard = serve_dashboard(&live.config, source)?;
         Ok(Self {
@@ -265,6 +349,7 @@ impl Daemon {
             finished: channel(),
             _control: control,
             _clients: clients,
+            _link: link,
             dashboard,
         })
     }
@@ -378,6 +463,9 @@ impl Daemon {
         while !self.stop.sleep(BEAT) {
             if let Ok((name, result)) = self.finished.1.try_recv() {
                 self.stop.set();
+                if self.live.observed.link.handed_over().is_some() {
+                    return Ok(Exit::Ok);
+                }
                 let why = result.err().unwrap_or_else(|| ended_early(name));
                 return Err(why);
             }
@@ -420,8 +508,17 @@ impl Daemon {
     }
 }
 
-fn durability(args: &UpArgs) -> Durability {
-    if args.unsafe_no_fdatasync { Durability::NoSync } else { Durability::Fdatasync }
+fn open_link(live: &Live, domain: &Domain<'_>) -> Result<LinkDoor> {
+    let (config, cluster) = (&live.config, cluster_id(&domain.trust));
+    link_tls::lay_out(&config.link_dir(), cluster)?;
+    let credentials = link_tls::read(&config.link_dir(), cluster)?;
+    let source = Source {
+        lineage: live.lineage.0,
+        term: live.term,
+        journal: live.journal.clone(),
+        observed: Arc::clone(&live.observed),
+    };
+    LinkDoor::open(config.link.listen, &config.link_address_file(), credentials, source)
 }
 
 fn show_start(observed: &Observed, end: EndState, args: &UpArgs) {

@@ -10,7 +10,7 @@ use evenkeel::documents::{
     FailoverDocument, FailoverKind, Freshness, JournalDocument, LastDrillDocument,
     LatestPointDocument, ModeName, Outcome, PhaseDocument, PointDocument, PointsDocument,
     PointsSummaryDocument, ProvenRestoreDocument, Severity, SiteClass, SiteDocument, SiteState,
-    SitesRpoDocument, StatusDocument, TailDocument, TailState,
+    SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
 };
 
 /// What is going on.
@@ -132,8 +132,22 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
             repeated: 31,
             applied_twice: 0,
         }),
+        role: "primary".to_owned(),
+        standbys: vec![standby(position)],
         failovers: if fresh { 0 } else { 3 },
         conditions: notices(scene),
+    }
+}
+
+fn standby(position: u64) -> StandbyDocument {
+    StandbyDocument {
+        name: "standby".to_owned(),
+        position: position - 2,
+        lag_entries: 2,
+        lag_seconds: 0.001,
+        agreed_position: position - position % 1_024,
+        state: "following".to_owned(),
+        promotable: true,
     }
 }
 

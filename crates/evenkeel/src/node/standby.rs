@@ -1,0 +1,285 @@
+//! `evenkeel up --role standby`: follows the primary in memory, and takes its place when it is gone.
+//!
+//! On the primary's host the journal's lock is the fence: whoever holds it writes, and it is free
+//! only once the process that held it has ended. On another host frames are copied into a journal
+//! of its own, and only a person can say that the primary is dead.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use evenkeel_journal::{Disk, FileLog, JournalError, RealDisk};
+use evenkeel_recovery::standby::Bar;
+use evenkeel_recovery::takeover::{Authority, FolderAuthority, NotPromoted, take_over};
+use evenkeel_recovery::{Agreement, JournalClock, Primary, RecoveryError, Standby};
+use evenkeel_types::Timestamp;
+use evenkeel_vault::Lineage;
+
+use super::client_door::{ClientDoor, Duty};
+use super::clock::SystemClock;
+use super::domain::{Domain, cluster_id};
+use super::link_tls::{self, Credentials};
+use super::link_wire::{Wire, WireError};
+use super::sites_watch::SitesWatch;
+use super::snapshots::Snapshots;
+use super::standby_link::Lost;
+use super::standby_status::StandbyStatus;
+use super::start;
+use super::stop::Stop;
+use super::takeover::{self, Attested};
+use crate::cli::UpArgs;
+use crate::config::{Config, FollowMode};
+use crate::report::{Exit, Report, Result};
+use crate::{control, keyfile, output};
+
+/// How often the lock is tried while the primary is gone.
+const TRY_LOCK: Duration = Duration::from_millis(20);
+/// How often the primary is looked for.
+const TRY_LINK: Duration = Duration::from_millis(200);
+/// A standby that never heard a primary waits this long for one to come up first.
+const FIRST: Duration = Duration::from_secs(5);
+
+/// What the primary that it has become begins with; its `Resume` is journaled.
+pub(crate) struct Won {
+    pub(crate) primary: Primary,
+    pub(crate) time: JournalClock,
+    pub(crate) agreement: Arc<Agreement>,
+    pub(crate) lineage: Lineage,
+    /// The clients' door, which has sent everybody away so far.
+    pub(crate) door: ClientDoor,
+    /// When the primary before was found to be gone.
+    pub(crate) since: Instant,
+}
+
+/// How a standby's life ends, other than by an error.
+pub(crate) enum End {
+    Won(Box<Won>),
+    Stopped,
+}
+
+/// Runs until it takes over or is asked to stop.
+///
+/// # Errors
+/// [`Exit::Integrity`] when it is barred from promotion; certificates, a home that cannot follow.
+pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) -> Result<End> {
+    let domain = Domain::of(config)?;
+    let certificate = keyfile::read_certificate(&domain.settings.writer_certificate_file)?;
+    let cluster = cluster_id(&domain.trust);
+    let link_dir = config.link_dir();
+    if config.standby.mode == FollowMode::Shared {
+        link_tls::lay_out(&link_dir, cluster)?;
+    }
+    let credentials = link_tls::read(&link_dir, cluster)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let status = Arc::new(StandbyStatus::new(config, certificate.lineage, stop));
+    let _control = control::serve(socket, Arc::clone(&status) as _)?;
+    let duty = Duty::Elsewhere { term: 0, primary_at: String::new() };
+    let door = match args.slot {
+        Some(slot) => config.clients_socket(Some(slot)),
+        None => config.host.data.join("clients-standby.sock"),
+    };
+    let door = ClientDoor::open(&door, duty)?;
+    let watch = SitesWatch::start(config, certificate.lineage, stop);
+    if !wait_for_journal(config, &disk, stop)? {
+        return Ok(End::Stopped);
+    }
+    let mut standby = Standby::start(&Snapshots::newest(&config.snapshots_dir())?)?;
+    let copy = match config.standby.mode {
+        FollowMode::Shared => None,
+        FollowMode::Mirror => {
+            Some(takeover::open_copy(config, &domain, certificate.lineage, &disk)?)
+        }
+    };
+    if let Some(log) = &copy {
+        takeover::apply_rest(&mut standby, log, &disk)?;
+    }
+    output::note(&format!("standby from position {} on", standby.position()));
+    let following = Following {
+        config,
+        args,
+        credentials,
+        disk,
+        status,
+        standby,
+        copy,
+        lineage: certificate.lineage,
+        watch,
+        door,
+        told: String::new(),
+        term: 0,
+        shown_term: 0,
+        has_told: false,
+    };
+    following.run(stop)
+}
+
+/// On the primary's host the journal appears when the primary begins it.
+fn wait_for_journal(config: &Config, disk: &Arc<dyn Disk>, stop: &Stop) -> Result<bool> {
+    if config.standby.mode == FollowMode::Mirror {
+        return Ok(true);
+    }
+    loop {
+        match evenkeel_journal::Reader::external(Arc::clone(disk), &config.journal_dir(), u64::MAX)
+        {
+            Err(JournalError::NotAJournal { .. } | JournalError::Io { .. }) => {}
+            Ok(_) | Err(_) => return Ok(true),
+        }
+        if stop.sleep(TRY_LINK) {
+            return Ok(false);
+        }
+    }
+}
+
+/// A standby at work.
+pub(super) struct Following<'a> {
+    pub(super) config: &'a Config,
+    pub(super) args: &'a UpArgs,
+    credentials: Credentials,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) status: Arc<StandbyStatus>,
+    pub(super) standby: Standby,
+    /// This host's own journal, if it is not the primary's.
+    pub(super) copy: Option<FileLog>,
+    pub(super) lineage: Lineage,
+    watch: SitesWatch,
+    pub(super) door: ClientDoor,
+    /// What was last said about a link that does not come about.
+    told: String,
+    /// Of the primary that is followed, and of the one that clients were told of.
+    pub(super) term: u64,
+    pub(super) shown_term: u64,
+    /// The primary knows that the two differ.
+    pub(super) has_told: bool,
+}
+
+impl Following<'_> {
+    fn run(mut self, stop: &Stop) -> Result<End> {
+        let clock = SystemClock::new();
+        let mut gone_since: Option<(Instant, bool)> = None;
+        let begun = Instant::now();
+        let mut next_link = Instant::now();
+        loop {
+            if Instant::now() >= next_link {
+                next_link = Instant::now() + TRY_LINK;
+                if let Some(wire) = self.connect()? {
+                    match self.follow(wire, stop)? {
+                        Lost::Stopped => return Ok(End::Stopped),
+                        Lost::HandedOver => {
+                            gone_since = Some((Instant::now(), false));
+                        }
+                        Lost::Silent => gone_since = Some((Instant::now(), true)),
+                        Lost::Closed(since) => gone_since = Some((since, false)),
+                    }
+                    next_link = Instant::now() + TRY_LINK;
+                }
+            }
+            self.status.show_lost();
+            let (since, kill) = gone_since.unwrap_or((Instant::now(), false));
+            if self.may_try(gone_since.is_some(), begun)
+                && (self.copy.is_some()
+                    || takeover::is_free(self.disk.as_ref(), self.config, kill)?)
+            {
+                self.watch.refuse()?;
+                let agreement = Arc::new(Agreement::new());
+                let mut time = None;
+                let now = |last| time.insert(JournalClock::start(&clock, last)).now(&clock);
+                let mut authority = self.authority();
+                let term = self.standby.term();
+                let (disk, board) = (Arc::clone(&self.disk), Arc::clone(&agreement));
+                match take_over(self.standby, term, authority.as_mut(), &disk, board, now) {
+                    Ok(promoted) => {
+                        let time = time.unwrap_or_else(|| JournalClock::start(&clock, LAST));
+                        let Self { lineage, door, .. } = self;
+                        let primary = promoted.primary;
+                        let won = Won { primary, time, agreement, lineage, door, since };
+                        return Ok(End::Won(Box::new(won)));
+                    }
+                    Err(NotPromoted { standby: Some(standby), error }) => {
+                        // Somebody was quicker: that one is followed.
+                        if !is_locked(&error) {
+                            return Err(refused(error, self.config));
+                        }
+                        self.standby = *standby;
+                    }
+                    Err(NotPromoted { standby: None, error }) => return Err(error.into()),
+                }
+            }
+            if stop.sleep(TRY_LOCK) {
+                return Ok(End::Stopped);
+            }
+        }
+    }
+
+    fn authority(&mut self) -> Box<dyn Authority> {
+        let confirmations = self.watch.confirmations();
+        match self.copy.take() {
+            Some(copy) => Box::new(Attested { copy: Some(copy), confirmations }),
+            None => Box::new(FolderAuthority {
+                disk: Arc::clone(&self.disk),
+                dir: self.config.journal_dir(),
+                options: start::options(self.config, start::durability(self.args)),
+                confirmations,
+            }),
+        }
+    }
+
+    /// A mirror never promotes itself: its primary may live beyond a broken network.
+    fn may_try(&self, was_linked: bool, begun: Instant) -> bool {
+        match self.copy {
+            None => was_linked || begun.elapsed() >= FIRST,
+            Some(_) => self.status.is_asked_to_promote(),
+        }
+    }
+
+    fn connect(&mut self) -> Result<Option<Wire>> {
+        let at = match self.config.standby.mode {
+            FollowMode::Shared => match std::fs::read_to_string(self.config.link_address_file()) {
+                Ok(at) => at,
+                Err(_) => return Ok(None),
+            },
+            FollowMode::Mirror => self.config.standby.follow.clone(),
+        };
+        match Wire::connect(at.trim(), &self.credentials) {
+            Ok(wire) => Ok(Some(wire)),
+            Err(error @ WireError::Stranger(_)) => {
+                Err(Report::new(Exit::WrongKey, error.to_string())
+                    .at(self.config.link_dir().display().to_string())
+                    .safe("nothing was sent, and nothing taken"))
+            }
+            Err(error) => {
+                self.tell(&format!("no link to {}: {error}", at.trim()));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Says it once, not at every try.
+    pub(super) fn tell(&mut self, what: &str) {
+        if self.copy.is_some() && self.told != what {
+            output::note(what);
+            what.clone_into(&mut self.told);
+        }
+    }
+}
+
+/// Of an empty journal.
+const LAST: Timestamp = Timestamp(0);
+
+fn is_locked(error: &RecoveryError) -> bool {
+    matches!(error, RecoveryError::Journal(JournalError::Locked { .. }))
+}
+
+fn refused(error: RecoveryError, config: &Config) -> Report {
+    match error {
+        RecoveryError::Journal(error) => start::vanished(error, config),
+        RecoveryError::Barred(bar) => barred(&bar),
+        error => error.into(),
+    }
+}
+
+/// A standby that must not be promoted, for people.
+pub(super) fn barred(bar: &Bar) -> Report {
+    Report::new(Exit::Integrity, format!("this standby is barred from promotion: {bar}"))
+        .safe("the journal is not touched; the primary goes on")
+        .next("evenkeel up --role standby   (begins again from a snapshot)")
+}
