@@ -8,6 +8,7 @@ mod client_tests;
 mod clients;
 mod clock;
 mod domain;
+mod doors;
 mod drill_cmd;
 mod drill_loop;
 mod explain_cmd;

@@ -8,7 +8,6 @@
 //!                                      └─▸ shipper ─▸ tails ──────────────────┴─▸ sites ─▸ drills
 //! ```
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -22,7 +21,8 @@ use evenkeel_vault::Lineage;
 use super::client_door::{ClientDoor, Duty};
 use super::clients::{self, AckLog, ClientContext};
 use super::clock::SystemClock;
-use super::domain::{Domain, cluster_id};
+use super::domain::Domain;
+use super::doors::{open_link, serve_dashboard, standby_socket, status_line};
 use super::drill_loop::DrillLoop;
 use super::follow_loop::{Checkpoints, FollowLoop};
 use super::founding::{self, Market};
@@ -30,7 +30,6 @@ use super::gateway::{Gateway, Operator};
 use super::keeper;
 use super::keeper_children;
 use super::link_door::{LinkDoor, Source};
-use super::link_tls;
 use super::market::OpenMarket;
 use super::mend_loop::MendLoop;
 use super::observed::{Observed, lock};
@@ -45,8 +44,8 @@ use super::stop::Stop;
 use super::succession;
 use super::vault_writer::{JournalView, VaultWriter};
 use crate::cli::{Place, Role, Slot, UpArgs};
-use crate::config::{Config, Finding, FollowMode};
-use crate::dashboard::{DashboardError, StatusSource as _};
+use crate::config::{Config, Finding};
+use crate::dashboard::StatusSource as _;
 use crate::documents::Severity;
 use crate::report::{Exit, Report, Result};
 use crate::{control, dashboard, init, output, signals};
@@ -94,15 +93,6 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     }
     let ended = daemon.end();
     result.and_then(|exit| ended.map(|()| exit))
-}
-
-/// A standby beside a primary in one home has a socket of its own.
-fn standby_socket(config: &Config, args: &UpArgs) -> PathBuf {
-    match (args.slot, config.standby.mode) {
-        (Some(slot), _) => config.control_socket_of(slot),
-        (None, FollowMode::Shared) => config.host.data.join("control-standby.sock"),
-        (None, FollowMode::Mirror) => config.control_socket(),
-    }
 }
 
 /// A primary whose `Resume` is journaled, with what its daemon needs.
@@ -336,7 +326,13 @@ impl Daemon {
             }
             None => ClientDoor::open(&live.config.clients_socket(slot), duty)?,
         };
-        let link = open_link(&live, domain)?;
+        let source = Source {
+            lineage: live.lineage.0,
+            term: live.term,
+            journal: live.journal.clone(),
+            observed: Arc::clone(&live.observed),
+        };
+        let link = open_link(&live.config, domain, source)?;
         let source = Arc::clone(&status) as Arc<dyn dashboard::StatusSource>;
         let dashboard = serve_dashboard(&live.config, source)?;
         Ok(Self {
@@ -508,19 +504,6 @@ impl Daemon {
     }
 }
 
-fn open_link(live: &Live, domain: &Domain<'_>) -> Result<LinkDoor> {
-    let (config, cluster) = (&live.config, cluster_id(&domain.trust));
-    link_tls::lay_out(&config.link_dir(), cluster)?;
-    let credentials = link_tls::read(&config.link_dir(), cluster)?;
-    let source = Source {
-        lineage: live.lineage.0,
-        term: live.term,
-        journal: live.journal.clone(),
-        observed: Arc::clone(&live.observed),
-    };
-    LinkDoor::open(config.link.listen, &config.link_address_file(), credentials, source)
-}
-
 fn show_start(observed: &Observed, end: EndState, args: &UpArgs) {
     if args.unsafe_no_fdatasync {
         observed.conditions.raise(
@@ -540,38 +523,6 @@ fn show_start(observed: &Observed, end: EndState, args: &UpArgs) {
             "bring sites back and restart; evenkeel sites list",
         );
     }
-}
-
-pub(super) fn serve_dashboard(
-    config: &Config,
-    source: Arc<dyn dashboard::StatusSource>,
-) -> Result<Option<dashboard::ServerHandle>> {
-    let Some(bind) = config.dashboard.bind.0 else {
-        return Ok(None);
-    };
-    let token = match &config.dashboard.token_file {
-        Some(file) => Some(
-            std::fs::read_to_string(file)
-                .map_err(|error| Report::io("read the dashboard's token", file, &error))?
-                .trim()
-                .to_owned(),
-        ),
-        None => None,
-    };
-    let serve = |bind| dashboard::serve(bind, token.clone(), Arc::clone(&source));
-    let served = match serve(bind) {
-        // Another installation on this machine is no reason not to protect this one.
-        Err(DashboardError::PortTaken { .. }) => {
-            output::note(&format!("dashboard: {bind} is taken; it listens on another port"));
-            serve(std::net::SocketAddr::new(bind.ip(), 0))
-        }
-        served => served,
-    };
-    served.map(Some).map_err(|error| {
-        Report::new(Exit::Failed, error.to_string())
-            .safe("nothing was started")
-            .next("evenkeel up --dashboard 127.0.0.1:PORT, or --dashboard off")
-    })
 }
 
 fn spawn(
@@ -598,27 +549,4 @@ fn ended_early(name: &str) -> Report {
     Report::new(Exit::Failed, format!("the {name} thread ended"))
         .safe("everything acknowledged is durable; the next start recovers by itself")
         .next("evenkeel up")
-}
-
-pub(super) fn status_line(status: &crate::documents::StatusDocument) -> String {
-    let point = status.recovery_points.latest.as_ref().map_or_else(
-        || "no recovery point yet".to_owned(),
-        |point| {
-            format!("point {} ({:.0} s old, margin {})", point.id, point.age_seconds, point.margin)
-        },
-    );
-    let drill = status.last_drill.as_ref().map_or_else(
-        || "no drill yet".to_owned(),
-        |drill| {
-            let rto = drill.rto_seconds.map_or_else(String::new, |rto| format!(", RTO {rto:.2} s"));
-            format!("{} drill {}{rto}", drill.level.word(), drill.result.word())
-        },
-    );
-    format!(
-        "position {}  {:.0}/s  orders {}  sites {:.1} s behind  {point}  {drill}",
-        status.journal.durable_position,
-        status.journal.entries_per_second,
-        status.engine.open_orders,
-        status.tail.rpo.seconds,
-    )
 }
