@@ -17,6 +17,7 @@ use evenkeel_venue::Engine;
 use crate::agreement::{Agreement, Party};
 use crate::divergence::{Output, Outputs};
 use crate::error::Result;
+use crate::fence::SideEffects;
 use crate::link::{DIGEST_EVERY, DigestAt};
 
 /// A command on its way into the journal.
@@ -61,6 +62,8 @@ pub struct Primary {
     digests: VecDeque<DigestAt>,
     /// What it said since the last agreement with a standby, while there is one.
     said: Option<Outputs>,
+    /// What was on its way out when the term began.
+    side_effects: SideEffects,
 }
 
 /// Digests kept until they are taken.
@@ -100,9 +103,11 @@ impl Primary {
             encoder: Writer::new(),
             digests: VecDeque::new(),
             said: None,
+            side_effects: SideEffects::default(),
         };
         if primary.engine.venue_id().is_some() {
             primary.operate(now, Command::Resume { term: Term(term) })?;
+            primary.side_effects = SideEffects::hold_all(&primary.engine);
         }
         Ok(primary)
     }
@@ -199,6 +204,7 @@ impl Primary {
         let position = self.engine.next_position();
         let mut events = Vec::new();
         self.engine.apply(entry, &mut events);
+        self.side_effects.observe(&entry.command, &events);
         if let Some(said) = &mut self.said {
             let (origin, events) = (Some(entry.origin), events.clone());
             said.push(Output { position: position.0, origin, events });
@@ -218,6 +224,12 @@ impl Primary {
         let position = self.engine.next_position().0;
         self.agreement.publish(Party::Primary, position, self.engine.output_digest())?;
         Ok(())
+    }
+
+    /// What was on its way out when the term began, and is held until it is reconciled.
+    #[must_use]
+    pub fn side_effects(&self) -> &SideEffects {
+        &self.side_effects
     }
 
     /// Digests at multiples of [`DIGEST_EVERY`] since the last call, for the standbys.

@@ -18,6 +18,7 @@ mod primary;
 mod promotion;
 mod restore;
 mod shipping;
+mod side_effects;
 mod standby;
 mod support;
 #[path = "../../../venue/tests/common/mod.rs"]
