@@ -32,6 +32,7 @@ mod meta;
 mod preparer;
 mod reader;
 mod real_disk;
+mod repair;
 mod root;
 mod scan;
 mod sector;
@@ -50,6 +51,7 @@ pub use log::{
 };
 pub use reader::{Batch, Reader, Record};
 pub use real_disk::RealDisk;
+pub use repair::{FetchedFrame, Mended, Repair, RepairScope, repair};
 pub use root::RootTracker;
 pub use tail::TornTail;
 pub use verify::{Report, verify};

@@ -207,11 +207,12 @@ impl Reader {
             self.cursor.forget_window();
             self.proven_next = durable_next;
         }
-        let mut crossed = false;
+        let (mut crossed, mut reopened) = (false, false);
         loop {
             match self.cursor.step()? {
                 Step::Frame(frame) => return Ok(Some(frame)),
                 Step::End if !crossed && self.cross()? => crossed = true,
+                Step::End | Step::Bad(_) if !reopened && self.reopen()? => reopened = true,
                 Step::End => return Err(self.vanished(durable_next)),
                 Step::Bad(damage) => {
                     return Err(self.cursor.corrupt(Problem {
@@ -229,6 +230,7 @@ impl Reader {
 
     fn external_step(&mut self) -> Result<Option<Box<Frame>>> {
         let mut tries_left = EXTERNAL_TRIES;
+        let mut reopened = false;
         loop {
             let progress = tail::advance(self.disk.as_ref(), &mut self.cursor, EXTERNAL_TRIES)?;
             let tail = match progress {
@@ -236,6 +238,10 @@ impl Reader {
                 Progress::Rest(tail) => tail,
             };
             if let Some(problem) = tail.corrupt {
+                if !reopened && self.reopen()? {
+                    reopened = true;
+                    continue;
+                }
                 return Err(self.cursor.corrupt(problem));
             }
             let here = self.cursor.header.first;
@@ -282,6 +288,17 @@ impl Reader {
         }
         self.cursor = next;
         Ok(true)
+    }
+
+    /// Looks at the segment under its name again: a repair may have put a whole one in its place.
+    fn reopen(&mut self) -> Result<bool> {
+        let Ok(mut cursor) = self.open_segment(self.cursor.header.first) else { return Ok(false) };
+        let expect = &self.cursor.expect;
+        let found = cursor.seek(expect.position, &expect.chain)?;
+        if found {
+            self.cursor = cursor;
+        }
+        Ok(found)
     }
 
     fn open_segment(&self, first: Position) -> Result<Cursor> {

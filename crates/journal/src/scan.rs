@@ -91,8 +91,18 @@ impl Cursor {
             detail: "the padding of the segment header is not zero".to_owned(),
             harmless: true,
         });
-        let expect = Expect { position: first, term: header.term, chain: header.chain };
-        let cursor = Self {
+        Ok((Self::over(file, dir, name, header), stray))
+    }
+
+    /// Stands at the first frame of a file whose segment header is known.
+    pub(crate) fn over(
+        file: Box<dyn DiskFile>,
+        dir: &Path,
+        name: String,
+        header: SegmentHeader,
+    ) -> Self {
+        let expect = Expect { position: header.first, term: header.term, chain: header.chain };
+        Self {
             dir: dir.to_owned(),
             name,
             file,
@@ -101,8 +111,7 @@ impl Cursor {
             expect,
             window: Vec::new(),
             window_at: 0,
-        };
-        Ok((cursor, stray))
+        }
     }
 
     /// Reads what stands here.

@@ -1,13 +1,14 @@
-//! Mending the host's journal from the sites: fetching a tail that vanished, or replacing a damaged
-//! journal. Nothing is overwritten: a damaged journal is moved aside.
+//! Mending the host's journal from the sites: fetching a tail that vanished, giving damaged frames
+//! back their place, or, where that does not help, replacing the journal, which is then kept aside.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_journal::{
-    Admission, Confirmation, FileLog, Identity as JournalIdentity, JournalError, Options, Reader,
-    RealDisk,
+    Admission, Confirmation, FetchedFrame, FileLog, Identity as JournalIdentity, JournalError,
+    Options, Reader, RealDisk, Repair, RepairScope, repair,
 };
 use evenkeel_recovery::{Clock as _, Frame, History, RecoveryError, Restorer, Target};
 use evenkeel_vault::{Identity, Opener};
@@ -35,24 +36,9 @@ pub(crate) fn run(config: &Config, domain: &Domain<'_>, identity: &Identity) -> 
         reserve_bytes: config.journal.reserve_bytes,
         ..Options::default()
     };
-    let mut log = match FileLog::open(Arc::new(RealDisk), &dir, options) {
-        Ok((log, _)) => log,
-        Err(error)
-            if error.is_corruption() || matches!(error, JournalError::NotAJournal { .. }) =>
-        {
-            output::note(&format!("journal: {error}"));
-            return replace(config, domain, &restorer, lineage.0);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    // Opening reads the last segment whole; damage in an older one shows only now. Nobody writes
-    // meanwhile: the lock is ours.
-    let found = evenkeel_journal::verify(&RealDisk, &dir)?;
-    if let Some(damage) = found.problems.iter().find(|problem| !problem.harmless) {
-        output::note(&format!("journal: {damage}"));
-        drop(log);
+    let Some(mut log) = open_whole(&dir, options, &restorer)? else {
         return replace(config, domain, &restorer, lineage.0);
-    }
+    };
     let confirmed = confirmations(Some(&catalog), lineage, log.next());
     match log.confirm_end(&confirmed) {
         Ok(_) => output::note(&format!("journal: intact, it ends at position {}", log.next())),
@@ -65,6 +51,67 @@ pub(crate) fn run(config: &Config, domain: &Domain<'_>, identity: &Identity) -> 
         Some(held) => Err(lost(config, next, held)),
         None => Ok(()),
     }
+}
+
+/// Opens the journal if it is whole or can be made so in its place; `None` if it has to be replaced.
+fn open_whole(dir: &Path, options: Options, restorer: &Restorer<'_>) -> Result<Option<FileLog>> {
+    let damage = match look(dir, options)? {
+        Ok(log) => return Ok(Some(log)),
+        Err(damage) => damage,
+    };
+    output::note(&format!("journal: {damage}"));
+    let mended =
+        repair(&RealDisk, dir, RepairScope::Closed, &mut |range| held_by_sites(restorer, range));
+    match mended {
+        Ok(Repair { mended, left }) => {
+            for one in &mended {
+                output::note(&format!("journal: {one}"));
+            }
+            if let Some(problem) = left.first() {
+                output::note(&format!("journal: cannot be mended in its place: {problem}"));
+            }
+        }
+        // Without a readable `meta` it is not even known whose journal it is.
+        Err(error) => output::note(&format!("journal: cannot be mended in its place: {error}")),
+    }
+    Ok(look(dir, options)?.ok())
+}
+
+/// Opens the journal if every entry of it is intact; otherwise says what is wrong.
+fn look(dir: &Path, options: Options) -> Result<std::result::Result<FileLog, String>> {
+    let log = match FileLog::open(Arc::new(RealDisk), dir, options) {
+        Ok((log, _)) => log,
+        Err(error)
+            if error.is_corruption() || matches!(error, JournalError::NotAJournal { .. }) =>
+        {
+            return Ok(Err(error.to_string()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // Opening reads the last segment whole; damage in an older one shows only now. Nobody writes
+    // meanwhile: the lock is ours.
+    let found = evenkeel_journal::verify(&RealDisk, dir)?;
+    match found.problems.iter().find(|problem| !problem.harmless) {
+        Some(damage) => Ok(Err(damage.to_string())),
+        None => Ok(Ok(log)),
+    }
+}
+
+/// Whole frames of a range, as far as the sites hold them.
+fn held_by_sites(
+    restorer: &Restorer<'_>,
+    range: Range<u64>,
+) -> std::result::Result<Vec<FetchedFrame>, RecoveryError> {
+    let mut frames = Vec::new();
+    // The end of the range may lie inside a frame: whole ones are wanted.
+    restorer.frames_between(range.start, u64::MAX, &mut |frame| {
+        if frame.first < range.end {
+            let entries = frame.entries.iter().map(|entry| entry.0.clone()).collect();
+            frames.push(FetchedFrame { term: frame.term, first: frame.first, entries });
+        }
+        Ok(())
+    })?;
+    Ok(frames)
 }
 
 /// Appends what the sites hold beyond the journal's end, frame by frame, under the same terms.

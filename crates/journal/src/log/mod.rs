@@ -25,7 +25,7 @@ pub use append::Appended;
 pub use confirm::{Confirmation, EndState};
 pub use contract::Log;
 pub use open::{Opened, lock_holder};
-pub(crate) use open::{broken_link, held_segments};
+pub(crate) use open::{broken_link, held_segments, lock};
 pub use trim::Trimmed;
 
 /// Name of the lock file.

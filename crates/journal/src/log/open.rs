@@ -229,7 +229,8 @@ pub fn lock_holder(disk: &dyn Disk, dir: &Path) -> Result<Option<Holder>> {
     }
 }
 
-fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DiskLock>> {
+/// Takes the journal's lock, or says who has it.
+pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DiskLock>> {
     let path = dir.join(LOCK);
     disk.lock(&path).map_err(|refused| match refused {
         LockRefused::Held(holder) => JournalError::Locked {
