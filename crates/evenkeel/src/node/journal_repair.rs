@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_journal::{
-    Admission, Confirmation, FetchedFrame, FileLog, Identity as JournalIdentity, JournalError,
-    Options, Reader, RealDisk, Repair, RepairScope, repair,
+    Admission, Confirmation, FRAME_BYTES_MAX, FetchedFrame, FileLog, Identity as JournalIdentity,
+    JournalError, Options, Reader, RealDisk, Repair, RepairScope, repair,
 };
 use evenkeel_recovery::{Clock as _, Frame, History, RecoveryError, Restorer, Target};
 use evenkeel_vault::{Identity, Opener};
@@ -103,8 +103,11 @@ fn held_by_sites(
     range: Range<u64>,
 ) -> std::result::Result<Vec<FetchedFrame>, RecoveryError> {
     let mut frames = Vec::new();
-    // The end of the range may lie inside a frame: whole ones are wanted.
-    restorer.frames_between(range.start, u64::MAX, &mut |frame| {
+    // A range of one may be the beginning of a frame whose end nobody knows: whole ones are
+    // wanted, and an entry takes at least a byte of its frame.
+    let is_one = range.end - range.start == 1;
+    let to = if is_one { range.start.saturating_add(FRAME_BYTES_MAX) } else { range.end };
+    restorer.frames_between(range.start, to, &mut |frame| {
         if frame.first < range.end {
             let entries = frame.entries.iter().map(|entry| entry.0.clone()).collect();
             frames.push(FetchedFrame { term: frame.term, first: frame.first, entries });
