@@ -16,7 +16,7 @@ mod sites;
 mod status;
 
 pub use drill::{CheckDocument, DrillDocument, PhaseDocument};
-pub use failover::{FailoverDocument, FailoverKind};
+pub use failover::{FailoverCheck, FailoverCheckDocument, FailoverDocument, FailoverKind};
 pub use integrity::{ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument};
 pub use lines::{ErrorDocument, ProgressDocument};
 pub use margin::{

@@ -7,9 +7,10 @@ mod scripted;
 use std::path::Path;
 
 use evenkeel::documents::{
-    DrillDocument, ErrorDocument, FailoverDocument, MarginSimulationDocument, Outcome,
-    PointsDocument, ProblemDocument, ProgressDocument, RepairDocument, RepairProblemDocument,
-    RestoreDocument, SitesDocument, StatusDocument, VerifyDocument,
+    DrillDocument, ErrorDocument, FailoverCheck, FailoverCheckDocument, FailoverDocument,
+    MarginSimulationDocument, Outcome, PointsDocument, ProblemDocument, ProgressDocument,
+    RepairDocument, RepairProblemDocument, RestoreDocument, SitesDocument, StatusDocument,
+    VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -118,6 +119,9 @@ fn every_document_fits_its_schema_when_it_is_empty() {
     assert_fits("sites", &SitesDocument::default());
     assert_fits("margin_simulation", &MarginSimulationDocument::default());
     assert_fits("failover", &FailoverDocument::default());
+    let checks = vec![FailoverCheck::default()];
+    let check = FailoverCheckDocument { checks, ..FailoverCheckDocument::default() };
+    assert_fits("failover_check", &check);
     assert_fits("progress", &ProgressDocument::default());
     assert_fits("error", &ErrorDocument::default());
 }
@@ -197,7 +201,7 @@ fn every_documented_field_is_in_the_page_for_people() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
     let page = std::fs::read_to_string(page).unwrap();
     let names = ["status", "points", "drill", "restore", "verify", "repair", "sites", "replay"];
-    for name in names.into_iter().chain(["margin_simulation", "failover"]) {
+    for name in names.into_iter().chain(["margin_simulation", "failover", "failover_check"]) {
         let section = page.split(&format!("\n## {name}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         let schema = schema(name);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::demo_args::{DemoCommand, Role, Slot};
+use super::failover_args::FailoverArgs;
 use super::margin_args::MarginCommand;
 use super::place::Place;
 use super::time::parse_time_ns;
@@ -142,6 +143,15 @@ pub enum Command {
     /// Nothing of a running venue is touched.
     #[command(subcommand)]
     Margin(MarginCommand),
+
+    /// Make the standby the primary, or say whether that would work
+    ///
+    /// Planned: the primary ends in good order, the standby takes over, and the old one follows it.
+    /// Unplanned: the primary of this home is killed; on another host, you attest that it is dead.
+    #[command(after_help = "Example:\n  evenkeel failover --dry-run && evenkeel failover\n\nExit \
+        codes: 0 taken over, or it would work; 2 an attestation is missing; 10 no standby is \
+        ready; 20 the standby is barred, or something acknowledged was lost")]
+    Failover(FailoverArgs),
 
     /// Do something to the running demonstration, to see what comes of it
     #[command(subcommand)]

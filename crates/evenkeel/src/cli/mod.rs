@@ -3,6 +3,7 @@
 mod args;
 mod demo_args;
 mod dispatch;
+mod failover_args;
 mod manual;
 mod margin_args;
 mod place;
@@ -18,6 +19,7 @@ pub use args::{
     PointsArgs, RepairArgs, RestoreArgs, SitesArgs, SitesCommand, StatusArgs, UpArgs, VerifyArgs,
 };
 pub use demo_args::{DemoCommand, KillPrimaryArgs, Role, Slot};
+pub use failover_args::FailoverArgs;
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
 pub use time::{format_time_ns, parse_time_ns};

@@ -51,3 +51,28 @@ pub struct FailoverDocument {
     /// Those among them that took effect more than once.
     pub applied_twice: u64,
 }
+
+/// `failover --dry-run --json`: whether a failover would work now.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "message_type", rename = "failover_check")]
+pub struct FailoverCheckDocument {
+    /// Whether it would.
+    pub would_work: bool,
+    /// Term of the present primary; 0 if none answers.
+    pub term: u64,
+    /// First position that is not durable there yet.
+    pub position: u64,
+    /// What decides it, in the order in which it was looked at.
+    pub checks: Vec<FailoverCheck>,
+}
+
+/// One of the things that decide it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct FailoverCheck {
+    /// `primary`, `standby`, `caught_up`, `agreed`, `not_barred`, `no_damage`.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+}

@@ -40,14 +40,22 @@ impl From<io::Error> for WireError {
     fn from(error: io::Error) -> Self {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match (tls, error.kind()) {
-            (Some(tls), _) => Self::Stranger(tls.clone()),
+            (
+                Some(
+                    tls @ (rustls::Error::InvalidCertificate(_)
+                    | rustls::Error::AlertReceived(_)
+                    | rustls::Error::NoCertificatesPresented),
+                ),
+                _,
+            ) => Self::Stranger(tls.clone()),
             (
                 None,
                 io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::BrokenPipe,
             ) => Self::Closed,
-            (None, _) => Self::Io(error),
+            // Something else may listen where a primary once did.
+            (_, _) => Self::Io(error),
         }
     }
 }

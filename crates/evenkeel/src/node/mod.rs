@@ -13,6 +13,7 @@ mod drill_cmd;
 mod drill_loop;
 mod explain_cmd;
 mod failover_audit;
+mod failover_cmd;
 mod follow_loop;
 mod founding;
 mod gateway;
@@ -58,6 +59,7 @@ use crate::report::{Exit, Report};
 
 pub(crate) use drill_cmd::run as drill;
 pub(crate) use explain_cmd::run as explain;
+pub(crate) use failover_cmd::run as failover;
 pub(crate) use kill_cmd::run as kill_primary;
 pub(crate) use points_cmd::run as points;
 pub(crate) use restore_cmd::run as restore;

@@ -24,6 +24,7 @@ use crate::documents::{
     SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
 };
 use crate::keyfile::hex;
+use crate::report::Exit;
 
 /// The sites are to be no further behind than this.
 const RPO_TARGET_SECONDS: f64 = 1.0;
@@ -127,6 +128,21 @@ impl Status {
             promotable: true,
         };
         self.observed.link.standbys().into_iter().map(document).collect()
+    }
+
+    /// Ends in favour of a standby, if one follows.
+    fn hand_over(&self) -> serde_json::Value {
+        if self.observed.link.standbys().is_empty() {
+            let error = crate::documents::ErrorDocument {
+                exit_code: Exit::NothingYet.code().into(),
+                message: "no standby follows this primary".to_owned(),
+                safe: "nothing was changed".to_owned(),
+                next: "evenkeel up --role standby".to_owned(),
+            };
+            return serde_json::to_value(error).unwrap_or_default();
+        }
+        self.observed.link.ask_to_hand_over();
+        serde_json::json!({"message_type": "handing_over"})
     }
 
     fn erasure(&self) -> ErasureDocument {
@@ -307,6 +323,7 @@ impl ControlHandler for Status {
                 serde_json::to_value(own_drill::run(&self.vault, &self.clock, &self.observed))
             }
             "market" => Ok(self.market()),
+            "hand-over" => Ok(self.hand_over()),
             "stop" => {
                 (self.stop)();
                 Ok(serde_json::json!({"message_type": "stopping"}))

@@ -34,7 +34,10 @@ pub(super) fn is_free(disk: &dyn Disk, config: &Config, kill: bool) -> Result<bo
 }
 
 /// `kill -9` for the process that wrote its name into the lock, if it still is that process.
-fn kill_holder(disk: &dyn Disk, config: &Config) -> Result<()> {
+///
+/// # Errors
+/// [`Exit::Locked`] if another program holds it.
+pub(super) fn kill_holder(disk: &dyn Disk, config: &Config) -> Result<()> {
     let Some(holder) = lock_holder(disk, &config.journal_dir())? else {
         return Ok(());
     };
@@ -52,7 +55,7 @@ fn kill_holder(disk: &dyn Disk, config: &Config) -> Result<()> {
         // Gone meanwhile, or a process that never wrote this lock.
         return if line.is_empty() { Ok(()) } else { Err(unknown_holder(&command)) };
     }
-    output::note(&format!("the primary (process {}) is stalled: it is killed", holder.pid));
+    output::note(&format!("the primary (process {}) is killed", holder.pid));
     // It may just have ended by itself.
     let _ = pidfd_send_signal(process, Signal::KILL);
     Ok(())

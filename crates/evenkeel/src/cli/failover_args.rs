@@ -1,0 +1,33 @@
+//! `evenkeel failover`.
+
+use clap::Args;
+
+use super::place::Place;
+
+/// Arguments of `failover`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FailoverArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Only say whether it would work, and what is in its way
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// The primary ends in good order first [default]
+    #[arg(long, conflicts_with = "unplanned")]
+    pub planned: bool,
+
+    /// The primary is killed, or is on a host that is lost
+    #[arg(long)]
+    pub unplanned: bool,
+
+    /// For a standby on another host: you made sure that the primary is dead and stays dead
+    #[arg(long, requires = "unplanned")]
+    pub attest_primary_dead: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
