@@ -17,6 +17,7 @@
 mod common;
 #[path = "../../venue/tests/common/crash_play.rs"]
 mod crash_play;
+#[allow(dead_code, reason = "tests use the rest")]
 #[path = "../../venue/tests/common/margin_history.rs"]
 mod margin_history;
 #[path = "../../venue/tests/common/margin_play.rs"]

@@ -15,8 +15,8 @@
 //!
 //! **Once.** A settled instrument carries its delivery price and is never looked at again.
 //! Everything that expires at one time on one underlying settles within one entry, the first at or
-//! after the expiry at which the index is fresh, and everybody at the same price; several expiries
-//! settle in their order. A clock that runs ahead settles nothing: its index is stale. The work is
+//! after the expiry, or at or after one of the steps behind it, at which the index is fresh, and
+//! everybody at the same price; several expiries settle in their order. A clock that runs ahead settles nothing: its index is stale. The work is
 //! one pass over all positions, an expiry; it is not spread over entries, because nobody may see a
 //! venue in which one holder is settled and another is not.
 //!
@@ -243,6 +243,11 @@ impl State {
         }
         if now < expiry {
             return grid.next_after(now).min(expiry);
+        }
+        // An engine restored from a snapshot looks again at its first entry, and so does one whose
+        // instruments changed: a look between two steps must decide nothing.
+        if last_time >= expiry && grid.count_between(last_time, now) == 0 {
+            return grid.next_after(now);
         }
         let is_fresh = known.index.is_some_and(|index| now.0 <= index.time.0.saturating_add(fresh));
         let samples = *samples;

@@ -368,3 +368,28 @@ fn a_restored_engine_goes_on_sampling_where_it_stood() {
     assert_eq!(restored.state_root(), desk.engine.state_root());
     assert!(events.iter().any(|event| matches!(event, Event::DeliveryPriced { .. })));
 }
+
+#[test]
+fn a_look_between_two_steps_settles_nothing_that_another_engine_would_not_settle() {
+    let mut desk = before_the_window();
+    walk(&mut desk, Timestamp(EXPIRY.0 - 30 * SECOND), SECOND, |_| dollars(60_000));
+    // At the expiry and at the step behind it the index is stale; between two steps it is not.
+    go_to(&mut desk, Timestamp(EXPIRY.0 + 5 * SECOND));
+    assert_eq!(settled(&desk.tick()), []);
+    desk.index(dollars(60_000));
+    let mut restored = desk.restored();
+    let mut settled_at = None;
+    for _ in 0..8 {
+        desk.wait(SECOND / 2);
+        let events = desk.tick();
+        let mut theirs = Vec::new();
+        restored.apply(desk.entries.last().expect("sent"), &mut theirs);
+        assert_eq!(theirs, events, "restored between two steps");
+        if !settled(&events).is_empty() {
+            settled_at = Some(desk.time.0 - EXPIRY.0);
+        }
+    }
+    let at = settled_at.expect("settles at the next step");
+    assert!((8 * SECOND..9 * SECOND).contains(&at), "{at}");
+    assert_eq!(restored.state_root(), desk.engine.state_root());
+}

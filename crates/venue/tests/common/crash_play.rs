@@ -117,7 +117,9 @@ impl Crash {
         let entry = self.desk.entries.last().expect("sent");
         self.watch.follow(entry, &events);
         if let Some(twin) = &mut self.twin {
-            twin.apply(entry, &mut Vec::new());
+            let mut theirs = Vec::new();
+            twin.apply(entry, &mut theirs);
+            assert_eq!(theirs, events, "{entry:?}");
             assert_eq!(twin.output_digest(), self.desk.engine.output_digest());
         }
         if self.desk.entries.len() == self.rules.restore_at {
