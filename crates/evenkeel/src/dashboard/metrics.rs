@@ -59,6 +59,7 @@ pub(super) fn encode(snapshot: &Snapshot) -> String {
     points(&mut registry, status);
     engine(&mut registry, status);
     failovers(&mut registry, status);
+    standbys(&mut registry, status);
     conditions(&mut registry, snapshot);
     let mut text = String::new();
     // Writing to a string does not fail; an unfinished text lacks its `# EOF` and is refused by
@@ -276,6 +277,17 @@ fn failovers(registry: &mut Registry, status: &StatusDocument) {
     gauge(registry, "failover_lost", help, float(last.acknowledged_lost));
     let help = "Commands that took effect more than once at the last failover";
     gauge(registry, "failover_twice", help, float(last.applied_twice));
+}
+
+fn standbys(registry: &mut Registry, status: &StatusDocument) {
+    gauge(registry, "standbys", "Standbys that follow", float(status.standbys.len() as u64));
+    let Some(nearest) = status.standbys.iter().min_by_key(|standby| standby.lag_entries) else {
+        return;
+    };
+    let help = "Durable entries that the nearest standby has not applied";
+    gauge(registry, "standby_lag_entries", help, float(nearest.lag_entries));
+    let help = "How long the nearest standby has been behind";
+    gauge_with(registry, "standby_lag", help, Unit::Seconds, nearest.lag_seconds);
 }
 
 fn conditions(registry: &mut Registry, snapshot: &Snapshot) {

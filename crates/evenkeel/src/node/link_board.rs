@@ -51,6 +51,7 @@ pub(crate) struct LinkBoard {
     asked_to_hand_over: AtomicBool,
     hand_over: Mutex<Option<HandOver>>,
     told: AtomicBool,
+    fenced: AtomicBool,
     diverged: Mutex<Option<Diverged>>,
 }
 
@@ -162,6 +163,15 @@ impl LinkBoard {
 
     pub(crate) fn is_told(&self) -> bool {
         self.told.load(Ordering::SeqCst)
+    }
+
+    /// Another primary holds a higher term.
+    pub(crate) fn note_fenced(&self) {
+        self.fenced.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::SeqCst)
     }
 
     /// A standby proved that the two differ.

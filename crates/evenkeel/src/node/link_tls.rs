@@ -39,16 +39,30 @@ pub(crate) fn cluster_name(cluster: [u8; 16]) -> String {
     format!("c{}.evenkeel.internal", hex(&cluster))
 }
 
-/// Makes the authority and both certificates, unless this home has some. Files that are there are
-/// never replaced.
+/// Makes the authority and both certificates, unless this home has some. They appear together or
+/// not at all, and are never replaced: primary and standby may come here at the same time.
 ///
 /// # Errors
 /// [`Exit::Failed`] if they cannot be made or written.
 pub(crate) fn lay_out(dir: &Path, cluster: [u8; 16]) -> Result<()> {
-    if dir.join(format!("{NODE}.key")).exists() {
+    if dir.exists() {
         return Ok(());
     }
-    fs::create_dir_all(dir).map_err(|error| Report::io("make the folder", dir, &error))?;
+    let new = dir.with_extension(format!("{}.new", std::process::id()));
+    fs::create_dir_all(&new).map_err(|error| Report::io("make the folder", &new, &error))?;
+    make(&new, cluster)?;
+    match fs::rename(&new, dir) {
+        Ok(()) => Ok(()),
+        // Somebody was quicker: those count.
+        Err(_) if dir.exists() => {
+            let _ = fs::remove_dir_all(&new);
+            Ok(())
+        }
+        Err(error) => Err(Report::io("make the folder", dir, &error)),
+    }
+}
+
+fn make(dir: &Path, cluster: [u8; 16]) -> Result<()> {
     let name = cluster_name(cluster);
     let key = KeyPair::generate().map_err(unmade)?;
     let mut params = CertificateParams::default();
@@ -64,14 +78,10 @@ pub(crate) fn lay_out(dir: &Path, cluster: [u8; 16]) -> Result<()> {
         params.distinguished_name.push(DnType::CommonName, which);
         let certificate = params.signed_by(&key, &issuer).map_err(unmade)?;
         write(&dir.join(format!("{which}.pem")), &certificate.pem())?;
-        if which == NODE {
-            write(&dir.join(format!("{AUTHORITY}.pem")), &authority.pem())?;
-            write(&dir.join(format!("{AUTHORITY}.key")), &authority_key)?;
-        }
-        // The node's key is the last file: with it the folder is complete.
         write(&dir.join(format!("{which}.key")), &key.serialize_pem())?;
     }
-    Ok(())
+    write(&dir.join(format!("{AUTHORITY}.pem")), &authority.pem())?;
+    write(&dir.join(format!("{AUTHORITY}.key")), &authority_key)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel_journal::JournalError;
 use evenkeel_recovery::divergence::{Output, Outputs};
 use evenkeel_recovery::link::{Diverged, Wrong};
 use evenkeel_recovery::{Ack, JournalClock, Primary, RecoveryError, Refused};
@@ -80,10 +81,20 @@ impl PrimaryLoop {
         Ok(())
     }
 
+    /// Notes whether somebody else is the primary now.
+    fn ended_by(&self, error: RecoveryError) -> Report {
+        if matches!(error, RecoveryError::Journal(JournalError::Fenced { .. })) {
+            self.observed.link.note_fenced();
+        }
+        error.into()
+    }
+
     /// Says what the engine said, and that it lives; hears whether it was wrong.
     fn tell_standbys(&mut self) -> Result<()> {
+        if let Err(error) = self.primary.tend() {
+            return Err(self.ended_by(error));
+        }
         let link = &self.observed.link;
-        self.primary.tend().map_err(Report::from)?;
         link.publish(self.primary.take_digests());
         link.come_round(self.primary.log().term(), self.primary.engine().time());
         let agreed = link.agreed();
@@ -138,7 +149,8 @@ impl PrimaryLoop {
             let rest = requests.split_off(requests.len().min(entries_max));
             let now = self.journal_clock.now(&self.clock);
             let part = std::mem::replace(&mut requests, rest);
-            answers.extend(self.primary.commit(now, part).map_err(Report::from)?);
+            let committed = self.primary.commit(now, part);
+            answers.extend(committed.map_err(|error| self.ended_by(error))?);
         }
         self.count_trades(&answers);
         self.refuses = answers.iter().any(Result::is_err);
@@ -263,7 +275,7 @@ impl PrimaryLoop {
 }
 
 /// Cause of a halt because this primary's output was wrong.
-const CAUSE_DIVERGED: u32 = 901;
+const CAUSE_DIVERGED: u32 = 4;
 
 /// One line for each output since the agreement; returns the file's name.
 fn list_outputs(folder: &Path, agreed: u64, outputs: Option<&Outputs>) -> String {

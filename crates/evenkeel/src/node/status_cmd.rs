@@ -154,6 +154,16 @@ fn words(status: &StatusDocument) -> String {
             site.state.word()
         ));
     }
+    for standby in &status.standbys {
+        lines.push(format!(
+            "standby   {} {}, at position {}, {} entries behind, agreed before {}",
+            standby.name,
+            standby.state,
+            standby.position,
+            standby.lag_entries,
+            standby.agreed_position
+        ));
+    }
     lines.push(match &status.recovery_points.latest {
         Some(point) => format!(
             "points    {}; newest {} at position {}, {:.0} s old, margin {}",

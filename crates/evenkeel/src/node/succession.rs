@@ -17,7 +17,7 @@ const TELLING: Duration = Duration::from_secs(2);
 /// still ship are cut off as by a crash: the successor ships the same. Returns only on an error.
 pub(crate) fn become_standby(link: &LinkBoard) -> Report {
     let begun = Instant::now();
-    while !link.is_told() && begun.elapsed() < TELLING {
+    while !link.is_told() && !link.is_fenced() && begun.elapsed() < TELLING {
         std::thread::sleep(Duration::from_millis(1));
     }
     output::note("another primary takes over: this process becomes a standby");

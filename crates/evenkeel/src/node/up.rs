@@ -84,7 +84,8 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
         Daemon::start(&config, args, &stop)?
     };
     let result = daemon.watch(args);
-    if daemon.live.observed.link.handed_over().is_some() {
+    let link = &daemon.live.observed.link;
+    if link.handed_over().is_some() || link.is_fenced() {
         return Err(succession::become_standby(&daemon.live.observed.link));
     }
     // What this process would still send to the sites, its successor sends; it waits for this end.

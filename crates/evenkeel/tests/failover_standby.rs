@@ -1,0 +1,166 @@
+//! Standbys that take over: from a primary that was killed, that hands over, or that is stalled;
+//! and those that must not.
+
+#![allow(clippy::unwrap_used, reason = "what only tests call is a test as well")]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::Rig;
+use common::audit::lost_acks;
+use common::daemon::{Daemon, live_status};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+fn rig() -> Rig {
+    let rig = Rig::new().with("EVENKEEL_DEMO_FAILOVER_EVERY_MINUTES", "0");
+    rig.ok("init --home h --dashboard off");
+    rig
+}
+
+/// A keeper with its clients, a primary and a standby that follows it.
+fn kept(rig: &Rig) -> Daemon {
+    let mut command = rig.command("up --role keeper --home h --dashboard off --ack-log");
+    let mut keeper = Daemon::spawn(rig, command.arg(rig.beside("ack")));
+    until_followed(&mut keeper, rig, 1);
+    keeper.until_acked(rig, 500);
+    keeper
+}
+
+/// Waits for a primary of at least this term with a standby; gives its status.
+fn until_followed(daemon: &mut Daemon, rig: &Rig, term: u64) -> Value {
+    daemon.until("a standby that follows", || {
+        let status = live_status(rig)?;
+        let is_it = status["role"] == "primary" && status["journal"]["term"].as_u64()? >= term;
+        (is_it && status["standbys"][0]["state"] == "following").then_some(status)
+    })
+}
+
+/// The process that holds the journal.
+fn holder(rig: &Rig) -> Pid {
+    let note = fs::read_to_string(rig.journal().join("LOCK")).unwrap();
+    let pid = note.lines().find_map(|line| line.strip_prefix("pid=")).unwrap();
+    Pid::from_raw(pid.parse().unwrap()).unwrap()
+}
+
+fn end_and_audit(rig: &Rig, keeper: Daemon) {
+    keeper.end();
+    let acks = rig.acks();
+    assert!(acks.len() > 1_000, "{}", acks.len());
+    assert_eq!(lost_acks(rig, &acks), Vec::new());
+    rig.ok("journal verify --home h");
+}
+
+fn assert_clean(failover: &Value, kind: &str, term: u64) {
+    assert_eq!(failover["kind"], kind, "{failover}");
+    assert_eq!(failover["term"], term, "{failover}");
+    assert_eq!(failover["acknowledged_lost"], 0, "{failover}");
+    assert_eq!(failover["applied_twice"], 0, "{failover}");
+    assert!(failover["acknowledged"].as_u64().unwrap() > 100, "{failover}");
+}
+
+#[test]
+fn a_primary_hands_over_and_follows_its_successor_which_hands_back() {
+    let rig = rig();
+    let mut keeper = kept(&rig);
+    let check = rig.json("failover --home h --dry-run --json");
+    assert_eq!(check["would_work"], true, "{check}");
+    let first = holder(&rig);
+    let failover = rig.json("failover --home h --json");
+    assert_clean(&failover, "planned", 2);
+    let second = holder(&rig);
+    assert_ne!(first, second);
+    keeper.until_acked(&rig, 500);
+    // The same process as before, now as a standby, and then as the primary again.
+    until_followed(&mut keeper, &rig, 2);
+    let failover = rig.json("failover --home h --json");
+    assert_clean(&failover, "planned", 3);
+    assert_eq!(holder(&rig), first);
+    until_followed(&mut keeper, &rig, 3);
+    keeper.until_acked(&rig, 500);
+    end_and_audit(&rig, keeper);
+}
+
+#[test]
+fn a_killed_primary_is_replaced_by_its_standby_and_starts_again_as_one() {
+    let rig = rig();
+    let mut keeper = kept(&rig);
+    for term in 2..=3 {
+        let failover = rig.json("failover --home h --unplanned --json");
+        assert_clean(&failover, "unplanned", term);
+        keeper.until_acked(&rig, 500);
+        until_followed(&mut keeper, &rig, term);
+    }
+    end_and_audit(&rig, keeper);
+}
+
+#[test]
+fn a_stalled_primary_is_killed_before_it_is_replaced() {
+    let rig = rig();
+    let mut keeper = kept(&rig);
+    let stalled = holder(&rig);
+    kill_process(stalled, Signal::STOP).unwrap();
+    let status = until_followed(&mut keeper, &rig, 2);
+    assert_eq!(status["journal"]["term"], 2);
+    let line = format!("/proc/{}/cmdline", stalled.as_raw_pid());
+    let said = fs::read_to_string(line).unwrap_or_default();
+    assert!(!said.contains("--slot"), "the stalled primary is still there: {said}");
+    keeper.until_acked(&rig, 500);
+    end_and_audit(&rig, keeper);
+}
+
+#[test]
+fn without_a_standby_nothing_is_handed_over() {
+    let rig = rig();
+    let mut daemon = Daemon::start(&rig, "");
+    daemon.until_acked(&rig, 500);
+    let check = rig.run("failover --home h --dry-run");
+    assert_eq!(check.exit, 10, "{check:?}");
+    assert!(check.out.contains("it would not work"), "{check:?}");
+    let said = rig.run("failover --home h");
+    said.refuses(10, &["no standby runs here", "the primary goes on"]);
+    daemon.until_acked(&rig, 500);
+    daemon.end();
+}
+
+/// A home on "another host" that follows the primary of `h`.
+fn mirror_of(rig: &Rig, own_certificates: bool) -> Command {
+    let (here, there) = (rig.path("h"), rig.path("m"));
+    fs::create_dir_all(there.join("host")).unwrap();
+    fs::copy(here.join("evenkeel.toml"), there.join("evenkeel.toml")).unwrap();
+    common::copy_tree(&here.join("host/keys"), &there.join("host/keys"));
+    let link = there.join("host/link");
+    fs::create_dir_all(&link).unwrap();
+    let (from, node) = match own_certificates {
+        true => (here.join("host/link"), "peer"),
+        // Those of a cluster of its own.
+        false => {
+            rig.ok("init --home other --dashboard off");
+            let mut stranger = rig.command("up --role primary --home other --exit-after 1");
+            assert!(stranger.arg("--dashboard").arg("off").status().unwrap().success());
+            (rig.path("other/host/link"), "node")
+        }
+    };
+    fs::copy(from.join("ca.pem"), link.join("ca.pem")).unwrap();
+    for kind in ["pem", "key"] {
+        fs::copy(from.join(format!("{node}.{kind}")), link.join(format!("node.{kind}"))).unwrap();
+    }
+    let at = fs::read_to_string(here.join("host/link/address")).unwrap();
+    let mut command = rig.command("up --role standby --home m --dashboard off");
+    command.env("EVENKEEL_STANDBY_MODE", "mirror").env("EVENKEEL_STANDBY_FOLLOW", at);
+    command
+}
+
+#[test]
+fn a_standby_of_another_cluster_is_refused_by_its_certificate() {
+    let rig = rig();
+    let mut daemon = Daemon::start(&rig, "");
+    daemon.until_acked(&rig, 200);
+    let said = common::Said::of(&mirror_of(&rig, false).output().unwrap());
+    said.refuses(12, &["certificates do not agree", "ca.pem", "nothing was sent"]);
+    daemon.until_acked(&rig, 200);
+    assert!(live_status(&rig).unwrap()["standbys"].as_array().unwrap().is_empty());
+    daemon.end();
+}
