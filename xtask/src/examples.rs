@@ -1,4 +1,5 @@
-//! Benchmarks and campaigns are examples of the binary crate, so that they use what users use.
+//! Benchmarks and campaigns are examples of the binary crate, so that they use what users use; the
+//! simulator's is one of its own crate.
 //! Benchmarks beside peers that must stay out of the dependency tree are programs of `bench/`.
 
 use crate::{Outcome, machine};
@@ -29,7 +30,10 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
     if kind == "bench" && beside_peers(root).contains(name) {
         cargo.args(["--manifest-path", "bench/Cargo.toml", "--bin", name]);
     } else {
-        cargo.args(["--package", "evenkeel", "--example"]).arg(format!("{kind}_{name}"));
+        let example = format!("{kind}_{name}");
+        let is_sims = example_names(root, "sim").contains(&example);
+        let package = if is_sims { "evenkeel-sim" } else { "evenkeel" };
+        cargo.args(["--package", package, "--example"]).arg(example);
     }
     let status = cargo
         .arg("--")
@@ -46,13 +50,10 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
 
 /// The names behind `<kind>_` among the example files and folders, sorted.
 fn names(root: &Path, kind: &str) -> Vec<String> {
-    let folder = root.join("crates/evenkeel/examples");
     let prefix = format!("{kind}_");
-    let mut found: Vec<String> = std::fs::read_dir(folder)
+    let mut found: Vec<String> = ["evenkeel", "sim"]
         .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| example_name(&entry.path()))
+        .flat_map(|package| example_names(root, package))
         .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))
         .collect();
     if kind == "bench" {
@@ -63,6 +64,12 @@ fn names(root: &Path, kind: &str) -> Vec<String> {
     }
     found.sort();
     found
+}
+
+fn example_names(root: &Path, package: &str) -> Vec<String> {
+    let folder = root.join("crates").join(package).join("examples");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| example_name(&entry.path())).collect()
 }
 
 /// The benchmarks in the workspace that has the peers.

@@ -1,0 +1,109 @@
+//! One history, from its seed to the verdict.
+
+use evenkeel_journal::{Batch, Reader};
+
+use crate::bugs::Bug;
+use crate::coverage::Coverage;
+use crate::host::frames;
+use crate::plan::{Fault, Plan};
+use crate::process::State;
+use crate::world::World;
+
+/// What became of a history.
+#[derive(Debug)]
+pub struct Played {
+    /// What does not hold, if something does not.
+    pub broken: Option<String>,
+    /// Which faults were followed by which ways of recovery.
+    pub coverage: Coverage,
+    /// Entries that were acknowledged and are there.
+    pub acknowledged: usize,
+    /// Entries of which every copy was destroyed, which was said.
+    pub lost: u64,
+    /// Faults that struck.
+    pub struck: usize,
+    /// Virtual time that passed, in microseconds.
+    pub micros: u64,
+    /// What happened, if it was asked for.
+    pub story: Vec<String>,
+}
+
+/// Plays a plan.
+#[must_use]
+pub fn play(plan: &Plan, bug: Option<Bug>, tells: bool) -> Played {
+    let mut world = World::new(plan.clone(), bug, tells);
+    world.play();
+    if world.broken.is_none()
+        && let Err(what) = judge(&world)
+    {
+        world.breaks(what);
+    }
+    Played {
+        broken: world.broken,
+        coverage: world.coverage,
+        acknowledged: world.oracle.count(),
+        lost: world.oracle.lost(),
+        struck: world.recent.len(),
+        micros: world.now,
+        story: world.story.unwrap_or_default(),
+    }
+}
+
+/// Plays the history of a seed.
+#[must_use]
+pub fn play_seed(seed: u64, bug: Option<Bug>) -> Played {
+    play(&Plan::of(seed), bug, false)
+}
+
+/// Reads everything that is left and holds it against what was acknowledged.
+fn judge(world: &World) -> Result<(), String> {
+    let serving = world.processes.iter().enumerate().find_map(|(slot, one)| match &one.state {
+        State::Serving(serving) => Some((slot, serving)),
+        _ => None,
+    });
+    let (slot, serving) = serving.ok_or("nobody is primary in the end")?;
+    let host = &world.hosts[world.host_of(slot)];
+    let log = serving.primary.log();
+    let base = log.base().position;
+    let mut history: Vec<Batch> = Vec::new();
+    for batch in world.sites.shipped().iter().take_while(|batch| batch.next() <= base) {
+        history.push(batch.clone());
+    }
+    let reached = history.last().map_or(0, Batch::next);
+    let mut reader = Reader::follow(host.disk.clone(), log.dir(), base, log.watermark())
+        .map_err(|error| format!("the journal cannot be read in the end: {error}"))?;
+    if reached != base || world.sites.confirmed() < base {
+        return Err(format!(
+            "positions {reached} to below {base} were trimmed, and nobody has them"
+        ));
+    }
+    loop {
+        match reader.next_batch() {
+            Ok(Some(batch)) => history.push(batch),
+            Ok(None) => break,
+            Err(error) if was_damaged(&world.plan) => {
+                // Damage that nobody has read yet is not lost: the copies are compared instead.
+                let from = history.last().map_or(0, Batch::next);
+                let rest = world.sites.shipped().iter().skip_while(|one| one.first < from);
+                history.extend(rest.cloned());
+                let from = history.last().map_or(0, Batch::next);
+                history.extend(frames(&host.disk, log.dir(), from, log.next()));
+                if history.last().map_or(0, Batch::next) < log.next() {
+                    return Ok(());
+                }
+                let _ = error;
+                break;
+            }
+            Err(error) => return Err(format!("the journal is damaged in the end: {error}")),
+        }
+    }
+    let digest = world.oracle.judge(&history)?;
+    if digest != serving.primary.engine().output_digest() {
+        return Err("a replay of the journal gives another output than the primary's".to_owned());
+    }
+    Ok(())
+}
+
+fn was_damaged(plan: &Plan) -> bool {
+    plan.faults.iter().any(|one| matches!(one.fault, Fault::BitFlip | Fault::Misdirected))
+}

@@ -1,0 +1,150 @@
+//! What clients were told, and whether the journal that is left in the end says the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evenkeel_journal::Batch;
+use evenkeel_recovery::Ack;
+use evenkeel_types::codec::Canonical;
+use evenkeel_types::merkle::leaf_hash;
+use evenkeel_types::{AccountId, Command, Entry, Event, Origin};
+use evenkeel_venue::Engine;
+
+/// Entries between two counts of all money.
+const COUNT_EVERY: u64 = 512;
+
+/// The reference model: acknowledgements by the clients' eyes.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    acked: BTreeMap<u64, Ack>,
+    refused: BTreeSet<Origin>,
+    /// Who acknowledged in a term: process and its life.
+    terms: BTreeMap<u64, (usize, u64)>,
+    /// Entries that no copy holds any more, and that were said to be lost.
+    lost: u64,
+}
+
+impl Oracle {
+    /// A client was acknowledged.
+    ///
+    /// # Errors
+    /// A position that was acknowledged as something else before.
+    pub fn acked(&mut self, ack: Ack) -> Result<(), String> {
+        if matches!(ack.events.last(), Some(Event::TooOld { .. })) {
+            return Err(format!("position {}: a command in the window is too old", ack.position));
+        }
+        let position = ack.position.0;
+        match self.acked.get(&position) {
+            Some(before) if *before != ack => {
+                Err(format!("position {position} was acknowledged twice, as different entries"))
+            }
+            _ => {
+                self.acked.insert(position, ack);
+                Ok(())
+            }
+        }
+    }
+
+    /// A client was told that its command was not taken.
+    pub fn refused(&mut self, origin: Origin) {
+        self.refused.insert(origin);
+    }
+
+    /// A process in one of its lives acknowledges in a term.
+    ///
+    /// # Errors
+    /// Another one has done so before.
+    pub fn speaks(&mut self, term: u64, who: (usize, u64)) -> Result<(), String> {
+        let before = *self.terms.entry(term).or_insert(who);
+        if before == who {
+            return Ok(());
+        }
+        Err(format!("two primaries acknowledged in term {term}: {before:?} and {who:?}"))
+    }
+
+    /// First position behind everything acknowledged.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.acked.last_key_value().map_or(0, |(position, _)| position + 1)
+    }
+
+    /// Number of entries acknowledged and not given up.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.acked.len()
+    }
+
+    /// Number of entries that were said to be lost.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Every copy of what lies behind `next` was destroyed, and that was said.
+    pub fn give_up(&mut self, next: u64) {
+        // Terms stand in the journal: those that were lost with it may be begun again.
+        self.terms.clear();
+        let gone = self.acked.split_off(&next);
+        self.lost += gone.len() as u64;
+    }
+
+    /// Replays the history that is left and compares it with what was acknowledged. Returns the
+    /// digest of everything.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn judge(&self, history: &[Batch]) -> Result<[u8; 32], String> {
+        let mut engine = Engine::new();
+        let mut events = Vec::new();
+        let mut once: BTreeSet<(AccountId, u64)> = BTreeSet::new();
+        let mut applied: BTreeSet<Origin> = BTreeSet::new();
+        for record in history.iter().flat_map(|batch| &batch.records) {
+            let position = record.position;
+            let entry = Entry::from_bytes(&record.entry)
+                .map_err(|error| format!("entry {position} cannot be read: {error}"))?;
+            events.clear();
+            engine.apply(&entry, &mut events);
+            if let Some(ack) = self.acked.get(&position) {
+                if ack.entry_hash != leaf_hash(&record.entry) {
+                    return Err(format!("acknowledged entry {position} is another one now"));
+                }
+                if ack.events != events {
+                    return Err(format!("acknowledged entry {position} did something else"));
+                }
+            }
+            let is_first = matches!(events.last(), Some(Event::Completed { .. }));
+            if is_first && entry.origin.account != AccountId::OPERATOR {
+                if !applied.insert(entry.origin) {
+                    return Err(format!("{:?} was applied twice", entry.origin));
+                }
+                if let Command::Place { order } = &entry.command
+                    && !once.insert((entry.origin.account, order.label))
+                {
+                    return Err(format!("command {} was applied twice", order.label));
+                }
+            }
+            if position.is_multiple_of(COUNT_EVERY) {
+                conserved(&engine)?;
+            }
+        }
+        conserved(&engine)?;
+        let next = history.last().map_or(0, Batch::next);
+        if self.next() > next {
+            let last = self.next() - 1;
+            return Err(format!("acknowledged entries {next} to {last} are lost"));
+        }
+        if let Some(origin) = self.refused.intersection(&applied).next() {
+            return Err(format!("{origin:?} was refused and applied nevertheless"));
+        }
+        Ok(engine.output_digest())
+    }
+}
+
+fn conserved(engine: &Engine) -> Result<(), String> {
+    let position = engine.next_position();
+    for currency in engine.conservation() {
+        if currency.difference() != 0 {
+            return Err(format!("money is not conserved before {position}: {currency:?}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! What happens in a history, as a function of its seed: the deployment, how much is traded, and
+//! which faults strike when.
+
+use crate::random::Random;
+
+/// Virtual time in microseconds since the beginning of a history.
+pub type Micros = u64;
+
+/// Commands that a history has at least.
+pub const COMMANDS_MIN: u64 = 2_000;
+/// Faults that a history has at least.
+pub const FAULTS_MIN: u64 = 3;
+
+/// How the venue is deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Primary and standby on one host, over one journal.
+    Pair,
+    /// Two hosts; the standby keeps its own copy of the journal.
+    Mirror,
+}
+
+impl Mode {
+    /// Its name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pair => "one host",
+            Self::Mirror => "two hosts",
+        }
+    }
+}
+
+/// Something that goes wrong, or that an operator does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The power of a host goes; of unsynced writes any part survives, at any operation.
+    PowerLoss,
+    /// The power goes, and nothing that was not synced survives.
+    LostWrites,
+    /// A sync fails; any part may be durable.
+    SyncError,
+    /// A write goes to another offset.
+    Misdirected,
+    /// A bit changes at rest.
+    BitFlip,
+    /// Syncs are claimed and not done, then the power goes: the tail vanishes whole.
+    VanishedTail,
+    /// The disk is full for a while.
+    Full,
+    /// The disk is slow for a while.
+    SlowDisk,
+    /// A host comes back with the disk of some time ago.
+    OldDisk,
+    /// A process is killed.
+    Kill,
+    /// Every process is killed.
+    KillAll,
+    /// A process stands still, and does not know.
+    Pause,
+    /// A host's clock jumps, forwards or back.
+    ClockJump,
+    /// A bit of the standby's memory changes.
+    MemoryFlip,
+    /// Messages are lost for a while; their connections break.
+    Drop,
+    /// Messages are late for a while.
+    Delay,
+    /// Messages come twice for a while.
+    Duplicate,
+    /// Messages overtake one another for a while.
+    Reorder,
+    /// Nobody reaches one of the processes for a while.
+    Partition,
+    /// One of the processes hears everything and is not heard.
+    OneWay,
+    /// A site does not answer for a while.
+    SiteDown,
+    /// A site gives back something else.
+    SiteLies,
+    /// A site loses everything.
+    SiteLost,
+    /// The operator hands the primary's duty over.
+    Failover,
+    /// The operator lets the journal be scrubbed, and mended if needed.
+    Scrub,
+    /// The journal's folder is lost whole and restored from copies.
+    Restore,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 26] = [
+        Self::PowerLoss,
+        Self::LostWrites,
+        Self::SyncError,
+        Self::Misdirected,
+        Self::BitFlip,
+        Self::VanishedTail,
+        Self::Full,
+        Self::SlowDisk,
+        Self::OldDisk,
+        Self::Kill,
+        Self::KillAll,
+        Self::Pause,
+        Self::ClockJump,
+        Self::MemoryFlip,
+        Self::Drop,
+        Self::Delay,
+        Self::Duplicate,
+        Self::Reorder,
+        Self::Partition,
+        Self::OneWay,
+        Self::SiteDown,
+        Self::SiteLies,
+        Self::SiteLost,
+        Self::Failover,
+        Self::Scrub,
+        Self::Restore,
+    ];
+}
+
+/// A step of recovery during which a second fault is worth most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A journal is being opened.
+    Open,
+    /// A standby is taking over.
+    TakeOver,
+    /// A journal is being mended.
+    Mend,
+    /// Segments are being given up.
+    Trim,
+}
+
+/// When a fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// At a time.
+    At(Micros),
+    /// Just before a step is taken for this time, counted from 0.
+    Before(Step, u64),
+}
+
+/// A fault, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// When.
+    pub when: When,
+    /// What.
+    pub fault: Fault,
+    /// Which process, host or site it concerns, and whatever else it leaves open.
+    pub dice: u64,
+    /// How long it lasts, if it lasts.
+    pub lasts: Micros,
+}
+
+/// A history before it is played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Its seed.
+    pub seed: u64,
+    /// The deployment.
+    pub mode: Mode,
+    /// Commands that the clients send.
+    pub commands: u64,
+    /// Size of a journal segment in bytes.
+    pub segment_bytes: u64,
+    /// What goes wrong.
+    pub faults: Vec<Planned>,
+}
+
+/// Time between two commands of a client.
+pub const PACE: Micros = 900;
+/// Clients.
+pub const CLIENTS: u64 = 4;
+
+impl Plan {
+    /// The history of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mode = if random.one_in(3) { Mode::Mirror } else { Mode::Pair };
+        let commands = COMMANDS_MIN + random.below(200);
+        let span = commands / CLIENTS * PACE;
+        let count = FAULTS_MIN + random.below(5);
+        let mut faults: Vec<Planned> = Vec::new();
+        for _ in 0..count {
+            let fault = random.pick(&Fault::ALL);
+            let step = random.pick(&[Step::Open, Step::TakeOver, Step::Mend, Step::Trim]);
+            let when = if random.one_in(4) {
+                When::Before(step, random.below(3))
+            } else {
+                When::At(random.between(span / 50, span * 9 / 10))
+            };
+            let lasts = random.between(500, 60_000);
+            faults.push(Planned { when, fault, dice: random.draw(), lasts });
+        }
+        // What makes rare paths common: something to recover from soon after the first fault.
+        if let When::At(at) = faults[0].when {
+            let fault = random.pick(&[Fault::Kill, Fault::KillAll, Fault::PowerLoss]);
+            let when = When::At(at + random.below(30_000));
+            faults.push(Planned { when, fault, dice: random.draw(), lasts: 0 });
+        }
+        faults.sort_by_key(|one| match one.when {
+            When::At(at) => (0, at),
+            When::Before(_, count) => (1, count),
+        });
+        Self { seed, mode, commands, segment_bytes: random.pick(&[16, 32, 64]) << 10, faults }
+    }
+}
