@@ -1,6 +1,6 @@
 //! The venue engine, measured: its book against its peers, the whole engine, its memory.
 //!
-//! `cargo xtask bench venue [--only peers,memory,deep] [--seed N] [--quick]`
+//! `cargo xtask bench venue [--only peers,memory,deep,margin,scenarios] [--seed N] [--quick]`
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -14,6 +14,7 @@ mod deep;
 mod engine;
 mod figures;
 mod flow;
+mod margin;
 mod peers;
 
 use std::process::ExitCode;
@@ -32,8 +33,13 @@ pub(crate) struct Plan {
 /// A part of the benchmark.
 type Section = fn(&Plan) -> Outcome;
 
-const SECTIONS: [(&str, Section); 3] =
-    [("peers", peers::run), ("memory", deep::memory), ("deep", deep::run)];
+const SECTIONS: [(&str, Section); 5] = [
+    ("peers", peers::run),
+    ("memory", deep::memory),
+    ("deep", deep::run),
+    ("margin", margin::run),
+    ("scenarios", margin::scenarios),
+];
 
 impl Plan {
     fn from_args() -> Outcome<Self> {
