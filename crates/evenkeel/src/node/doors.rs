@@ -31,7 +31,7 @@ pub(super) fn open_link(config: &Config, domain: &Domain<'_>, source: Source) ->
 
 pub(super) fn serve_dashboard(
     config: &Config,
-    source: Arc<dyn dashboard::StatusSource>,
+    source: &Arc<dyn dashboard::StatusSource>,
 ) -> Result<Option<dashboard::ServerHandle>> {
     let Some(bind) = config.dashboard.bind.0 else {
         return Ok(None);
@@ -45,7 +45,7 @@ pub(super) fn serve_dashboard(
         ),
         None => None,
     };
-    let serve = |bind| dashboard::serve(bind, token.clone(), Arc::clone(&source));
+    let serve = |bind| dashboard::serve(bind, token.clone(), Arc::clone(source));
     let served = match serve(bind) {
         // Another installation on this machine is no reason not to protect this one.
         Err(DashboardError::PortTaken { .. }) => {

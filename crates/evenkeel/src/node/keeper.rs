@@ -100,7 +100,7 @@ impl Keeper {
         };
         self.start_clients(market, ack_log);
         let source = Arc::clone(&self.status) as Arc<dyn dashboard::StatusSource>;
-        let dashboard = serve_dashboard(&self.config, source)?;
+        let dashboard = serve_dashboard(&self.config, &source)?;
         if let Some(dashboard) = &dashboard {
             output::note(&format!("dashboard  http://{}/", dashboard.local_addr()));
         }

@@ -180,6 +180,9 @@ fn words(status: &StatusDocument) -> String {
         ),
         None => "restore   never proven yet".to_owned(),
     });
+    if let Some(last) = &status.last_failover {
+        lines.push(super::keeper_failover::in_words(last));
+    }
     for condition in &status.conditions {
         lines.push(format!("{}: {}", condition.severity.word(), condition.message));
         lines.push(format!("  safe: {}\n  next: {}", condition.safe, condition.next));

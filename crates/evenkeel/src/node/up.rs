@@ -335,7 +335,7 @@ impl Daemon {
         };
         let link = open_link(&live.config, domain, source)?;
         let source = Arc::clone(&status) as Arc<dyn dashboard::StatusSource>;
-        let dashboard = serve_dashboard(&live.config, source)?;
+        let dashboard = serve_dashboard(&live.config, &source)?;
         Ok(Self {
             live,
             status,
