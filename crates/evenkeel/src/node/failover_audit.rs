@@ -80,12 +80,16 @@ mod tests {
         Origin { account: AccountId(4), session, sequence }
     }
 
+    fn hash(position: u64) -> [u8; 32] {
+        leaf_hash(&position.to_le_bytes())
+    }
+
     fn noted(position: u64, took_effect: bool) -> Noted {
-        Noted { position, entry_hash: [position as u8; 32], took_effect }
+        Noted { position, entry_hash: hash(position), took_effect }
     }
 
     fn entry(position: u64, sequence: u64) -> (u64, [u8; 32], Origin) {
-        (position, [position as u8; 32], origin(sequence))
+        (position, hash(position), origin(sequence))
     }
 
     #[test]
@@ -99,7 +103,7 @@ mod tests {
     #[test]
     fn an_acknowledgement_without_its_entry_is_lost() {
         let told = [noted(10, true), noted(11, true), noted(12, true)];
-        let other = (11, [9; 32], origin(2));
+        let other = (11, hash(9), origin(2));
         let found = against(&told, &[entry(10, 1), other]);
         assert_eq!((found.acknowledged, found.lost), (3, 2));
     }
