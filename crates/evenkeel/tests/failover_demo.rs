@@ -13,12 +13,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
-use common::Rig;
 use common::audit::lost_acks;
-use common::daemon::Daemon;
+use common::daemon::{Daemon, live_status};
+use common::{Rig, Said};
 use evenkeel_journal::{Reader, RealDisk};
 use evenkeel_types::{Canonical as _, Entry, Event, Origin};
 use evenkeel_venue::Engine;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 fn rig() -> Rig {
     let rig = Rig::new().with("EVENKEEL_DEMO_FAILOVER_EVERY_MINUTES", "0");
@@ -27,8 +29,17 @@ fn rig() -> Rig {
 }
 
 fn keeper(rig: &Rig) -> Daemon {
-    let mut command = rig.command("up --role keeper --home h --dashboard off --ack-log");
+    let mut command = rig.command("up --home h --dashboard off --ack-log");
     Daemon::spawn(rig, command.arg(rig.beside("ack")))
+}
+
+/// Kills the primary as soon as a standby is ready.
+fn kill_primary(rig: &Rig, keeper: &mut Daemon) -> Said {
+    keeper.until("a standby that is ready", || {
+        let said = rig.run("demo kill-primary --home h --json");
+        // 10: none is ready yet, and nothing was killed.
+        (said.exit != 10).then_some(said)
+    })
 }
 
 /// Origins of which more than one entry took effect, by a replay of the whole journal.
@@ -59,11 +70,65 @@ fn end_and_audit(rig: &Rig, keeper: Daemon) {
     assert_eq!(applied_twice(rig), Vec::new());
 }
 
+fn last_failover(rig: &Rig) -> Option<Value> {
+    let status = live_status(rig)?;
+    status["last_failover"].is_object().then(|| status["last_failover"].clone())
+}
+
 /// The processes that it started.
 fn children(keeper: u32) -> Vec<i32> {
     let tasks = format!("/proc/{keeper}/task/{keeper}/children");
     let text = fs::read_to_string(tasks).unwrap();
     text.split_whitespace().map(|id| id.parse().unwrap()).collect()
+}
+
+#[test]
+fn three_primaries_killed_under_load_lose_nothing_and_repeat_nothing() {
+    let rig = rig();
+    let mut keeper = keeper(&rig);
+    keeper.until_acked(&rig, 2_000);
+    let mut term = 0;
+    for _ in 0..3 {
+        let said = kill_primary(&rig, &mut keeper);
+        assert_eq!(said.exit, 0, "{said:?}");
+        let failover = said.json();
+        assert_eq!(failover["message_type"], "failover");
+        assert_eq!(failover["kind"], "killed");
+        assert_eq!(failover["acknowledged_lost"], 0, "{failover}");
+        assert_eq!(failover["applied_twice"], 0, "{failover}");
+        assert!(failover["acknowledged"].as_u64().unwrap() > 1_000, "{failover}");
+        assert!(failover["seconds"].as_f64().unwrap() > 0.0, "{failover}");
+        let next = failover["term"].as_u64().unwrap();
+        assert!(next > term, "{failover}");
+        term = next;
+        keeper.until_acked(&rig, 1_000);
+    }
+    let status = keeper.until("the primary's status", || live_status(&rig));
+    assert_eq!(status["failovers"], 3);
+    assert_eq!(status["last_failover"]["term"], term);
+    assert_eq!(status["journal"]["term"], term);
+    end_and_audit(&rig, keeper);
+}
+
+#[test]
+fn both_processes_killed_at_once_come_back_by_themselves() {
+    let rig = rig();
+    let mut keeper = keeper(&rig);
+    keeper.until_acked(&rig, 2_000);
+    let id = keeper.id();
+    let both = keeper.until("both processes", || {
+        let both = children(id);
+        (both.len() == 2).then_some(both)
+    });
+    for id in both {
+        kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap();
+    }
+    let failover = keeper.until("the failover to be measured", || last_failover(&rig));
+    assert_eq!(failover["kind"], "unplanned");
+    assert_eq!(failover["acknowledged_lost"], 0, "{failover}");
+    assert_eq!(failover["applied_twice"], 0, "{failover}");
+    keeper.until_acked(&rig, 1_000);
+    end_and_audit(&rig, keeper);
 }
 
 #[test]
@@ -88,7 +153,7 @@ fn a_second_keeper_in_a_home_is_refused_and_the_first_goes_on() {
     let rig = rig();
     let mut keeper = keeper(&rig);
     keeper.until_acked(&rig, 500);
-    let said = rig.run("up --role keeper --home h --dashboard off");
+    let said = rig.run("up --home h --dashboard off");
     said.refuses(11, &["another daemon answers"]);
     keeper.until_acked(&rig, 500);
     end_and_audit(&rig, keeper);

@@ -225,7 +225,7 @@ pub struct UpArgs {
     #[arg(long, value_name = "SECONDS")]
     pub exit_after: Option<u64>,
 
-    /// What this process is [default: primary]
+    /// What this process is [default: keeper]
     #[arg(long, value_name = "ROLE", value_enum)]
     pub role: Option<Role>,
 

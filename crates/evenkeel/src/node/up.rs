@@ -44,7 +44,7 @@ use super::stop::Stop;
 use super::succession;
 use super::vault_writer::{JournalView, VaultWriter};
 use crate::cli::{Place, Role, Slot, UpArgs};
-use crate::config::{Config, Finding};
+use crate::config::{Config, Finding, FollowMode};
 use crate::dashboard::StatusSource as _;
 use crate::documents::Severity;
 use crate::report::{Exit, Report, Result};
@@ -72,7 +72,8 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     if args.slot.is_some() {
         keeper_children::die_with_keeper(&stop);
     }
-    if args.role == Some(Role::Keeper) {
+    let is_here = config.standby.mode == FollowMode::Shared;
+    if args.role == Some(Role::Keeper) || (args.role.is_none() && is_here) {
         return keeper::run(&config, args, &stop);
     }
     let mut daemon = if args.role == Some(Role::Standby) {
