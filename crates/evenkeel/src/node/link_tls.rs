@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::crypto::aws_lc_rs;
@@ -48,7 +49,9 @@ pub(crate) fn lay_out(dir: &Path, cluster: [u8; 16]) -> Result<()> {
     if dir.exists() {
         return Ok(());
     }
-    let new = dir.with_extension(format!("{}.new", std::process::id()));
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let new = dir.with_extension(format!("{}-{number}.new", std::process::id()));
     fs::create_dir_all(&new).map_err(|error| Report::io("make the folder", &new, &error))?;
     make(&new, cluster)?;
     match fs::rename(&new, dir) {

@@ -26,6 +26,8 @@ mod keeper_status;
 mod kill_cmd;
 mod link_board;
 mod link_door;
+#[cfg(test)]
+mod link_tests;
 mod link_tls;
 mod link_wire;
 mod market;
