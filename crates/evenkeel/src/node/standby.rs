@@ -43,6 +43,8 @@ const FIRST: Duration = Duration::from_secs(5);
 pub(crate) struct Won {
     pub(crate) primary: Primary,
     pub(crate) time: JournalClock,
+    /// What that was started with.
+    pub(crate) clock: SystemClock,
     pub(crate) agreement: Arc<Agreement>,
     pub(crate) lineage: Lineage,
     /// The clients' door, which has sent everybody away so far.
@@ -191,7 +193,7 @@ impl Following<'_> {
                         let time = time.unwrap_or_else(|| JournalClock::start(&clock, LAST));
                         let Self { lineage, door, .. } = self;
                         let primary = promoted.primary;
-                        let won = Won { primary, time, agreement, lineage, door, since };
+                        let won = Won { primary, time, clock, agreement, lineage, door, since };
                         return Ok(End::Won(Box::new(won)));
                     }
                     Err(NotPromoted { standby: Some(standby), error }) => {

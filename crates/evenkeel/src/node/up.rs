@@ -101,6 +101,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
 struct Begun {
     primary: Primary,
     time: JournalClock,
+    clock: SystemClock,
     agreement: Arc<Agreement>,
     lineage: Lineage,
     /// Durable position before its term.
@@ -214,21 +215,39 @@ impl Daemon {
         let primary = Primary::begin(log, booted.engine, Arc::clone(&agreement), time.now(&clock))?;
         let checkpoint = Some(booted.checkpoint);
         let door = None;
-        let begun =
-            Begun { primary, time, agreement, lineage, began_at, checkpoint, door, observed };
+        let begun = Begun {
+            primary,
+            time,
+            clock,
+            agreement,
+            lineage,
+            began_at,
+            checkpoint,
+            door,
+            observed,
+        };
         Self::begin(config, args, stop, begun)
     }
 
     /// Goes on as the primary that a standby has become. Nothing here may wait for the sites: it
     /// stands between clients and their next acknowledgement.
     fn promoted(config: &Config, args: &UpArgs, stop: &Stop, won: Won) -> Result<Self> {
-        let Won { primary, time, agreement, lineage, door, since } = won;
+        let Won { primary, time, clock, agreement, lineage, door, since } = won;
         let observed = Arc::new(Observed::default());
         let began_at = primary.log().next();
         // One that is no keeper's takes clients where the primary before did.
         let door = args.slot.map(|_| door);
-        let begun =
-            Begun { primary, time, agreement, lineage, began_at, checkpoint: None, door, observed };
+        let begun = Begun {
+            primary,
+            time,
+            clock,
+            agreement,
+            lineage,
+            began_at,
+            checkpoint: None,
+            door,
+            observed,
+        };
         let daemon = Self::begin(config, args, stop, begun)?;
         let (term, waited) = (daemon.live.term, since.elapsed().as_secs_f64());
         output::note(&format!(
@@ -238,8 +257,9 @@ impl Daemon {
     }
 
     fn begin(config: &Config, args: &UpArgs, stop: &Stop, begun: Begun) -> Result<Self> {
-        let (started, clock, slot) = (Instant::now(), SystemClock::new(), args.slot);
-        let Begun { mut primary, mut time, agreement, lineage, began_at, observed, .. } = begun;
+        let (started, slot) = (Instant::now(), args.slot);
+        let Begun { mut primary, mut time, clock, agreement, lineage, began_at, observed, .. } =
+            begun;
         let domain = Domain::of(config)?;
         let ack_log = args.ack_log.as_deref().map(AckLog::open).transpose()?;
         let journal = JournalView {
