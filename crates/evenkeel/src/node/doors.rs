@@ -1,4 +1,4 @@
-//! Where others reach a process of `up`: the dashboard, the link, the sockets; and its line for people.
+//! Where others reach a process of `up`: dashboard, link, sockets; and its line for people.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! `evenkeel failover`: makes the standby the primary, or says whether that would work.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use evenkeel_journal::{RealDisk, verify};
@@ -26,9 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const AUDIT_PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(5);
 /// A standby further behind is not handed over to.
-const LAG_MAX: u64 = 10_000;
+const LAG_ENTRIES_MAX: u64 = 10_000;
 /// Agreement is compared every 1,024 entries; one that is further back has stopped.
-const AGREED_MAX: u64 = 16_384;
+const AGREED_ENTRIES_MAX: u64 = 16_384;
 
 /// Runs the command.
 pub(crate) fn run(args: &FailoverArgs) -> Result<Exit> {
@@ -74,7 +74,7 @@ fn sockets(config: &Config) -> Vec<PathBuf> {
     sockets
 }
 
-fn ask_status(socket: &PathBuf) -> Option<StatusDocument> {
+fn ask_status(socket: &Path) -> Option<StatusDocument> {
     let answer = control::ask(socket, &Request::new("status"), ASK_TIMEOUT).ok().flatten()?;
     serde_json::from_value(answer).ok()
 }
@@ -149,14 +149,14 @@ impl Found {
         };
         note("standby", true, format!("{} is {}", standby.name, standby.state));
         let lag = position.saturating_sub(standby.position);
-        let detail = format!("it is {lag} entries behind; at most {LAG_MAX}");
-        note("caught_up", lag <= LAG_MAX, detail);
+        let detail = format!("it is {lag} entries behind; at most {LAG_ENTRIES_MAX}");
+        note("caught_up", lag <= LAG_ENTRIES_MAX, detail);
         let apart = standby.position.saturating_sub(standby.agreed_position);
         let detail = format!(
             "both gave the same output before position {}, {apart} entries before its end",
             standby.agreed_position
         );
-        note("agreed", apart <= AGREED_MAX, detail);
+        note("agreed", apart <= AGREED_ENTRIES_MAX, detail);
         let words = if standby.promotable { "it may be promoted" } else { "it is barred" };
         note("not_barred", standby.promotable, words.to_owned());
         if let Some(damage) = &self.damage {
@@ -192,7 +192,7 @@ fn say_check(check: &FailoverCheckDocument, json: bool) -> Result<Exit> {
 /// Waits for a primary of a higher term.
 fn await_successor(sockets: &[PathBuf], term: u64, since: Instant) -> Result<FailoverDocument> {
     while since.elapsed() < PATIENCE {
-        for status in sockets.iter().filter_map(ask_status) {
+        for status in sockets.iter().filter_map(|socket| ask_status(socket)) {
             if status.role == "primary" && status.journal.term > term {
                 let seconds = since.elapsed().as_secs_f64();
                 return Ok(FailoverDocument {

@@ -225,7 +225,7 @@ impl Visit {
             }
             self.wire.flush()?;
             while let Some(message) = self.wire.next(Duration::ZERO)? {
-                self.hear(message, number)?;
+                self.hear(&message, number)?;
             }
             self.compare(number);
             if watermark.is_closed() {
@@ -262,7 +262,7 @@ impl Visit {
         self.wire.put(&ToStandby::Beat(beat))
     }
 
-    fn hear(&mut self, message: ToPrimary, number: u64) -> Result<(), WireError> {
+    fn hear(&mut self, message: &ToPrimary, number: u64) -> Result<(), WireError> {
         let link = &self.source.observed.link;
         match message {
             ToPrimary::Hello(_) => {}
@@ -273,11 +273,11 @@ impl Visit {
             ToPrimary::Digest(digest) => {
                 // A difference is decided, and told, by the standby.
                 if self.uncompared.len() < UNCOMPARED_MAX {
-                    self.uncompared.push(digest);
+                    self.uncompared.push(*digest);
                 }
             }
-            ToPrimary::Diverged(diverged) => link.diverged(diverged),
-            ToPrimary::Fetch(range) => self.fetch(range)?,
+            ToPrimary::Diverged(diverged) => link.diverged(*diverged),
+            ToPrimary::Fetch(range) => self.fetch(*range)?,
         }
         Ok(())
     }

@@ -67,19 +67,20 @@ pub(crate) fn lay_out(dir: &Path, cluster: [u8; 16]) -> Result<()> {
 
 fn make(dir: &Path, cluster: [u8; 16]) -> Result<()> {
     let name = cluster_name(cluster);
-    let key = KeyPair::generate().map_err(unmade)?;
+    let key = KeyPair::generate().map_err(|error| unmade(&error))?;
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.distinguished_name.push(DnType::CommonName, format!("authority of {name}"));
-    let authority = params.self_signed(&key).map_err(unmade)?;
+    let authority = params.self_signed(&key).map_err(|error| unmade(&error))?;
     let authority_key = key.serialize_pem();
     let issuer = Issuer::new(params, key);
     for which in [PEER, NODE] {
-        let key = KeyPair::generate().map_err(unmade)?;
-        let mut params = CertificateParams::new(vec![name.clone()]).map_err(unmade)?;
+        let key = KeyPair::generate().map_err(|error| unmade(&error))?;
+        let mut params =
+            CertificateParams::new(vec![name.clone()]).map_err(|error| unmade(&error))?;
         params.distinguished_name.push(DnType::CommonName, which);
-        let certificate = params.signed_by(&key, &issuer).map_err(unmade)?;
+        let certificate = params.signed_by(&key, &issuer).map_err(|error| unmade(&error))?;
         write(&dir.join(format!("{which}.pem")), &certificate.pem())?;
         write(&dir.join(format!("{which}.key")), &key.serialize_pem())?;
     }
@@ -97,7 +98,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     .map_err(|error| Report::io("write", path, &error))
 }
 
-fn unmade(error: rcgen::Error) -> Report {
+fn unmade(error: &rcgen::Error) -> Report {
     Report::new(Exit::Failed, format!("cannot make a certificate for the link: {error}"))
 }
 

@@ -1,4 +1,5 @@
-//! `evenkeel up --role standby`: follows the primary in memory, and takes its place when it is gone.
+//! `evenkeel up --role standby`: follows the primary in memory, and takes its place when that is
+//! gone.
 //!
 //! On the primary's host the journal's lock is the fence: whoever holds it writes, and it is free
 //! only once the process that held it has ended. On another host frames are copied into a journal

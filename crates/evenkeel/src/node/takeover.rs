@@ -17,8 +17,8 @@ use crate::config::Config;
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
-/// Whether nobody holds the lock of the journal any more. With `kill` whoever holds it is stalled, and
-/// is killed: a primary that wakes up later must find its process gone, not its lock taken.
+/// Whether nobody holds the lock of the journal any more. With `kill` whoever holds it is stalled,
+/// and is killed: a primary that wakes up later must find its process gone, not its lock taken.
 ///
 /// # Errors
 /// A holder that is no primary of this home; a folder that cannot be read.
