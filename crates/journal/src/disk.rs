@@ -107,6 +107,15 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// `StorageFull`, and whatever else the system says.
     fn preallocate(&self, length_bytes: u64) -> io::Result<()>;
 
+    /// Asks the system to drop what it caches of this file, so that the next read comes from the
+    /// disk; where that cannot be asked, does nothing. Pages not yet written stay.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn forget_cached(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Length of the file in bytes.
     ///
     /// # Errors
