@@ -28,9 +28,9 @@ pub use restore::{Freshness, RestoreDocument};
 pub use sites::{ProbeDocument, SitesDocument};
 pub use status::{
     ConditionDocument, EngineDocument, ErasureDocument, JournalDocument, LastDrillDocument,
-    LatestPointDocument, ModeName, PointsSummaryDocument, ProvenRestoreDocument, Severity,
-    SiteClass, SiteDocument, SiteState, SitesRpoDocument, StandbyDocument, StatusDocument,
-    TailDocument, TailState,
+    LatestPointDocument, ModeName, PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument,
+    Severity, SiteClass, SiteDocument, SiteState, SitesRpoDocument, StandbyDocument,
+    StatusDocument, TailDocument, TailState,
 };
 
 use serde::{Deserialize, Serialize};

@@ -139,9 +139,24 @@ fn damage_in_an_older_segment_is_found_by_verify_and_mended() {
     let file = File::options().write(true).open(&frame.file).unwrap();
     file.write_all_at(b"damage", frame.offset + 200).unwrap();
     assert_eq!(rig.run("journal verify --home h --json").exit, 20);
+    // Nothing at the start reads so far back; the running daemon does.
+    let mut daemon = Daemon::start(&rig, "");
+    daemon.until_condition(&rig, "journal_damaged");
+    let scrubbed = rig.json("status --home h --json")["journal"]["scrub"].clone();
+    assert_eq!(scrubbed["problems"], 1, "{scrubbed}");
+    daemon.until_acked(&rig, 200);
+    daemon.end();
     rig.ok("repair --home h --identity h/recovery-identity.txt --json");
     rig.ok("journal verify --home h --json");
     assert_eq!(lost_acks(&rig, &rig.acks()), []);
+    let mut daemon = Daemon::start(&rig, "");
+    let scrubbed = daemon.until("a whole round", || {
+        let scrubbed = rig.json("status --home h --json")["journal"]["scrub"].clone();
+        scrubbed["last_finished"].is_string().then_some(scrubbed)
+    });
+    assert_eq!(scrubbed["problems"], 0, "{scrubbed}");
+    assert!(scrubbed["bytes"].as_u64().unwrap() > 1 << 20, "{scrubbed}");
+    daemon.end();
 }
 
 /// A home that was killed while three of its sites were away; and what the sites hold of it.

@@ -103,6 +103,8 @@ pub struct JournalConfig {
     pub batch_max_entries: u32,
     /// How long the first entry of a batch waits for others, in microseconds.
     pub group_commit_wait_us: u32,
+    /// How often the whole journal is read again to find what the disk lost; 0: never.
+    pub scrub_every_hours: u64,
 }
 
 impl Default for JournalConfig {
@@ -112,6 +114,7 @@ impl Default for JournalConfig {
             reserve_bytes: 8 << 20,
             batch_max_entries: 1_024,
             group_commit_wait_us: 500,
+            scrub_every_hours: 24,
         }
     }
 }

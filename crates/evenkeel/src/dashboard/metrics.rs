@@ -151,6 +151,12 @@ fn journal(registry: &mut Registry, status: &StatusDocument) {
         let help = "Latency of an acknowledgement, 99th percentile of the last few seconds";
         gauge_with(registry, "journal_ack_p99", help, Unit::Seconds, p99);
     }
+    if let Some(age) = journal.scrub.age_seconds {
+        let help = "Age of the last time that the whole journal was read again";
+        gauge_with(registry, "journal_scrub_age", help, Unit::Seconds, age);
+        let problems = float(journal.scrub.problems);
+        gauge(registry, "journal_scrub_problems", "Damaged places found then", problems);
+    }
     let entries = Counter::<u64>::default();
     entries.inc_by(journal.position);
     registry.register("journal_entries", "Entries written in this lineage", entries);

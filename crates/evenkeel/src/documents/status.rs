@@ -148,6 +148,22 @@ pub struct JournalDocument {
     pub journal_root: Option<String>,
     /// Latency of an acknowledgement, 99th percentile of the last few seconds.
     pub ack_p99_seconds: Option<f64>,
+    /// The last time that everything in it was read again, to find what the disk has lost.
+    pub scrub: ScrubDocument,
+}
+
+/// The last whole reading of the journal since the daemon started.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScrubDocument {
+    /// When it ended, RFC 3339 UTC; `null` before the first.
+    pub last_finished: Option<String>,
+    /// How long ago that was; `null` before the first.
+    pub age_seconds: Option<f64>,
+    /// Bytes of entries and their frames that were read.
+    pub bytes: u64,
+    /// Damaged places that concern entries.
+    pub problems: u64,
 }
 
 /// The engine.

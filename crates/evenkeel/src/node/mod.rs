@@ -39,6 +39,7 @@ mod point_loop;
 mod points_cmd;
 mod primary_loop;
 mod restore_cmd;
+mod scrub_loop;
 mod ship_loop;
 mod sites_watch;
 mod snapshots;

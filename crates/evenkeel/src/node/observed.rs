@@ -11,6 +11,7 @@ use evenkeel_vault::{Catalog, Point};
 
 use super::link_board::LinkBoard;
 use super::market::OpenMarket;
+use super::scrub_loop::ScrubFigures;
 use crate::cli::format_time_ns;
 use crate::documents::{ConditionDocument, DrillDocument, PointDocument, Severity};
 use crate::keyfile::hex;
@@ -265,6 +266,8 @@ pub(crate) struct Observed {
     /// Bytes the journal may use, and the position below which it may be trimmed beyond that.
     pub(crate) trim: Mutex<Option<(u64, u64)>>,
     pub(crate) rates: Mutex<Rates>,
+    /// The last time that everything in the journal was read again.
+    pub(crate) scrub: Mutex<ScrubFigures>,
     /// The market as it was when this primary began, for clients in other processes.
     pub(crate) market: Mutex<Option<OpenMarket>>,
     pub(crate) conditions: Conditions,

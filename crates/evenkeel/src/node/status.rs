@@ -1,7 +1,7 @@
 //! What is going on, as documents: from a running daemon's figures.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use evenkeel_journal::Watermark;
 use evenkeel_recovery::{Agreement, Clock as _};
@@ -20,8 +20,8 @@ use crate::dashboard::StatusSource;
 use crate::documents::{
     DrillDocument, DrillLevel, EngineDocument, ErasureDocument, Freshness, JournalDocument,
     LastDrillDocument, LatestPointDocument, ModeName, Outcome, PointsDocument,
-    PointsSummaryDocument, ProvenRestoreDocument, SiteClass, SiteDocument, SiteState,
-    SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
+    PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument, SiteClass, SiteDocument,
+    SiteState, SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
 };
 use crate::keyfile::hex;
 use crate::report::Exit;
@@ -55,6 +55,19 @@ impl Status {
             bytes: folder_bytes(&self.config.journal_dir()),
             journal_root: root.map(|root| hex(&root)),
             ack_p99_seconds: rates.latency_p99().map(|latency| latency.as_secs_f64()),
+            scrub: self.scrub(),
+        }
+    }
+
+    fn scrub(&self) -> ScrubDocument {
+        let found = *lock(&self.observed.scrub);
+        let now_ns = self.clock.wall_ns();
+        let age = |at_ns| Duration::from_nanos(now_ns.saturating_sub(at_ns)).as_secs_f64();
+        ScrubDocument {
+            last_finished: found.finished_wall_ns.map(format_time_ns),
+            age_seconds: found.finished_wall_ns.map(age),
+            bytes: found.bytes,
+            problems: found.problems,
         }
     }
 

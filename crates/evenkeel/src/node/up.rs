@@ -35,6 +35,7 @@ use super::mend_loop::MendLoop;
 use super::observed::{Observed, lock};
 use super::point_loop::PointLoop;
 use super::primary_loop::PrimaryLoop;
+use super::scrub_loop::ScrubLoop;
 use super::ship_loop::ShipLoop;
 use super::snapshots::Snapshots;
 use super::standby::{self, End, Won};
@@ -447,7 +448,20 @@ impl Daemon {
             move || drills.run(&stop)
         });
         self.write("mending", move || mend.run(&stop));
+        self.start_scrub();
         Ok(())
+    }
+
+    fn start_scrub(&mut self) {
+        let live = &self.live;
+        let scrub = ScrubLoop {
+            journal: live.journal.clone(),
+            clock: live.clock,
+            observed: Arc::clone(&live.observed),
+            every_hours: live.config.journal.scrub_every_hours,
+        };
+        let stop = self.stop.clone();
+        self.write("scrub", move || scrub.run(&stop));
     }
 
     fn start_clients(&mut self, market: Market, ack_log: Option<AckLog>) {

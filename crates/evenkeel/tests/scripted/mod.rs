@@ -9,8 +9,8 @@ use evenkeel::documents::{
     CheckDocument, ConditionDocument, DrillDocument, DrillLevel, EngineDocument, ErasureDocument,
     FailoverDocument, FailoverKind, Freshness, JournalDocument, LastDrillDocument,
     LatestPointDocument, ModeName, Outcome, PhaseDocument, PointDocument, PointsDocument,
-    PointsSummaryDocument, ProvenRestoreDocument, Severity, SiteClass, SiteDocument, SiteState,
-    SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
+    PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument, Severity, SiteClass, SiteDocument,
+    SiteState, SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
 };
 
 /// What is going on.
@@ -97,6 +97,12 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
             bytes: position * 96,
             journal_root: Some(DIGEST.to_owned()),
             ack_p99_seconds: Some(0.004),
+            scrub: ScrubDocument {
+                last_finished: Some("2026-03-04T05:06:07Z".to_owned()),
+                age_seconds: Some(3_600.0),
+                bytes: position * 80,
+                problems: 0,
+            },
         },
         engine: EngineDocument {
             output_digest: DIGEST.to_owned(),

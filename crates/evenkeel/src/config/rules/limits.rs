@@ -54,6 +54,7 @@ fn numbers(config: &Config, findings: &mut Findings) {
     limit("journal.reserve_bytes", journal.reserve_bytes, 1 << 20..=1 << 30);
     limit("journal.batch_max_entries", journal.batch_max_entries.into(), 1..=65_536);
     limit("journal.group_commit_wait_us", journal.group_commit_wait_us.into(), 0..=100_000);
+    limit("journal.scrub_every_hours", journal.scrub_every_hours, 0..=24 * 31);
     let recovery = &config.recovery;
     let self_contained = recovery.self_contained_every_points.into();
     limit("recovery.tail_interval_ms", recovery.tail_interval_ms, 50..=60_000);
