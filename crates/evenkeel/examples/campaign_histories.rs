@@ -72,7 +72,7 @@ fn work(next: &AtomicU64, end: u64) -> [(u64, Tally); 3] {
         };
         all[kind].0 += 1;
         tally::add(&mut all[kind].1, seen);
-        if seed % 10_000 == 0 {
+        if seed.is_multiple_of(10_000) {
             println!("at seed {seed}");
         }
     }

@@ -25,6 +25,7 @@ const PLACES: &[(&str, Place)] = &[
     ("vault", Place::Floor(3)),
     ("capture", Place::Floor(3)),
     ("chain", Place::Floor(3)),
+    ("quorum", Place::Floor(4)),
     ("recovery", Place::Floor(4)),
     ("evenkeel", Place::Floor(5)),
     ("sim", Place::Beside),

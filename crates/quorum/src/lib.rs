@@ -1,0 +1,15 @@
+//! The log of several hosts: each append is one transaction of a replicated store, guarded by term
+//! and tail, so that a primary that was replaced cannot write however late it wakes up.
+//!
+//! # Architecture invariants
+//!
+//! - The store decides; no lease, lock or clock does. A holder of the term that cannot reach the
+//!   store acknowledges nothing.
+//! - An outcome that is not known is found out by reading, never guessed.
+//! - The store carries frames only until they are archived; each host keeps the committed frames in
+//!   a `FileLog` of its own, and everything but the order of appends is read from there.
+//! - The crate does not know what an entry means.
+
+mod store;
+
+pub use store::{Committed, Guard, Health, Store, Unreachable, Write};
