@@ -21,7 +21,6 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// The primary came round.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Round {
-    pub(crate) term: u64,
     /// Time of its last entry.
     pub(crate) time: Timestamp,
     at: Instant,
@@ -57,8 +56,8 @@ pub(crate) struct LinkBoard {
 
 impl LinkBoard {
     /// The primary is at work.
-    pub(crate) fn come_round(&self, term: u64, time: Timestamp) {
-        *lock(&self.round) = Some(Round { term, time, at: Instant::now() });
+    pub(crate) fn come_round(&self, time: Timestamp) {
+        *lock(&self.round) = Some(Round { time, at: Instant::now() });
     }
 
     /// What a sign of life says, while there is life.

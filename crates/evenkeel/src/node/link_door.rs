@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use evenkeel_journal::Reader;
-use evenkeel_recovery::framing::ProtocolVersion;
+use evenkeel_recovery::RecoveryError;
 use evenkeel_recovery::link::{
-    Beat, DigestAt, Hello, LinkFrame, Range, Refusal, ToPrimary, ToStandby, Welcome,
+    DigestAt, Heard, LinkPlan, LocalPast, PrimaryEnd, Refusal, ToPrimary, ToStandby,
 };
 use evenkeel_types::Timestamp;
 
@@ -26,14 +25,10 @@ use crate::report::{Report, Result};
 
 /// Standbys at once.
 const STANDBYS_MAX: usize = 8;
-/// A sign of life this often.
-pub(crate) const BEAT_EVERY: Duration = Duration::from_millis(100);
 /// How long a connection waits for the next frame before it looks for what the standby said.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long a standby may take to present itself.
 const HELLO: Duration = Duration::from_secs(5);
-/// Bytes sent in one go.
-const SEND_BYTES: usize = 1 << 20;
 /// Digests of a standby that wait until the primary has said its own.
 const UNCOMPARED_MAX: usize = 1_024;
 
@@ -138,96 +133,88 @@ struct Visit {
     wire: Wire,
     source: Source,
     stop: Stop,
+    end: PrimaryEnd,
+    begun: Instant,
+    /// Its number on the board, once it was accepted.
+    number: Option<u64>,
     /// What the standby said before the primary did: what is durable is applied there first.
     uncompared: Vec<DigestAt>,
 }
 
 impl Visit {
     fn new(wire: Wire, source: Source, stop: Stop) -> Self {
-        Self { wire, source, stop, uncompared: Vec::new() }
+        let journal = &source.journal;
+        let past = LocalPast {
+            disk: Arc::clone(&journal.disk),
+            dir: journal.dir.clone(),
+            lineage: source.lineage,
+            base: journal.begins.clone(),
+            watermark: journal.watermark.clone(),
+        };
+        let end = PrimaryEnd::new(Box::new(past), LinkPlan::default(), source.term, 0);
+        let (begun, number, uncompared) = (Instant::now(), None, Vec::new());
+        Self { wire, source, stop, end, begun, number, uncompared }
     }
 
     fn run(mut self) -> Result<(), WireError> {
-        let Some(ToPrimary::Hello(hello)) = self.wire.next(HELLO)? else {
+        let Some(message) = self.wire.next(HELLO)? else {
             return Ok(());
         };
-        let reader = match self.check(&hello) {
-            Ok(reader) => reader,
-            Err(why) => return self.refuse(why),
-        };
-        let journal = &self.source.journal;
-        self.wire.put(&ToStandby::Welcome(Welcome {
-            version: ProtocolVersion,
-            term: self.source.term,
-            base: journal.base,
-            next: journal.watermark.durable_next(),
-        }))?;
         let observed = Arc::clone(&self.source.observed);
-        let number = observed.link.enter(hello.name.0, hello.position);
-        let result = self.serve(reader, number);
-        observed.link.leave(number);
+        let result = self.hear(message).and_then(|()| self.serve());
+        if let Some(number) = self.number {
+            observed.link.leave(number);
+        }
         result
     }
 
-    /// Opens the journal where the standby stands.
-    fn check(&self, hello: &Hello) -> Result<Reader, String> {
-        let journal = &self.source.journal;
-        if hello.lineage != self.source.lineage {
-            return Err("this primary writes another lineage; follow one of your own, or lay out \
-                        the standby's home anew"
-                .to_owned());
-        }
-        let next = journal.watermark.durable_next();
-        if hello.position > next {
-            return Err(format!(
-                "the standby holds entries up to position {}, this primary up to {next}: one of \
-                 them has another history; compare both: evenkeel journal inspect",
-                hello.position
-            ));
-        }
-        let disk = Arc::clone(&journal.disk);
-        Reader::follow(disk, &journal.dir, hello.position, journal.watermark.clone())
-            .map_err(|error| format!("the standby's position cannot be served: {error}"))
-    }
-
-    fn refuse(&mut self, why: String) -> Result<(), WireError> {
-        self.wire.put(&ToStandby::Refused(Refusal { why: why.into() }))?;
+    /// The last word: what is wrong here.
+    fn refuse(&mut self, error: &RecoveryError) -> Result<(), WireError> {
+        let why = format!("the primary cannot go on: {error}").into();
+        self.wire.put(&ToStandby::Refused(Refusal { why }))?;
         self.wire.flush()
     }
 
-    fn serve(&mut self, mut reader: Reader, number: u64) -> Result<(), WireError> {
+    fn serve(&mut self) -> Result<(), WireError> {
         let observed = Arc::clone(&self.source.observed);
         let watermark = self.source.journal.watermark.clone();
-        let (mut seen, mut next_beat) = (0, Instant::now());
+        let mut seen = 0;
         while !self.stop.is_set() {
-            let _ = watermark.wait_beyond(reader.position(), LOOK);
-            while self.wire.waiting_bytes() < SEND_BYTES {
-                match reader.next_batch() {
-                    Ok(Some(batch)) => self.wire.put(&ToStandby::Frame(LinkFrame(batch)))?,
-                    Ok(None) => break,
-                    Err(error) => return self.refuse(format!("its journal is damaged: {error}")),
-                }
-            }
+            let _ = watermark.wait_beyond(self.end.sent_next(), LOOK);
             for digest in observed.link.digests_from(&mut seen) {
-                self.wire.put(&ToStandby::Digest(digest))?;
+                self.end.digest(digest);
             }
-            if Instant::now() >= next_beat {
-                next_beat = Instant::now() + BEAT_EVERY;
-                self.beat()?;
+            let hand_over = observed.link.handed_over();
+            if let Some(hand_over) = hand_over {
+                self.end.hand_over(hand_over);
             }
-            if let Some(hand_over) = observed.link.handed_over()
-                && reader.position() >= hand_over.position
-            {
-                self.wire.put(&ToStandby::HandOver(hand_over))?;
-                self.wire.flush()?;
-                observed.link.note_told();
-                return Ok(());
+            let round = observed.link.round();
+            // A primary that has closed its journal is still shipping: until its process ends
+            // nobody is to take its place.
+            self.end.set_alive(round.is_some() || watermark.is_closed());
+            let time = round.map_or(Timestamp(0), |round| round.time);
+            let outputs = match self.end.outputs(self.now_ns(), time) {
+                Ok(outputs) => outputs,
+                Err(error) => return self.refuse(&error),
+            };
+            for output in &outputs {
+                self.wire.put(output)?;
             }
             self.wire.flush()?;
-            while let Some(message) = self.wire.next(Duration::ZERO)? {
-                self.hear(&message, number)?;
+            if self.end.is_over() {
+                if hand_over.is_some() {
+                    observed.link.note_told();
+                }
+                return Ok(());
             }
-            self.compare(number);
+            // With more to send than the window lets through, what the standby says is waited for.
+            let is_full = outputs.is_empty() && watermark.durable_next() > self.end.sent_next();
+            let mut wait = if is_full { LOOK } else { Duration::ZERO };
+            while let Some(message) = self.wire.next(wait)? {
+                wait = Duration::ZERO;
+                self.hear(message)?;
+            }
+            self.compare();
             if watermark.is_closed() {
                 // Nothing more will wake it.
                 std::thread::sleep(LOOK);
@@ -236,7 +223,12 @@ impl Visit {
         Ok(())
     }
 
-    fn compare(&mut self, number: u64) {
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn compare(&mut self) {
+        let Some(number) = self.number else { return };
         let link = &self.source.observed.link;
         self.uncompared.retain(|digest| match link.agrees_with(digest) {
             Some(true) => {
@@ -248,52 +240,38 @@ impl Visit {
         });
     }
 
-    fn beat(&mut self) -> Result<(), WireError> {
-        let watermark = &self.source.journal.watermark;
-        let round = self.source.observed.link.round();
-        // A primary that has closed its journal is still shipping: until its process ends nobody
-        // is to take its place.
-        if round.is_none() && !watermark.is_closed() {
-            return Ok(());
-        }
-        let term = round.map_or(self.source.term, |round| round.term);
-        let time = round.map_or(Timestamp(0), |round| round.time);
-        let beat = Beat { term, durable_next: watermark.durable_next(), time };
-        self.wire.put(&ToStandby::Beat(beat))
-    }
-
-    fn hear(&mut self, message: &ToPrimary, number: u64) -> Result<(), WireError> {
-        let link = &self.source.observed.link;
-        match message {
-            ToPrimary::Hello(_) => {}
-            ToPrimary::Holds(held) => {
-                let durable_next = self.source.journal.watermark.durable_next();
-                link.holds(number, held.position, durable_next);
+    fn hear(&mut self, message: ToPrimary) -> Result<(), WireError> {
+        let greeting = match &message {
+            ToPrimary::Hello(hello) => Some((hello.name.0.clone(), hello.position)),
+            _ => None,
+        };
+        let heard = match self.end.hear(message) {
+            Ok(heard) => heard,
+            Err(error) => {
+                output::note(&format!("link: {error}"));
+                self.refuse(&error)?;
+                return Err(WireError::Closed);
             }
-            ToPrimary::Digest(digest) => {
-                // A difference is decided, and told, by the standby.
-                if self.uncompared.len() < UNCOMPARED_MAX {
-                    self.uncompared.push(*digest);
+        };
+        let link = &self.source.observed.link;
+        match heard {
+            Some(Heard::Joined) => {
+                let (name, position) = greeting.unwrap_or_default();
+                self.number = Some(link.enter(name, position));
+            }
+            Some(Heard::Holds(held)) => {
+                let durable_next = self.source.journal.watermark.durable_next();
+                if let Some(number) = self.number {
+                    link.holds(number, held.position, durable_next);
                 }
             }
-            ToPrimary::Diverged(diverged) => link.diverged(*diverged),
-            ToPrimary::Fetch(range) => self.fetch(*range)?,
+            // A difference is decided, and told, by the standby.
+            Some(Heard::Digest(digest)) if self.uncompared.len() < UNCOMPARED_MAX => {
+                self.uncompared.push(digest);
+            }
+            Some(Heard::Diverged(diverged)) => link.diverged(diverged),
+            Some(Heard::Digest(_) | Heard::Refused) | None => {}
         }
         Ok(())
-    }
-
-    /// Sends what is held of a range of the past.
-    fn fetch(&mut self, range: Range) -> Result<(), WireError> {
-        let journal = &self.source.journal;
-        let disk = Arc::clone(&journal.disk);
-        let reader = Reader::follow(disk, &journal.dir, range.from, journal.watermark.clone());
-        let batches = reader.into_iter().flat_map(|reader| reader.map_while(|batch| batch.ok()));
-        let mut end = Range { from: range.from, to: range.from };
-        for batch in batches.take_while(|batch| batch.first < range.to) {
-            end.to = batch.next();
-            self.wire.put(&ToStandby::Fetched(LinkFrame(batch)))?;
-            self.wire.flush()?;
-        }
-        self.wire.put(&ToStandby::FetchEnd(end))
     }
 }

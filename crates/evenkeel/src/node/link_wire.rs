@@ -121,11 +121,6 @@ impl Wire {
         Ok(write_message(message, &mut self.out)?)
     }
 
-    /// Bytes that wait to be sent.
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.out.len()
-    }
-
     /// Sends what waits; blocks no longer than the other end may take for a piece of it.
     pub(crate) fn flush(&mut self) -> Result<(), WireError> {
         if self.out.is_empty() {

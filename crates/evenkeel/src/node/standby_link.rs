@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use evenkeel_journal::{JournalError, Reader};
+use evenkeel_journal::{Batch, Reader};
 use evenkeel_recovery::RecoveryError;
-use evenkeel_recovery::framing::ProtocolVersion;
-use evenkeel_recovery::link::{Diverged, Held, Hello, ToPrimary, ToStandby, Wrong};
+use evenkeel_recovery::detector::{Rhythm, Suspicion};
+use evenkeel_recovery::link::{Notice, StandbyEnd, ToStandby, Wrong};
 
 use super::client_door::Duty;
 use super::link_wire::{Wire, WireError};
@@ -16,18 +16,14 @@ use super::stop::Stop;
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
-/// Without a sign of life for this long the primary counts as stalled.
-const SILENCE: Duration = Duration::from_millis(600);
 /// How long it waits for the next message.
 const LOOK: Duration = Duration::from_millis(20);
-/// A longer wait than asked for means that this process itself stood still: it proves nothing.
-const LOOK_MAX: Duration = Duration::from_millis(40);
 /// How often it says what it holds.
-const HOLDS_EVERY: Duration = Duration::from_millis(50);
+const ANSWER_EVERY: Duration = Duration::from_millis(50);
 
 /// Why a connection is over.
 pub(super) enum Lost {
-    /// It says nothing any more, since about [`SILENCE`].
+    /// It says nothing any more, since several beats.
     Silent,
     /// It ended in good order, in favour of this standby.
     HandedOver,
@@ -40,46 +36,40 @@ pub(super) enum Lost {
 impl Following<'_> {
     /// Follows one connection to its end.
     pub(super) fn follow(&mut self, mut wire: Wire, stop: &Stop) -> Result<Lost> {
-        let hello = ToPrimary::Hello(Hello {
-            version: ProtocolVersion,
-            lineage: self.lineage.0,
-            position: self.standby.position(),
-            chain: self.standby.chain(),
-            name: self.name().into(),
-        });
-        let sent = wire.put(&hello).and_then(|()| wire.flush());
-        if let Err(error) = sent {
+        let begun = Instant::now();
+        let now_ns = || u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let (rhythm, name) = (Rhythm::default(), self.name());
+        let mut end =
+            StandbyEnd::new(&self.standby, self.lineage.0, &name, self.term, rhythm, now_ns());
+        if let Err(error) = self.answer(&mut end, &mut wire) {
             return self.over(&error);
         }
-        let (mut silence, mut next_holds) = (Duration::ZERO, Instant::now());
+        let mut next_answer = begun + ANSWER_EVERY;
         loop {
             if stop.is_set() {
                 return Ok(Lost::Stopped);
             }
-            let asked = Instant::now();
             match wire.next::<ToStandby>(LOOK) {
-                Ok(Some(ToStandby::HandOver(hand_over))) => {
-                    self.status.heard(&self.standby, "the primary hands over");
-                    output::note(&format!("handed over at position {}", hand_over.position));
-                    return Ok(Lost::HandedOver);
-                }
                 Ok(Some(message)) => {
-                    silence = Duration::ZERO;
-                    self.take(message)?;
+                    if let Some(lost) = self.take(&mut end, now_ns(), message)? {
+                        return Ok(lost);
+                    }
                 }
-                Ok(None) => silence += asked.elapsed().min(LOOK_MAX),
+                // Everything that came was taken in: only now silence means something.
+                Ok(None) => {
+                    if let Some(Suspicion::Silent { .. }) = end.look(now_ns()) {
+                        output::note("the primary says nothing any more");
+                        return Ok(Lost::Silent);
+                    }
+                }
                 Err(error) => return self.over(&error),
             }
-            if silence >= SILENCE {
-                output::note("the primary says nothing any more");
-                return Ok(Lost::Silent);
-            }
-            if Instant::now() >= next_holds {
-                next_holds = Instant::now() + HOLDS_EVERY;
-                if let Err(error) = self.answer(&mut wire) {
+            if Instant::now() >= next_answer {
+                next_answer = Instant::now() + ANSWER_EVERY;
+                if let Err(error) = self.answer(&mut end, &mut wire) {
                     return self.over(&error);
                 }
-                self.settle(&mut wire)?;
+                self.settle(&mut end, &mut wire)?;
                 self.status.heard(&self.standby, "following");
                 self.send_clients_on();
             }
@@ -111,46 +101,56 @@ impl Following<'_> {
         }
     }
 
-    fn take(&mut self, message: ToStandby) -> Result<()> {
-        match message {
-            ToStandby::Welcome(welcome) => {
+    /// Takes a message in; says why the connection is over, if it is.
+    fn take(
+        &mut self,
+        end: &mut StandbyEnd,
+        now_ns: u64,
+        message: ToStandby,
+    ) -> Result<Option<Lost>> {
+        let copy = &mut self.copy;
+        let mut mirror = |batch: &Batch| match copy {
+            Some(copy) => Ok(copy.mirror(batch, "the primary").map(|_| ())?),
+            None => Ok(()),
+        };
+        let notice = match end.hear(now_ns, message, &mut self.standby, &mut mirror) {
+            Ok(notice) => notice,
+            // Whoever was replaced, or does not keep to the order, is not listened to any more.
+            Err(error @ (RecoveryError::Link(_) | RecoveryError::Behind { .. })) => {
+                self.tell(&error.to_string());
+                return Ok(Some(Lost::Closed(Instant::now())));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.term = end.term();
+        match notice {
+            Some(Notice::Welcome(welcome)) => {
                 let at = self.standby.position();
                 output::note(&format!(
                     "linked to the primary of term {}: here position {at}, there {}",
                     welcome.term, welcome.next
                 ));
-                self.term = welcome.term;
             }
-            ToStandby::Frame(frame) => {
-                if let Some(copy) = &mut self.copy {
-                    copy.mirror(&frame.0, "the primary")?;
-                }
-                match self.standby.apply(&frame.0) {
-                    Ok(_) => {}
-                    // What a replaced primary still sends is not taken.
-                    Err(RecoveryError::Journal(JournalError::StaleTerm { .. })) => {}
-                    Err(error) => return Err(error.into()),
-                }
+            Some(Notice::HandOver(over)) => {
+                self.status.heard(&self.standby, "the primary hands over");
+                output::note(&format!("handed over at position {}", over.position));
+                return Ok(Some(Lost::HandedOver));
             }
-            ToStandby::Beat(beat) => self.standby.hear_beat(beat),
-            ToStandby::Digest(digest) => {
-                let _ = self.standby.hear_digest(digest);
-            }
-            ToStandby::Refused(refusal) => {
+            Some(Notice::Refused(why)) => {
                 return Err(Report::new(
                     Exit::Failed,
-                    format!("the primary does not serve this standby: {}", refusal.why),
+                    format!("the primary does not serve this standby: {why}"),
                 )
                 .safe("the primary goes on; nothing was changed here")
                 .next("evenkeel restore --to NEW   (a home that begins at a recovery point)"));
             }
-            ToStandby::HandOver(_) | ToStandby::Fetched(_) | ToStandby::FetchEnd(_) => {}
+            Some(Notice::Diverged | Notice::Fetched(_) | Notice::FetchEnd(_)) | None => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Decides who is wrong where the two differ, and says so.
-    fn settle(&mut self, wire: &mut Wire) -> Result<()> {
+    fn settle(&mut self, end: &mut StandbyEnd, wire: &mut Wire) -> Result<()> {
         let Some(divergence) = self.standby.divergence() else {
             return Ok(());
         };
@@ -168,10 +168,9 @@ impl Following<'_> {
             return Ok(());
         };
         if !std::mem::replace(&mut self.has_told, true) {
-            let (agreed, position) = (divergence.agreed, divergence.position);
-            let told = wire.put(&ToPrimary::Diverged(Diverged { agreed, position, wrong }));
+            end.diverged(&self.standby);
             // A primary that is gone need not be told.
-            let _ = told.and_then(|()| wire.flush());
+            let _ = self.answer(end, wire);
             output::note(&divergence.to_string());
         }
         match self.standby.promotable() {
@@ -181,11 +180,9 @@ impl Following<'_> {
     }
 
     /// Says what it holds and what its engine said.
-    fn answer(&mut self, wire: &mut Wire) -> Result<(), WireError> {
-        let held = Held { position: self.standby.position(), chain: self.standby.chain() };
-        wire.put(&ToPrimary::Holds(held))?;
-        for digest in self.standby.take_digests() {
-            wire.put(&ToPrimary::Digest(digest))?;
+    fn answer(&mut self, end: &mut StandbyEnd, wire: &mut Wire) -> Result<(), WireError> {
+        for message in end.outputs(&mut self.standby) {
+            wire.put(&message)?;
         }
         wire.flush()
     }

@@ -268,6 +268,7 @@ impl Daemon {
             dir: primary.log().dir().to_owned(),
             watermark: primary.log().watermark(),
             base: primary.log().base().position,
+            begins: primary.log().base().clone(),
         };
         let market = founding::market(config, primary.engine(), time.now(&clock));
         let batch_max = config.journal.batch_max_entries as usize;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use evenkeel_journal::{Disk, Watermark};
+use evenkeel_journal::{Base, Disk, Watermark};
 use evenkeel_recovery::{FrameReader, RecoveryError};
 use evenkeel_vault::Writer;
 
@@ -21,6 +21,8 @@ pub(crate) struct JournalView {
     pub(crate) watermark: Watermark,
     /// First position that the journal holds.
     pub(crate) base: u64,
+    /// Where it began when it was opened.
+    pub(crate) begins: Base,
 }
 
 impl JournalView {

@@ -178,6 +178,8 @@ pub struct PrimaryEnd {
     queue: VecDeque<ToStandby>,
     hand_over: Option<HandOver>,
     has_handed_over: bool,
+    /// The primary comes round: a connection alone is no sign of life.
+    is_alive: bool,
 }
 
 impl std::fmt::Debug for PrimaryEnd {
@@ -192,7 +194,17 @@ impl PrimaryEnd {
     pub fn new(past: Box<dyn Past + Send>, plan: LinkPlan, term: u64, now_ns: u64) -> Self {
         let beats = Beats::start(plan.rhythm, now_ns);
         let (state, queue) = (State::Waits, VecDeque::new());
-        Self { past, plan, term, beats, state, queue, hand_over: None, has_handed_over: false }
+        Self {
+            past,
+            plan,
+            term,
+            beats,
+            state,
+            queue,
+            hand_over: None,
+            has_handed_over: false,
+            is_alive: true,
+        }
     }
 
     /// Takes a message.
@@ -305,6 +317,21 @@ impl PrimaryEnd {
         self.hand_over = Some(over);
     }
 
+    /// Whether the primary comes round. Without that no beats are sent, although the connection, which
+    /// another thread may serve, still could: the standby is to see that the primary stands still.
+    pub fn set_alive(&mut self, is_alive: bool) {
+        self.is_alive = is_alive;
+    }
+
+    /// First position that was not sent; 0 before a standby was accepted.
+    #[must_use]
+    pub fn sent_next(&self) -> u64 {
+        match &self.state {
+            State::Streams(stream) => stream.sent_next,
+            State::Waits | State::Refused => 0,
+        }
+    }
+
     /// What is to be sent now, in order. `time` is the primary's journal time. To be asked again
     /// when something became durable, when the standby was heard, and at
     /// [`PrimaryEnd::wakes_at_ns`]; at once as long as something comes.
@@ -318,7 +345,7 @@ impl PrimaryEnd {
         };
         stream.send(&self.plan, &mut out)?;
         stream.send_fetched(self.plan.burst_bytes, &mut out)?;
-        if self.beats.is_due(now_ns) {
+        if self.beats.is_due(now_ns) && self.is_alive {
             let durable_next = self.past.durable_next();
             out.push(ToStandby::Beat(Beat { term: self.term, durable_next, time }));
         }

@@ -101,6 +101,9 @@ impl StandbyEnd {
             ToStandby::Beat(beat) => {
                 self.check_term(beat.term)?;
                 standby.hear_beat(beat);
+                // Each beat is answered, so that the primary too hears a sign of life.
+                let (position, chain) = (standby.position(), standby.chain());
+                self.held = Some(Held { position, chain });
                 None
             }
             ToStandby::Digest(digest) => {
