@@ -96,7 +96,7 @@ impl PrimaryLoop {
         }
         let link = &self.observed.link;
         link.publish(self.primary.take_digests());
-        link.come_round(self.primary.log().term(), self.primary.engine().time());
+        link.come_round(self.primary.engine().time());
         let agreed = link.agreed();
         self.primary.keep_outputs(agreed.is_some());
         self.primary.note_agreed(agreed.unwrap_or(0));

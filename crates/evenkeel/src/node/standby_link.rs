@@ -41,6 +41,8 @@ impl Following<'_> {
         let (rhythm, name) = (Rhythm::default(), self.name());
         let mut end =
             StandbyEnd::new(&self.standby, self.lineage.0, &name, self.term, rhythm, now_ns());
+        // Before the primary can know of it, whoever asks can see whether it may be promoted.
+        self.status.heard(&self.standby, "joining");
         if let Err(error) = self.answer(&mut end, &mut wire) {
             return self.over(&error);
         }
