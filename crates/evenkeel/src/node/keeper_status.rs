@@ -109,6 +109,17 @@ impl StatusSource for KeeperStatus {
         status.last_failover.clone_from(&known.failover);
         status.failovers = known.failovers;
         status.conditions.extend(known.conditions.iter().cloned());
+        let follows = status.standbys.iter().any(|standby| standby.promotable);
+        if is_fresh && !follows {
+            status.conditions.push(ConditionDocument {
+                kind: "standby_missing".to_owned(),
+                severity: Severity::Warning,
+                message: "no standby follows: if the primary ends now, its restart is waited for"
+                    .to_owned(),
+                safe: "everything acknowledged is in the journal".to_owned(),
+                next: "wait: it is started again by itself, and says why it ended".to_owned(),
+            });
+        }
         if !is_fresh {
             status.running = true;
             status.mode = ModeName::Starting;
