@@ -9,7 +9,7 @@ use std::fs;
 use std::process::Command;
 
 use common::Rig;
-use common::audit::lost_acks;
+use common::audit::{hashes_of, lost_acks};
 use common::daemon::{Daemon, live_status};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -129,7 +129,9 @@ fn without_a_standby_nothing_is_handed_over() {
 fn mirror_of(rig: &Rig, own_certificates: bool) -> Command {
     let (here, there) = (rig.path("h"), rig.path("m"));
     fs::create_dir_all(there.join("host")).unwrap();
-    fs::copy(here.join("evenkeel.toml"), there.join("evenkeel.toml")).unwrap();
+    let config = fs::read_to_string(here.join("evenkeel.toml")).unwrap();
+    let config = config.replace("\"sites/", "\"../h/sites/");
+    fs::write(there.join("evenkeel.toml"), config).unwrap();
     common::copy_tree(&here.join("host/keys"), &there.join("host/keys"));
     let link = there.join("host/link");
     fs::create_dir_all(&link).unwrap();
@@ -163,4 +165,39 @@ fn a_standby_of_another_cluster_is_refused_by_its_certificate() {
     daemon.until_acked(&rig, 200);
     assert!(live_status(&rig).unwrap()["standbys"].as_array().unwrap().is_empty());
     daemon.end();
+}
+
+#[test]
+fn a_mirror_is_promoted_by_an_attestation_alone_and_goes_on_where_its_copy_ends() {
+    let rig = rig();
+    let mut primary = Daemon::start(&rig, "");
+    primary.until_acked(&rig, 500);
+    let ack = rig.beside("ack-m");
+    let mut command = mirror_of(&rig, true);
+    let mut mirror = Daemon::spawn(&rig, command.arg("--ack-log").arg(&ack));
+    until_followed(&mut primary, &rig, 1);
+    primary.until_acked(&rig, 500);
+    let said = rig.run("failover --home m --unplanned");
+    // Its own configuration says nothing of the mirror: that is in the environment of the process.
+    said.refuses(10, &["the primary goes on"]);
+    let failover = |words: &str| {
+        let mut command = rig.command(&format!("failover --home m --unplanned {words}"));
+        common::Said::of(&command.env("EVENKEEL_STANDBY_MODE", "mirror").output().unwrap())
+    };
+    failover("").refuses(2, &["two histories", "--attest-primary-dead", "lost"]);
+    // It ends in good order, so that everything has come; it could as well have burnt.
+    primary.end();
+    let acks = rig.acks();
+    let said = failover("--attest-primary-dead --json");
+    assert_eq!(said.exit, 0, "{said:?}");
+    assert_eq!(said.json()["term"], 2);
+    mirror.until("acknowledgements by the mirror", || {
+        (fs::metadata(&ack).map_or(0, |found| found.len()) > 68 * 200).then_some(())
+    });
+    assert_eq!(rig.json("status --home m --json")["role"], "primary");
+    mirror.end();
+    rig.ok("journal verify --home m");
+    let hashes = hashes_of(&rig, "m");
+    let lost = acks.iter().filter(|(position, hash)| hashes.get(position) != Some(hash));
+    assert_eq!(lost.count(), 0);
 }

@@ -40,20 +40,18 @@ impl SitesWatch {
                 if Arc::strong_count(&seen) == 1 {
                     return;
                 }
-                if let Ok(domain) = Domain::of(&config)
-                    && let Ok(catalog) = Catalog::load(&domain.sites(), STATE, &domain.trust, None)
-                {
-                    *lock(&seen) = Found {
-                        superseded: start::refuse_superseded(&catalog, lineage).err(),
-                        confirmations: start::confirmations(Some(&catalog), lineage, u64::MAX),
-                    };
-                }
+                look(&seen, &config, lineage);
                 if stop.sleep(EVERY) {
                     return;
                 }
             }
         });
         Self(found)
+    }
+
+    /// Asks now, and waits for the answer.
+    pub(super) fn ask(&self, config: &Config, lineage: Lineage) {
+        look(&self.0, config, lineage);
     }
 
     /// # Errors
@@ -64,5 +62,17 @@ impl SitesWatch {
 
     pub(super) fn confirmations(&self) -> Vec<Confirmation> {
         lock(&self.0).confirmations.clone()
+    }
+}
+
+/// Sites that do not answer leave the finding as it was.
+fn look(found: &Mutex<Found>, config: &Config, lineage: Lineage) {
+    if let Ok(domain) = Domain::of(config)
+        && let Ok(catalog) = Catalog::load(&domain.sites(), STATE, &domain.trust, None)
+    {
+        *lock(found) = Found {
+            superseded: start::refuse_superseded(&catalog, lineage).err(),
+            confirmations: start::confirmations(Some(&catalog), lineage, u64::MAX),
+        };
     }
 }

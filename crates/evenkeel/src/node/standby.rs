@@ -182,6 +182,10 @@ impl Following<'_> {
                 && (self.copy.is_some()
                     || takeover::is_free(self.disk.as_ref(), self.config, kill)?)
             {
+                if self.copy.is_some() {
+                    // The sites may hold what did not come here; without a lock nothing else tells.
+                    self.watch.ask(self.config, self.lineage);
+                }
                 self.watch.refuse()?;
                 let agreement = Arc::new(Agreement::new());
                 let mut time = None;
