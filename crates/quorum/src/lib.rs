@@ -12,4 +12,4 @@
 
 mod store;
 
-pub use store::{Committed, Guard, Health, Store, Unreachable, Write};
+pub use store::{Committed, Guard, Health, Pairs, Store, Unreachable, Write};

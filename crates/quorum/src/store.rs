@@ -5,6 +5,9 @@ use std::fmt;
 
 use thiserror::Error;
 
+/// Keys and their values.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What a key must hold for a commit to take place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
@@ -75,12 +78,7 @@ pub trait Store: fmt::Debug + Send {
     ///
     /// # Errors
     /// [`Unreachable`].
-    fn range(
-        &mut self,
-        from: &[u8],
-        to: &[u8],
-        count_max: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Unreachable>;
+    fn range(&mut self, from: &[u8], to: &[u8], count_max: usize) -> Result<Pairs, Unreachable>;
 
     /// Waits until `key` holds something else than `known`, at most `wait_ms`. Returning proves
     /// nothing but that it is time to ask again: a watch may be late, early or cut.

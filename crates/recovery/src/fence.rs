@@ -10,7 +10,7 @@
 //! | it was sent | `AdvanceWithdrawal` send, with its transaction | it waits to be final |
 //! | it was sent, as the journal says | the same send, again | it waits to be final |
 //! | it arrived | `AdvanceWithdrawal` final | nothing is left to do |
-//! | it cannot be sent | `AdvanceWithdrawal` fail, or the client cancels | the money is given back |
+//! | it cannot be sent | `AdvanceWithdrawal` fail, or the client cancels | the money is back |
 //!
 //! All of them are commands that the venue has anyway; steps that were taken before change nothing
 //! there and are journaled. The next term holds everything again that is still on its way: nobody

@@ -16,9 +16,9 @@ use crate::standby::{Bar, Standby};
 
 /// Who decides which primary may write.
 pub trait Authority {
-    /// Takes the authority. The log it returns ends where everything acknowledged ends, its end is
-    /// confirmed, and no term is begun. A store that others share swaps `expected_term`, the highest
-    /// that was heard of, for the next one; the lock of a folder needs no term.
+    /// Takes the authority. The log it returns ends where everything acknowledged ends, its end
+    /// is confirmed, and no term is begun. A store that others share swaps `expected_term`, the
+    /// highest that was heard of, for the next one; the lock of a folder needs no term.
     ///
     /// # Errors
     /// Whatever keeps it from being taken: the holder still has it, somebody else was faster, the

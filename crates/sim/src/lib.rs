@@ -3,8 +3,8 @@
 //! processes, clocks, memory and sites.
 //!
 //! The product's own code is what runs: `FileLog` on a disk with faults, `Primary`, `Standby`,
-//! `Follower`, boot, take-over, both ends of the link, the client's core. What stands around it here
-//! is what the daemon, its keeper and an operator do.
+//! `Follower`, boot, take-over, both ends of the link, the client's core. What stands around it
+//! here is what the daemon, its keeper and an operator do.
 //!
 //! **Architecture invariants**
 //! - A history is a function of its seed: one thread, no clock, no unordered collection.

@@ -93,7 +93,10 @@ impl Net {
     }
 
     fn is_cut(&self, now: Micros, from: Party, to: Party) -> bool {
-        let isolated = |party: Party| matches!(party, Party::Process(slot, _) if self.weather.isolated[slot] > now);
+        let isolated = |party: Party| match party {
+            Party::Process(slot, _) => self.weather.isolated[slot] > now,
+            _ => false,
+        };
         let mute = matches!(from, Party::Process(slot, _) if self.weather.mute[slot] > now);
         isolated(from) || isolated(to) || mute
     }

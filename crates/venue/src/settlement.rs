@@ -16,9 +16,10 @@
 //! **Once.** A settled instrument carries its delivery price and is never looked at again.
 //! Everything that expires at one time on one underlying settles within one entry, the first at or
 //! after the expiry, or at or after one of the steps behind it, at which the index is fresh, and
-//! everybody at the same price; several expiries settle in their order. A clock that runs ahead settles nothing: its index is stale. The work is
-//! one pass over all positions, an expiry; it is not spread over entries, because nobody may see a
-//! venue in which one holder is settled and another is not.
+//! everybody at the same price; several expiries settle in their order. A clock that
+//! runs ahead settles nothing: its index is stale. The work is one pass over all positions, an
+//! expiry; it is not spread over entries, because nobody may see a venue in which one holder is
+//! settled and another is not.
 //!
 //! | instrument | a position of *size* is paid, rounded down |
 //! |---|---|

@@ -296,9 +296,9 @@ pub(crate) fn scenarios(plan: &Plan) -> Outcome {
     }
     spent_us.sort_by(f64::total_cmp);
     println!(
-        "{accounts} accounts, {} legs each, portfolio margin from nothing but the state: prices, 35 \
-         scenarios of each leg, open orders, sums:\n{:.0} us an account (median of {rounds} rounds; \
-         best {:.0})",
+        "{accounts} accounts, {} legs each, portfolio margin from nothing but the state: prices, \
+         35 scenarios of each leg, open orders, sums:\n{:.0} us an account (median of {rounds} \
+         rounds; best {:.0})",
         held / ACCOUNTS as usize,
         median(&spent_us),
         spent_us.first().copied().unwrap_or(f64::NAN)

@@ -1,8 +1,8 @@
 //! Whether the primary that a promotion replaces may still be alive.
 //!
-//! A new lineage beside a primary that still trades makes two histories of one venue. The lock of the
-//! old home proves that its process has ended, if the home is on this host; nothing else does: a
-//! primary that reaches no site looks from here as dead as one that burnt.
+//! A new lineage beside a primary that still trades makes two histories of one venue. The lock of
+//! the old home proves that its process has ended, if the home is on this host; nothing else does:
+//! a primary that reaches no site looks from here as dead as one that burnt.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::report::{Exit, Report, Result};
 /// A writer signs at least a heartbeat this often while it reaches the sites, with room to spare.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Refuses a promotion beside a primary that lives, or that may live and nobody attested to be dead.
+/// Refuses a promotion beside a primary that lives, or may live and was not attested to be dead.
 ///
 /// # Errors
 /// [`Exit::Locked`] if it runs on this host; [`Exit::Usage`] if it cannot be known.

@@ -53,7 +53,7 @@ pub(crate) fn run(config: &Config, domain: &Domain<'_>, identity: &Identity) -> 
     }
 }
 
-/// Opens the journal if it is whole or can be made so in its place; `None` if it has to be replaced.
+/// Opens the journal if it is whole or can be made so in place; `None` if it is to be replaced.
 fn open_whole(dir: &Path, options: Options, restorer: &Restorer<'_>) -> Result<Option<FileLog>> {
     let damage = match look(dir, options)? {
         Ok(log) => return Ok(Some(log)),

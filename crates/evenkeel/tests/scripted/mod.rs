@@ -127,21 +127,25 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
         next_drill_seconds: Some((38.0 - elapsed_seconds).max(0.0)),
         drill_interval_seconds: Some(60.0),
         next_point_seconds: Some((9.0 - elapsed_seconds).max(0.0)),
-        last_failover: (!fresh).then(|| FailoverDocument {
-            kind: FailoverKind::Killed,
-            time: clock(39 * 60, 0.0),
-            term: 4,
-            seconds: 0.142,
-            silence_seconds: 0.131,
-            acknowledged: 200_000,
-            acknowledged_lost: 0,
-            repeated: 31,
-            applied_twice: 0,
-        }),
+        last_failover: (!fresh).then(last_failover),
         role: "primary".to_owned(),
         standbys: vec![standby(position)],
         failovers: if fresh { 0 } else { 3 },
         conditions: notices(scene),
+    }
+}
+
+fn last_failover() -> FailoverDocument {
+    FailoverDocument {
+        kind: FailoverKind::Killed,
+        time: clock(39 * 60, 0.0),
+        term: 4,
+        seconds: 0.142,
+        silence_seconds: 0.131,
+        acknowledged: 200_000,
+        acknowledged_lost: 0,
+        repeated: 31,
+        applied_twice: 0,
     }
 }
 

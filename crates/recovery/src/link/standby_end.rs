@@ -68,8 +68,8 @@ impl StandbyEnd {
         }
     }
 
-    /// Takes a message into the standby. A frame is shown to `mirror` before it is applied: what the
-    /// primary is told to be held lies in the local journal by then, if the standby keeps one.
+    /// Takes a message into the standby. A frame is shown to `mirror` before it is applied: what
+    /// the primary is told to be held lies in the local journal by then, if the standby keeps one.
     ///
     /// # Errors
     /// [`RecoveryError::Link`]: a message out of place, a primary of an older term. What `mirror`

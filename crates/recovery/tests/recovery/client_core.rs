@@ -219,8 +219,8 @@ impl World {
         self.act();
     }
 
-    /// The connection breaks: what the host had in hand is lost, what is under way to the client may
-    /// still come.
+    /// The connection breaks: what the host had in hand is lost, what is under way to the client
+    /// may still come.
     fn cut(&mut self, connection: u64) {
         let wire = self.venue.wires.get_mut(&connection).unwrap();
         wire.open = false;

@@ -1,5 +1,5 @@
-//! From standby to primary, over real journals: nothing acknowledged is lost, and nobody is promoted
-//! who must not be.
+//! From standby to primary, over real journals: nothing acknowledged is lost, and nobody is
+//! promoted who must not be.
 
 use std::path::PathBuf;
 use std::sync::Arc;
