@@ -317,8 +317,8 @@ impl PrimaryEnd {
         self.hand_over = Some(over);
     }
 
-    /// Whether the primary comes round. Without that no beats are sent, although the connection, which
-    /// another thread may serve, still could: the standby is to see that the primary stands still.
+    /// Whether the primary comes round. Without that no beats are sent, although the connection,
+    /// which another thread may serve, still could: the standby is to see that it stands still.
     pub fn set_alive(&mut self, is_alive: bool) {
         self.is_alive = is_alive;
     }
