@@ -289,6 +289,24 @@ pub enum JournalError {
         /// Bytes free now.
         free_bytes: u64,
     },
+    /// The store that several hosts share has no room: nothing of the batch was written.
+    #[error("the shared store is full: {used_bytes} of {quota_bytes} bytes. Nothing is lost; {}. \
+             It empties as the sites take over what it holds, and writing resumes by itself: look \
+             at the sites with evenkeel status --home DIR", admission_note(*admission))]
+    StoreFull {
+        /// What was refused.
+        admission: Admission,
+        /// Bytes in use, as far as known.
+        used_bytes: u64,
+        /// Bytes at which the store refuses writes; 0 if unknown.
+        quota_bytes: u64,
+    },
+    /// What several hosts share contradicts this host's journal, or cannot be read.
+    #[error("{reason}")]
+    SharedLog {
+        /// What is wrong, what is safe, what to do next.
+        reason: String,
+    },
     /// A position that this journal does not hold.
     #[error("position {asked} is not in this journal, which holds {first} to below {next}")]
     OutOfRange {
@@ -309,6 +327,12 @@ fn admission_note(admission: Admission) -> &'static str {
 }
 
 impl JournalError {
+    /// Whether nothing was written for want of space, so that what needs less may still be.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::DiskFull { .. } | Self::StoreFull { .. })
+    }
+
     /// Whether this is damage to what was durable, rather than a refusal or a system error.
     #[must_use]
     pub fn is_corruption(&self) -> bool {

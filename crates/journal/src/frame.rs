@@ -144,6 +144,32 @@ pub(crate) fn chain_after(header: &FrameHeader, body: &[u8]) -> Chain {
     hasher.finalize().into()
 }
 
+/// The chain behind a batch: what a log with this chain before it would have after appending the
+/// entries at `first` in this term. `None` if they are more than a frame can count.
+#[must_use]
+pub fn chain_behind(
+    previous_chain: &Chain,
+    term: u64,
+    first: Position,
+    entries: &[&[u8]],
+) -> Option<Chain> {
+    let mut body = Writer::new();
+    encode_body(entries, &mut body);
+    let header = FrameHeader {
+        seal: false,
+        count: u32::try_from(entries.len()).ok()?,
+        body_bytes: u32::try_from(body.as_bytes().len()).ok()?,
+        term,
+        first,
+        own_offset: 0,
+        watermark: 0,
+        identity: Identity { cluster_id: [0; 16], lineage: [0; 16] },
+        previous_chain: *previous_chain,
+        body_crc: 0,
+    };
+    Some(chain_after(&header, body.as_bytes()))
+}
+
 /// A frame that is intact and in its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {

@@ -44,7 +44,7 @@ mod watermark;
 
 pub use disk::{Access, Disk, DiskFile, DiskLock, LockRefused};
 pub use error::{Holder, JournalError, Problem, ProblemKind, Result};
-pub use frame::FRAME_BYTES_MAX;
+pub use frame::{FRAME_BYTES_MAX, chain_behind};
 pub use inspect::{Inspection, SegmentSummary, inspect};
 pub use log::{
     Admission, Appended, Confirmation, Durability, EndState, FileLog, Log, Opened, Options,

@@ -43,7 +43,7 @@ pub struct Ack {
 /// Why a request was not taken. It is not in the journal; the client may send it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// The disk is full: only cancels, mass cancels, disconnects, withdrawals and mode changes are
+    /// The disk, or the store that hosts share, is full: only cancels, mass cancels, disconnects, withdrawals and mode changes are
     /// taken until space returns.
     DiskFull,
 }
@@ -146,12 +146,10 @@ impl Primary {
         let bytes: Vec<Vec<u8>> = entries.iter().map(|entry| self.encode(entry)).collect();
         let mut answers: Vec<Result<Ack, Refused>> =
             entries.iter().map(|_| Err(Refused::DiskFull)).collect();
-        for part in parts(&bytes, self.log().body_bytes_max()) {
+        for part in parts(&bytes, self.log.body_bytes_max()) {
             let admitted = match self.append(&bytes, &part, Admission::Normal) {
                 Ok(()) => part,
-                Err(JournalError::DiskFull { .. }) => {
-                    self.commit_protective(&entries, &bytes, &part)?
-                }
+                Err(error) if error.is_full() => self.commit_protective(&entries, &bytes, &part)?,
                 Err(error) => return Err(error.into()),
             };
             for index in admitted {
@@ -176,7 +174,7 @@ impl Primary {
         }
         match self.append(bytes, &protective, Admission::Reserve) {
             Ok(()) => Ok(protective),
-            Err(JournalError::DiskFull { .. }) => Ok(Vec::new()),
+            Err(error) if error.is_full() => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }

@@ -27,6 +27,27 @@ impl FileLog {
     /// goes on. [`JournalError::Poisoned`]: the entries may or may not be durable, and nothing more
     /// is written until the log was opened again.
     pub fn append(&mut self, entries: &[&[u8]], admission: Admission) -> Result<Appended> {
+        let (count, body_length) = self.prepare_append(entries, admission)?;
+        frame::encode_body(entries, &mut self.body);
+        self.write_frame(count, body_length)?;
+        let first = self.next;
+        self.next += u64::from(count);
+        self.watermark.advance(self.next);
+        Ok(Appended { first, last: self.next - 1, chain: self.chain })
+    }
+
+    /// Everything that can refuse an append, done before it: then only a failing disk keeps
+    /// [`FileLog::append`] of the same entries from succeeding. For a log whose order is decided
+    /// elsewhere, where what was decided must be taken. Returns the frame's count of entries and
+    /// the length of its body in bytes.
+    ///
+    /// # Errors
+    /// As [`FileLog::append`].
+    pub fn prepare_append(
+        &mut self,
+        entries: &[&[u8]],
+        admission: Admission,
+    ) -> Result<(u32, u32)> {
         self.check_writable()?;
         if entries.is_empty() {
             return Err(JournalError::EmptyBatch);
@@ -40,12 +61,7 @@ impl FileLog {
         };
         self.clean_dirty()?;
         self.make_room(sector::physical_bytes(HEADER_BYTES as u64 + body_bytes), admission)?;
-        frame::encode_body(entries, &mut self.body);
-        self.write_frame(count, body_length)?;
-        let first = self.next;
-        self.next += u64::from(count);
-        self.watermark.advance(self.next);
-        Ok(Appended { first, last: self.next - 1, chain: self.chain })
+        Ok((count, body_length))
     }
 
     /// Writes an empty frame that carries the watermark, unless the last frame is one already: then

@@ -19,6 +19,11 @@ pub trait Log: fmt::Debug + Send {
         self.file().term() + 1
     }
 
+    /// Largest batch for one append, in bytes: see [`FileLog::body_bytes_max`].
+    fn body_bytes_max(&self) -> u64 {
+        self.file().body_bytes_max()
+    }
+
     /// Begins a term; the next append carries it.
     ///
     /// # Errors

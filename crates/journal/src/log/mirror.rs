@@ -3,9 +3,8 @@
 use super::{Admission, Appended, FileLog};
 use crate::Chain;
 use crate::error::{JournalError, Result};
-use crate::frame::{self, FrameHeader};
+use crate::frame;
 use crate::reader::Batch;
-use evenkeel_types::codec::Writer;
 
 impl FileLog {
     /// Appends a whole frame of the same history under the term it was written in. A batch that is
@@ -35,20 +34,6 @@ impl FileLog {
     /// The chain that this log would have behind the batch.
     fn chain_with(&self, batch: &Batch) -> Option<Chain> {
         let entries: Vec<&[u8]> = batch.records.iter().map(|one| one.entry.as_slice()).collect();
-        let mut body = Writer::new();
-        frame::encode_body(&entries, &mut body);
-        let header = FrameHeader {
-            seal: false,
-            count: u32::try_from(entries.len()).ok()?,
-            body_bytes: u32::try_from(body.as_bytes().len()).ok()?,
-            term: batch.term,
-            first: batch.first,
-            own_offset: 0,
-            watermark: 0,
-            identity: self.identity(),
-            previous_chain: self.chain(),
-            body_crc: 0,
-        };
-        Some(frame::chain_after(&header, body.as_bytes()))
+        frame::chain_behind(&self.chain(), batch.term, batch.first, &entries)
     }
 }
