@@ -9,17 +9,13 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
 
-use common::audit::lost_acks;
+use common::audit::{applied_twice, lost_acks};
 use common::daemon::{Daemon, live_status};
-use common::{Rig, Said};
-use evenkeel_journal::{Reader, RealDisk};
-use evenkeel_types::{Canonical as _, Entry, Event, Origin};
-use evenkeel_venue::Engine;
-use rustix::process::{Pid, Signal, kill_process};
+use common::random::seed;
+use common::{Rig, Said, kills};
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 fn rig() -> Rig {
@@ -42,25 +38,6 @@ fn kill_primary(rig: &Rig, keeper: &mut Daemon) -> Said {
     })
 }
 
-/// Origins of which more than one entry took effect, by a replay of the whole journal.
-fn applied_twice(rig: &Rig) -> Vec<Origin> {
-    let mut engine = Engine::new();
-    let mut effects: BTreeMap<Origin, u32> = BTreeMap::new();
-    let mut reader = Reader::external(Arc::new(RealDisk), &rig.journal(), 0).unwrap();
-    while let Some(batch) = reader.next_batch().unwrap() {
-        for record in batch.records {
-            let entry = Entry::from_bytes(&record.entry).unwrap();
-            let mut events = Vec::new();
-            engine.apply(&entry, &mut events);
-            if matches!(events.last(), Some(Event::Completed { .. })) {
-                *effects.entry(entry.origin).or_default() += 1;
-            }
-        }
-    }
-    assert!(effects.len() > 1_000);
-    effects.into_iter().filter(|(_, count)| *count > 1).map(|(origin, _)| origin).collect()
-}
-
 /// Ends it cleanly and holds everything that clients ever saw against the journal.
 fn end_and_audit(rig: &Rig, keeper: Daemon) {
     keeper.end();
@@ -73,13 +50,6 @@ fn end_and_audit(rig: &Rig, keeper: Daemon) {
 fn last_failover(rig: &Rig) -> Option<Value> {
     let status = live_status(rig)?;
     status["last_failover"].is_object().then(|| status["last_failover"].clone())
-}
-
-/// The processes that it started.
-fn children(keeper: u32) -> Vec<i32> {
-    let tasks = format!("/proc/{keeper}/task/{keeper}/children");
-    let text = fs::read_to_string(tasks).unwrap();
-    text.split_whitespace().map(|id| id.parse().unwrap()).collect()
 }
 
 #[test]
@@ -115,13 +85,8 @@ fn both_processes_killed_at_once_come_back_by_themselves() {
     let rig = rig();
     let mut keeper = keeper(&rig);
     keeper.until_acked(&rig, 2_000);
-    let id = keeper.id();
-    let both = keeper.until("both processes", || {
-        let both = children(id);
-        (both.len() == 2).then_some(both)
-    });
-    for id in both {
-        kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap();
+    for id in keeper.until_both() {
+        kill_process(id, Signal::KILL).unwrap();
     }
     let failover = keeper.until("the failover to be measured", || last_failover(&rig));
     assert_eq!(failover["kind"], "unplanned");
@@ -136,16 +101,26 @@ fn a_killed_keeper_takes_its_processes_with_it_and_the_next_one_goes_on() {
     let rig = rig();
     let mut first = keeper(&rig);
     first.until_acked(&rig, 2_000);
-    let left = children(first.id());
+    let left = first.children();
     assert!(!left.is_empty());
     first.kill();
     let mut second = keeper(&rig);
     second.until_acked(&rig, 2_000);
     for id in left {
+        let id = id.as_raw_pid();
         let said = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
         assert!(!said.contains("--slot"), "{id} outlived its keeper");
     }
     end_and_audit(&rig, second);
+}
+
+#[test]
+fn kills_of_either_of_both_and_of_everything_at_any_moment_lose_nothing() {
+    let plan = kills::Plan { seed: seed() ^ 0x4000, kills: 12, home_every: 10 };
+    let tally = kills::run(&plan, |line| println!("{line}")).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!((tally.homes, tally.kills.len()), (2, 4), "{tally:?}");
+    assert!(tally.processes >= 12 && tally.terms > 0, "{tally:?}");
+    assert!(tally.audited.acks > 1_000 && tally.digests > 0, "{tally:?}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &FailoverArgs) -> Result<Exit> {
         found.scrub(&config);
         return say_check(&found.check(kind), args.json);
     }
-    if config.standby.mode == FollowMode::Mirror {
+    if config.standby.mode == FollowMode::Mirror || found.copies {
         return promote_mirror(&config, &found, args);
     }
     let check = found.check(kind);
@@ -79,6 +79,12 @@ fn ask_status(socket: &Path) -> Option<StatusDocument> {
     serde_json::from_value(answer).ok()
 }
 
+/// Whether the standby that answers here keeps a journal of its own.
+fn ask_copies(socket: &Path) -> bool {
+    let answer = control::ask(socket, &Request::new("copies"), ASK_TIMEOUT).ok().flatten();
+    answer.is_some_and(|answer| answer["copies"] == true)
+}
+
 /// An error document is an error here as well.
 fn refused(answer: serde_json::Value) -> Result<()> {
     let Ok(error) = serde_json::from_value::<ErrorDocument>(answer) else {
@@ -95,6 +101,9 @@ fn refused(answer: serde_json::Value) -> Result<()> {
 struct Found {
     primary: Option<(PathBuf, StatusDocument)>,
     standby: Option<StatusDocument>,
+    /// It copies a primary on another host, whatever the configuration says by now: the journal's
+    /// lock here is its own.
+    copies: bool,
     damage: Option<String>,
 }
 
@@ -109,7 +118,10 @@ impl Found {
                 "primary" if found.primary.is_none() => {
                     found.primary = Some((socket.clone(), status));
                 }
-                "standby" if found.standby.is_none() => found.standby = Some(status),
+                "standby" if found.standby.is_none() => {
+                    found.copies = ask_copies(socket);
+                    found.standby = Some(status);
+                }
                 _ => {}
             }
         }

@@ -16,9 +16,9 @@ use crate::output;
 use crate::report::{Exit, Report, Result};
 
 /// A process that ended within this time is started again after twice the wait.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(1);
 const WAIT_MIN: Duration = Duration::from_millis(50);
-const WAIT_MAX: Duration = Duration::from_secs(10);
+const WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long a process may take to end when it is asked to; the primary ships what is left.
 const ENDING: Duration = Duration::from_secs(120);
 const BEAT: Duration = Duration::from_millis(10);

@@ -11,7 +11,7 @@ use super::clock::SystemClock;
 use super::observed::lock;
 use super::stop::Stop;
 use crate::cli::format_time_ns;
-use crate::config::Config;
+use crate::config::{Config, FollowMode};
 use crate::control::{ControlHandler, Request};
 use crate::documents::{ErrorDocument, StandbyDocument, StatusDocument};
 use crate::keyfile::hex;
@@ -25,6 +25,8 @@ pub(super) struct StandbyStatus {
     /// In one or two words.
     pub(super) state: Mutex<String>,
     figures: Mutex<Figures>,
+    /// It keeps a journal of its own, on a host other than the primary.
+    copies: bool,
     promote: AtomicBool,
     stop: Stop,
 }
@@ -50,6 +52,7 @@ impl StandbyStatus {
             started: Instant::now(),
             state: Mutex::new("looking for the primary".to_owned()),
             figures: Mutex::default(),
+            copies: config.standby.mode == FollowMode::Mirror,
             promote: AtomicBool::new(false),
             stop: stop.clone(),
         }
@@ -121,6 +124,7 @@ impl ControlHandler for StandbyStatus {
         let answer = match request.command.as_str() {
             "status" => serde_json::to_value(self.status()),
             "standby" => serde_json::to_value(self.standby()),
+            "copies" => Ok(serde_json::json!({"copies": self.copies})),
             "promote" => {
                 self.promote.store(true, Ordering::SeqCst);
                 Ok(serde_json::json!({"message_type": "promoting"}))

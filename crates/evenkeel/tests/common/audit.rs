@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use evenkeel_journal::{JournalError, Reader, RealDisk};
 use evenkeel_types::merkle::{Frontier, leaf_hash};
-use evenkeel_types::{Canonical as _, Entry, Event};
+use evenkeel_types::{Canonical as _, Entry, Event, Origin};
 use evenkeel_venue::Engine;
 use serde_json::Value;
 
@@ -209,4 +209,23 @@ fn compare_point(point: &Value, replay: &Replay) -> Result<(), String> {
 
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Origins of which more than one entry took effect, by a replay of the whole journal.
+pub fn applied_twice(rig: &Rig) -> Vec<Origin> {
+    let mut engine = Engine::new();
+    let mut effects: BTreeMap<Origin, u32> = BTreeMap::new();
+    let mut reader = Reader::external(Arc::new(RealDisk), &rig.journal(), 0).unwrap();
+    while let Some(batch) = reader.next_batch().unwrap() {
+        for record in batch.records {
+            let entry = Entry::from_bytes(&record.entry).unwrap();
+            let mut events = Vec::new();
+            engine.apply(&entry, &mut events);
+            if matches!(events.last(), Some(Event::Completed { .. })) {
+                *effects.entry(entry.origin).or_default() += 1;
+            }
+        }
+    }
+    assert!(effects.len() > 1_000);
+    effects.into_iter().filter(|(_, count)| *count > 1).map(|(origin, _)| origin).collect()
 }

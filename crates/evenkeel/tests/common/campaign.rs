@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::audit::lost_acks;
 use super::daemon::Daemon;
 use super::flips;
+use super::kills;
 use super::random::{Random, seed};
 use super::series::{self, Plan, Power};
 use super::{CHILD, Rig};
@@ -46,6 +47,34 @@ pub fn series(name: &str, power: bool) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// `kill -9` of the processes of a pair: 50 unless told.
+pub fn kills() -> ExitCode {
+    if std::env::var_os(CHILD).is_some() {
+        return evenkeel::cli::run();
+    }
+    let plan = kills::Plan {
+        seed: argument("--seed", seed()),
+        kills: argument("--trials", 50),
+        home_every: 20,
+    };
+    let begun = Instant::now();
+    println!("kills {plan:?}");
+    match kills::run(&plan, |line| println!("{line}")) {
+        Ok(tally) => {
+            let took = begun.elapsed();
+            println!(
+                "{tally:#?}
+kills: nothing acknowledged lost or applied twice; {took:.0?}"
+            );
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("kills {plan:?}: {why}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Whether each of some runs with the test switch loses acknowledged entries.

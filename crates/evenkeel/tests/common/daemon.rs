@@ -96,6 +96,20 @@ impl Daemon {
         self.child.id()
     }
 
+    /// The processes that it started and that live.
+    pub fn children(&self) -> Vec<Pid> {
+        children(self.id())
+    }
+
+    /// Waits until a keeper's two processes are there.
+    pub fn until_both(&mut self) -> Vec<Pid> {
+        let id = self.id();
+        self.until("both processes", || {
+            let both = children(id);
+            (both.len() == 2).then_some(both)
+        })
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -159,6 +173,27 @@ pub fn live_status(rig: &Rig) -> Option<Value> {
     let said = rig.run("status --home h --json");
     let status: Value = serde_json::from_str(&said.out).ok()?;
     status["running"].as_bool()?.then_some(status)
+}
+
+/// The process that holds the journal of `h`; `None` if nobody does.
+pub fn holder(rig: &Rig) -> Option<Pid> {
+    let note = fs::read_to_string(rig.journal().join("LOCK")).ok()?;
+    let pid = note.lines().find_map(|line| line.strip_prefix("pid="))?;
+    Pid::from_raw(pid.parse().ok()?).filter(|pid| is_alive(*pid))
+}
+
+/// The processes that this one started and that live.
+pub fn children(id: u32) -> Vec<Pid> {
+    let text = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let ids = text.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?));
+    ids.filter(|id| is_alive(*id)).collect()
+}
+
+/// Whether a process is neither gone nor waiting to be collected.
+pub fn is_alive(id: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", id.as_raw_pid())).unwrap_or_default();
+    let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    !matches!(fields.next().unwrap_or("X"), "Z" | "X")
 }
 
 /// Whether a process of this group is alive: neither gone nor waiting to be collected.

@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod damage;
 pub mod failovers;
 pub mod flips;
+pub mod kills;
 pub mod namespace;
 #[path = "../power_loss/mod.rs"]
 pub mod power_loss;
