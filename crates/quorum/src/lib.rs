@@ -10,6 +10,23 @@
 //!   a `FileLog` of its own, and everything but the order of appends is read from there.
 //! - The crate does not know what an entry means.
 
+mod ends;
+mod error;
+mod follow;
+pub mod keys;
+mod log;
+pub mod memory;
+mod pause;
+pub mod recover;
+mod status;
 mod store;
+mod takeover;
 
-pub use store::{Committed, Guard, Health, Pairs, Store, Unreachable, Write};
+pub use error::{QuorumError, Result};
+pub use follow::Frames;
+pub use keys::{Beat, Holder, Keys, Tail, Term};
+pub use log::{QuorumLog, Running, Settings};
+pub use pause::{Pause, RealPause};
+pub use status::{Handle, Status, Waiting};
+pub use store::{Committed, Guard, Health, Store, Unreachable, Write};
+pub use takeover::{Founded, NotTaken, found, take_over};

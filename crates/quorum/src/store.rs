@@ -74,11 +74,25 @@ pub trait Store: fmt::Debug + Send {
     fn read(&mut self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Unreachable>;
 
     /// Keys from `from` (inclusive) to `to` (exclusive) in ascending order with their values, at
-    /// most `count_max`, as of one moment not before the call.
+    /// most `count_max` (fewer, but at least one, if the answer would be large), as of one moment
+    /// not before the call.
     ///
     /// # Errors
     /// [`Unreachable`].
     fn range(&mut self, from: &[u8], to: &[u8], count_max: usize) -> Result<Pairs, Unreachable>;
+
+    /// As [`Store::range`], without the values.
+    ///
+    /// # Errors
+    /// [`Unreachable`].
+    fn keys(
+        &mut self,
+        from: &[u8],
+        to: &[u8],
+        count_max: usize,
+    ) -> Result<Vec<Vec<u8>>, Unreachable> {
+        Ok(self.range(from, to, count_max)?.into_iter().map(|(key, _)| key).collect())
+    }
 
     /// Waits until `key` holds something else than `known`, at most `wait_ms`. Returning proves
     /// nothing but that it is time to ask again: a watch may be late, early or cut.
@@ -98,6 +112,15 @@ pub trait Store: fmt::Debug + Send {
     /// # Errors
     /// [`Unreachable`]: it may have happened in part, and may be repeated.
     fn discard(&mut self, from: &[u8], to: &[u8]) -> Result<(), Unreachable>;
+
+    /// Gives space back that discarding freed, so that a store that refused writes takes them
+    /// again; members may stand still meanwhile. Asked for only while it refuses them.
+    ///
+    /// # Errors
+    /// [`Unreachable`]: it may have happened in part, and may be repeated.
+    fn make_space(&mut self) -> Result<(), Unreachable> {
+        Ok(())
+    }
 
     /// How the store is doing.
     ///

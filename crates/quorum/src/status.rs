@@ -1,0 +1,92 @@
+//! What other threads see of the log, and tell it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use evenkeel_journal::Position;
+
+use crate::store::Health;
+
+/// What an append is waiting for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Since when, in milliseconds of the log's clock.
+    pub since_ms: u64,
+    /// How long by now, in milliseconds; brought up to date with every attempt.
+    pub waited_ms: u64,
+    /// Attempts that failed.
+    pub attempts: u64,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// How the log is doing, for a daemon to show.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Status {
+    /// An append that waits; nothing is acknowledged meanwhile.
+    pub waiting: Option<Waiting>,
+    /// What the store last said about itself.
+    pub health: Option<Health>,
+    /// Frames below are no longer in the store.
+    pub trimmed_below: Position,
+    /// Appends that were slowed down for want of room.
+    pub slowed: u64,
+    /// Ordinary appends that were refused for want of room.
+    pub refused: u64,
+    /// Housekeeping that did not reach the store: beats, trimming. `None` while it does.
+    pub housekeeping: Option<String>,
+    /// Why the log takes nothing any more.
+    pub ended: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    status: Mutex<Status>,
+    archived_below: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// A handle on a log that another thread drives; clones are the same handle.
+#[derive(Debug, Clone, Default)]
+pub struct Handle(Arc<Shared>);
+
+impl Handle {
+    /// The sites hold everything below `position`: the store need not carry it any more. Never goes
+    /// back.
+    pub fn archived_to(&self, position: Position) {
+        self.0.archived_below.fetch_max(position, Ordering::AcqRel);
+    }
+
+    /// What [`Handle::archived_to`] was told.
+    #[must_use]
+    pub fn archived_below(&self) -> Position {
+        self.0.archived_below.load(Ordering::Acquire)
+    }
+
+    /// Ends every wait. An append that waited returns an error that says that its outcome is not
+    /// known, and the log takes nothing any more.
+    pub fn stop(&self) {
+        self.0.stop.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Handle::stop`] was called.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.0.stop.load(Ordering::Acquire)
+    }
+
+    /// How the log is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.guard().clone()
+    }
+
+    pub(crate) fn note(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.guard());
+    }
+
+    fn guard(&self) -> MutexGuard<'_, Status> {
+        // Whoever panicked held it around single assignments: the values are whole.
+        self.0.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
