@@ -33,12 +33,13 @@ impl<S: Store> QuorumLog<S> {
         self.make_room(admission)?;
         let tail = Tail { next: frame.next(), chain: frame.chain, term: frame.term };
         let value = frame.to_value();
-        let bytes = value.len() as u64;
         let (frame_key, tail_key) = (self.keys.frame(frame.first), self.keys.tail());
         let writes =
             [Write { key: frame_key, value }, Write { key: tail_key, value: tail.to_value() }];
         self.commit_at_last(&writes, admission)?;
-        self.room.note_written(bytes);
+        // Old tails take room as well until they are compacted away.
+        let bytes = writes.iter().map(|one| one.key.len() + one.value.len()).sum::<usize>();
+        self.room.note_written(bytes as u64);
         self.tail = tail;
         self.tail_value = tail.to_value();
         if let Some(frames) = &mut self.frames {

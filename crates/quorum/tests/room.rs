@@ -1,0 +1,208 @@
+//! A store that fills: trimming behind the sites, slowing down, refusing, going on.
+
+mod common;
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use common::{Host, append, keys, two_hosts};
+use evenkeel_journal::{Admission, JournalError, Log};
+use evenkeel_quorum::keys::{Archived, Value};
+use evenkeel_quorum::memory::{CommitFault, MemStore};
+use evenkeel_quorum::{Frames, QuorumError, QuorumLog};
+
+fn frames_in(store: &MemStore) -> Vec<u64> {
+    store.keys().iter().filter_map(|key| keys().frame_first(key).ok()).collect()
+}
+
+fn archived_in(store: &MemStore) -> u64 {
+    Archived::from_value(b"a", &store.value(&keys().archived()).unwrap()).unwrap().below
+}
+
+#[test]
+fn frames_below_what_the_sites_hold_are_given_up_whole_and_in_steps() {
+    let (store, mut a, _) = two_hosts();
+    a.settings.trim_frames_max = 2;
+    let mut log = a.primary(0);
+    for _ in 0..6 {
+        log.append(&[b"x", b"y", b"z"], Admission::Normal).unwrap();
+    }
+    a.handle.archived_to(2);
+    log.tend().unwrap();
+    assert_eq!(frames_in(&store), [0, 3, 6, 9, 12, 15], "2 lies inside the first");
+    a.handle.archived_to(13);
+    log.tend().unwrap();
+    assert_eq!((frames_in(&store), archived_in(&store)), (vec![6, 9, 12, 15], 6));
+    a.handle.archived_to(5);
+    log.tend().unwrap();
+    assert_eq!((frames_in(&store), archived_in(&store)), (vec![12, 15], 12));
+    log.tend().unwrap();
+    assert_eq!(frames_in(&store), [12, 15], "13 lies inside");
+    a.handle.archived_to(1_000_000);
+    log.tend().unwrap();
+    assert_eq!((frames_in(&store), archived_in(&store)), (vec![], 18), "never beyond the tail");
+    assert_eq!(a.handle.status().trimmed_below, 18);
+    assert_eq!(append(&mut log, "on").unwrap(), 18);
+    assert_eq!(frames_in(&store), [18]);
+}
+
+#[test]
+fn a_new_primary_goes_on_trimming_where_the_former_one_stopped() {
+    let (store, a, b) = two_hosts();
+    let mut first = a.primary(0);
+    for _ in 0..4 {
+        append(&mut first, "x").unwrap();
+    }
+    let mut second = b.primary(1);
+    append(&mut second, "y").unwrap();
+    b.handle.archived_to(3);
+    second.tend().unwrap();
+    append(&mut second, "z").unwrap();
+    b.handle.archived_to(5);
+    second.tend().unwrap();
+    assert_eq!((frames_in(&store), archived_in(&store)), (vec![5], 5));
+    // The former one may be told late what the sites hold.
+    a.handle.archived_to(6);
+    assert!(matches!(first.tend(), Err(JournalError::Fenced { .. })));
+    assert_eq!(frames_in(&store), [5]);
+}
+
+#[test]
+fn trimming_that_did_not_reach_the_store_is_done_later_and_never_taken_back() {
+    for fault in [
+        CommitFault::UnknownApplied,
+        CommitFault::UnknownNotApplied,
+        CommitFault::UnknownLater { operations: 1 },
+        CommitFault::UnknownLater { operations: 1_000 },
+    ] {
+        let (store, mut a, _) = two_hosts();
+        a.settings.beat_every_ms = 0;
+        let mut log = a.primary(0);
+        for _ in 0..8 {
+            append(&mut log, "x").unwrap();
+        }
+        a.store.fail_commits([fault]);
+        a.handle.archived_to(3);
+        log.tend().unwrap();
+        assert_eq!(frames_in(&store).len(), 8, "{fault:?}");
+        assert!(a.handle.status().housekeeping.is_some(), "{fault:?}");
+        a.handle.archived_to(6);
+        log.tend().unwrap();
+        log.tend().unwrap();
+        store.settle();
+        assert_eq!((frames_in(&store), archived_in(&store)), (vec![6, 7], 6), "{fault:?}");
+        assert_eq!(a.handle.status().housekeeping, None, "{fault:?}");
+    }
+}
+
+/// A log whose store has little room, with entries of a thousand bytes.
+fn small(host: &Host, store: &MemStore, quota_bytes: u64) -> QuorumLog<MemStore> {
+    let mut log = host.primary(0);
+    store.set_quota_bytes(quota_bytes);
+    log.tend().unwrap();
+    log
+}
+
+fn append_kilobyte(
+    log: &mut QuorumLog<MemStore>,
+    admission: Admission,
+) -> Result<u64, JournalError> {
+    log.append(&[&[7; 1_000]], admission).map(|appended| appended.last + 1)
+}
+
+#[test]
+fn ordinary_entries_wait_then_are_refused_while_protective_ones_go_on_until_the_store_refuses() {
+    let (store, a, _) = two_hosts();
+    let mut log = small(&a, &store, 200_000);
+    let mut slowed_at = None;
+    let refused = loop {
+        match append_kilobyte(&mut log, Admission::Normal) {
+            Ok(next) if a.handle.status().slowed > 0 => slowed_at = slowed_at.or(Some(next)),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    let slowed_at = slowed_at.unwrap();
+    assert!((60..=90).contains(&slowed_at), "slowed at {slowed_at} of about 160 that fit");
+    let next = log.file().next();
+    assert!((100..=135).contains(&next), "refused at {next}");
+    match refused {
+        JournalError::StoreFull { admission, used_bytes, quota_bytes } => {
+            assert_eq!((admission, quota_bytes), (Admission::Normal, 200_000));
+            assert!(used_bytes > 160_000 && used_bytes < 180_000, "{used_bytes}");
+        }
+        other => panic!("{other}"),
+    }
+    let waited_ms = a.now_ms.load(Relaxed);
+    assert!(waited_ms > 0 && waited_ms < 300 * next, "each wait is bounded: {waited_ms} ms");
+    let refused = loop {
+        match append_kilobyte(&mut log, Admission::Reserve) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(refused.is_full() && refused.to_string().contains("every entry is refused"));
+    assert!(log.file().next() > next + 10, "the last fifth is for what protects");
+    assert_eq!(log.file().next(), frames_in(&store).len() as u64);
+    // Room comes back with the sites, and everything goes on by itself.
+    a.handle.archived_to(log.file().next() - 1);
+    log.tend().unwrap();
+    append_kilobyte(&mut log, Admission::Normal).unwrap();
+}
+
+#[test]
+fn a_wait_for_room_ends_as_soon_as_trimming_made_some() {
+    let (store, a, _) = two_hosts();
+    let handle = a.handle.clone();
+    let running = a.running_with(move |_| {
+        let waiting = handle.status().waiting.expect("it says that it waits");
+        assert!(waiting.why.contains("fills up"), "{}", waiting.why);
+        handle.archived_to(50);
+    });
+    let mut log = a.primary_with(0, running);
+    store.set_quota_bytes(100_000);
+    log.tend().unwrap();
+    for _ in 0..200 {
+        a.handle.archived_to(log.file().next().saturating_sub(20));
+        append_kilobyte(&mut log, Admission::Normal).unwrap();
+    }
+    let status = a.handle.status();
+    assert!(status.slowed > 0 && status.refused == 0 && status.waiting.is_none(), "{status:?}");
+    assert!(frames_in(&store).len() < 100);
+}
+
+#[test]
+fn a_full_store_is_trimmed_although_it_cannot_be_told() {
+    let (store, a, b) = two_hosts();
+    let mut log = a.primary(0);
+    let mut chains = vec![log.file().chain()];
+    for _ in 0..20 {
+        append_kilobyte(&mut log, Admission::Normal).unwrap();
+        chains.push(log.file().chain());
+    }
+    store.set_quota_bytes(1_000);
+    let refused = append_kilobyte(&mut log, Admission::Reserve).unwrap_err();
+    assert!(matches!(refused, JournalError::StoreFull { .. }), "{refused}");
+    a.handle.archived_to(20);
+    log.tend().unwrap();
+    assert!(frames_in(&store).is_empty());
+    store.set_quota_bytes(1 << 20);
+    log.tend().unwrap();
+    assert_eq!(archived_in(&store), 20, "said as soon as it can be");
+    append_kilobyte(&mut log, Admission::Normal).unwrap();
+    let gap = Frames::new(b.store.clone(), &common::IDENTITY).next_batches(4, &chains[4], 1);
+    assert_eq!(gap.unwrap_err(), QuorumError::TrimmedAway { from: 4, to: 20 });
+}
+
+#[test]
+fn the_history_of_beats_is_let_go_even_if_nothing_is_trimmed() {
+    let (store, a, _) = two_hosts();
+    let mut log = a.primary(0);
+    let mut most = 0;
+    for _ in 0..20_000 {
+        a.now_ms.fetch_add(200, Relaxed);
+        log.tend().unwrap();
+        most = most.max(a.handle.status().health.unwrap().live_bytes);
+    }
+    assert!(most < 200_000, "{most} bytes after more than an hour");
+    assert!(frames_in(&store).is_empty());
+}
