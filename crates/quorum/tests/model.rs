@@ -2,6 +2,8 @@
 //! nothing that was acknowledged is lost, nothing stands twice, and no term acknowledges after a
 //! higher one was won.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Host, IDENTITY};

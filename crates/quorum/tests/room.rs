@@ -1,5 +1,7 @@
 //! A store that fills: trimming behind the sites, slowing down, refusing, going on.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::sync::atomic::Ordering::Relaxed;

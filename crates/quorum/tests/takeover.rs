@@ -1,5 +1,7 @@
 //! Taking over with a journal that lags, forks, or holds too much.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;

@@ -43,8 +43,8 @@ pub struct Ack {
 /// Why a request was not taken. It is not in the journal; the client may send it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// The disk, or the store that hosts share, is full: only cancels, mass cancels, disconnects, withdrawals and mode changes are
-    /// taken until space returns.
+    /// The disk, or the store that hosts share, is full: only cancels, mass cancels, disconnects,
+    /// withdrawals and mode changes are taken until space returns.
     DiskFull,
 }
 

@@ -1,5 +1,5 @@
 //! Hosts around one store in memory.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::Path;
 use std::sync::Arc;
