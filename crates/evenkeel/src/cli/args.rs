@@ -229,6 +229,11 @@ pub struct UpArgs {
     #[arg(long, value_name = "ROLE", value_enum)]
     pub role: Option<Role>,
 
+    /// Several hosts: the store that decides which one writes, as etcd://HOST:PORT,HOST:PORT,…
+    /// [overrides quorum.endpoints and standby.mode]
+    #[arg(long, value_name = "URL")]
+    pub log: Option<String>,
+
     /// Which of a keeper's processes this is
     #[arg(long, hide = true)]
     pub slot: Option<Slot>,

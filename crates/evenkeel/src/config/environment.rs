@@ -89,6 +89,12 @@ fn everything_set() -> Config {
     config.dashboard.token_file = Some(some());
     config.drill.report_public_key = "x".to_owned();
     config.standby.follow = "x".to_owned();
+    config.quorum.user = "x".to_owned();
+    config.quorum.advertise = "x".to_owned();
+    config.quorum.ca_file = Some(some());
+    config.quorum.certificate_file = Some(some());
+    config.quorum.key_file = Some(some());
+    config.quorum.password_file = Some(some());
     config.sites.push(SiteConfig {
         operator: "x".to_owned(),
         jurisdiction: "x".to_owned(),

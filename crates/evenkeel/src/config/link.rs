@@ -30,6 +30,8 @@ pub enum FollowMode {
     Shared,
     /// A copy in a home of its own, on another host.
     Mirror,
+    /// A copy in a home of its own; `[quorum]` decides which host writes.
+    Quorum,
 }
 
 /// `[standby]`: what a standby of this home follows.

@@ -8,6 +8,7 @@ mod explain;
 mod link;
 mod load;
 mod model;
+mod quorum;
 mod rules;
 mod show;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use model::{
     DrillLevel, HostConfig, JournalConfig, RecoveryConfig, SiteClassName, SiteConfig, SiteKind,
     VenueConfig, VenueSource,
 };
+pub use quorum::QuorumConfig;
 pub use rules::{Finding, Severity};
 
 /// The commented reference: its values are the defaults, and `init` fills in the keys.

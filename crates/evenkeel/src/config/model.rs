@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::link::{LinkConfig, StandbyConfig};
+use super::quorum::QuorumConfig;
 use crate::cli::Slot;
 
 /// The effective configuration. After loading, every path is absolute.
@@ -35,6 +36,8 @@ pub struct Config {
     pub link: LinkConfig,
     /// What a standby of this home follows.
     pub standby: StandbyConfig,
+    /// The store that decides which of several hosts writes.
+    pub quorum: QuorumConfig,
     /// The file this was read from; relative paths in it are relative to its folder.
     #[serde(skip)]
     pub file: PathBuf,
@@ -500,6 +503,14 @@ impl Config {
         resolve(&mut self.drill.identity_file);
         resolve(&mut self.drill.report_key_file);
         self.dashboard.token_file.iter_mut().for_each(resolve);
+        let Self { quorum, .. } = self;
+        let files = [
+            &mut quorum.ca_file,
+            &mut quorum.certificate_file,
+            &mut quorum.key_file,
+            &mut quorum.password_file,
+        ];
+        files.into_iter().flatten().for_each(resolve);
         for domain in self.domains.iter_mut() {
             resolve(&mut domain.writer_key_file);
             resolve(&mut domain.writer_certificate_file);

@@ -17,7 +17,7 @@ pub(super) fn standby_socket(config: &Config, args: &UpArgs) -> PathBuf {
     match (args.slot, config.standby.mode) {
         (Some(slot), _) => config.control_socket_of(slot),
         (None, FollowMode::Shared) => config.host.data.join("control-standby.sock"),
-        (None, FollowMode::Mirror) => config.control_socket(),
+        (None, FollowMode::Mirror | FollowMode::Quorum) => config.control_socket(),
     }
 }
 

@@ -40,6 +40,7 @@ mod points_cmd;
 mod primary_loop;
 mod restore_cmd;
 mod scrub_loop;
+mod shared_log;
 mod ship_loop;
 mod sites_watch;
 mod snapshots;

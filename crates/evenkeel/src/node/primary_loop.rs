@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_journal::JournalError;
+use evenkeel_quorum::Handle;
 use evenkeel_recovery::divergence::{Output, Outputs};
 use evenkeel_recovery::link::{Diverged, Wrong};
 use evenkeel_recovery::{Ack, JournalClock, Primary, RecoveryError, Refused};
@@ -39,6 +40,8 @@ pub(crate) struct PrimaryLoop {
     pub(crate) folder: PathBuf,
     /// A standby differed, and what follows was done.
     pub(crate) proved_wrong: bool,
+    /// Of a log that several hosts share: what it need not carry any more is told here.
+    pub(crate) shared: Option<Handle>,
 }
 
 impl PrimaryLoop {
@@ -91,6 +94,12 @@ impl PrimaryLoop {
 
     /// Says what the engine said, and that it lives; hears whether it was wrong.
     fn tell_standbys(&mut self) -> Result<()> {
+        if let Some(shared) = &self.shared {
+            // What a standby still has to fetch it finds here even if its link is cut.
+            let standbys = self.observed.link.standbys().iter().map(|one| one.position).min();
+            let shipped = lock(&self.observed.tail).shipped_position;
+            shared.archived_to(shipped.min(standbys.unwrap_or(shipped)));
+        }
         if let Err(error) = self.primary.tend() {
             return Err(self.ended_by(error));
         }

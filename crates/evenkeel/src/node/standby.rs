@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use evenkeel_journal::{Disk, FileLog, JournalError, RealDisk};
+use evenkeel_journal::{Disk, FileLog, Identity, JournalError, RealDisk};
+use evenkeel_quorum::Handle;
 use evenkeel_recovery::standby::Bar;
 use evenkeel_recovery::takeover::{Authority, FolderAuthority, NotPromoted, take_over};
 use evenkeel_recovery::{Agreement, JournalClock, Primary, RecoveryError, Standby};
@@ -21,6 +22,7 @@ use super::clock::SystemClock;
 use super::domain::{Domain, cluster_id};
 use super::link_tls::{self, Credentials};
 use super::link_wire::{Wire, WireError};
+use super::shared_log::SharedLog;
 use super::sites_watch::SitesWatch;
 use super::snapshots::Snapshots;
 use super::standby_link::Lost;
@@ -50,6 +52,8 @@ pub(crate) struct Won {
     pub(crate) lineage: Lineage,
     /// The clients' door, which has sent everybody away so far.
     pub(crate) door: ClientDoor,
+    /// Of a log that several hosts share.
+    pub(crate) shared: Option<Handle>,
     /// When the primary before was found to be gone.
     pub(crate) since: Instant,
 }
@@ -89,13 +93,20 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
     let mut standby = Standby::start(&Snapshots::newest(&config.snapshots_dir())?)?;
     let copy = match config.standby.mode {
         FollowMode::Shared => None,
-        FollowMode::Mirror => {
+        FollowMode::Mirror | FollowMode::Quorum => {
             Some(takeover::open_copy(config, &domain, certificate.lineage, &disk)?)
         }
     };
     if let Some(log) = &copy {
         takeover::apply_rest(&mut standby, log, &disk)?;
     }
+    let shared = match config.standby.mode {
+        FollowMode::Shared | FollowMode::Mirror => None,
+        FollowMode::Quorum => {
+            let lineage = certificate.lineage.0;
+            Some(SharedLog::connect(config, &Identity { cluster_id: cluster, lineage })?)
+        }
+    };
     output::note(&format!("standby from position {} on", standby.position()));
     let following = Following {
         config,
@@ -105,6 +116,7 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
         status,
         standby,
         copy,
+        shared,
         lineage: certificate.lineage,
         watch,
         door,
@@ -118,7 +130,7 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
 
 /// On the primary's host the journal appears when the primary begins it.
 fn wait_for_journal(config: &Config, disk: &Arc<dyn Disk>, stop: &Stop) -> Result<bool> {
-    if config.standby.mode == FollowMode::Mirror {
+    if config.standby.mode != FollowMode::Shared {
         return Ok(true);
     }
     loop {
@@ -143,6 +155,8 @@ pub(super) struct Following<'a> {
     pub(super) standby: Standby,
     /// This host's own journal, if it is not the primary's.
     pub(super) copy: Option<FileLog>,
+    /// The log that several hosts share, if that decides who writes.
+    shared: Option<SharedLog>,
     pub(super) lineage: Lineage,
     watch: SitesWatch,
     pub(super) door: ClientDoor,
@@ -178,11 +192,8 @@ impl Following<'_> {
             }
             self.status.show_lost();
             let (since, kill) = gone_since.unwrap_or((Instant::now(), false));
-            if self.may_try(gone_since.is_some(), begun)
-                && (self.copy.is_some()
-                    || takeover::is_free(self.disk.as_ref(), self.config, kill)?)
-            {
-                if self.copy.is_some() {
+            if self.may_try(gone_since.is_some(), begun) && self.is_free(kill)? {
+                if self.config.standby.mode == FollowMode::Mirror {
                     // The sites may hold what did not come here; without a lock nothing else tells.
                     self.watch.ask(self.config, self.lineage);
                 }
@@ -196,17 +207,20 @@ impl Following<'_> {
                 match take_over(self.standby, term, authority.as_mut(), &disk, board, now) {
                     Ok(promoted) => {
                         let time = time.unwrap_or_else(|| JournalClock::start(&clock, LAST));
+                        let shared = self.shared.as_ref().map(SharedLog::handle);
                         let Self { lineage, door, .. } = self;
                         let primary = promoted.primary;
-                        let won = Won { primary, time, clock, agreement, lineage, door, since };
+                        let won =
+                            Won { primary, time, clock, agreement, lineage, door, shared, since };
                         return Ok(End::Won(Box::new(won)));
                     }
                     Err(NotPromoted { standby: Some(standby), error }) => {
                         // Somebody was quicker: that one is followed.
-                        if !is_locked(&error) {
+                        if !may_pass(&error) {
                             return Err(refused(error, self.config));
                         }
                         self.standby = *standby;
+                        self.go_on_after(&error)?;
                     }
                     Err(NotPromoted { standby: None, error }) => return Err(error.into()),
                 }
@@ -219,6 +233,9 @@ impl Following<'_> {
 
     fn authority(&mut self) -> Box<dyn Authority> {
         let confirmations = self.watch.confirmations();
+        if let Some(shared) = &self.shared {
+            return Box::new(shared.authority(self.copy.take(), confirmations));
+        }
         match self.copy.take() {
             Some(copy) => Box::new(Attested { copy: Some(copy), confirmations }),
             None => Box::new(FolderAuthority {
@@ -232,10 +249,51 @@ impl Following<'_> {
 
     /// A mirror never promotes itself: its primary may live beyond a broken network.
     fn may_try(&self, was_linked: bool, begun: Instant) -> bool {
-        match self.copy {
-            None => was_linked || begun.elapsed() >= FIRST,
-            Some(_) => self.status.is_asked_to_promote(),
+        match self.config.standby.mode {
+            FollowMode::Shared | FollowMode::Quorum => was_linked || begun.elapsed() >= FIRST,
+            FollowMode::Mirror => self.status.is_asked_to_promote(),
         }
+    }
+
+    /// Whether nobody writes any more, as far as that can be known from here. What decides is the
+    /// authority; this spares a primary that lives.
+    fn is_free(&mut self, kill: bool) -> Result<bool> {
+        match &mut self.shared {
+            Some(shared) => match shared.stands_still() {
+                Ok(still) => Ok(still),
+                Err(error) => {
+                    self.tell(&error.to_string());
+                    Ok(false)
+                }
+            },
+            None if self.copy.is_some() => Ok(true),
+            None => takeover::is_free(self.disk.as_ref(), self.config, kill),
+        }
+    }
+
+    /// Where the holder of the term is reached, if that is another process.
+    fn primary_elsewhere(&mut self) -> Option<String> {
+        match self.shared.as_mut()?.primary_at() {
+            Ok(at) => at,
+            Err(why) => {
+                self.tell(&why.to_string());
+                None
+            }
+        }
+    }
+
+    /// The journal was given to the authority, which did not win: it is opened again, and what came
+    /// into it from the store is applied.
+    fn go_on_after(&mut self, error: &RecoveryError) -> Result<()> {
+        if self.config.standby.mode != FollowMode::Quorum {
+            return Ok(());
+        }
+        self.tell(&error.to_string());
+        let copy =
+            takeover::open_copy(self.config, &Domain::of(self.config)?, self.lineage, &self.disk)?;
+        takeover::apply_rest(&mut self.standby, &copy, &self.disk)?;
+        self.copy = Some(copy);
+        Ok(())
     }
 
     fn connect(&mut self) -> Result<Option<Wire>> {
@@ -245,6 +303,10 @@ impl Following<'_> {
                 Err(_) => return Ok(None),
             },
             FollowMode::Mirror => self.config.standby.follow.clone(),
+            FollowMode::Quorum => match self.primary_elsewhere() {
+                Some(at) => at,
+                None => return Ok(None),
+            },
         };
         match Wire::connect(at.trim(), &self.credentials) {
             Ok(wire) => Ok(Some(wire)),
@@ -272,8 +334,15 @@ impl Following<'_> {
 /// Of an empty journal.
 const LAST: Timestamp = Timestamp(0);
 
-fn is_locked(error: &RecoveryError) -> bool {
-    matches!(error, RecoveryError::Journal(JournalError::Locked { .. }))
+/// Whether another try may succeed, or another primary is to be followed.
+fn may_pass(error: &RecoveryError) -> bool {
+    let RecoveryError::Journal(error) = error else {
+        return false;
+    };
+    matches!(
+        error,
+        JournalError::Locked { .. } | JournalError::Fenced { .. } | JournalError::SharedLog { .. }
+    )
 }
 
 fn refused(error: RecoveryError, config: &Config) -> Report {

@@ -12,9 +12,11 @@ use evenkeel_recovery::{Booted, Promise, boot};
 use evenkeel_vault::{Catalog, Lineage};
 
 use super::domain::{Domain, cluster_id};
+use super::observed::Observed;
 use super::snapshots::Snapshots;
 use crate::cli::UpArgs;
 use crate::config::Config;
+use crate::documents::Severity;
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
 
@@ -218,4 +220,26 @@ pub(crate) fn vanished(error: JournalError, config: &Config) -> Report {
             "evenkeel restore --config {file} --identity FILE --to NEW --promote   (if this host \
              is beyond repair)"
         ))
+}
+
+/// Shows what a start leaves in doubt.
+pub(super) fn show(observed: &Observed, end: EndState, args: &UpArgs) {
+    if args.unsafe_no_fdatasync {
+        observed.conditions.raise(
+            "no_fdatasync",
+            Severity::Critical,
+            "fdatasync is switched off (a test switch): acknowledged entries die with the power",
+            "nothing on this host; what is shipped is at the sites",
+            "restart without --unsafe-no-fdatasync",
+        );
+    }
+    if end == EndState::Unconfirmed {
+        observed.conditions.raise(
+            "tail_unconfirmed",
+            Severity::Warning,
+            "no site could be asked at the start: entries that this host lost would not be noticed",
+            "every entry that this host holds",
+            "bring sites back and restart; evenkeel sites list",
+        );
+    }
 }

@@ -13,7 +13,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use evenkeel_journal::{Disk, EndState, RealDisk};
+use evenkeel_journal::{Disk, RealDisk};
+use evenkeel_quorum::Handle;
 use evenkeel_recovery::{Agreement, Checkpoint, Follower, JournalClock, Primary};
 use evenkeel_types::SessionId;
 use evenkeel_vault::Lineage;
@@ -36,6 +37,7 @@ use super::observed::{Observed, lock};
 use super::point_loop::PointLoop;
 use super::primary_loop::PrimaryLoop;
 use super::scrub_loop::ScrubLoop;
+use super::shared_log;
 use super::ship_loop::ShipLoop;
 use super::snapshots::Snapshots;
 use super::standby::{self, End, Won};
@@ -47,7 +49,6 @@ use super::vault_writer::{JournalView, VaultWriter};
 use crate::cli::{Place, Role, Slot, UpArgs};
 use crate::config::{Config, Finding, FollowMode};
 use crate::dashboard::StatusSource as _;
-use crate::documents::Severity;
 use crate::report::{Exit, Report, Result};
 use crate::{control, dashboard, init, output, signals};
 
@@ -77,7 +78,10 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     if args.role == Some(Role::Keeper) || (args.role.is_none() && is_here) {
         return keeper::run(&config, args, &stop);
     }
-    let mut daemon = if args.role == Some(Role::Standby) {
+    // Which of several hosts is the primary the shared log decides: each begins as a standby.
+    let begins_as_standby =
+        args.role == Some(Role::Standby) || config.standby.mode == FollowMode::Quorum;
+    let mut daemon = if begins_as_standby {
         match standby::run(&config, args, &standby_socket(&config, args), &stop)? {
             End::Stopped => return Ok(Exit::Ok),
             End::Won(won) => Daemon::promoted(&config, args, &stop, *won)?,
@@ -110,6 +114,8 @@ struct Begun {
     /// Where the follower starts; `None`: at the newest snapshot of this home.
     checkpoint: Option<Checkpoint>,
     door: Option<ClientDoor>,
+    /// Of a log that several hosts share.
+    shared: Option<Handle>,
     observed: Arc<Observed>,
 }
 
@@ -154,6 +160,9 @@ pub(super) fn configuration(args: &UpArgs) -> Result<Config> {
     venue.seed = args.seed.unwrap_or(venue.seed);
     venue.accounts = args.accounts.unwrap_or(venue.accounts);
     config.dashboard.bind = args.dashboard.unwrap_or(config.dashboard.bind);
+    if let Some(log) = &args.log {
+        config.follow_quorum(log)?;
+    }
     Ok(config)
 }
 
@@ -171,6 +180,7 @@ struct Live {
     lineage: Lineage,
     gateway: Gateway,
     term: u64,
+    shared: Option<Handle>,
 }
 
 impl Live {
@@ -209,7 +219,7 @@ impl Daemon {
         recovered.account.iter().for_each(|line| output::note(line));
         let Recovered { log, booted, end, lineage, .. } = recovered;
         let observed = Arc::new(Observed::default());
-        show_start(&observed, end, args);
+        start::show(&observed, end, args);
         let agreement = Arc::new(Agreement::new());
         let mut time = JournalClock::start(&clock, booted.engine.time());
         let began_at = log.next();
@@ -225,6 +235,7 @@ impl Daemon {
             began_at,
             checkpoint,
             door,
+            shared: None,
             observed,
         };
         Self::begin(config, args, stop, begun)
@@ -233,7 +244,7 @@ impl Daemon {
     /// Goes on as the primary that a standby has become. Nothing here may wait for the sites: it
     /// stands between clients and their next acknowledgement.
     fn promoted(config: &Config, args: &UpArgs, stop: &Stop, won: Won) -> Result<Self> {
-        let Won { primary, time, clock, agreement, lineage, door, since } = won;
+        let Won { primary, time, clock, agreement, lineage, door, shared, since } = won;
         let observed = Arc::new(Observed::default());
         let began_at = primary.log().next();
         // One that is no keeper's takes clients where the primary before did.
@@ -247,6 +258,7 @@ impl Daemon {
             began_at,
             checkpoint: None,
             door,
+            shared,
             observed,
         };
         let daemon = Self::begin(config, args, stop, begun)?;
@@ -286,6 +298,7 @@ impl Daemon {
             lineage,
             gateway,
             term,
+            shared: begun.shared.clone(),
         };
         let primary = PrimaryLoop {
             primary,
@@ -297,6 +310,7 @@ impl Daemon {
             refuses: false,
             folder: config.host.data.clone(),
             proved_wrong: false,
+            shared: begun.shared,
         };
         let mut daemon = Self::with_doors(live, &domain, stop, started, (slot, begun.door))?;
         let (journal_config, stop) = (config.journal.clone(), stop.clone());
@@ -494,6 +508,9 @@ impl Daemon {
         let deadline = args.exit_after.map(|after| Instant::now() + Duration::from_secs(after));
         let mut next_line = Instant::now() + Duration::from_secs(3);
         while !self.stop.sleep(BEAT) {
+            if let Some(shared) = &self.live.shared {
+                shared_log::show(shared, &self.live.observed.conditions);
+            }
             if let Ok((name, result)) = self.finished.1.try_recv() {
                 self.stop.set();
                 if self.live.observed.link.handed_over().is_some() {
@@ -525,6 +542,9 @@ impl Daemon {
     /// Ends clients and primary first, so that the readers can ship what was acknowledged last.
     fn end(mut self) -> Result<()> {
         self.stop.set();
+        if let Some(shared) = &self.live.shared {
+            shared_log::end_waiting(shared, &self.writing);
+        }
         self.writing.drain(..).for_each(join);
         self.stop_readers.set();
         self.reading.drain(..).for_each(join);
@@ -538,27 +558,6 @@ impl Daemon {
             status.journal.durable_position, status.tail.shipped_position
         ));
         result
-    }
-}
-
-fn show_start(observed: &Observed, end: EndState, args: &UpArgs) {
-    if args.unsafe_no_fdatasync {
-        observed.conditions.raise(
-            "no_fdatasync",
-            Severity::Critical,
-            "fdatasync is switched off (a test switch): acknowledged entries die with the power",
-            "nothing on this host; what is shipped is at the sites",
-            "restart without --unsafe-no-fdatasync",
-        );
-    }
-    if end == EndState::Unconfirmed {
-        observed.conditions.raise(
-            "tail_unconfirmed",
-            Severity::Warning,
-            "no site could be asked at the start: entries that this host lost would not be noticed",
-            "every entry that this host holds",
-            "bring sites back and restart; evenkeel sites list",
-        );
     }
 }
 

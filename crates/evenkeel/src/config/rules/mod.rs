@@ -3,6 +3,7 @@
 
 mod circles;
 mod limits;
+mod quorum;
 mod shared;
 mod sites;
 #[cfg(test)]
@@ -88,6 +89,7 @@ impl Findings {
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Findings::default();
     limits::check(config, &mut findings);
+    quorum::check(config, &mut findings);
     sites::check(config, &mut findings);
     shared::check(config, &mut findings);
     circles::check(config, &mut findings);
