@@ -23,6 +23,7 @@ const USAGE: &str = "\
 usage: cargo xtask <chore>
 
   tidy [--rules]            enforce the house rules; --rules lists them with their reasons
+  setup                     install what the tests need, or say what to type
   test [ARGS]               install what the tests need, run all of them; ARGS go to the runner
   bench NAME [ARGS]         run crates/evenkeel/examples/bench_NAME, or bench/src/bin/NAME, in
                             release; no NAME lists them
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let outcome = match chore.as_str() {
         "tidy" => tidy::run(&root(), &rest),
+        "setup" => setup::ensure(),
         "test" => test::run(&root(), &rest),
         "bench" => examples::run(&root(), "bench", &rest),
         "campaign" if rest.first().is_some_and(|name| name == "fuzz") => {

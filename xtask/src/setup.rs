@@ -29,6 +29,13 @@ const NEEDS: &[Need] = &[
         purpose: "drives that browser",
     },
     Need {
+        program: "protoc",
+        packages: &["protobuf-compiler"],
+        purpose: "builds the client of etcd",
+    },
+    Need { program: "etcd", packages: &["etcd-server"], purpose: "is the log of several hosts" },
+    Need { program: "etcdctl", packages: &["etcd-client"], purpose: "sets up its users" },
+    Need {
         program: "cc",
         packages: &["build-essential"],
         purpose: "builds the shim that loses writes",

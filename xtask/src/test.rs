@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+/// Every crate with everything in it; what is off by default is tested all the same.
+const WHOLE: &str = "--workspace --features evenkeel/etcd";
+
 /// Tests counted from what the runners print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -58,7 +61,7 @@ fn plan(nextest: bool, args: &[String]) -> Vec<(&'static str, Vec<String>)> {
     let one_package = args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
     let mut options = words("--no-fail-fast");
     if !one_package {
-        options.push("--workspace".to_owned());
+        options.extend(words(WHOLE));
     }
     options.extend_from_slice(args);
     if !nextest {
@@ -68,7 +71,7 @@ fn plan(nextest: bool, args: &[String]) -> Vec<(&'static str, Vec<String>)> {
     let mut calls = vec![("the tests", tests)];
     // A filter for one test is not meant for the documentation.
     if args.is_empty() {
-        calls.push(("the documentation tests", words("test --workspace --doc")));
+        calls.push(("the documentation tests", [words("test --doc"), words(WHOLE)].concat()));
     }
     calls
 }
@@ -189,7 +192,7 @@ mod tests {
     fn without_nextest_one_cargo_test_covers_everything() {
         let calls = plan(false, &[]);
         assert_eq!(calls.len(), 1);
-        assert_eq!(calls[0].1.join(" "), "test --no-fail-fast --workspace");
+        assert_eq!(calls[0].1.join(" "), format!("test --no-fail-fast {WHOLE}"));
     }
 
     #[test]

@@ -10,8 +10,11 @@
 //!   a `FileLog` of its own, and everything but the order of appends is read from there.
 //! - The crate does not know what an entry means.
 
+mod access;
 mod ends;
 mod error;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod follow;
 pub mod keys;
 mod log;
@@ -22,11 +25,14 @@ mod status;
 mod store;
 mod takeover;
 
+pub use access::Access;
 pub use error::{QuorumError, Result};
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdStore;
 pub use follow::Frames;
 pub use keys::{Beat, Holder, Keys, Tail, Term};
 pub use log::{QuorumLog, Running, Settings};
 pub use pause::{Pause, RealPause};
 pub use status::{Handle, Status, Waiting};
-pub use store::{Committed, Guard, Health, Store, Unreachable, Write};
+pub use store::{Committed, Guard, Health, Pairs, Store, Unreachable, Write};
 pub use takeover::{Founded, NotTaken, found, take_over};

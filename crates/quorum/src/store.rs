@@ -128,3 +128,48 @@ pub trait Store: fmt::Debug + Send {
     /// [`Unreachable`].
     fn health(&mut self) -> Result<Health, Unreachable>;
 }
+
+/// Which store there is may be known only when a program runs.
+impl Store for Box<dyn Store> {
+    fn commit(&mut self, guards: &[Guard], writes: &[Write]) -> Committed {
+        (**self).commit(guards, writes)
+    }
+
+    fn read(&mut self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Unreachable> {
+        (**self).read(keys)
+    }
+
+    fn range(&mut self, from: &[u8], to: &[u8], count_max: usize) -> Result<Pairs, Unreachable> {
+        (**self).range(from, to, count_max)
+    }
+
+    fn keys(
+        &mut self,
+        from: &[u8],
+        to: &[u8],
+        count_max: usize,
+    ) -> Result<Vec<Vec<u8>>, Unreachable> {
+        (**self).keys(from, to, count_max)
+    }
+
+    fn await_change(
+        &mut self,
+        key: &[u8],
+        known: Option<&[u8]>,
+        wait_ms: u64,
+    ) -> Result<(), Unreachable> {
+        (**self).await_change(key, known, wait_ms)
+    }
+
+    fn discard(&mut self, from: &[u8], to: &[u8]) -> Result<(), Unreachable> {
+        (**self).discard(from, to)
+    }
+
+    fn make_space(&mut self) -> Result<(), Unreachable> {
+        (**self).make_space()
+    }
+
+    fn health(&mut self) -> Result<Health, Unreachable> {
+        (**self).health()
+    }
+}

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use evenkeel_journal::{Confirmation, FileLog, Identity, JournalError, Log};
 use evenkeel_quorum::{
-    Access, Beat, EtcdStore, Founded, Frames, Handle, Holder, QuorumError, Running, Tail, found,
-    take_over,
+    Access, Beat, Founded, Frames, Handle, Holder, QuorumError, Running, Store, Tail, Unreachable,
+    found, take_over,
 };
 use evenkeel_recovery::RecoveryError;
 use evenkeel_recovery::link::Held;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct SharedLog {
     access: Access,
-    frames: Frames<EtcdStore>,
+    frames: Frames<Box<dyn Store>>,
     me: Holder,
     /// What was seen last, and since when.
     seen: Option<(Tail, Option<Beat>, Instant)>,
@@ -45,7 +45,7 @@ impl SharedLog {
     /// Files that cannot be read; a store that does not let this host in.
     pub(super) fn connect(config: &Config, identity: &Identity) -> Result<Self> {
         let access = access(&config.quorum)?;
-        let frames = Frames::new(connect(&access)?, identity);
+        let frames = Frames::new(open(&access)?, identity);
         let mut run = [0; 16];
         getrandom::fill(&mut run).map_err(|error| {
             Report::new(Exit::Failed, format!("the system gives no random numbers: {error}"))
@@ -141,7 +141,7 @@ impl Authority for TermAuthority {
         let confirmed = furthest.unwrap_or(own);
         confirmations.retain(|one| one.next <= copy.next());
         copy.confirm_end(&confirmations)?;
-        let mut store = EtcdStore::connect(&self.access).map_err(unreachable)?;
+        let mut store = connect(&self.access).map_err(unreachable)?;
         let mut running = Running { handle: self.handle.clone(), ..Running::default() };
         if found(&mut store, &copy, &mut running).map_err(JournalError::from)? == Founded::Begun {
             output::note("the shared log begins with this host's journal");
@@ -206,16 +206,34 @@ pub(super) fn end_waiting(log: &Handle, threads: &[JoinHandle<()>]) {
     }
 }
 
-fn unreachable(error: evenkeel_quorum::Unreachable) -> RecoveryError {
+fn unreachable(error: Unreachable) -> RecoveryError {
     JournalError::from(QuorumError::from(error)).into()
 }
 
-fn connect(access: &Access) -> Result<EtcdStore> {
-    EtcdStore::connect(access).map_err(|error| {
-        Report::new(Exit::Failed, error.to_string())
+#[cfg(feature = "etcd")]
+fn connect(access: &Access) -> Result<Box<dyn Store>, Unreachable> {
+    Ok(Box::new(evenkeel_quorum::EtcdStore::connect(access)?))
+}
+
+#[cfg(not(feature = "etcd"))]
+fn connect(_: &Access) -> Result<Box<dyn Store>, Unreachable> {
+    Err(Unreachable("this program was built without etcd".to_owned()))
+}
+
+/// Opens the store.
+///
+/// # Errors
+/// A program without it; nothing named to reach.
+pub(super) fn open(access: &Access) -> Result<Box<dyn Store>> {
+    connect(access).map_err(|error| {
+        let report = Report::new(Exit::Failed, error.to_string())
             .at(access.endpoints.join(", "))
-            .safe("nothing was started, and nothing was changed")
-            .next("evenkeel doctor   (asks every member)")
+            .safe("nothing was started, and nothing was changed");
+        if cfg!(feature = "etcd") {
+            report.next("evenkeel config check")
+        } else {
+            report.next("cargo build --release --features etcd   (needs protobuf-compiler)")
+        }
     })
 }
 
