@@ -1,6 +1,6 @@
 //! Failovers under load, many of them: how long nobody was acknowledged.
 //!
-//! `cargo xtask campaign failover [--trials N] [--kind process|planned]`
+//! `cargo xtask campaign failover [--trials N] [--kind process|planned|stall]`
 #![allow(clippy::unwrap_used, reason = "a campaign that cannot go on fails")]
 
 #[path = "../tests/common/mod.rs"]
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use common::audit::lost_acks;
-use common::failovers::{Pair, percentile};
+use common::failovers::{Failover, Pair, percentile};
 use common::{CHILD, Rig};
 
 fn option(name: &str) -> Option<String> {
@@ -23,12 +23,14 @@ fn main() -> ExitCode {
     }
     let trials: usize = option("--trials").map_or(200, |text| text.parse().unwrap());
     let only = option("--kind");
-    for (kind, line) in [
-        ("process", "demo kill-primary --home h --json"),
-        ("planned", "failover --planned --home h --json"),
-    ] {
+    let kinds: [(&str, fn(&mut Pair) -> Result<Failover, String>); 3] = [
+        ("process", |pair| pair.fail_over("demo kill-primary --home h --json")),
+        ("planned", |pair| pair.fail_over("failover --planned --home h --json")),
+        ("stall", Pair::stall),
+    ];
+    for (kind, fail_over) in kinds {
         if only.as_deref().is_none_or(|only| only == kind)
-            && let Err(why) = series(kind, line, trials)
+            && let Err(why) = series(kind, fail_over, trials)
         {
             eprintln!("failover {kind}: {why}");
             return ExitCode::FAILURE;
@@ -37,12 +39,16 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn series(kind: &str, line: &str, trials: usize) -> Result<(), String> {
+fn series(
+    kind: &str,
+    fail_over: fn(&mut Pair) -> Result<Failover, String>,
+    trials: usize,
+) -> Result<(), String> {
     let begun = Instant::now();
     let mut pair = Pair::start(Rig::new());
     let mut seconds = Vec::with_capacity(trials);
     for trial in 1..=trials {
-        let failover = pair.fail_over(line)?;
+        let failover = fail_over(&mut pair)?;
         println!("{kind} {trial}: {:.3} s, term {}", failover.seconds, failover.term);
         seconds.push(failover.seconds);
     }

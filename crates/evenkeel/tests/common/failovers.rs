@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use super::Rig;
-use super::daemon::{Daemon, live_status};
+use super::daemon::{Daemon, holder, is_alive, live_status};
 
 /// What one failover cost.
 #[derive(Debug, Clone)]
 pub struct Failover {
     pub kind: String,
+    /// The longest time that any client, or all of them together, had to wait.
     pub seconds: f64,
     pub term: u64,
 }
@@ -20,6 +22,8 @@ pub struct Failover {
 pub struct Pair {
     pub rig: Rig,
     keeper: Daemon,
+    /// Of the present primary.
+    term: u64,
 }
 
 impl Pair {
@@ -30,7 +34,7 @@ impl Pair {
         let mut command = rig.command("up --home h --dashboard off --ack-log");
         command.arg(ack).env("EVENKEEL_DEMO_FAILOVER_EVERY_MINUTES", "0");
         let keeper = Daemon::spawn(&rig, &mut command);
-        let mut pair = Self { rig, keeper };
+        let mut pair = Self { rig, keeper, term: 1 };
         pair.until_ready(0);
         pair
     }
@@ -50,22 +54,45 @@ impl Pair {
     /// Runs a command that prints a failover; nothing may be lost or applied twice.
     pub fn fail_over(&mut self, line: &str) -> Result<Failover, String> {
         let said = self.rig.run(line);
-        let document: Value = said
-            .out
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find(|document| document["message_type"] == "failover")
-            .ok_or_else(|| format!("{line}: exit {}\n{}\n{}", said.exit, said.out, said.err))?;
+        let document: Value = serde_json::from_str(&said.out)
+            .map_err(|error| format!("{line}: {error}\n{}\n{}", said.out, said.err))?;
+        self.conclude(line, &document)
+    }
+
+    /// Stops the primary for good, as a host does whose hypervisor has forgotten it; it is to be
+    /// killed before it is replaced.
+    pub fn stall(&mut self) -> Result<Failover, String> {
+        let stopped = holder(&self.rig).ok_or("nobody holds the journal")?;
+        kill_process(stopped, Signal::STOP).unwrap();
+        let rig = &self.rig;
+        let document = self.keeper.until("a failover", || {
+            let status = live_status(rig)?;
+            let term = status["last_failover"]["term"].as_u64()?;
+            (term > self.term).then(|| status["last_failover"].clone())
+        });
+        if is_alive(stopped) {
+            return Err("the stopped primary was replaced and not killed".to_owned());
+        }
+        self.conclude("stop", &document)
+    }
+
+    fn conclude(&mut self, line: &str, document: &Value) -> Result<Failover, String> {
         for count in ["acknowledged_lost", "applied_twice"] {
             if document[count] != 0 {
                 return Err(format!("{line}: {count} is {}: {document}", document[count]));
             }
         }
+        if document["acknowledged"].as_u64().is_none_or(|count| count < 100) {
+            return Err(format!("{line}: hardly anybody traded: {document}"));
+        }
+        let seconds =
+            |name: &str| document[name].as_f64().ok_or_else(|| format!("no time: {document}"));
         let failover = Failover {
             kind: document["kind"].as_str().unwrap_or_default().to_owned(),
-            seconds: document["seconds"].as_f64().ok_or_else(|| format!("no time: {document}"))?,
+            seconds: seconds("seconds")?.max(seconds("silence_seconds")?),
             term: document["term"].as_u64().ok_or_else(|| format!("no term: {document}"))?,
         };
+        self.term = failover.term;
         self.until_ready(failover.term - 1);
         Ok(failover)
     }
