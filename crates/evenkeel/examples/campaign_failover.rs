@@ -48,7 +48,10 @@ fn series(
     let mut pair = Pair::start(Rig::new());
     let mut seconds = Vec::with_capacity(trials);
     for trial in 1..=trials {
-        let failover = fail_over(&mut pair)?;
+        let failover = match fail_over(&mut pair) {
+            Ok(failover) => failover,
+            Err(why) => return Err(format!("{why}\nthe home is left in {}", pair.leave())),
+        };
         println!("{kind} {trial}: {:.3} s, term {}", failover.seconds, failover.term);
         seconds.push(failover.seconds);
     }

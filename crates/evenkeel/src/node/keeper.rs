@@ -115,12 +115,18 @@ impl Keeper {
     fn first_market(&mut self) -> Result<Result<OpenMarket, Exit>> {
         let begun = Instant::now();
         while !self.stop.is_set() {
-            if !self.kept[0].runs() {
+            if self.kept[0].is_due() {
                 self.kept[0].start("primary", &self.config, &self.args)?;
             }
             if let Some(status) = self.kept[0].take_end() {
                 let exit = exit_of(status);
-                if exit != Exit::Locked || begun.elapsed() > LOCKED_PATIENCE {
+                let is_held = exit == Exit::Locked && begun.elapsed() <= LOCKED_PATIENCE;
+                // Killed, it has nothing against being started again.
+                let is_killed = status.code().is_none();
+                if is_killed {
+                    output::note(&format!("the primary {}", end_in_words(status)));
+                }
+                if !is_held && !is_killed {
                     return Ok(Err(exit));
                 }
             }

@@ -50,7 +50,12 @@ impl OpenMarket {
             position: engine.next_position().0,
             currencies: engine.currencies().cloned().collect(),
             instruments: engine.instruments().cloned().collect(),
-            accounts: engine.accounts().map(|account| account.id).collect(),
+            // The insurance fund trades with nobody.
+            accounts: engine
+                .accounts()
+                .map(|account| account.id)
+                .filter(|id| *id != AccountId::FUND)
+                .collect(),
             marks: engine.instruments().filter_map(marked).collect(),
             connected: connected
                 .map(|it| Connected { account: it.account, session: it.session })

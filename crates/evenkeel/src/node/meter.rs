@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use evenkeel_recovery::Ack;
-use evenkeel_types::Event;
+
+use evenkeel_types::{Event, OutcomeKind};
 
 use super::observed::lock;
 
@@ -21,7 +22,7 @@ const WAITS_MAX: usize = 10_000;
 pub(crate) struct Noted {
     pub(crate) position: u64,
     pub(crate) entry_hash: [u8; 32],
-    /// The entry itself took effect: it was no repetition of an earlier one.
+    /// The entry itself took effect: it was neither rejected nor a repetition of an earlier one.
     pub(crate) took_effect: bool,
 }
 
@@ -117,7 +118,11 @@ impl Meter {
         figures.noted.push_back(Noted {
             position: ack.position.0,
             entry_hash: ack.entry_hash,
-            took_effect: matches!(ack.events.last(), Some(Event::Completed { .. })),
+            took_effect: matches!(
+                ack.events.last(),
+                Some(Event::Completed { outcome })
+                    if !matches!(outcome.kind, OutcomeKind::Rejected { .. })
+            ),
         });
     }
 

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_journal::{JournalError, Reader, RealDisk};
+
 use evenkeel_types::merkle::{Frontier, leaf_hash};
-use evenkeel_types::{Canonical as _, Entry, Event, Origin};
+use evenkeel_types::{Canonical as _, Entry, Event, Origin, OutcomeKind};
 use evenkeel_venue::Engine;
 use serde_json::Value;
 
@@ -221,7 +222,9 @@ pub fn applied_twice(rig: &Rig) -> Vec<Origin> {
             let entry = Entry::from_bytes(&record.entry).unwrap();
             let mut events = Vec::new();
             engine.apply(&entry, &mut events);
-            if matches!(events.last(), Some(Event::Completed { .. })) {
+            // What the venue would refuse from anyone, it refuses again.
+            let Some(Event::Completed { outcome }) = events.last() else { continue };
+            if !matches!(outcome.kind, OutcomeKind::Rejected { .. }) {
                 *effects.entry(entry.origin).or_default() += 1;
             }
         }

@@ -97,6 +97,12 @@ impl Pair {
         Ok(failover)
     }
 
+    /// Ends everything at once, and leaves the home to be looked at; says where.
+    pub fn leave(self) -> String {
+        self.keeper.kill();
+        self.rig.leave()
+    }
+
     /// A clean end; the home stays.
     pub fn end(self) -> Rig {
         std::thread::sleep(Duration::from_millis(100));

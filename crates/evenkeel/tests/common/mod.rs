@@ -141,6 +141,11 @@ impl Rig {
         fs::metadata(self.beside("ack")).map_or(0, |found| found.len())
     }
 
+    /// Leaves the folder where it is; says where.
+    pub fn leave(self) -> String {
+        self.folder.keep().display().to_string()
+    }
+
     /// A copy of this folder with everything in it; nothing may be running.
     pub fn copy(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
