@@ -6,11 +6,10 @@
 mod common;
 
 use std::fs;
-use std::process::Command;
 
-use common::Rig;
 use common::audit::{hashes_of, lost_acks};
 use common::daemon::{self, Daemon, live_status};
+use common::{Rig, mirror};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -122,42 +121,12 @@ fn without_a_standby_nothing_is_handed_over() {
     daemon.end();
 }
 
-/// A home on "another host" that follows the primary of `h`.
-fn mirror_of(rig: &Rig, own_certificates: bool) -> Command {
-    let (here, there) = (rig.path("h"), rig.path("m"));
-    fs::create_dir_all(there.join("host")).unwrap();
-    let config = fs::read_to_string(here.join("evenkeel.toml")).unwrap();
-    let config = config.replace("\"sites/", "\"../h/sites/");
-    fs::write(there.join("evenkeel.toml"), config).unwrap();
-    common::copy_tree(&here.join("host/keys"), &there.join("host/keys"));
-    let link = there.join("host/link");
-    fs::create_dir_all(&link).unwrap();
-    let (from, node) = match own_certificates {
-        true => (here.join("host/link"), "peer"),
-        // Those of a cluster of its own.
-        false => {
-            rig.ok("init --home other --dashboard off");
-            let mut stranger = rig.command("up --role primary --home other --exit-after 1");
-            assert!(stranger.arg("--dashboard").arg("off").status().unwrap().success());
-            (rig.path("other/host/link"), "node")
-        }
-    };
-    fs::copy(from.join("ca.pem"), link.join("ca.pem")).unwrap();
-    for kind in ["pem", "key"] {
-        fs::copy(from.join(format!("{node}.{kind}")), link.join(format!("node.{kind}"))).unwrap();
-    }
-    let at = fs::read_to_string(here.join("host/link/address")).unwrap();
-    let mut command = rig.command("up --role standby --home m --dashboard off");
-    command.env("EVENKEEL_STANDBY_MODE", "mirror").env("EVENKEEL_STANDBY_FOLLOW", at);
-    command
-}
-
 #[test]
 fn a_standby_of_another_cluster_is_refused_by_its_certificate() {
     let rig = rig();
     let mut daemon = Daemon::start(&rig, "");
     daemon.until_acked(&rig, 200);
-    let said = common::Said::of(&mirror_of(&rig, false).output().unwrap());
+    let said = common::Said::of(&mirror::command(&rig, false).output().unwrap());
     said.refuses(12, &["certificates do not agree", "ca.pem", "nothing was sent"]);
     daemon.until_acked(&rig, 200);
     assert!(live_status(&rig).unwrap()["standbys"].as_array().unwrap().is_empty());
@@ -170,7 +139,7 @@ fn a_mirror_is_promoted_by_an_attestation_alone_and_goes_on_where_its_copy_ends(
     let mut primary = Daemon::start(&rig, "");
     primary.until_acked(&rig, 500);
     let ack = rig.beside("ack-m");
-    let mut command = mirror_of(&rig, true);
+    let mut command = mirror::command(&rig, true);
     let mut mirror = Daemon::spawn(&rig, command.arg("--ack-log").arg(&ack));
     until_followed(&mut primary, &rig, 1);
     primary.until_acked(&rig, 500);

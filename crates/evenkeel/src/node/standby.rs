@@ -179,7 +179,10 @@ impl Following<'_> {
             if Instant::now() >= next_link {
                 next_link = Instant::now() + TRY_LINK;
                 if let Some(wire) = self.connect()? {
-                    match self.follow(wire, stop)? {
+                    let lost = self.follow(wire, stop)?;
+                    // What came last is not yet shown.
+                    self.status.heard(&self.standby, "without a primary");
+                    match lost {
                         Lost::Stopped => return Ok(End::Stopped),
                         Lost::HandedOver => {
                             gone_since = Some((Instant::now(), false));

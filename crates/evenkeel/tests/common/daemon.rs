@@ -41,7 +41,12 @@ impl Daemon {
 
     /// Starts a command that is an `up`.
     pub fn spawn(rig: &Rig, command: &mut Command) -> Self {
-        let log = rig.beside("up.err");
+        Self::spawn_as(rig, "up", command)
+    }
+
+    /// The same; what it says goes to a file of this name.
+    pub fn spawn_as(rig: &Rig, name: &str, command: &mut Command) -> Self {
+        let log = rig.beside(&format!("{name}.err"));
         let file = File::create(&log).unwrap();
         let child = command.stdout(Stdio::null()).stderr(file).process_group(0).spawn().unwrap();
         Self { child, log }

@@ -13,7 +13,9 @@ pub mod damage;
 pub mod failovers;
 pub mod flips;
 pub mod kills;
+pub mod mirror;
 pub mod namespace;
+pub mod network;
 #[path = "../power_loss/mod.rs"]
 pub mod power_loss;
 pub mod random;
