@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::Rig;
 use super::daemon::{Daemon, holder, is_alive, live_status};
 
+/// What `evenkeel failover` asks for.
+const AGREED_ENTRIES_MAX: u64 = 16_384;
+
 /// What one failover cost.
 #[derive(Debug, Clone)]
 pub struct Failover {
@@ -45,7 +48,14 @@ impl Pair {
         self.keeper.until("a standby that follows", || {
             let status = live_status(rig)?;
             let standbys = status["standbys"].as_array()?;
-            let follows = standbys.iter().any(|one| one["state"] == "following");
+            // Without a recent agreement nobody hands over to it.
+            let has_agreed = |one: &Value| {
+                let apart = one["position"].as_u64()? - one["agreed_position"].as_u64()?;
+                Some(apart <= AGREED_ENTRIES_MAX)
+            };
+            let follows = standbys
+                .iter()
+                .any(|one| one["state"] == "following" && has_agreed(one) == Some(true));
             (follows && status["journal"]["term"].as_u64()? > term).then_some(())
         });
         self.keeper.until_acked(rig, 200);

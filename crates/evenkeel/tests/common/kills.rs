@@ -136,7 +136,8 @@ impl Home {
         let conditions = status["conditions"].as_array().unwrap();
         let is_wrong = |one: &&Value| wrong.iter().any(|kind| one["kind"] == *kind);
         assert_eq!(conditions.iter().find(is_wrong), None, "{status}");
-        assert_eq!(status["engine"]["digests_agree"], true, "{status}");
+        // Not known before the follower has come so far.
+        assert_ne!(status["engine"]["digests_agree"], false, "{status}");
     }
 
     /// Gives how many processes it killed.
