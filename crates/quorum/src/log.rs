@@ -13,7 +13,7 @@ use crate::ends::Ends;
 use crate::error::{QuorumError, fenced};
 use crate::keys::{BODY_BYTES_MAX, Keys, Tail, Term, Value};
 use crate::pause::{Pause, RealPause};
-use crate::status::{Handle, Waiting};
+use crate::status::{Handle, Status, Waiting};
 use crate::store::{Guard, Store, Unreachable};
 
 /// How a log is driven. The defaults suit a store on a local network.
@@ -28,13 +28,17 @@ pub struct Settings {
     pub patience_ms: u64,
     /// Time between two beats, in milliseconds; 0: none.
     pub beat_every_ms: u64,
-    /// Time between two looks at how the store is doing, in milliseconds.
+    /// Time between two looks at how the store is doing, in milliseconds; 0: it is not asked, and
+    /// [`Handle::note_health`] tells.
     pub health_every_ms: u64,
     /// How long an ordinary append waits for room while the store fills, in milliseconds.
     pub room_wait_ms: u64,
     /// Time between two compactions when nothing is trimmed, in milliseconds: beats and tails
     /// leave history behind.
     pub compact_every_ms: u64,
+    /// Time between two rounds of trimming, in milliseconds, while there is room: each one
+    /// compacts.
+    pub trim_every_ms: u64,
     /// Frames given up in one step of trimming.
     pub trim_frames_max: usize,
 }
@@ -49,6 +53,7 @@ impl Default for Settings {
             health_every_ms: 1_000,
             room_wait_ms: 250,
             compact_every_ms: 60_000,
+            trim_every_ms: 1_000,
             trim_frames_max: 512,
         }
     }
@@ -121,7 +126,7 @@ impl<S: Store> QuorumLog<S> {
     pub(crate) fn won(store: S, file: FileLog, keys: Keys, ends: Ends, running: Running) -> Self {
         let trimmed_below = ends.archived.below;
         running.handle.archived_to(trimmed_below);
-        running.handle.note(|status| status.trimmed_below = trimmed_below);
+        running.handle.note(|status| *status = Status { trimmed_below, ..Status::default() });
         Self {
             store,
             file,

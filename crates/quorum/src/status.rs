@@ -43,6 +43,7 @@ pub struct Status {
 struct Shared {
     status: Mutex<Status>,
     archived_below: AtomicU64,
+    health_told: Mutex<Option<Health>>,
     stop: AtomicBool,
 }
 
@@ -61,6 +62,15 @@ impl Handle {
     #[must_use]
     pub fn archived_below(&self) -> Position {
         self.0.archived_below.load(Ordering::Acquire)
+    }
+
+    /// How the store is doing, for a log that does not ask by itself.
+    pub fn note_health(&self, health: Health) {
+        *lock(&self.0.health_told) = Some(health);
+    }
+
+    pub(crate) fn take_health(&self) -> Option<Health> {
+        lock(&self.0.health_told).take()
     }
 
     /// Ends every wait. An append that waited returns an error that says that its outcome is not
@@ -86,7 +96,11 @@ impl Handle {
     }
 
     fn guard(&self) -> MutexGuard<'_, Status> {
-        // Whoever panicked held it around single assignments: the values are whole.
-        self.0.status.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.status)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panicked held it around single assignments: the values are whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -81,7 +81,7 @@ pub trait Store: fmt::Debug + Send {
     /// [`Unreachable`].
     fn range(&mut self, from: &[u8], to: &[u8], count_max: usize) -> Result<Pairs, Unreachable>;
 
-    /// As [`Store::range`], without the values.
+    /// As [`Store::range`], without the values; worth having of its own where values are large.
     ///
     /// # Errors
     /// [`Unreachable`].
@@ -122,7 +122,8 @@ pub trait Store: fmt::Debug + Send {
         Ok(())
     }
 
-    /// How the store is doing.
+    /// How the store is doing. Asked between appends, once a second: a member that does not answer
+    /// must not be waited for any longer than a commit may take.
     ///
     /// # Errors
     /// [`Unreachable`].

@@ -10,7 +10,7 @@ use common::{Host, append, keys, two_hosts};
 use evenkeel_journal::{Admission, JournalError, Log};
 use evenkeel_quorum::keys::{Archived, Value};
 use evenkeel_quorum::memory::{CommitFault, MemStore};
-use evenkeel_quorum::{Frames, QuorumError, QuorumLog};
+use evenkeel_quorum::{Frames, Health, QuorumError, QuorumLog};
 
 fn frames_in(store: &MemStore) -> Vec<u64> {
     store.keys().iter().filter_map(|key| keys().frame_first(key).ok()).collect()
@@ -207,4 +207,45 @@ fn the_history_of_beats_is_let_go_even_if_nothing_is_trimmed() {
     }
     assert!(most < 200_000, "{most} bytes after more than an hour");
     assert!(frames_in(&store).is_empty());
+}
+
+#[test]
+fn trimming_comes_now_and_then_but_at_once_when_room_is_short() {
+    let (store, mut a, _) = two_hosts();
+    (a.settings.trim_every_ms, a.settings.health_every_ms) = (1_000, 0);
+    let mut log = a.primary(0);
+    let mut rounds = 0;
+    for number in 1..=95 {
+        append(&mut log, "x").unwrap();
+        a.handle.archived_to(number);
+        let before = archived_in(&store);
+        log.tend().unwrap();
+        rounds += u64::from(archived_in(&store) != before);
+        a.now_ms.fetch_add(100, Relaxed);
+    }
+    assert_eq!(rounds, 10, "in less than ten seconds");
+    let next = append(&mut log, "x").unwrap() + 1;
+    a.handle.archived_to(next);
+    log.tend().unwrap();
+    assert!(archived_in(&store) < next);
+    a.handle.note_health(Health { live_bytes: 60, quota_bytes: 100, ..Health::default() });
+    log.tend().unwrap();
+    assert_eq!(archived_in(&store), next);
+}
+
+#[test]
+fn a_log_that_does_not_ask_is_told_how_the_store_is_doing() {
+    let (_, mut a, _) = two_hosts();
+    a.settings.health_every_ms = 0;
+    let mut log = a.primary(0);
+    log.tend().unwrap();
+    assert_eq!(a.handle.status().health, None);
+    let full = Health { live_bytes: 90, quota_bytes: 100, ..Health::default() };
+    a.handle.note_health(full);
+    log.tend().unwrap();
+    assert_eq!(a.handle.status().health, Some(full));
+    let refused = append(&mut log, "x").unwrap_err();
+    assert!(matches!(refused, JournalError::StoreFull { quota_bytes: 100, .. }), "{refused}");
+    a.handle.note_health(Health { live_bytes: 9, ..full });
+    append(&mut log, "x").unwrap();
 }

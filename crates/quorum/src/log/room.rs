@@ -113,7 +113,10 @@ impl<S: Store> QuorumLog<S> {
     /// Asks the store how it is doing; what it does not answer leaves the last answer standing.
     pub(super) fn look_at_health(&mut self) {
         self.room.asked_at_ms = Some(self.running.pause.now_ms());
-        if let Ok(health) = self.store.health() {
+        let told = self.running.handle.take_health();
+        let asks = self.running.settings.health_every_ms > 0;
+        let health = told.or_else(|| if asks { self.store.health().ok() } else { None });
+        if let Some(health) = health {
             self.room.health = Some(health);
             self.room.written_since_bytes = 0;
             self.running.handle.note(|status| status.health = Some(health));

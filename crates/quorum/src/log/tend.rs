@@ -17,6 +17,9 @@ pub(super) struct Tending {
     beat_counter: u64,
     beat_at_ms: Option<u64>,
     compacted_at_ms: Option<u64>,
+    trimmed_at_ms: Option<u64>,
+    /// The last step of trimming ended only because it was long enough.
+    trimming: bool,
 }
 
 impl<S: Store> QuorumLog<S> {
@@ -25,7 +28,7 @@ impl<S: Store> QuorumLog<S> {
         self.running.handle.note(|status| status.housekeeping = None);
         self.beat_if_due()?;
         self.look_at_health_if_due();
-        self.trim()?;
+        self.trim_if_due()?;
         self.compact_if_due();
         if self.room.is_full() && self.room.is_easy() {
             if let Err(unreachable) = self.store.make_space() {
@@ -81,6 +84,17 @@ impl<S: Store> QuorumLog<S> {
         }
     }
 
+    fn trim_if_due(&mut self) -> Result<(), JournalError> {
+        let (now_ms, every_ms) = (self.running.pause.now_ms(), self.running.settings.trim_every_ms);
+        let last = self.tending.trimmed_at_ms;
+        let due = last.is_none_or(|at| now_ms >= at.saturating_add(every_ms));
+        if due || self.tending.trimming || !self.room.is_easy() {
+            self.tending.trimmed_at_ms = Some(now_ms);
+            self.trim()?;
+        }
+        Ok(())
+    }
+
     /// Gives up frames that the sites hold, some at a time.
     ///
     /// # Errors
@@ -117,8 +131,11 @@ impl<S: Store> QuorumLog<S> {
         let steps = self.running.settings.trim_frames_max;
         let frames = self.frames.as_ref()?;
         let ends = frames.iter().copied().skip(1).chain([self.tail.next]);
-        let reached = ends.take(steps).take_while(|end| *end <= archived_below).last();
-        Some(reached.unwrap_or(self.trimmed_below).max(self.trimmed_below))
+        let archived: Vec<Position> =
+            ends.take(steps).take_while(|end| *end <= archived_below).collect();
+        self.tending.trimming = archived.len() == steps;
+        let reached = archived.last().copied().unwrap_or(self.trimmed_below);
+        Some(reached.max(self.trimmed_below))
     }
 
     fn archived_key_lags(&self) -> bool {

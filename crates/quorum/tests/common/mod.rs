@@ -51,7 +51,7 @@ impl Host {
             store: store.another(),
             handle: Handle::default(),
             now_ms: Arc::default(),
-            settings: Settings::default(),
+            settings: Settings { trim_every_ms: 0, ..Settings::default() },
         };
         let disk: Arc<dyn Disk> = Arc::new(host.disk.clone());
         FileLog::create(disk, Path::new(DIR), IDENTITY, Base::genesis(), options())
