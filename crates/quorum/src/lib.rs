@@ -16,6 +16,7 @@ mod error;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod follow;
+mod keeper;
 pub mod keys;
 mod log;
 pub mod memory;
@@ -30,8 +31,9 @@ pub use error::{QuorumError, Result};
 #[cfg(feature = "etcd")]
 pub use etcd::EtcdStore;
 pub use follow::Frames;
+pub use keeper::Keeper;
 pub use keys::{Beat, Holder, Keys, Tail, Term};
-pub use log::{QuorumLog, Running, Settings};
+pub use log::{Housekeeping, QuorumLog, Running, Settings};
 pub use pause::{Pause, RealPause};
 pub use status::{Handle, Status, Waiting};
 pub use store::{Committed, Guard, Health, Pairs, Store, Unreachable, Write};

@@ -13,8 +13,21 @@ use crate::ends::Ends;
 use crate::error::{QuorumError, fenced};
 use crate::keys::{BODY_BYTES_MAX, Keys, Tail, Term, Value};
 use crate::pause::{Pause, RealPause};
-use crate::status::{Handle, Status, Waiting};
+use crate::status::{Driven, Handle, Status, Waiting};
 use crate::store::{Guard, Store, Unreachable};
+
+pub(crate) use room::is_easy;
+
+/// Who deletes, compacts, and asks the store how it is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Housekeeping {
+    /// The log, between batches.
+    #[default]
+    Inline,
+    /// A [`crate::Keeper`] on another thread: a member that does not answer, or a long compaction,
+    /// then holds up neither appends nor beats.
+    Keeper,
+}
 
 /// How a log is driven. The defaults suit a store on a local network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +41,9 @@ pub struct Settings {
     pub patience_ms: u64,
     /// Time between two beats, in milliseconds; 0: none.
     pub beat_every_ms: u64,
-    /// Time between two looks at how the store is doing, in milliseconds; 0: it is not asked, and
-    /// [`Handle::note_health`] tells.
+    /// Who keeps house.
+    pub housekeeping: Housekeeping,
+    /// Time between two looks at how the store is doing, in milliseconds.
     pub health_every_ms: u64,
     /// How long an ordinary append waits for room while the store fills, in milliseconds.
     pub room_wait_ms: u64,
@@ -50,6 +64,7 @@ impl Default for Settings {
             retry_ms_max: 500,
             patience_ms: 5_000,
             beat_every_ms: 200,
+            housekeeping: Housekeeping::default(),
             health_every_ms: 1_000,
             room_wait_ms: 250,
             compact_every_ms: 60_000,
@@ -120,12 +135,13 @@ pub struct QuorumLog<S> {
     ended: Option<Ended>,
     tending: tend::Tending,
     room: room::Room,
+    _driven: Driven,
 }
 
 impl<S: Store> QuorumLog<S> {
     pub(crate) fn won(store: S, file: FileLog, keys: Keys, ends: Ends, running: Running) -> Self {
         let trimmed_below = ends.archived.below;
-        running.handle.archived_to(trimmed_below);
+        let driven = Driven::begin(&running.handle, trimmed_below);
         running.handle.note(|status| *status = Status { trimmed_below, ..Status::default() });
         Self {
             store,
@@ -143,6 +159,7 @@ impl<S: Store> QuorumLog<S> {
             ended: None,
             tending: tend::Tending::default(),
             room: room::Room::default(),
+            _driven: driven,
         }
     }
 
@@ -171,6 +188,7 @@ impl<S: Store> QuorumLog<S> {
     /// Ends the log for good.
     fn end(&mut self, ended: Ended) -> JournalError {
         let error = ended.to_error();
+        self.running.handle.set_driven(false);
         self.running.handle.note(|status| {
             status.ended = Some(error.to_string());
             status.waiting = None;

@@ -35,6 +35,8 @@ pub struct Status {
     pub refused: u64,
     /// Housekeeping that did not reach the store: beats, trimming. `None` while it does.
     pub housekeeping: Option<String>,
+    /// What kept the [`crate::Keeper`] from its work, if there is one.
+    pub keeper: Option<String>,
     /// Why the log takes nothing any more.
     pub ended: Option<String>,
 }
@@ -44,6 +46,8 @@ struct Shared {
     status: Mutex<Status>,
     archived_below: AtomicU64,
     health_told: Mutex<Option<Health>>,
+    discard_below: AtomicU64,
+    driven: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -64,8 +68,26 @@ impl Handle {
         self.0.archived_below.load(Ordering::Acquire)
     }
 
-    /// How the store is doing, for a log that does not ask by itself.
-    pub fn note_health(&self, health: Health) {
+    /// Whether there is a log behind this handle that takes something.
+    #[must_use]
+    pub fn is_driven(&self) -> bool {
+        self.0.driven.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_driven(&self, driven: bool) {
+        self.0.driven.store(driven, Ordering::Release);
+    }
+
+    /// Frames below may be deleted: the store says that they are archived.
+    pub(crate) fn ask_discard(&self, below: Position) {
+        self.0.discard_below.fetch_max(below, Ordering::AcqRel);
+    }
+
+    pub(crate) fn discard_asked(&self) -> Position {
+        self.0.discard_below.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_health(&self, health: Health) {
         *lock(&self.0.health_told) = Some(health);
     }
 
@@ -97,6 +119,25 @@ impl Handle {
 
     fn guard(&self) -> MutexGuard<'_, Status> {
         lock(&self.0.status)
+    }
+}
+
+/// Held by the log: a keeper ends with it.
+#[derive(Debug)]
+pub(crate) struct Driven(Handle);
+
+impl Driven {
+    pub(crate) fn begin(handle: &Handle, trimmed_below: Position) -> Self {
+        handle.archived_to(trimmed_below);
+        handle.ask_discard(trimmed_below);
+        handle.set_driven(true);
+        Self(handle.clone())
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.set_driven(false);
     }
 }
 

@@ -9,8 +9,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use common::{Host, append, keys, two_hosts};
 use evenkeel_journal::{Admission, JournalError, Log};
 use evenkeel_quorum::keys::{Archived, Value};
-use evenkeel_quorum::memory::{CommitFault, MemStore};
-use evenkeel_quorum::{Frames, Health, QuorumError, QuorumLog};
+use evenkeel_quorum::memory::{CommitFault, MemStore, PlayedPause};
+use evenkeel_quorum::{
+    Frames, Handle, Housekeeping, Keeper, QuorumError, QuorumLog, Settings, Unreachable,
+};
 
 fn frames_in(store: &MemStore) -> Vec<u64> {
     store.keys().iter().filter_map(|key| keys().frame_first(key).ok()).collect()
@@ -212,7 +214,7 @@ fn the_history_of_beats_is_let_go_even_if_nothing_is_trimmed() {
 #[test]
 fn trimming_comes_now_and_then_but_at_once_when_room_is_short() {
     let (store, mut a, _) = two_hosts();
-    (a.settings.trim_every_ms, a.settings.health_every_ms) = (1_000, 0);
+    (a.settings.trim_every_ms, a.settings.health_every_ms) = (1_000, 1);
     let mut log = a.primary(0);
     let mut rounds = 0;
     for number in 1..=95 {
@@ -228,24 +230,115 @@ fn trimming_comes_now_and_then_but_at_once_when_room_is_short() {
     a.handle.archived_to(next);
     log.tend().unwrap();
     assert!(archived_in(&store) < next);
-    a.handle.note_health(Health { live_bytes: 60, quota_bytes: 100, ..Health::default() });
+    a.now_ms.fetch_add(1, Relaxed);
+    store.set_quota_bytes(5_000);
     log.tend().unwrap();
     assert_eq!(archived_in(&store), next);
 }
 
+/// A host whose log leaves the housekeeping to a keeper.
+fn kept() -> (MemStore, Host, Keeper<MemStore>) {
+    let (store, mut a, _) = two_hosts();
+    a.settings.housekeeping = Housekeeping::Keeper;
+    let keeper = Keeper::new(store.another(), &common::IDENTITY, a.handle.clone(), a.settings);
+    (store, a, keeper)
+}
+
 #[test]
-fn a_log_that_does_not_ask_is_told_how_the_store_is_doing() {
-    let (_, mut a, _) = two_hosts();
-    a.settings.health_every_ms = 0;
+fn a_keeper_deletes_what_the_log_gave_up_and_nothing_more() {
+    let (store, a, mut keeper) = kept();
+    let mut log = a.primary(0);
+    for _ in 0..6 {
+        append(&mut log, "x").unwrap();
+    }
+    a.handle.archived_to(4);
+    keeper.round(0);
+    assert_eq!(frames_in(&store).len(), 6, "the log has not noted it yet");
+    log.tend().unwrap();
+    assert_eq!((frames_in(&store).len(), archived_in(&store)), (6, 4), "noted, not deleted");
+    assert_eq!(a.handle.status().trimmed_below, 0);
+    keeper.round(1);
+    assert_eq!(frames_in(&store), [4, 5]);
+    assert_eq!(a.handle.status().trimmed_below, 4);
+    // The next primary deletes what a keeper did not come to.
+    a.handle.archived_to(5);
+    log.tend().unwrap();
+    drop(log);
+    let mut again = a.clone();
+    again.handle = Handle::default();
+    let _log = again.primary(1);
+    Keeper::new(store.another(), &common::IDENTITY, again.handle.clone(), again.settings).round(0);
+    assert_eq!(frames_in(&store), [5]);
+}
+
+#[test]
+fn a_keeper_tells_the_log_how_the_store_is_doing_and_a_silent_store_holds_up_only_the_keeper() {
+    let (store, a, mut keeper) = kept();
     let mut log = a.primary(0);
     log.tend().unwrap();
     assert_eq!(a.handle.status().health, None);
-    let full = Health { live_bytes: 90, quota_bytes: 100, ..Health::default() };
-    a.handle.note_health(full);
+    for _ in 0..40 {
+        append_kilobyte(&mut log, Admission::Normal).unwrap();
+    }
+    store.set_quota_bytes(60_000);
+    keeper.round(0);
     log.tend().unwrap();
-    assert_eq!(a.handle.status().health, Some(full));
-    let refused = append(&mut log, "x").unwrap_err();
-    assert!(matches!(refused, JournalError::StoreFull { quota_bytes: 100, .. }), "{refused}");
-    a.handle.note_health(Health { live_bytes: 9, ..full });
-    append(&mut log, "x").unwrap();
+    assert_eq!(a.handle.status().health.unwrap().quota_bytes, 60_000);
+    assert!(append_kilobyte(&mut log, Admission::Normal).unwrap_err().is_full());
+    a.handle.archived_to(40);
+    log.tend().unwrap();
+    keeper.round(1);
+    append_kilobyte(&mut log, Admission::Normal).unwrap();
+    let silent = store.another();
+    silent.set_unreachable(true);
+    let (handle, settings) = (a.handle.clone(), a.settings);
+    let mut keeper = Keeper::new(silent.clone(), &common::IDENTITY, handle, settings);
+    keeper.round(0);
+    assert!(a.handle.status().keeper.is_some_and(|why| why.contains("does not answer")));
+    append_kilobyte(&mut log, Admission::Normal).unwrap();
+    silent.mend();
+    keeper.round(1);
+    assert_eq!(a.handle.status().keeper, None);
+}
+
+#[test]
+fn a_keeper_ends_with_its_log() {
+    let (_, a, mut keeper) = kept();
+    let log = a.primary(0);
+    assert!(a.handle.is_driven());
+    let mut log = Some(log);
+    let mut pause = PlayedPause::new(Default::default(), move |pauses| {
+        if pauses == 10 {
+            drop(log.take());
+        }
+        assert!(pauses <= 10, "it goes on without a log");
+    });
+    keeper.run(&mut pause);
+    assert!(!a.handle.is_driven());
+}
+
+#[test]
+fn a_keeper_on_its_own_thread_connects_when_it_can_and_works() {
+    let (store, a, _) = kept();
+    let mut log = a.primary(0);
+    for _ in 0..5 {
+        append(&mut log, "x").unwrap();
+    }
+    a.handle.archived_to(5);
+    log.tend().unwrap();
+    let (mut refusals, connection) = (2, store.another());
+    let connect = move || match refusals {
+        0 => Ok(connection.clone()),
+        _ => {
+            refusals -= 1;
+            Err(Unreachable("not yet (played)".to_owned()))
+        }
+    };
+    let settings = Settings { retry_ms_max: 1, ..a.settings };
+    let thread = Keeper::start(connect, common::IDENTITY, a.handle.clone(), settings).unwrap();
+    while !frames_in(&store).is_empty() {
+        std::thread::yield_now();
+    }
+    drop(log);
+    thread.join().unwrap();
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use evenkeel_journal::{Confirmation, FileLog, Identity, JournalError, Log};
 use evenkeel_quorum::{
-    Access, Beat, Founded, Frames, Handle, Holder, QuorumError, Running, Store, Tail, Unreachable,
-    found, take_over,
+    Access, Beat, Founded, Frames, Handle, Holder, Housekeeping, Keeper, QuorumError, Running,
+    Settings, Store, Tail, Unreachable, found, take_over,
 };
 use evenkeel_recovery::RecoveryError;
 use evenkeel_recovery::link::Held;
@@ -142,10 +142,13 @@ impl Authority for TermAuthority {
         confirmations.retain(|one| one.next <= copy.next());
         copy.confirm_end(&confirmations)?;
         let mut store = connect(&self.access).map_err(unreachable)?;
-        let mut running = Running { handle: self.handle.clone(), ..Running::default() };
+        let settings = Settings { housekeeping: Housekeeping::Keeper, ..Settings::default() };
+        let handle = self.handle.clone();
+        let mut running = Running { handle: handle.clone(), settings, ..Running::default() };
         if found(&mut store, &copy, &mut running).map_err(JournalError::from)? == Founded::Begun {
             output::note("the shared log begins with this host's journal");
         }
+        let (identity, access) = (copy.identity(), self.access.clone());
         let taken = take_over(store, copy, expected, self.me.clone(), running);
         let log = taken.map_err(|not_taken| JournalError::from(not_taken.error))?;
         let (ours, theirs) = (log.file().next(), confirmed.next);
@@ -154,6 +157,11 @@ impl Authority for TermAuthority {
             let confirmed_by = confirmed.source;
             return Err(JournalError::TailVanished { ours, theirs, confirmed_by }.into());
         }
+        // It ends with the log.
+        Keeper::start(move || connect(&access), identity, handle, settings).map_err(|error| {
+            let reason = format!("the system gives no thread: {error}. Nothing was written");
+            JournalError::SharedLog { reason }
+        })?;
         Ok(Box::new(log))
     }
 }
@@ -175,7 +183,8 @@ pub(super) fn show(log: &Handle, conditions: &Conditions) {
         ),
         None => conditions.clear("store_silent"),
     }
-    let filling = status.health.is_some_and(|health| health.used_bytes > health.quota_bytes / 2);
+    // What trimming freed is used again, but not given back: the used bytes do not fall.
+    let filling = status.health.is_some_and(|health| health.live_bytes > health.quota_bytes / 2);
     if filling || status.refused > 0 && status.health.is_some_and(|health| health.full) {
         let health = status.health.unwrap_or_default();
         conditions.raise(
@@ -184,7 +193,7 @@ pub(super) fn show(log: &Handle, conditions: &Conditions) {
             format!(
                 "the shared store uses {} of {} bytes; frames are given up once the sites hold \
                  them (below position {} so far)",
-                health.used_bytes, health.quota_bytes, status.trimmed_below
+                health.live_bytes, health.quota_bytes, status.trimmed_below
             ),
             "everything acknowledged is on a majority of the store's members and on this host",
             "bring sites back, so that the log can be trimmed: evenkeel sites list",

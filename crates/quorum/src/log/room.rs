@@ -3,7 +3,7 @@
 
 use evenkeel_journal::{Admission, JournalError};
 
-use super::QuorumLog;
+use super::{Housekeeping, QuorumLog};
 use crate::status::Waiting;
 use crate::store::{Health, Store};
 
@@ -55,6 +55,11 @@ impl Room {
     pub(super) fn is_easy(&self) -> bool {
         !self.is_above(SLOW_PER_CENT)
     }
+}
+
+/// Whether so little of a store is in use that a full one has room as soon as it gives it back.
+pub(crate) fn is_easy(health: &Health) -> bool {
+    Room { health: Some(*health), ..Room::default() }.is_easy()
 }
 
 impl<S: Store> QuorumLog<S> {
@@ -113,9 +118,10 @@ impl<S: Store> QuorumLog<S> {
     /// Asks the store how it is doing; what it does not answer leaves the last answer standing.
     pub(super) fn look_at_health(&mut self) {
         self.room.asked_at_ms = Some(self.running.pause.now_ms());
-        let told = self.running.handle.take_health();
-        let asks = self.running.settings.health_every_ms > 0;
-        let health = told.or_else(|| if asks { self.store.health().ok() } else { None });
+        let health = match self.running.settings.housekeeping {
+            Housekeeping::Inline => self.store.health().ok(),
+            Housekeeping::Keeper => self.running.handle.take_health(),
+        };
         if let Some(health) = health {
             self.room.health = Some(health);
             self.room.written_since_bytes = 0;
@@ -124,8 +130,12 @@ impl<S: Store> QuorumLog<S> {
     }
 
     pub(super) fn look_at_health_if_due(&mut self) {
-        let (now_ms, every_ms) =
-            (self.running.pause.now_ms(), self.running.settings.health_every_ms);
+        let now_ms = self.running.pause.now_ms();
+        let every_ms = match self.running.settings.housekeeping {
+            Housekeeping::Inline => self.running.settings.health_every_ms,
+            // It costs nothing to look at what the keeper heard.
+            Housekeeping::Keeper => 0,
+        };
         if self.room.asked_at_ms.is_none_or(|at| now_ms >= at.saturating_add(every_ms)) {
             self.look_at_health();
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use evenkeel_journal::{JournalError, Position};
 
-use super::QuorumLog;
+use super::{Housekeeping, QuorumLog};
 use crate::ends::list_frames;
 use crate::error::QuorumError;
 use crate::keys::{Archived, Beat, Value};
@@ -29,6 +29,9 @@ impl<S: Store> QuorumLog<S> {
         self.beat_if_due()?;
         self.look_at_health_if_due();
         self.trim_if_due()?;
+        if self.running.settings.housekeeping == Housekeeping::Keeper {
+            return Ok(());
+        }
         self.compact_if_due();
         if self.room.is_full() && self.room.is_easy() {
             if let Err(unreachable) = self.store.make_space() {
@@ -181,17 +184,19 @@ impl<S: Store> QuorumLog<S> {
     }
 
     fn discard_below(&mut self, to: Position) {
-        let (begin, end) = (self.keys.frames_begin(), self.keys.frame(to));
-        match self.store.discard(&begin, &end) {
-            Ok(()) => {
-                self.trimmed_below = to;
-                self.tending.compacted_at_ms = Some(self.running.pause.now_ms());
-                if let Some(frames) = &mut self.frames {
-                    frames.retain(|first| *first >= to);
-                }
-                self.running.handle.note(|status| status.trimmed_below = to);
+        self.running.handle.ask_discard(to);
+        if self.running.settings.housekeeping == Housekeeping::Inline {
+            let (begin, end) = (self.keys.frames_begin(), self.keys.frame(to));
+            if let Err(unreachable) = self.store.discard(&begin, &end) {
+                self.note_trouble(unreachable.to_string());
+                return;
             }
-            Err(unreachable) => self.note_trouble(unreachable.to_string()),
+            self.tending.compacted_at_ms = Some(self.running.pause.now_ms());
+            self.running.handle.note(|status| status.trimmed_below = to);
+        }
+        self.trimmed_below = to;
+        if let Some(frames) = &mut self.frames {
+            frames.retain(|first| *first >= to);
         }
     }
 
