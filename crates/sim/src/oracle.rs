@@ -96,7 +96,7 @@ impl Oracle {
         let mut engine = Engine::new();
         let mut events = Vec::new();
         let mut once: BTreeSet<(AccountId, u64)> = BTreeSet::new();
-        let mut applied: BTreeSet<Origin> = BTreeSet::new();
+        let mut applied: BTreeMap<Origin, u64> = BTreeMap::new();
         for record in history.iter().flat_map(|batch| &batch.records) {
             let position = record.position;
             let entry = Entry::from_bytes(&record.entry)
@@ -113,8 +113,11 @@ impl Oracle {
             }
             let is_first = matches!(events.last(), Some(Event::Completed { .. }));
             if is_first && entry.origin.account != AccountId::OPERATOR {
-                if !applied.insert(entry.origin) {
-                    return Err(format!("{:?} was applied twice", entry.origin));
+                if let Some(before) = applied.insert(entry.origin, position) {
+                    let origin = entry.origin;
+                    return Err(format!(
+                        "{origin:?} was applied at {before} and at {position}: {entry:?}, {events:?}"
+                    ));
                 }
                 if let Command::Place { order } = &entry.command
                     && !once.insert((entry.origin.account, order.label))
@@ -132,7 +135,7 @@ impl Oracle {
             let last = self.next() - 1;
             return Err(format!("acknowledged entries {next} to {last} are lost"));
         }
-        if let Some(origin) = self.refused.intersection(&applied).next() {
+        if let Some(origin) = self.refused.iter().find(|origin| applied.contains_key(origin)) {
             return Err(format!("{origin:?} was refused and applied nevertheless"));
         }
         Ok(engine.output_digest())

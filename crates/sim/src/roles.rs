@@ -20,6 +20,9 @@ use crate::process::{OwnLog, RHYTHM, Serving, Standing, State, board};
 use crate::workload::opening;
 use crate::world::{Event, TICK, World};
 
+/// Terms left out after a loss of every copy.
+const TERMS_LEFT_OUT: u64 = 16;
+
 impl World {
     /// A process starts: as a standby if the other one runs, else as the primary; of two hosts the
     /// operator says which.
@@ -62,6 +65,11 @@ impl World {
                     self.tell(|| format!("mending: {mended:?}"));
                 }
             }
+            NotOpen::Broken(what) if self.oracle.lost() > 0 => {
+                // A copy of a history that was given up: it is set aside for the one that goes on.
+                self.tell(|| what);
+                self.hosts[host].lose_journal();
+            }
             NotOpen::Broken(what) => {
                 return self.breaks(format!("process {slot} is refused for good: {what}"));
             }
@@ -98,7 +106,11 @@ impl World {
         let confirmed = self.hosts[host].confirm(&mut log, &self.sites, mirror.as_ref());
         self.note_ways(host);
         confirmed?;
-        self.check_end(host, log.next());
+        if self.check_end(host, log.next()) {
+            // Clients and standbys have heard of terms that were lost with their entries.
+            let above = log.term() + TERMS_LEFT_OUT;
+            log.begin_term(above).map_err(|error| NotOpen::Later(error.to_string()))?;
+        }
         let at = &self.hosts[host];
         let snapshots = at.snapshots.clone();
         let booted =
@@ -145,6 +157,8 @@ impl World {
             }
         };
         self.enter(slot, Serving::new(primary, clock, follower));
+        // Nobody is let in before the founding is safe.
+        self.ship(slot);
         Ok(())
     }
 
@@ -156,14 +170,15 @@ impl World {
     }
 
     /// Nothing acknowledged may be missing, unless every copy of it was destroyed; then that is
-    /// said, once.
-    fn check_end(&mut self, host: usize, next: u64) {
+    /// said, once: then it returns true.
+    fn check_end(&mut self, host: usize, next: u64) -> bool {
         let acknowledged = self.oracle.next();
         if next < acknowledged {
             if !self.hosts[host].hurt {
                 let last = acknowledged - 1;
                 let what = format!("acknowledged entries {next} to {last} are gone at a start");
-                return self.breaks(what);
+                self.breaks(what);
+                return false;
             }
             self.oracle.give_up(next);
             self.sites.forget_from(next);
@@ -171,6 +186,7 @@ impl World {
             self.took(Path::Refuse);
         }
         self.hosts[host].hurt = false;
+        next < acknowledged
     }
 
     /// Starts as standby.

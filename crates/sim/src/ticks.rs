@@ -100,7 +100,7 @@ impl World {
         self.tell(|| format!("mending: {mended:?}"));
     }
 
-    fn ship(&mut self, slot: usize) {
+    pub(crate) fn ship(&mut self, slot: usize) {
         if !self.sites.answer() {
             return;
         }
