@@ -168,10 +168,13 @@ impl Reader {
     /// # Errors
     /// Corruption and gaps, naming file, offset and positions; system errors.
     pub fn next_batch(&mut self) -> Result<Option<Batch>> {
+        // Once for a batch: what comes back after a reopening may be a frame without entries, and
+        // the damage stand behind it still.
+        let mut reopened = false;
         loop {
             let frame = match self.watermark.clone() {
-                Some(watermark) => self.follow_step(&watermark)?,
-                None => self.external_step()?,
+                Some(watermark) => self.follow_step(&watermark, &mut reopened)?,
+                None => self.external_step(&mut reopened)?,
             };
             let Some(frame) = frame else { return Ok(None) };
             if let Some(batch) = self.take(&frame) {
@@ -197,7 +200,11 @@ impl Reader {
         Some(batch)
     }
 
-    fn follow_step(&mut self, watermark: &Watermark) -> Result<Option<Box<Frame>>> {
+    fn follow_step(
+        &mut self,
+        watermark: &Watermark,
+        reopened: &mut bool,
+    ) -> Result<Option<Box<Frame>>> {
         let durable_next = watermark.durable_next();
         if self.next >= durable_next {
             return Ok(None);
@@ -207,12 +214,12 @@ impl Reader {
             self.cursor.forget_window();
             self.proven_next = durable_next;
         }
-        let (mut crossed, mut reopened) = (false, false);
+        let mut crossed = false;
         loop {
             match self.cursor.step()? {
                 Step::Frame(frame) => return Ok(Some(frame)),
                 Step::End if !crossed && self.cross()? => crossed = true,
-                Step::End | Step::Bad(_) if !reopened && self.reopen()? => reopened = true,
+                Step::End | Step::Bad(_) if !*reopened && self.reopen()? => *reopened = true,
                 Step::End => return Err(self.vanished(durable_next)),
                 Step::Bad(damage) => {
                     return Err(self.cursor.corrupt(Problem {
@@ -228,9 +235,8 @@ impl Reader {
         }
     }
 
-    fn external_step(&mut self) -> Result<Option<Box<Frame>>> {
+    fn external_step(&mut self, reopened: &mut bool) -> Result<Option<Box<Frame>>> {
         let mut tries_left = EXTERNAL_TRIES;
-        let mut reopened = false;
         loop {
             let progress = tail::advance(self.disk.as_ref(), &mut self.cursor, EXTERNAL_TRIES)?;
             let tail = match progress {
@@ -238,8 +244,8 @@ impl Reader {
                 Progress::Rest(tail) => tail,
             };
             if let Some(problem) = tail.corrupt {
-                if !reopened && self.reopen()? {
-                    reopened = true;
+                if !*reopened && self.reopen()? {
+                    *reopened = true;
                     continue;
                 }
                 return Err(self.cursor.corrupt(problem));

@@ -92,6 +92,12 @@ impl Net {
         self.next
     }
 
+    /// The end of a connection that did not open it.
+    #[must_use]
+    pub fn far(&self, connection: u64) -> Option<Party> {
+        self.connections.get(&connection).map(|line| line.ends[1])
+    }
+
     fn is_cut(&self, now: Micros, from: Party, to: Party) -> bool {
         let isolated = |party: Party| match party {
             Party::Process(slot, _) => self.weather.isolated[slot] > now,

@@ -164,6 +164,8 @@ pub struct Plan {
     pub mode: Mode,
     /// Commands that the clients send.
     pub commands: u64,
+    /// Commands that a client sends at a time, on average.
+    pub burst: u64,
     /// Size of a journal segment in bytes.
     pub segment_bytes: u64,
     /// What goes wrong.
@@ -206,6 +208,8 @@ impl Plan {
             When::At(at) => (0, at),
             When::Before(_, count) => (1, count),
         });
-        Self { seed, mode, commands, segment_bytes: random.pick(&[16, 32, 64]) << 10, faults }
+        let segment_bytes = random.pick(&[16, 32, 64]) << 10;
+        let burst = random.pick(&[1, 4, 8, 8]);
+        Self { seed, mode, commands, burst, segment_bytes, faults }
     }
 }

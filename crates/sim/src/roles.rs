@@ -165,6 +165,7 @@ impl World {
     fn enter(&mut self, slot: usize, serving: Serving) {
         let process = &mut self.processes[slot];
         process.term = serving.primary.log().term();
+        self.terms.insert((slot, process.life), process.term);
         process.state = State::Serving(Box::new(serving));
         self.authority = slot;
     }

@@ -73,6 +73,8 @@ pub struct World {
     pub(crate) oracle: Oracle,
     /// Who is primary, in the eyes of the operator of two hosts.
     pub(crate) authority: usize,
+    /// The term of every life of a process that was primary.
+    pub(crate) terms: BTreeMap<(usize, u64), u64>,
     pub(crate) broken: Option<String>,
     /// Faults that struck, and ways of recovery that were counted for them.
     pub(crate) recent: Vec<(Fault, Micros, Vec<Path>)>,
@@ -115,6 +117,7 @@ impl World {
             sites: Sites::default(),
             oracle: Oracle::default(),
             authority: 0,
+            terms: BTreeMap::new(),
             broken: None,
             recent: Vec::new(),
             coverage: Coverage::default(),
@@ -253,10 +256,11 @@ impl World {
         }
         match event {
             Event::Client(client) => {
-                self.trade(client);
+                let burst = 1 + self.random.below(2 * self.plan.burst - 1);
+                (0..burst).for_each(|_| self.trade(client));
                 self.pump(client);
                 if self.desks[client].core.pending() > 0 || self.commands_left() > 0 {
-                    self.push(self.now + PACE, Event::Client(client));
+                    self.push(self.now + PACE * self.plan.burst, Event::Client(client));
                 }
             }
             Event::Arrives(arrival) => self.arrives(arrival),
@@ -369,6 +373,14 @@ impl World {
                 {
                     origin.sequence = *original;
                 }
+                let is_ack = matches!(*message, ToClient::Acked { .. });
+                if let (true, Some(Party::Process(slot, life))) = (is_ack, self.net.far(connection))
+                    && let Some(term) = self.terms.get(&(slot, life))
+                    && let Err(what) = self.oracle.speaks(*term, (slot, life))
+                {
+                    return self.breaks(what);
+                }
+                let desk = &mut self.desks[client];
                 desk.core.on_message(now_ns, known, *message);
             }
             _ => {}
@@ -433,7 +445,6 @@ impl World {
         let now = serving.clock.now(&moment);
         let (lines, requests): (Vec<u64>, Vec<_>) = queue.into_iter().unzip();
         let origins: Vec<Origin> = requests.iter().map(|one| one.origin).collect();
-        let term = serving.primary.log().term();
         match serving.primary.commit(now, requests) {
             Ok(answers) => {
                 serving.busy_until = self.now + sync;
@@ -444,9 +455,6 @@ impl World {
                     .map(|((line, origin), answer)| (line, origin, answer))
                     .collect();
                 self.push(self.now + sync, Event::Answers { slot, life, answers });
-                if let Err(what) = self.oracle.speaks(term, (slot, life)) {
-                    self.breaks(what);
-                }
                 self.feed(slot);
             }
             Err(error) => self.fails(slot, &error.to_string()),
