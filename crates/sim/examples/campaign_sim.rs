@@ -71,8 +71,11 @@ fn campaign(first: u64, histories: u64, lasts: Option<Duration>, bug: Option<Bug
                     own.faults += played.struck as u64;
                     own.lost += played.lost;
                     own.coverage.add(&played.coverage);
+                    if let (None, Some(what)) = (bug, &played.broken) {
+                        println!("seed {seed}: {}", what.chars().take(300).collect::<String>());
+                    }
                     own.broken.extend(played.broken.map(|what| (seed, what)));
-                    if bug.is_none() && own.broken.len() >= 25 {
+                    if bug.is_none() && own.broken.len() >= 12 {
                         stops.store(true, Ordering::Relaxed);
                     }
                 }
@@ -110,7 +113,7 @@ fn report(sums: &Sums, first: u64, lasted: Duration, bug: Option<Bug>) -> ExitCo
         return if found > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     for (seed, what) in &sums.broken {
-        println!("BROKEN, seed {seed}: {what}");
+        println!("BROKEN, seed {seed}: {}", what.chars().take(300).collect::<String>());
     }
     let Some((seed, _)) = sums.broken.first() else { return ExitCode::SUCCESS };
     println!("{}", story(&shrink(&Plan::of(*seed), None), None));

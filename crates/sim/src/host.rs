@@ -290,6 +290,12 @@ impl Host {
         usable.cloned().unwrap_or_else(Checkpoint::genesis)
     }
 
+    /// Position of the newest snapshot.
+    #[must_use]
+    pub fn reached(&self) -> u64 {
+        self.snapshots.last().map_or(0, Checkpoint::position)
+    }
+
     /// Journal time for the first entry of a term.
     #[must_use]
     pub fn time_after(&self, now: Micros, last: Timestamp) -> Timestamp {

@@ -34,9 +34,9 @@ impl Oracle {
         }
         let position = ack.position.0;
         match self.acked.get(&position) {
-            Some(before) if *before != ack => {
-                Err(format!("position {position} was acknowledged twice, as different entries"))
-            }
+            Some(before) if *before != ack => Err(format!(
+                "position {position} was acknowledged twice, as different entries: {before:?}, {ack:?}"
+            )),
             _ => {
                 self.acked.insert(position, ack);
                 Ok(())

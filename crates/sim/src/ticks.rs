@@ -52,7 +52,7 @@ impl World {
             if let Err(error) = follower.step(64) {
                 return self.fails_reading(slot, &error);
             }
-            let newest = self.hosts[host].newest(u64::MAX).position();
+            let newest = self.hosts[host].reached();
             if follower.position() >= newest + SNAPSHOT_EVERY
                 && let Some((checkpoint, _)) = follower.checkpoint()
             {
@@ -268,7 +268,7 @@ impl World {
 
     fn snapshot(&mut self, slot: usize) {
         let host = self.host_of(slot);
-        let newest = self.hosts[host].newest(u64::MAX).position();
+        let newest = self.hosts[host].reached();
         let State::Standing(standing) = &mut self.processes[slot].state else { return };
         let Some(standby) = &standing.standby else { return };
         if standby.position() < newest + SNAPSHOT_EVERY {

@@ -148,8 +148,9 @@ impl World {
                 break;
             }
             self.now = at;
+            let looks = matches!(event, Event::Tick { .. });
             self.handle(event);
-            if self.is_done() {
+            if looks && self.is_done() {
                 break;
             }
         }
@@ -346,12 +347,7 @@ impl World {
 
     fn answered(&mut self, client: usize, origin: Origin, answer: Answer) {
         match answer {
-            Answer::Acked(ack) => {
-                self.desks[client].trader.observe(&ack.events);
-                if let Err(what) = self.oracle.acked(ack) {
-                    self.breaks(what);
-                }
-            }
+            Answer::Acked(ack) => self.desks[client].trader.observe(&ack.events),
             Answer::Refused(Refused::DiskFull) => {
                 self.took(Path::Full);
                 self.oracle.refused(origin);
@@ -373,10 +369,9 @@ impl World {
                 {
                     origin.sequence = *original;
                 }
-                let is_ack = matches!(*message, ToClient::Acked { .. });
-                if let (true, Some(Party::Process(slot, life))) = (is_ack, self.net.far(connection))
-                    && let Some(term) = self.terms.get(&(slot, life))
-                    && let Err(what) = self.oracle.speaks(*term, (slot, life))
+                if known != 0
+                    && let ToClient::Acked { ack, .. } = message.as_ref()
+                    && let Err(what) = self.told(connection, (**ack).clone())
                 {
                     return self.breaks(what);
                 }
@@ -386,6 +381,16 @@ impl World {
             _ => {}
         }
         self.pump(client);
+    }
+
+    /// A client is told that something is done, whenever its core passes that on.
+    fn told(&mut self, connection: u64, ack: Ack) -> Result<(), String> {
+        if let Some(Party::Process(slot, life)) = self.net.far(connection)
+            && let Some(term) = self.terms.get(&(slot, life))
+        {
+            self.oracle.speaks(*term, (slot, life))?;
+        }
+        self.oracle.acked(ack)
     }
 
     fn arrives(&mut self, arrival: Arrival) {
