@@ -49,6 +49,8 @@ pub enum NotOpen {
     Damaged(String),
     /// Not now; later perhaps.
     Later(String),
+    /// The other host says that it holds more, and cannot give it: its copy is damaged.
+    Other(String),
     /// What must never happen.
     Broken(String),
 }
@@ -129,6 +131,7 @@ impl Host {
     /// Another disk is put in, or an older state of this one.
     pub fn replace_disk(&mut self, disk: FaultDisk) {
         self.disk = SimDisk::shared(&disk, self.bug);
+        disk.set_capacity_bytes(None);
         self.faults = disk;
         self.hurt = true;
     }
@@ -217,7 +220,11 @@ impl Host {
             self.snapshots.retain(|snapshot| snapshot.position() <= next);
         }
         let confirmations = self.confirmations(sites, mirror);
-        log.confirm_end(&confirmations).map(|_| ()).map_err(closed)
+        let holds = mirror.is_some_and(|mirror| mirror.next > log.next());
+        match log.confirm_end(&confirmations).map_err(closed) {
+            Err(NotOpen::Broken(what)) if holds => Err(NotOpen::Other(what)),
+            confirmed => confirmed.map(|_| ()),
+        }
     }
 
     /// What sites, the other host and the snapshots here hold.

@@ -20,9 +20,6 @@ use crate::process::{OwnLog, RHYTHM, Serving, Standing, State, board};
 use crate::workload::opening;
 use crate::world::{Event, TICK, World};
 
-/// Terms left out after a loss of every copy.
-const TERMS_LEFT_OUT: u64 = 16;
-
 impl World {
     /// A process starts: as a standby if the other one runs, else as the primary; of two hosts the
     /// operator says which.
@@ -55,6 +52,7 @@ impl World {
         self.processes[slot].state = State::Down;
         match why {
             NotOpen::Held | NotOpen::Later(_) => {}
+            NotOpen::Other(_) => self.scrubbed(1 - slot),
             NotOpen::Damaged(_) => {
                 self.steps(Step::Mend);
                 let mirror = self.other_copy(slot);
@@ -106,10 +104,13 @@ impl World {
         let confirmed = self.hosts[host].confirm(&mut log, &self.sites, mirror.as_ref());
         self.note_ways(host);
         confirmed?;
-        if self.check_end(host, log.next()) {
-            // Clients and standbys have heard of terms that were lost with their entries.
-            let above = log.term() + TERMS_LEFT_OUT;
-            log.begin_term(above).map_err(|error| NotOpen::Later(error.to_string()))?;
+        let was_hurt = self.hosts[host].hurt;
+        self.check_end(host, log.next());
+        if was_hurt {
+            // Clients and standbys may have heard of terms that were lost with their entries.
+            let heard = self.terms.values().copied().max().unwrap_or(0);
+            log.begin_term(heard.max(log.term()) + 1)
+                .map_err(|error| NotOpen::Later(error.to_string()))?;
         }
         let at = &self.hosts[host];
         let snapshots = at.snapshots.clone();
@@ -171,15 +172,14 @@ impl World {
     }
 
     /// Nothing acknowledged may be missing, unless every copy of it was destroyed; then that is
-    /// said, once: then it returns true.
-    fn check_end(&mut self, host: usize, next: u64) -> bool {
+    /// said, once.
+    fn check_end(&mut self, host: usize, next: u64) {
         let acknowledged = self.oracle.next();
         if next < acknowledged {
             if !self.hosts[host].hurt {
                 let last = acknowledged - 1;
                 let what = format!("acknowledged entries {next} to {last} are gone at a start");
-                self.breaks(what);
-                return false;
+                return self.breaks(what);
             }
             self.oracle.give_up(next);
             self.sites.forget_from(next);
@@ -187,7 +187,6 @@ impl World {
             self.took(Path::Refuse);
         }
         self.hosts[host].hurt = false;
-        next < acknowledged
     }
 
     /// Starts as standby.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use evenkeel_journal::Reader;
+use evenkeel_journal::{JournalError, Reader};
 use evenkeel_recovery::link::{Heard, LinkFrame, Notice, StandbyEnd, ToPrimary, ToStandby, Wrong};
 use evenkeel_recovery::{Checkpoint, RecoveryError};
 use evenkeel_types::codec::Canonical;
@@ -144,10 +144,13 @@ impl World {
         let State::Serving(serving) = &mut self.processes[slot].state else { return };
         let held = if mode == Mode::Mirror { serving.held_elsewhere } else { u64::MAX };
         let before = oldest.min(shipped).min(held).min(serving.primary.log().next());
-        if before > 0
-            && let Err(error) = serving.primary.trim_before(before)
-        {
-            self.fails_reading(slot, &error);
+        if before == 0 {
+            return;
+        }
+        match serving.primary.trim_before(before) {
+            // A full disk: another time.
+            Err(RecoveryError::Journal(JournalError::Io { .. })) | Ok(_) => {}
+            Err(error) => self.fails_reading(slot, &error),
         }
     }
 
@@ -339,7 +342,7 @@ impl World {
 
     fn standby_fails(&mut self, slot: usize, line: u64, error: &RecoveryError) {
         self.tell(|| format!("standby {slot}: {error}"));
-        if let RecoveryError::Journal(evenkeel_journal::JournalError::Poisoned { .. }) = error {
+        if let RecoveryError::Journal(JournalError::Poisoned { .. }) = error {
             return self.dies(slot, "its copy of the journal failed");
         }
         let State::Standing(standing) = &mut self.processes[slot].state else { return };
