@@ -4,6 +4,22 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+/// A user of the store.
+#[derive(Clone)]
+pub struct Login {
+    /// Its name; empty: none.
+    pub user: String,
+    /// Its password. Never shown; the client library keeps a copy while it is connected, to log in
+    /// again.
+    pub password: Zeroizing<String>,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
 /// How the store is reached.
 #[derive(Clone)]
 pub struct Access {
@@ -19,6 +35,9 @@ pub struct Access {
     pub user: String,
     /// The user's password. Never shown.
     pub password: Zeroizing<String>,
+    /// A user of the role `root`, for defragmenting and disarming alone; `None`: the user above is
+    /// tried, and if it may not, an operator has to.
+    pub maintainer: Option<Login>,
     /// How long one call may take, in milliseconds.
     pub timeout_ms: u64,
     /// What the members were started with as `quota-backend-bytes`; they do not tell.
@@ -34,9 +53,18 @@ impl Default for Access {
             key_pem: None,
             user: String::new(),
             password: String::new().into(),
+            maintainer: None,
             timeout_ms: 2_000,
             quota_bytes: 2 << 30,
         }
+    }
+}
+
+impl Access {
+    /// The user for everything but maintenance.
+    #[must_use]
+    pub fn login(&self) -> Login {
+        Login { user: self.user.clone(), password: self.password.clone() }
     }
 }
 

@@ -26,10 +26,10 @@ mod status;
 mod store;
 mod takeover;
 
-pub use access::Access;
+pub use access::{Access, Login};
 pub use error::{QuorumError, Result};
 #[cfg(feature = "etcd")]
-pub use etcd::EtcdStore;
+pub use etcd::{EtcdStore, Finding, MemberSettings};
 pub use follow::Frames;
 pub use keeper::Keeper;
 pub use keys::{Beat, Holder, Keys, Tail, Term};

@@ -1,43 +1,59 @@
-//! etcd behind the [`Store`] trait.
+//! The store on a real etcd (3.4 or later).
 //!
-//! A question is asked of one member at a time. Reads are linearizable, so any member's answer is
-//! the majority's; a member that does not answer is left for the next one. A commit is sent once:
-//! what became of one without an answer is for its caller to find out.
+//! # Architecture invariants
 //!
-//! Discarded keys are compacted away, and their pages are used again; the file does not shrink by
-//! that. Defragmentation would shrink it, and stops the member meanwhile: it is done only when the
-//! store refuses writes, see [`Store::make_space`].
+//! - A commit is sent at most once. Only what etcd refused before looking at it — a login that
+//!   expired — is sent again.
+//! - Whatever is not an answer is [`Committed::Unknown`]; there is no error that means "surely not
+//!   written" except the two that were checked: guards that did not hold, and want of space after
+//!   a look at the keys.
+//! - Every read asks a majority (linearizable).
 
-mod calls;
-mod errors;
+mod answer;
+mod link;
+mod members;
+mod settings;
+mod space;
+mod watching;
 
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
-use tokio::runtime::Runtime;
+use etcd_client::{
+    Client, Compare, CompareOp, DeleteOptions, Error, GetOptions, Txn, TxnOp, TxnOpResponse,
+    TxnResponse,
+};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
 
+pub use self::settings::{Finding, MemberSettings};
+
+use self::answer::Failure;
+use self::members::Members;
+use self::watching::Watching;
 use crate::access::Access;
 use crate::store::{Committed, Guard, Health, Pairs, Store, Unreachable, Write};
-use errors::Failure;
 
-/// Longest answer that is asked for at once, in keys; frames are up to 1 MiB each, and a gRPC
-/// message is bounded.
-const FRAMES_AT_ONCE: usize = 3;
+/// Between two attempts to read while nobody answers.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
 
-/// A connection to the store. Calls block the thread that makes them.
+/// Most operations that etcd takes in one transaction (`--max-txn-ops`).
+const OPERATIONS_MAX: usize = 128;
+
+/// A store on etcd. Its calls block, at most for about [`Access::timeout_ms`].
+///
+/// One member is talked to at a time: the leader if it is among the endpoints, so that its death
+/// cuts the connection instead of leaving a request nobody answers.
 pub struct EtcdStore {
+    members: Members,
+    watching: Option<Watching>,
     runtime: Runtime,
-    access: Access,
-    /// The member that is asked, an index of the endpoints.
-    at: usize,
-    client: Option<Client>,
 }
 
 impl fmt::Debug for EtcdStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EtcdStore").field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("EtcdStore").field("members", &self.members).finish_non_exhaustive()
     }
 }
 
@@ -47,131 +63,44 @@ impl EtcdStore {
     /// # Errors
     /// [`Unreachable`] if nothing is named to reach, or the system gives no resources.
     pub fn connect(access: &Access) -> Result<Self, Unreachable> {
-        if access.endpoints.is_empty() {
-            return Err(Unreachable("no member is named".to_owned()));
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        let members = Members::new(access.clone())?;
+        // The connections are served while no call is under way, hence a thread of their own: a
+        // watch must not be cut because its owner was busy elsewhere.
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("etcd")
             .enable_all()
             .build()
             .map_err(|error| Unreachable(format!("the system gives no resources: {error}")))?;
-        Ok(Self { runtime, access: access.clone(), at: 0, client: None })
+        Ok(Self { members, watching: None, runtime })
     }
-
-    fn timeout(&self) -> Duration {
-        Duration::from_millis(self.access.timeout_ms)
-    }
-
-    /// Runs a call on the present member, connecting first if need be. A failure that another
-    /// member might not have moves on to that one.
-    fn on_member<T, F>(&mut self, call: impl FnOnce(Client) -> F) -> Result<T, Failure>
-    where
-        F: Future<Output = Result<T, etcd_client::Error>>,
-    {
-        let timeout = self.timeout();
-        let (access, at, cached) = (&self.access, self.at, self.client.clone());
-        let result = self.runtime.block_on(async {
-            let work = async {
-                let client = match cached {
-                    Some(client) => client,
-                    None => open(access, at).await.map_err(|error| Failure::before(&error))?,
-                };
-                let result = call(client.clone()).await;
-                result.map(|value| (value, client)).map_err(|error| Failure::of(&error))
-            };
-            match tokio::time::timeout(timeout, work).await {
-                Ok(result) => result,
-                Err(_) => Err(Failure::silent(timeout)),
-            }
-        });
-        match result {
-            Ok((value, client)) => {
-                self.client = Some(client);
-                Ok(value)
-            }
-            Err(failure) => {
-                if failure.leaves_member() {
-                    self.next_member();
-                }
-                Err(failure.at(&self.access.endpoints[at]))
-            }
-        }
-    }
-
-    fn next_member(&mut self) {
-        self.client = None;
-        self.at = (self.at + 1) % self.access.endpoints.len();
-    }
-
-    /// Asks one member after the other until one answers.
-    fn on_any<T, F>(&mut self, call: impl Fn(Client) -> F) -> Result<T, Unreachable>
-    where
-        F: Future<Output = Result<T, etcd_client::Error>>,
-    {
-        let mut tried = Vec::new();
-        // Once more than there are members: a token may have expired on the first.
-        for _ in 0..=self.access.endpoints.len() {
-            match self.on_member(&call) {
-                Ok(value) => return Ok(value),
-                Err(failure) if failure.is_final() => return Err(Unreachable(failure.to_string())),
-                Err(failure) => tried.push(failure.to_string()),
-            }
-        }
-        tried.dedup();
-        Err(Unreachable(tried.join("; ")))
-    }
-}
-
-async fn open(access: &Access, at: usize) -> Result<Client, etcd_client::Error> {
-    let mut options = ConnectOptions::new()
-        .with_connect_timeout(Duration::from_millis(access.timeout_ms / 2))
-        .with_keep_alive(Duration::from_millis(500), Duration::from_millis(500))
-        .with_require_leader(true);
-    if !access.user.is_empty() {
-        options = options.with_user(access.user.clone(), access.password.as_str());
-    }
-    let endpoint = &access.endpoints[at];
-    let scheme = if access.ca_pem.is_some() { "https" } else { "http" };
-    if let Some(ca) = &access.ca_pem {
-        let mut tls = TlsOptions::new().ca_certificate(Certificate::from_pem(ca));
-        if let (Some(certificate), Some(key)) = (&access.certificate_pem, &access.key_pem) {
-            tls = tls.identity(Identity::from_pem(certificate, key.as_str()));
-        }
-        options = options.with_tls(tls);
-    }
-    Client::connect([format!("{scheme}://{endpoint}")], Some(options)).await
 }
 
 impl Store for EtcdStore {
     fn commit(&mut self, guards: &[Guard], writes: &[Write]) -> Committed {
-        let transaction = calls::transaction(guards, writes);
-        match self.on_member(|mut client| async move { client.txn(transaction).await }) {
-            Ok(answer) if answer.succeeded() => Committed::Done,
-            Ok(answer) => match calls::values(guards.len(), &answer) {
-                Some(found) => Committed::Refused(found),
-                None => Committed::Unknown("an answer that does not fit the question".to_owned()),
-            },
-            Err(failure) if failure.is_full() => Committed::Full(failure.to_string()),
-            Err(failure) => Committed::Unknown(failure.to_string()),
-        }
+        let members = &mut self.members;
+        let deadline = members.deadline();
+        self.runtime.block_on(async {
+            match members.send_once(deadline, guarded(guards, writes)).await {
+                Ok(answer) if answer.succeeded() => Committed::Done,
+                Ok(answer) => match values_of(&answer, guards.len()) {
+                    Some(found) => Committed::Refused(found),
+                    None => Committed::Unknown("a refusal that names no values".to_owned()),
+                },
+                Err(Failure::Full(why)) => full_or_unknown(members, guards, writes, why).await,
+                Err(failure) => Committed::Unknown(failure.to_string()),
+            }
+        })
     }
 
     fn read(&mut self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Unreachable> {
-        let answer = self.on_any(|mut client| {
-            let transaction = calls::gets(keys);
-            async move { client.txn(transaction).await }
-        })?;
-        calls::values(keys.len(), &answer)
-            .ok_or_else(|| Unreachable("an answer that does not fit the question".to_owned()))
+        let members = &mut self.members;
+        let deadline = members.deadline();
+        self.runtime.block_on(read(members, deadline, keys))
     }
 
     fn range(&mut self, from: &[u8], to: &[u8], count_max: usize) -> Result<Pairs, Unreachable> {
-        let count = count_max.min(FRAMES_AT_ONCE);
-        let answer = self.on_any(|mut client| {
-            let options = calls::ascending(to, count);
-            async move { client.get(from, Some(options)).await }
-        })?;
-        let pair = |pair: &etcd_client::KeyValue| (pair.key().to_vec(), pair.value().to_vec());
-        Ok(answer.kvs().iter().map(pair).collect())
+        self.list(from, to, count_max, GetOptions::new())
     }
 
     fn keys(
@@ -180,11 +109,8 @@ impl Store for EtcdStore {
         to: &[u8],
         count_max: usize,
     ) -> Result<Vec<Vec<u8>>, Unreachable> {
-        let answer = self.on_any(|mut client| {
-            let options = calls::ascending(to, count_max).with_keys_only();
-            async move { client.get(from, Some(options)).await }
-        })?;
-        Ok(answer.kvs().iter().map(|pair| pair.key().to_vec()).collect())
+        let listed = self.list(from, to, count_max, GetOptions::new().with_keys_only())?;
+        Ok(listed.into_iter().map(|(key, _)| key).collect())
     }
 
     fn await_change(
@@ -193,78 +119,168 @@ impl Store for EtcdStore {
         known: Option<&[u8]>,
         wait_ms: u64,
     ) -> Result<(), Unreachable> {
-        let answer = self.on_any(|mut client| async move { client.get(key, None).await })?;
-        let now = answer.kvs().first().map(etcd_client::KeyValue::value);
-        if now != known || wait_ms == 0 {
-            return Ok(());
-        }
-        let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision) + 1;
-        let Some(client) = self.client.clone() else {
-            return Ok(());
-        };
+        let (members, watching) = (&mut self.members, &mut self.watching);
         let wait = Duration::from_millis(wait_ms);
-        self.runtime.block_on(calls::first_event(client, key.to_vec(), revision, wait));
-        Ok(())
+        self.runtime.block_on(watching::await_change(members, watching, key, known, wait))
     }
 
     fn discard(&mut self, from: &[u8], to: &[u8]) -> Result<(), Unreachable> {
-        self.on_any(|client| calls::discard(client, from.to_vec(), to.to_vec()))
+        let members = &mut self.members;
+        let deadline = members.deadline();
+        self.runtime.block_on(async {
+            let revision = if from < to {
+                let answer = members
+                    .ask(deadline, |mut client| async move {
+                        let options = DeleteOptions::new().with_range(to);
+                        client.delete(from, Some(options)).await
+                    })
+                    .await?;
+                answer.header().map_or(0, etcd_client::ResponseHeader::revision)
+            } else {
+                revision(members, deadline, from).await?
+            };
+            space::compact(members, deadline, revision, space::Until::Agreed).await
+        })
     }
 
     fn make_space(&mut self) -> Result<(), Unreachable> {
-        // A member stands still while it is defragmented, so one after the other.
-        for at in 0..self.access.endpoints.len() {
-            let (access, wait) = (&self.access, self.timeout() * 15);
-            let work = async {
-                let mut client = open(access, at).await?;
-                client.defragment().await.map(|_| ())
-            };
-            let done = self.runtime.block_on(async { tokio::time::timeout(wait, work).await });
-            match done {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    let failure = Failure::of(&error).at(&self.access.endpoints[at]);
-                    return Err(Unreachable(failure.to_string()));
-                }
-                Err(_) => {
-                    let failure = Failure::silent(wait).at(&self.access.endpoints[at]);
-                    return Err(Unreachable(failure.to_string()));
-                }
-            }
-        }
-        self.on_any(calls::disarm)
+        let members = &mut self.members;
+        self.runtime.block_on(space::make_space(members))
     }
 
     fn health(&mut self) -> Result<Health, Unreachable> {
-        let mut health = Health {
-            quota_bytes: self.access.quota_bytes,
-            members: u32::try_from(self.access.endpoints.len()).unwrap_or(u32::MAX),
-            ..Health::default()
-        };
-        let mut tried = Vec::new();
-        for at in 0..self.access.endpoints.len() {
-            let (access, wait) = (&self.access, self.timeout() / 4);
-            let work = async {
-                let mut client = open(access, at).await?;
-                let alarms = calls::is_full(&mut client).await?;
-                client.status().await.map(|status| (status, alarms))
-            };
-            match self.runtime.block_on(async { tokio::time::timeout(wait, work).await }) {
-                Ok(Ok((status, is_full))) => {
-                    let bytes = |count: i64| u64::try_from(count).unwrap_or(0);
-                    health.used_bytes = health.used_bytes.max(bytes(status.db_size()));
-                    health.live_bytes = health.live_bytes.max(calls::live_bytes(&status));
-                    health.full |= is_full;
-                    health.members_up += 1;
-                }
-                Ok(Err(error)) => tried.push(Failure::of(&error).at(&access.endpoints[at])),
-                Err(_) => tried.push(Failure::silent(wait).at(&access.endpoints[at])),
-            }
-        }
-        if health.members_up == 0 {
-            let words: Vec<String> = tried.iter().map(ToString::to_string).collect();
-            return Err(Unreachable(words.join("; ")));
-        }
-        Ok(health)
+        let members = &mut self.members;
+        self.runtime.block_on(space::health(members))
     }
 }
+
+impl EtcdStore {
+    fn list(
+        &mut self,
+        from: &[u8],
+        to: &[u8],
+        count_max: usize,
+        options: GetOptions,
+    ) -> Result<Pairs, Unreachable> {
+        if from >= to || count_max == 0 {
+            return Ok(Pairs::new());
+        }
+        let members = &mut self.members;
+        let deadline = members.deadline();
+        let mut limit = i64::try_from(count_max).unwrap_or(i64::MAX);
+        let options = options.with_range(to);
+        self.runtime.block_on(async {
+            loop {
+                let options = options.clone().with_limit(limit);
+                let asked = members.ask_once(deadline, |client| {
+                    let options = options.clone();
+                    let mut kv =
+                        client.kv_client().max_decoding_message_size(answer::MESSAGE_BYTES_MAX);
+                    async move { kv.get(from, Some(options)).await }
+                });
+                match asked.await {
+                    Ok(mut answer) => {
+                        let found = answer.take_kvs().into_iter();
+                        return Ok(found.map(etcd_client::KeyValue::into_key_value).collect());
+                    }
+                    Err(Failure::TooLarge(_)) if limit > 1 => limit = (limit / 2).min(64),
+                    Err(failure) if failure.is_final() => return Err(failure.into()),
+                    Err(failure) => members.wait_to_retry(deadline, failure).await?,
+                }
+            }
+        })
+    }
+}
+
+fn guarded(guards: &[Guard], writes: &[Write]) -> Txn {
+    let compares: Vec<Compare> = guards
+        .iter()
+        .map(|guard| match &guard.value {
+            Some(value) => Compare::value(guard.key.clone(), CompareOp::Equal, value.clone()),
+            None => Compare::create_revision(guard.key.clone(), CompareOp::Equal, 0),
+        })
+        .collect();
+    let puts: Vec<TxnOp> =
+        writes.iter().map(|one| TxnOp::put(one.key.clone(), one.value.clone(), None)).collect();
+    let gets: Vec<TxnOp> = guards.iter().map(|guard| TxnOp::get(guard.key.clone(), None)).collect();
+    Txn::new().when(compares).and_then(puts).or_else(gets)
+}
+
+fn values_of(answer: &TxnResponse, count: usize) -> Option<Vec<Option<Vec<u8>>>> {
+    let values = answer.op_responses().into_iter().map(|one| match one {
+        TxnOpResponse::Get(mut got) => {
+            Some(got.take_kvs().into_iter().next().map(|pair| pair.into_key_value().1))
+        }
+        _ => None,
+    });
+    values.collect::<Option<Vec<_>>>().filter(|values| values.len() == count)
+}
+
+/// Want of space is noticed before a transaction is proposed, or while it is applied, and in the
+/// second case etcd reports the want *and keeps what was written*
+/// (`quotaApplierV3.Txn` in etcdserver/apply.go, 3.4). A look at the keys tells which it was: by
+/// then it is settled, since a refusal is only sent once nothing is under way.
+async fn full_or_unknown(
+    members: &mut Members,
+    guards: &[Guard],
+    writes: &[Write],
+    why: String,
+) -> Committed {
+    let keys: Vec<&[u8]> = guards
+        .iter()
+        .map(|guard| guard.key.as_slice())
+        .chain(writes.iter().map(|write| write.key.as_slice()))
+        .collect();
+    let deadline = members.deadline();
+    let Ok(found) = read(members, deadline, &keys).await else {
+        return Committed::Unknown(format!("{why}, and no answer to what was written"));
+    };
+    let (guarded, written) = found.split_at(guards.len());
+    let holds = guards.iter().zip(guarded).all(|(guard, now)| guard.value == *now);
+    let absent = writes.iter().zip(written).any(|(one, now)| now.as_ref() != Some(&one.value));
+    if holds && absent {
+        return Committed::Full(why);
+    }
+    Committed::Unknown(format!("{why}, but it may be written nevertheless"))
+}
+
+async fn read(
+    members: &mut Members,
+    deadline: Instant,
+    keys: &[&[u8]],
+) -> Result<Vec<Option<Vec<u8>>>, Unreachable> {
+    if keys.len() > OPERATIONS_MAX {
+        return Err(Unreachable(format!("it answers at most {OPERATIONS_MAX} keys at once")));
+    }
+    let gets: Vec<TxnOp> = keys.iter().map(|key| TxnOp::get(*key, None)).collect();
+    let answer = members
+        .ask(deadline, |client| {
+            let txn = Txn::new().and_then(gets.clone());
+            let mut kv = client.kv_client().max_decoding_message_size(answer::MESSAGE_BYTES_MAX);
+            async move { kv.txn(txn).await }
+        })
+        .await?;
+    values_of(&answer, keys.len())
+        .ok_or_else(|| Unreachable("its answer does not fit the question".to_owned()))
+}
+
+async fn revision(
+    members: &mut Members,
+    deadline: Instant,
+    key: &[u8],
+) -> Result<i64, Unreachable> {
+    let answer = members
+        .ask(deadline, |mut client: Client| async move {
+            let options = GetOptions::new().with_count_only();
+            client.get(key, Some(options)).await
+        })
+        .await?;
+    answer
+        .header()
+        .map(etcd_client::ResponseHeader::revision)
+        .ok_or_else(|| Unreachable("an answer without a revision".to_owned()))
+}
+
+/// A question to etcd.
+trait Question<T>: Future<Output = Result<T, Error>> {}
+impl<T, F: Future<Output = Result<T, Error>>> Question<T> for F {}
