@@ -108,7 +108,25 @@ enum Copy {
     Gone,
 }
 
+impl<'a> ChainReader<'a> {
+    pub(crate) fn new(
+        sites: &'a Sites,
+        (domain, lineage): (&'a str, Lineage),
+        certificate: &'a Certificate,
+        listings: &'a [Result<Listing, SiteError>],
+    ) -> Self {
+        Self { sites, domain, lineage, certificate, listings }
+    }
+}
+
 impl ChainReader<'_> {
+    /// The one signed record with this counter; `None` if there is none, or more than one.
+    pub(crate) fn record(&self, counter: u64) -> Option<Record> {
+        let mut chain = Chain::default();
+        let record = self.pick(counter, None, &mut chain)?;
+        chain.splits.is_empty().then_some(record)
+    }
+
     /// Every counter any site claims to hold.
     pub(crate) fn counters(&self) -> BTreeSet<u64> {
         let objects = self.listings.iter().flatten().flat_map(|listing| listing.objects.keys());

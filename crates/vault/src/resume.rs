@@ -198,6 +198,31 @@ pub(crate) fn reconcile(
     Ok(Some(Pending { bytes: state.record, header, hash, content: None }))
 }
 
+/// Whether the records behind this writer's last one are those of other hosts that took over from
+/// it: its last record is among them, or was never at a site and continued one that is.
+pub(crate) fn had_turns(
+    reader: &ChainReader<'_>,
+    head: &Head,
+    state: Option<&WriterState>,
+) -> bool {
+    let Some(state) = state.filter(|state| state.pin.lineage == reader.lineage) else {
+        return false;
+    };
+    let pin = &state.pin;
+    if pin.counter > head.counter || pin.counter == head.counter && pin.hash == head.hash {
+        return false;
+    }
+    let at_sites = |counter: u64| reader.record(counter).map(|record| record.hash);
+    if at_sites(pin.counter) == Some(pin.hash) {
+        return true;
+    }
+    let own = Record::decode(&state.record).ok().filter(|record| record.hash == pin.hash);
+    own.is_some_and(|own| match pin.counter {
+        0 | 1 => own.header.previous_hash == reader.certificate.hash(),
+        counter => at_sites(counter - 1) == Some(own.header.previous_hash),
+    })
+}
+
 /// The first period number that no site has an object for.
 pub(crate) fn next_period(listings: &[Result<Listing, SiteError>], lineage: Lineage) -> u64 {
     let names = listings.iter().flatten().flat_map(|listing| listing.objects.keys());

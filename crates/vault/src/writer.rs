@@ -10,7 +10,7 @@ use evenkeel_types::Canonical;
 
 use crate::body::{open_body, seal_body};
 use crate::certificate::{Certificate, RootPublicKey, WriterKey};
-use crate::chain::list_sites;
+use crate::chain::{ChainReader, list_sites};
 use crate::error::{Error, Result};
 use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::IdKey;
@@ -20,7 +20,8 @@ use crate::period::Period;
 use crate::random::{self, Random, Shared};
 use crate::record::{Kind, REPLICATED_BYTES_MAX, Record, RecordHeader, Root};
 use crate::resume::{
-    Head, Pending, check_options, next_period, read_head, reconcile, refer, require_overlap,
+    Head, Pending, check_options, had_turns, next_period, read_head, reconcile, refer,
+    require_overlap,
 };
 use crate::shipping::{Tally, arrived, require, ship_replicated};
 use crate::site::Site;
@@ -91,8 +92,14 @@ impl Writer {
             Some(path) => WriterState::load(path)?,
             None => None,
         };
+        let names = (certificate.domain.as_str(), lineage);
+        let reader = ChainReader::new(&sites, names, &certificate, &listings);
+        let signed_elsewhere = options.takes_turns && had_turns(&reader, &head, state.as_ref());
+        let state = state.filter(|_| !signed_elsewhere);
         let pending = reconcile(lineage, &head, newest, state)?;
         let index = match &options.index_path {
+            // It does not know what the other hosts wrote, nor what they let go of.
+            _ if signed_elsewhere => DedupIndex::empty(lineage, key.public()),
             Some(path) => DedupIndex::load(path, &id_key, lineage, key.public())?,
             None => DedupIndex::empty(lineage, key.public()),
         };

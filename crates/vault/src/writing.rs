@@ -27,6 +27,10 @@ pub struct WriterOptions {
     pub index_path: Option<PathBuf>,
     /// File of the writer's own memory. Without one, what the sites show is believed.
     pub state_path: Option<PathBuf>,
+    /// Other hosts sign for this lineage with the same key, one at a time, and something outside
+    /// the vault decides which one. Then what they signed behind this writer's last record is
+    /// continued; otherwise it is a fork.
+    pub takes_turns: bool,
 }
 
 impl WriterOptions {
@@ -40,6 +44,7 @@ impl WriterOptions {
             self_contained_every: 24,
             index_path: None,
             state_path: None,
+            takes_turns: false,
         }
     }
 }

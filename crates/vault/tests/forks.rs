@@ -42,6 +42,44 @@ fn a_writer_set_back_to_an_older_image_is_refused_as_a_fork() {
     assert!(error.to_string().contains("set back to an older image"));
 }
 
+#[test]
+fn hosts_that_take_turns_continue_each_others_records_and_nothing_else() {
+    let desk = Desk::new();
+    let mut turns = desk.options();
+    turns.takes_turns = true;
+    let mut elsewhere = turns.clone();
+    elsewhere.state_path = Some(desk.folder.path().join("other-host-state"));
+    elsewhere.index_path = None;
+    let mut writer = desk.try_writer(turns.clone(), 1).unwrap();
+    writer.append_tail(0, 1, b"a", &[], START).unwrap();
+    drop(writer);
+    let mut other = desk.try_writer(elsewhere.clone(), 2).unwrap();
+    other.append_tail(2, 3, b"b", &[], START).unwrap();
+    other.append_tail(4, 5, b"c", &[], START).unwrap();
+    drop(other);
+    let mut writer = desk.try_writer(turns.clone(), 3).unwrap();
+    assert_eq!(writer.next_position(), Some(6));
+    writer.append_tail(6, 7, b"d", &[], START).unwrap();
+    drop(writer);
+    // What this host signed last reached no site before the other one took over.
+    for at in 0..5 {
+        let key = desk.objects(at, "/records/").into_iter().next_back().unwrap();
+        fs::remove_file(desk.object(at, &key)).unwrap();
+    }
+    let mut other = desk.try_writer(elsewhere, 4).unwrap();
+    assert_eq!(other.next_position(), Some(6));
+    other.append_tail(6, 8, b"e", &[], START).unwrap();
+    drop(other);
+    assert_eq!(desk.try_writer(turns.clone(), 5).unwrap().next_position(), Some(9));
+    // Without the record that it continued, its own is one of another history.
+    for at in 0..5 {
+        let key = desk.objects(at, "/records/").into_iter().nth_back(1).unwrap();
+        fs::remove_file(desk.object(at, &key)).unwrap();
+    }
+    let error = desk.try_writer(turns, 6).unwrap_err();
+    assert!(matches!(error, Error::Fork { .. }), "{error}");
+}
+
 /// Two writers with one key, each seeing only some of the sites.
 fn split() -> Desk {
     let desk = Desk::new();

@@ -7,7 +7,7 @@ use evenkeel_vault::{
     WriterOptions,
 };
 
-use crate::config::{Config, DomainConfig, SiteConfig, SiteKind};
+use crate::config::{Config, DomainConfig, FollowMode, SiteConfig, SiteKind};
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
 
@@ -71,6 +71,7 @@ impl<'a> Domain<'a> {
             self_contained_every: self.config.recovery.self_contained_every_points.into(),
             index_path: Some(memory.join("chunks.index")),
             state_path: Some(memory.join("writer.state")),
+            takes_turns: self.config.standby.mode == FollowMode::Quorum,
         };
         Writer::open(
             self.sites(),

@@ -73,7 +73,8 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
     let certificate = keyfile::read_certificate(&domain.settings.writer_certificate_file)?;
     let cluster = cluster_id(&domain.trust);
     let link_dir = config.link_dir();
-    if config.standby.mode == FollowMode::Shared {
+    // The first of several hosts makes them; the others are given a copy.
+    if config.standby.mode != FollowMode::Mirror {
         link_tls::lay_out(&link_dir, cluster)?;
     }
     let credentials = link_tls::read(&link_dir, cluster)?;

@@ -12,6 +12,8 @@ pub mod daemon;
 pub mod damage;
 pub mod failovers;
 pub mod flips;
+#[cfg(feature = "etcd")]
+pub mod hosts;
 pub mod kills;
 pub mod mirror;
 pub mod namespace;
