@@ -67,12 +67,20 @@ impl Members {
 
     /// Connects to the leader, or to whoever answers, and logs in.
     pub(super) async fn ready(&mut self, deadline: Instant) -> Result<(usize, Client), Failure> {
+        let mut last = None;
         loop {
             match timeout_at(deadline, self.aim()).await {
                 Ok(Ok(ready)) => return Ok(ready),
                 Ok(Err(failure)) if failure.is_final() => return Err(failure),
-                Ok(Err(failure)) => self.wait_to_retry(deadline, failure).await?,
-                Err(_) => return Err(Failure::Silent("no member answers in time".to_owned())),
+                Ok(Err(failure)) => {
+                    last = Some(failure.clone());
+                    self.wait_to_retry(deadline, failure).await?;
+                }
+                Err(_) => {
+                    let endpoints = self.access.endpoints.join(", ");
+                    let in_time = || Failure::Silent(format!("{endpoints}: no answer in time"));
+                    return Err(last.unwrap_or_else(in_time));
+                }
             }
         }
     }

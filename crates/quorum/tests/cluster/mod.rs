@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use evenkeel_quorum::{Access, EtcdStore, Store as _};
+use evenkeel_quorum::{Access, EtcdStore, Login, MemberSettings, Store as _};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -86,6 +86,13 @@ impl Cluster {
             quota_bytes: self.plan.quota_bytes,
             ..Access::default()
         }
+    }
+
+    /// The same with a user that may maintain the members.
+    pub fn access_of_maintainer(&self) -> Access {
+        let password = ROOT_PASSWORD.to_owned().into();
+        let maintainer = Some(Login { user: "root".to_owned(), password });
+        Access { maintainer, ..self.access() }
     }
 
     /// `HOST:PORT` of every member.
@@ -226,6 +233,8 @@ impl Cluster {
         let client = format!("https://127.0.0.1:{client}");
         let peer = format!("https://127.0.0.1:{peer}");
         let log = fs::File::create(file(&format!("{name}.log"))).unwrap();
+        let quota_bytes = self.plan.quota_bytes;
+        let settings = MemberSettings { quota_bytes, ..MemberSettings::default() };
         let child = Command::new("etcd")
             .args(["--name", name, "--initial-cluster-state", state])
             .arg("--data-dir")
@@ -233,8 +242,7 @@ impl Cluster {
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &all.join(",")])
-            .args(["--heartbeat-interval", "50", "--election-timeout", "500"])
-            .args(["--quota-backend-bytes", &self.plan.quota_bytes.to_string()])
+            .args(settings.to_args())
             .args(["--auth-token-ttl", &self.plan.token_seconds.to_string()])
             .args(["--client-cert-auth", "--peer-client-cert-auth", "--logger", "zap"])
             .arg("--trusted-ca-file")
