@@ -15,8 +15,9 @@ use std::time::Duration;
 use common::Rig;
 use common::audit::{Promises, applied_twice, audit};
 use common::daemon::{Daemon, holder, is_alive, live_status};
-use common::power_loss;
-use rustix::process::{Signal, kill_process};
+use common::namespace::Namespace;
+use common::{copy_tree, power_loss};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 fn rig() -> Rig {
@@ -126,4 +127,46 @@ fn both_processes_stopped_for_a_while_go_on_as_one_primary() {
         assert_eq!(status["engine"]["digests_agree"], true, "{status}");
     }
     end_and_audit(&rig, keeper);
+}
+
+#[test]
+fn a_full_disk_below_a_pair_stops_no_failover_and_loses_nothing() {
+    let rig = Rig::new()
+        .with("EVENKEEL_DEMO_FAILOVER_EVERY_MINUTES", "0")
+        .with("EVENKEEL_JOURNAL_SEGMENT_BYTES", "1048576")
+        .with("EVENKEEL_VENUE_COMMANDS_PER_SECOND", "10000");
+    rig.ok("init --home h --dashboard off");
+    let journal = rig.journal();
+    fs::create_dir_all(&journal).unwrap();
+    let place = journal.display();
+    let Some(inside) = Namespace::new(&format!("mount -t tmpfs -o size=8m tmpfs {place}")) else {
+        return;
+    };
+    let mut command = rig.command("up --home h --dashboard off --ack-log");
+    command.arg(rig.beside("ack"));
+    let mut keeper = Daemon::spawn(&rig, &mut inside.enter(&command));
+    keeper.until_condition(&rig, "disk_full");
+    let status = until_followed(&mut keeper, &rig, 1);
+    assert_eq!(status["journal"]["term"], 1, "{status}");
+    // The lock lies on that disk, which is seen inside alone.
+    let note = fs::read_to_string(inside.seen(&journal.join("LOCK"))).unwrap();
+    let id = note.lines().find_map(|line| line.strip_prefix("pid=")).unwrap();
+    kill_process(Pid::from_raw(id.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    until_followed(&mut keeper, &rig, 2);
+    keeper.until_condition(&rig, "disk_full");
+
+    inside.run(&format!("mount -o remount,size=64m {place}"));
+    keeper.until_acked(&rig, 2_000);
+    keeper.until("the finding to go", || {
+        let status = live_status(&rig)?;
+        let all = status["conditions"].as_array()?;
+        (!all.iter().any(|one| one["kind"] == "disk_full")).then_some(())
+    });
+    keeper.end();
+    copy_tree(&inside.seen(&journal), &journal);
+    drop(inside);
+    let audited = audit(&rig, &mut Promises::default()).unwrap();
+    assert!(audited.acks > 2_000, "{audited:?}");
+    assert_eq!(applied_twice(&rig), Vec::new());
+    rig.ok("journal verify --home h");
 }

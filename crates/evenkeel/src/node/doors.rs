@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::domain::{Domain, cluster_id};
 use super::link_door::{LinkDoor, Source};
@@ -11,6 +12,23 @@ use crate::config::{Config, FollowMode};
 use crate::dashboard::{self, DashboardError};
 use crate::output;
 use crate::report::{Exit, Report, Result};
+
+/// How long a primary that was replaced may take to let go of its doors.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// Opens a door. A successor is quicker than the process before it, whose journal is free before
+/// its doors are.
+pub(super) fn open_soon<T>(is_successor: bool, mut open: impl FnMut() -> Result<T>) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        match open() {
+            Err(_) if is_successor && begun.elapsed() < LEAVING => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            opened => return opened,
+        }
+    }
+}
 
 /// A standby beside a primary in one home has a socket of its own.
 pub(super) fn standby_socket(config: &Config, args: &UpArgs) -> PathBuf {

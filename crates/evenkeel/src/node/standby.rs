@@ -20,6 +20,7 @@ use evenkeel_vault::Lineage;
 use super::client_door::{ClientDoor, Duty};
 use super::clock::SystemClock;
 use super::domain::{Domain, cluster_id};
+use super::doors::open_soon;
 use super::link_tls::{self, Credentials};
 use super::link_wire::{Wire, WireError};
 use super::shared_log::SharedLog;
@@ -80,13 +81,14 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
     let credentials = link_tls::read(&link_dir, cluster)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let status = Arc::new(StandbyStatus::new(config, certificate.lineage, stop));
-    let _control = control::serve(socket, Arc::clone(&status) as _)?;
+    // The standby before may be the primary now, and just leaving these.
+    let _control = open_soon(true, || control::serve(socket, Arc::clone(&status) as _))?;
     let duty = Duty::Elsewhere { term: 0, primary_at: String::new() };
     let door = match args.slot {
         Some(slot) => config.clients_socket(Some(slot)),
         None => config.host.data.join("clients-standby.sock"),
     };
-    let door = ClientDoor::open(&door, duty)?;
+    let door = open_soon(true, || ClientDoor::open(&door, duty.clone()))?;
     let watch = SitesWatch::start(config, certificate.lineage, stop);
     if !wait_for_journal(config, &disk, stop)? {
         return Ok(End::Stopped);
@@ -124,6 +126,7 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
         told: String::new(),
         term: 0,
         shown_term: 0,
+        welcomed_next: u64::MAX,
         has_told: false,
     };
     following.run(stop)
@@ -166,6 +169,8 @@ pub(super) struct Following<'a> {
     /// Of the primary that is followed, and of the one that clients were told of.
     pub(super) term: u64,
     pub(super) shown_term: u64,
+    /// Where the primary's journal ended when it was joined.
+    pub(super) welcomed_next: u64,
     /// The primary knows that the two differ.
     pub(super) has_told: bool,
 }

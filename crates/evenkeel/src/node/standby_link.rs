@@ -80,7 +80,8 @@ impl Following<'_> {
 
     /// Clients learn here which term there is, once everything of it has come.
     fn send_clients_on(&mut self) {
-        if self.shown_term != self.term && self.standby.lag().entries == 0 {
+        let has_come = self.standby.position() >= self.welcomed_next;
+        if self.shown_term != self.term && has_come && self.standby.lag().entries == 0 {
             self.shown_term = self.term;
             let primary_at = String::new();
             self.door.set(Duty::Elsewhere { term: self.term, primary_at });
@@ -128,6 +129,7 @@ impl Following<'_> {
         match notice {
             Some(Notice::Welcome(welcome)) => {
                 let at = self.standby.position();
+                self.welcomed_next = welcome.next;
                 output::note(&format!(
                     "linked to the primary of term {}: here position {at}, there {}",
                     welcome.term, welcome.next

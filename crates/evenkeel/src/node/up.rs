@@ -23,7 +23,7 @@ use super::client_door::{ClientDoor, Duty};
 use super::clients::{self, AckLog, ClientContext};
 use super::clock::SystemClock;
 use super::domain::Domain;
-use super::doors::{open_link, serve_dashboard, standby_socket, status_line};
+use super::doors::{open_link, open_soon, serve_dashboard, standby_socket, status_line};
 use super::drill_loop::DrillLoop;
 use super::follow_loop::{Checkpoints, FollowLoop};
 use super::founding::{self, Market};
@@ -54,7 +54,7 @@ use crate::{control, dashboard, init, output, signals};
 
 /// How often a line says how it goes.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
-const BEAT: Duration = Duration::from_millis(100);
+const BEAT: Duration = Duration::from_millis(20);
 
 /// Runs the command.
 pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
@@ -286,6 +286,7 @@ impl Daemon {
         let batch_max = config.journal.batch_max_entries as usize;
         founding::found(&mut primary, &market, &mut time, &clock, batch_max, slot.is_none())?;
         *lock(&observed.market) = Some(OpenMarket::of(primary.engine()));
+        let is_next = begun.checkpoint.is_none();
         let (gateway, intake) = Gateway::new();
         let term = primary.log().term();
         let live = Live {
@@ -312,7 +313,8 @@ impl Daemon {
             proved_wrong: false,
             shared: begun.shared,
         };
-        let mut daemon = Self::with_doors(live, &domain, stop, started, (slot, begun.door))?;
+        let mut daemon =
+            Self::with_doors(live, &domain, stop, started, (slot, begun.door, is_next))?;
         let (journal_config, stop) = (config.journal.clone(), stop.clone());
         daemon.write("primary", move || primary.run(&intake, &journal_config, &stop));
         let checkpoint = match begun.checkpoint {
@@ -333,7 +335,7 @@ impl Daemon {
         domain: &Domain<'_>,
         stop: &Stop,
         started: Instant,
-        (slot, door): (Option<Slot>, Option<ClientDoor>),
+        (slot, door, is_next): (Option<Slot>, Option<ClientDoor>, bool),
     ) -> Result<Self> {
         for name in &domain.settings.sites {
             lock(&live.observed.sites).entry(name.clone()).or_default();
@@ -355,14 +357,17 @@ impl Daemon {
             Some(slot) => live.config.control_socket_of(slot),
             None => live.config.control_socket(),
         };
-        let control = control::serve(&socket, Arc::clone(&status) as _)?;
+        let control = open_soon(is_next, || control::serve(&socket, Arc::clone(&status) as _))?;
         let duty = Duty::Serves { gateway: live.gateway.clone(), term: live.term };
         let clients = match door {
             Some(door) => {
                 door.set(duty);
                 door
             }
-            None => ClientDoor::open(&live.config.clients_socket(slot), duty)?,
+            None => {
+                let path = live.config.clients_socket(slot);
+                open_soon(is_next, || ClientDoor::open(&path, duty.clone()))?
+            }
         };
         let source = Source {
             lineage: live.lineage.0,
@@ -370,7 +375,7 @@ impl Daemon {
             journal: live.journal.clone(),
             observed: Arc::clone(&live.observed),
         };
-        let link = open_link(&live.config, domain, source)?;
+        let link = open_soon(is_next, || open_link(&live.config, domain, source.clone()))?;
         let source = Arc::clone(&status) as Arc<dyn dashboard::StatusSource>;
         let dashboard = serve_dashboard(&live.config, &source)?;
         Ok(Self {

@@ -11,6 +11,8 @@ use super::daemon::{Daemon, holder, is_alive, live_status};
 
 /// What `evenkeel failover` asks for.
 const AGREED_ENTRIES_MAX: u64 = 16_384;
+/// A standby that is still catching up is not what a failover is measured with.
+const LAG_ENTRIES_MAX: u64 = 1_000;
 
 /// What one failover cost.
 #[derive(Debug, Clone)]
@@ -51,7 +53,8 @@ impl Pair {
             // Without a recent agreement nobody hands over to it.
             let has_agreed = |one: &Value| {
                 let apart = one["position"].as_u64()? - one["agreed_position"].as_u64()?;
-                Some(apart <= AGREED_ENTRIES_MAX)
+                let is_near = one["lag_entries"].as_u64()? <= LAG_ENTRIES_MAX;
+                Some(is_near && apart <= AGREED_ENTRIES_MAX)
             };
             let follows = standbys
                 .iter()
@@ -63,7 +66,12 @@ impl Pair {
 
     /// Runs a command that prints a failover; nothing may be lost or applied twice.
     pub fn fail_over(&mut self, line: &str) -> Result<Failover, String> {
-        let said = self.rig.run(line);
+        let rig = &self.rig;
+        // 10: the standby is not ready, and nothing was done.
+        let said = self.keeper.until("a standby that is ready", || {
+            let said = rig.run(line);
+            (said.exit != 10).then_some(said)
+        });
         let document: Value = serde_json::from_str(&said.out)
             .map_err(|error| format!("{line}: {error}\n{}\n{}", said.out, said.err))?;
         self.conclude(line, &document)
