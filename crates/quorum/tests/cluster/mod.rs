@@ -53,7 +53,12 @@ pub struct Cluster {
 impl Cluster {
     /// Starts all members and waits until users can log in.
     pub fn start(plan: Plan) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(&std::env::temp_dir(), plan)
+    }
+
+    /// The same with its data on another disk.
+    pub fn start_in(parent: &Path, plan: Plan) -> Self {
+        let dir = tempfile::Builder::new().prefix("etcd-").tempdir_in(parent).unwrap();
         write_certificates(dir.path());
         let ports = free_ports(2 * plan.members);
         let members = (0..plan.members)

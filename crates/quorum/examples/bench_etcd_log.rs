@@ -1,0 +1,159 @@
+//! What the log of several hosts carries for as long as one likes: three members of etcd and the
+//! writer on this machine, entries of 256 bytes, one transaction under way, trimmed every few
+//! seconds.
+//!
+//! `cargo xtask bench etcd_log [--minutes N] [--batch ENTRIES] [--dir DIR] [--seed N]`
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a benchmark ends with what is wrong; rates are for people"
+)]
+
+#[path = "../tests/cluster/mod.rs"]
+mod cluster;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cluster::{Cluster, Plan};
+use evenkeel_journal::{Admission, Base, FileLog, Identity, JournalError, Log, Options, RealDisk};
+use evenkeel_quorum::{
+    EtcdStore, Handle, Holder, Housekeeping, Keeper, QuorumLog, Running, Settings, found, take_over,
+};
+
+const ENTRY_BYTES: usize = 256;
+const IDENTITY: Identity = Identity { cluster_id: [0xbe; 16], lineage: [0x11; 16] };
+/// Between two moments at which the sites are said to have everything.
+const ARCHIVE_EVERY: Duration = Duration::from_secs(3);
+
+struct Args {
+    minutes: u64,
+    batch: usize,
+    dir: PathBuf,
+    seed: u64,
+}
+
+impl Args {
+    fn read() -> Self {
+        let seed = std::env::var("EVENKEEL_SEED").map_or(1, |seed| seed.parse().unwrap());
+        // A batch of 1,024 is a frame of 264 KiB.
+        let mut read = Self { minutes: 1, batch: 1_024, dir: std::env::temp_dir(), seed };
+        let mut args = std::env::args().skip(1);
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().expect("a value");
+            match arg.as_str() {
+                "--minutes" => read.minutes = value().parse().unwrap(),
+                "--batch" => read.batch = value().parse().unwrap(),
+                "--dir" => read.dir = value().into(),
+                "--seed" => read.seed = value().parse().unwrap(),
+                other => panic!("unknown argument {other}"),
+            }
+        }
+        read
+    }
+}
+
+/// Entries with nothing to compress in them.
+fn entries(seed: u64, count: usize) -> Vec<Vec<u8>> {
+    // Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014.
+    let mut state = seed;
+    let mut word = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    let mut entry = || (0..ENTRY_BYTES / 8).flat_map(|_| word().to_le_bytes()).collect();
+    (0..count).map(|_| entry()).collect()
+}
+
+fn main() {
+    let args = Args::read();
+    let scratch = tempfile::Builder::new().prefix("bench-etcd-log-").tempdir_in(&args.dir).unwrap();
+    let cluster = Cluster::start_in(&args.dir, Plan::default());
+    let disk = Arc::new(RealDisk);
+    let journal = scratch.path().join("journal");
+    let options = Options::default();
+    let file = FileLog::create(disk, &journal, IDENTITY, Base::genesis(), options).unwrap();
+    let settings = Settings { housekeeping: Housekeeping::Keeper, ..Settings::default() };
+    let handle = Handle::default();
+    let running = || Running { handle: handle.clone(), settings, ..Running::default() };
+    let mut store = cluster.store();
+    found(&mut store, &file, &mut running()).unwrap();
+    let me = Holder { name: "bench".to_owned(), address: String::new(), run: [1; 16] };
+    let taken = take_over(store, file, 0, me, running());
+    let mut log = taken.map_err(|not| not.error.to_string()).unwrap();
+    let term = log.next_term();
+    log.begin_term(term).unwrap();
+    let access = cluster.access();
+    let connect = move || EtcdStore::connect(&access);
+    let keeper = Keeper::start(connect, IDENTITY, handle.clone(), settings).unwrap();
+    println!(
+        "three members on this machine, entries of {ENTRY_BYTES} bytes, {} a batch,",
+        args.batch
+    );
+    println!("one transaction under way, archived every {ARCHIVE_EVERY:?}");
+    drive(&mut log, &handle, &args);
+    drop(log);
+    keeper.join().unwrap();
+}
+
+fn drive(log: &mut QuorumLog<EtcdStore>, handle: &Handle, args: &Args) {
+    let owned = entries(args.seed, args.batch);
+    let batch: Vec<&[u8]> = owned.iter().map(Vec::as_slice).collect();
+    let (mut all, mut refused, begun) = (Vec::new(), 0_u64, Instant::now());
+    let (mut next, mut archived, mut archived_at) = (0, 0, Instant::now());
+    for minute in 1..=args.minutes {
+        let (mut took, minute_begun) = (Vec::new(), Instant::now());
+        while begun.elapsed() < Duration::from_secs(60 * minute) {
+            let sent = Instant::now();
+            match log.append(&batch, Admission::Normal) {
+                Ok(appended) => next = appended.last + 1,
+                Err(JournalError::StoreFull { .. }) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+            took.push(sent.elapsed());
+            log.tend().unwrap();
+            if archived_at.elapsed() >= ARCHIVE_EVERY {
+                // What was there the last time has arrived at the sites by now.
+                handle.archived_to(archived);
+                log.trim_before(archived).unwrap();
+                (archived, archived_at) = (next, Instant::now());
+            }
+        }
+        let rate = (took.len() * args.batch) as f64 / minute_begun.elapsed().as_secs_f64();
+        let status = handle.status();
+        let mib = |bytes: u64| bytes >> 20;
+        let (used, live) =
+            status.health.map_or((0, 0), |health| (mib(health.used_bytes), mib(health.live_bytes)));
+        println!(
+            "minute {minute:>3}  {rate:>8.0}/s  {}  store {live} of {used} MiB  slowed {} refused \
+             {refused}  load {}",
+            words(&mut took),
+            status.slowed,
+            load_average()
+        );
+        all.append(&mut took);
+    }
+    let rate = (all.len() * args.batch) as f64 / begun.elapsed().as_secs_f64();
+    println!("all         {rate:>8.0}/s  {}", words(&mut all));
+}
+
+/// `p50 0.17 ms, p99 1.20 ms, p99.9 3.00 ms, max 9.00 ms`.
+fn words(took: &mut [Duration]) -> String {
+    took.sort_unstable();
+    let at = |permille: usize| {
+        let index = took.len().saturating_sub(1) * permille / 1_000;
+        took.get(index).copied().unwrap_or_default().as_secs_f64() * 1e3
+    };
+    let [p50, p99, p999, max] = [500, 990, 999, 1_000].map(at);
+    format!("p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms, max {max:.2} ms")
+}
+
+/// Work of others on this machine makes every figure worse: it is printed with them.
+fn load_average() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
