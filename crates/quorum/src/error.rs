@@ -36,8 +36,8 @@ pub enum QuorumError {
     /// The log was never begun in this store.
     #[error(
         "the shared store holds no log of this cluster and lineage (no key {key}). Nothing was \
-         written. Begin one from the journal of the host that has everything; if there was one, \
-         this is another store, or an emptied one"
+         written. If there was one, this is another store, or an emptied one: from the host whose \
+         journal goes furthest, evenkeel recover-quorum"
     )]
     NotFounded {
         /// The key that is missing.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::demo_args::{DemoCommand, Role, Slot};
-use super::failover_args::FailoverArgs;
+use super::failover_args::{FailoverArgs, RecoverQuorumArgs};
 use super::margin_args::MarginCommand;
 use super::place::Place;
 use super::time::parse_time_ns;
@@ -152,6 +152,16 @@ pub enum Command {
         codes: 0 taken over, or it would work; 2 an attestation is missing; 10 no standby is \
         ready; 20 the standby is barred, or something acknowledged was lost")]
     Failover(FailoverArgs),
+
+    /// Begin the log of several hosts again, after a majority of the store's members was lost
+    ///
+    /// Says first what may be lost: whatever came neither to this host nor to the sites.
+    #[command(
+        after_help = "Example:\n  evenkeel recover-quorum --home desk\n\nExit codes: 0 begun \
+        again; 2 an attestation is missing, or nothing is lost; 11 this host's process still runs; \
+        20 the sites hold more than this host; 21 not enough sites"
+    )]
+    RecoverQuorum(RecoverQuorumArgs),
 
     /// Do something to the running demonstration, to see what comes of it
     #[command(subcommand)]

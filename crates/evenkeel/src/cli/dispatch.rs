@@ -30,6 +30,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Margin(MarginCommand::Simulate(args)) => margin::simulate(&args),
         Command::Margin(MarginCommand::Explain(args)) => node::explain(&args),
         Command::Failover(args) => node::failover(&args),
+        Command::RecoverQuorum(args) => node::recover_quorum(&args),
         Command::Demo(DemoCommand::KillPrimary(args)) => node::kill_primary(&args),
         Command::Sites(SitesCommand::List(args)) => sites_cmd::list(&args),
         Command::Sites(SitesCommand::Probe(args)) => sites_cmd::probe(&args),

@@ -1,4 +1,4 @@
-//! `evenkeel failover`.
+//! `evenkeel failover`, `evenkeel recover-quorum`.
 
 use clap::Args;
 
@@ -30,4 +30,20 @@ pub struct FailoverArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `recover-quorum`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RecoverQuorumArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// The store, as etcd://HOST:PORT,… [overrides quorum.endpoints and standby.mode]
+    #[arg(long, value_name = "URL")]
+    pub log: Option<String>,
+
+    /// You made sure that the lost members never come back, and accept what may be lost
+    #[arg(long)]
+    pub attest_majority_lost: bool,
 }

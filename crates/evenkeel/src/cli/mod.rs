@@ -19,7 +19,7 @@ pub use args::{
     PointsArgs, RepairArgs, RestoreArgs, SitesArgs, SitesCommand, StatusArgs, UpArgs, VerifyArgs,
 };
 pub use demo_args::{DemoCommand, KillPrimaryArgs, Role, Slot};
-pub use failover_args::FailoverArgs;
+pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
 pub use time::{format_time_ns, parse_time_ns};

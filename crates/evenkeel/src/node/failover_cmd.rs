@@ -7,6 +7,7 @@ use evenkeel_journal::{RealDisk, verify};
 use evenkeel_recovery::Clock as _;
 
 use super::clock::SystemClock;
+use super::failover_hosts;
 use super::keeper_failover::in_words;
 use super::takeover;
 use crate::cli::{FailoverArgs, Slot, format_time_ns};
@@ -19,14 +20,14 @@ use crate::documents::{
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
-const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the successor may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the keeper may take to compare what clients were told with the journal.
 const AUDIT_PATIENCE: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(5);
+pub(super) const LOOK: Duration = Duration::from_millis(5);
 /// A standby further behind is not handed over to.
-const LAG_ENTRIES_MAX: u64 = 10_000;
+pub(super) const LAG_ENTRIES_MAX: u64 = 10_000;
 /// Agreement is compared every 1,024 entries; one that is further back has stopped.
 const AGREED_ENTRIES_MAX: u64 = 16_384;
 
@@ -39,6 +40,10 @@ pub(crate) fn run(args: &FailoverArgs) -> Result<Exit> {
     if args.dry_run {
         found.scrub(&config);
         return say_check(&found.check(kind), args.json);
+    }
+    if config.standby.mode == FollowMode::Quorum {
+        let (primary, standby) = (found.primary.as_ref(), found.standby.as_ref());
+        return failover_hosts::run(primary, standby, &config.control_socket(), args);
     }
     if config.standby.mode == FollowMode::Mirror || found.copies {
         return promote_mirror(&config, &found, args);
@@ -74,7 +79,7 @@ fn sockets(config: &Config) -> Vec<PathBuf> {
     sockets
 }
 
-fn ask_status(socket: &Path) -> Option<StatusDocument> {
+pub(super) fn ask_status(socket: &Path) -> Option<StatusDocument> {
     let answer = control::ask(socket, &Request::new("status"), ASK_TIMEOUT).ok().flatten()?;
     serde_json::from_value(answer).ok()
 }
@@ -86,7 +91,7 @@ fn ask_copies(socket: &Path) -> bool {
 }
 
 /// An error document is an error here as well.
-fn refused(answer: serde_json::Value) -> Result<()> {
+pub(super) fn refused(answer: serde_json::Value) -> Result<()> {
     let Ok(error) = serde_json::from_value::<ErrorDocument>(answer) else {
         return Ok(());
     };
@@ -250,7 +255,7 @@ fn is_kept(config: &Config) -> bool {
     kept.any(|socket| control::connect(&socket).is_ok_and(|stream| stream.is_some()))
 }
 
-fn say(document: &FailoverDocument, json: bool) -> Result<Exit> {
+pub(super) fn say(document: &FailoverDocument, json: bool) -> Result<Exit> {
     if json {
         output::document(document)?;
     } else {

@@ -60,6 +60,12 @@ impl LinkBoard {
         *lock(&self.round) = Some(Round { time, at: Instant::now() });
     }
 
+    /// Whether the primary came round lately. It asks for the term in each round that comes after a
+    /// longer one.
+    pub(crate) fn came_round_within(&self, longest: Duration) -> bool {
+        lock(&self.round).is_some_and(|round| round.at.elapsed() < longest)
+    }
+
     /// What a sign of life says, while there is life.
     pub(crate) fn round(&self) -> Option<Round> {
         lock(&self.round).filter(|round| round.at.elapsed() < ROUND_MAX)

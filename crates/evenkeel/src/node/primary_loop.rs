@@ -71,6 +71,8 @@ impl PrimaryLoop {
             }
         }
         lock(&self.observed.primary).running = false;
+        // What it acknowledged last may still be shipped.
+        self.observed.link.come_round(self.primary.engine().time());
         self.primary.close().map_err(Report::from)
     }
 

@@ -13,6 +13,7 @@ use evenkeel_recovery::link::Held;
 use evenkeel_recovery::takeover::Authority;
 use zeroize::Zeroizing;
 
+use super::link_board::LinkBoard;
 use super::observed::Conditions;
 use crate::config::{Config, QuorumConfig};
 use crate::documents::Severity;
@@ -25,6 +26,8 @@ const STILL: Duration = Duration::from_millis(700);
 const SILENCE_SHOWN_MS: u64 = 2_000;
 /// How long a clean end waits for a store that does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A primary asks for its term more often than this.
+const FENCING: Duration = Duration::from_secs(3);
 
 /// See the module.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(super) struct SharedLog {
     me: Holder,
     /// What was seen last, and since when.
     seen: Option<(Tail, Option<Beat>, Instant)>,
+    /// The term that is to be replaced, if it is above what the journal here knows.
+    term: u64,
     /// For the daemon, once the log is this process's.
     handle: Handle,
 }
@@ -53,7 +58,7 @@ impl SharedLog {
         })?;
         let name = format!("{} (process {})", config.standby.name, std::process::id());
         let me = Holder { name, address: config.quorum.advertise.clone(), run };
-        Ok(Self { access, frames, me, seen: None, handle: Handle::default() })
+        Ok(Self { access, frames, me, seen: None, term: 0, handle: Handle::default() })
     }
 
     /// Where the holder of the term is reached; `None` if that is this process, or nobody.
@@ -88,10 +93,24 @@ impl SharedLog {
                 Ok(since.elapsed() >= STILL)
             }
             _ => {
+                self.note_term()?;
                 self.seen = Some((tail, beat, Instant::now()));
                 Ok(false)
             }
         }
+    }
+
+    /// Notes which term there is: the one that a take-over from now on replaces.
+    ///
+    /// # Errors
+    /// Why the store does not tell.
+    pub(super) fn note_term(&mut self) -> Result<(), QuorumError> {
+        match self.frames.read_term() {
+            Ok(term) => self.term = term.term,
+            Err(QuorumError::NotFounded { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// The handle of the log, if this process takes it over.
@@ -109,6 +128,7 @@ impl SharedLog {
             access: self.access.clone(),
             copy,
             confirmations,
+            term: self.term,
             me: self.me.clone(),
             handle: self.handle.clone(),
         }
@@ -120,6 +140,7 @@ pub(super) struct TermAuthority {
     access: Access,
     copy: Option<FileLog>,
     confirmations: Vec<Confirmation>,
+    term: u64,
     me: Holder,
     handle: Handle,
 }
@@ -145,11 +166,15 @@ impl Authority for TermAuthority {
         let settings = Settings { housekeeping: Housekeeping::Keeper, ..Settings::default() };
         let handle = self.handle.clone();
         let mut running = Running { handle: handle.clone(), settings, ..Running::default() };
-        if found(&mut store, &copy, &mut running).map_err(JournalError::from)? == Founded::Begun {
-            output::note("the shared log begins with this host's journal");
+        // A store without the log of a venue that has a history is an emptied one, or another: that
+        // takes a person's word.
+        if confirmed.next == 0
+            && found(&mut store, &copy, &mut running).map_err(JournalError::from)? == Founded::Begun
+        {
+            output::note("the shared log begins");
         }
         let (identity, access) = (copy.identity(), self.access.clone());
-        let taken = take_over(store, copy, expected, self.me.clone(), running);
+        let taken = take_over(store, copy, expected.max(self.term), self.me.clone(), running);
         let log = taken.map_err(|not_taken| JournalError::from(not_taken.error))?;
         let (ours, theirs) = (log.file().next(), confirmed.next);
         if ours < theirs {
@@ -200,6 +225,15 @@ pub(super) fn show(log: &Handle, conditions: &Conditions) {
         );
     } else {
         conditions.clear("store_filling");
+    }
+}
+
+/// A reader that fails because somebody else goes on with the history is no failure of its own:
+/// the primary is about to hear of its successor.
+pub(super) fn await_fencing(link: &LinkBoard) {
+    let begun = Instant::now();
+    while begun.elapsed() < FENCING && !link.is_fenced() {
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -128,6 +128,7 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
         shown_term: 0,
         welcomed_next: u64::MAX,
         has_told: false,
+        yielded: false,
     };
     following.run(stop)
 }
@@ -173,6 +174,8 @@ pub(super) struct Following<'a> {
     pub(super) welcomed_next: u64,
     /// The primary knows that the two differ.
     pub(super) has_told: bool,
+    /// The primary has ended in favour of this standby.
+    yielded: bool,
 }
 
 impl Following<'_> {
@@ -188,9 +191,10 @@ impl Following<'_> {
                     let lost = self.follow(wire, stop)?;
                     // What came last is not yet shown.
                     self.status.heard(&self.standby, "without a primary");
+                    self.yielded = matches!(lost, Lost::HandedOver | Lost::Called);
                     match lost {
                         Lost::Stopped => return Ok(End::Stopped),
-                        Lost::HandedOver => {
+                        Lost::HandedOver | Lost::Called => {
                             gone_since = Some((Instant::now(), false));
                         }
                         Lost::Silent => gone_since = Some((Instant::now(), true)),
@@ -259,7 +263,10 @@ impl Following<'_> {
     /// A mirror never promotes itself: its primary may live beyond a broken network.
     fn may_try(&self, was_linked: bool, begun: Instant) -> bool {
         match self.config.standby.mode {
-            FollowMode::Shared | FollowMode::Quorum => was_linked || begun.elapsed() >= FIRST,
+            FollowMode::Shared => was_linked || begun.elapsed() >= FIRST,
+            FollowMode::Quorum => {
+                was_linked || begun.elapsed() >= FIRST || self.status.is_asked_to_promote()
+            }
             FollowMode::Mirror => self.status.is_asked_to_promote(),
         }
     }
@@ -267,17 +274,17 @@ impl Following<'_> {
     /// Whether nobody writes any more, as far as that can be known from here. What decides is the
     /// authority; this spares a primary that lives.
     fn is_free(&mut self, kill: bool) -> Result<bool> {
-        match &mut self.shared {
-            Some(shared) => match shared.stands_still() {
-                Ok(still) => Ok(still),
-                Err(error) => {
-                    self.tell(&error.to_string());
-                    Ok(false)
-                }
-            },
+        let is_wanted = self.yielded || self.status.is_asked_to_promote();
+        let free = match &mut self.shared {
+            Some(shared) if is_wanted => shared.note_term().map(|()| true),
+            Some(shared) => shared.stands_still(),
             None if self.copy.is_some() => Ok(true),
-            None => takeover::is_free(self.disk.as_ref(), self.config, kill),
-        }
+            None => return takeover::is_free(self.disk.as_ref(), self.config, kill),
+        };
+        Ok(free.unwrap_or_else(|error| {
+            self.tell(&error.to_string());
+            false
+        }))
     }
 
     /// Where the holder of the term is reached, if that is another process.
@@ -297,11 +304,13 @@ impl Following<'_> {
         if self.config.standby.mode != FollowMode::Quorum {
             return Ok(());
         }
-        self.tell(&error.to_string());
+        self.yielded = false;
+        self.status.forget_promotion();
         let copy =
             takeover::open_copy(self.config, &Domain::of(self.config)?, self.lineage, &self.disk)?;
         takeover::apply_rest(&mut self.standby, &copy, &self.disk)?;
         self.copy = Some(copy);
+        self.tell(&error.to_string());
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use super::client_door::Duty;
 use super::link_wire::{Wire, WireError};
 use super::standby::{Following, barred};
 use super::stop::Stop;
+use crate::config::FollowMode;
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
@@ -29,6 +30,8 @@ pub(super) enum Lost {
     HandedOver,
     /// The primary's process ended, or the network did, at this moment.
     Closed(Instant),
+    /// A person calls this standby to take the term from a primary that may live.
+    Called,
     /// This process is to end.
     Stopped,
 }
@@ -50,6 +53,9 @@ impl Following<'_> {
         loop {
             if stop.is_set() {
                 return Ok(Lost::Stopped);
+            }
+            if self.config.standby.mode == FollowMode::Quorum && self.status.is_asked_to_promote() {
+                return Ok(Lost::Called);
             }
             match wire.next::<ToStandby>(LOOK) {
                 Ok(Some(message)) => {

@@ -77,6 +77,11 @@ impl StandbyStatus {
         "without a primary".clone_into(&mut lock(&self.state));
     }
 
+    /// It was tried, and somebody else has the term.
+    pub(super) fn forget_promotion(&self) {
+        self.promote.store(false, Ordering::SeqCst);
+    }
+
     pub(super) fn is_asked_to_promote(&self) -> bool {
         self.promote.load(Ordering::SeqCst)
     }

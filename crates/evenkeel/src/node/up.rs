@@ -295,7 +295,11 @@ impl Daemon {
             observed: Arc::clone(&observed),
             agreement,
             journal,
-            vault: Arc::new(VaultWriter::new(config.clone(), began_at)),
+            vault: Arc::new(VaultWriter::new(
+                config.clone(),
+                began_at,
+                begun.shared.as_ref().map(|_| Arc::clone(&observed)),
+            )),
             lineage,
             gateway,
             term,
@@ -517,8 +521,12 @@ impl Daemon {
                 shared_log::show(shared, &self.live.observed.conditions);
             }
             if let Ok((name, result)) = self.finished.1.try_recv() {
+                if result.is_err() && self.live.shared.is_some() {
+                    shared_log::await_fencing(&self.live.observed.link);
+                }
                 self.stop.set();
-                if self.live.observed.link.handed_over().is_some() {
+                let link = &self.live.observed.link;
+                if link.handed_over().is_some() || link.is_fenced() {
                     return Ok(Exit::Ok);
                 }
                 let why = result.err().unwrap_or_else(|| ended_early(name));

@@ -3,15 +3,19 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use evenkeel_journal::{Base, Disk, Watermark};
 use evenkeel_recovery::{FrameReader, RecoveryError};
 use evenkeel_vault::Writer;
 
 use super::domain::Domain;
-use super::observed::lock;
+use super::observed::{Observed, lock};
 use crate::config::Config;
 use crate::report::{Exit, Report, Result};
+
+/// How long ago the primary may have found that it holds the term: less than a successor needs.
+const PROOF: Duration = Duration::from_secs(1);
 
 /// The journal as its readers in this process see it.
 #[derive(Debug, Clone)]
@@ -37,12 +41,14 @@ pub(crate) struct VaultWriter {
     config: Config,
     /// Durable position when this process began to write.
     began_at: u64,
+    /// Of a log that several hosts share: where the primary says that it still holds the term.
+    proof: Option<Arc<Observed>>,
     writer: Mutex<Option<Writer>>,
 }
 
 impl VaultWriter {
-    pub(crate) fn new(config: Config, began_at: u64) -> Self {
-        Self { config, began_at, writer: Mutex::new(None) }
+    pub(crate) fn new(config: Config, began_at: u64, proof: Option<Arc<Observed>>) -> Self {
+        Self { config, began_at, proof, writer: Mutex::new(None) }
     }
 
     /// Works with the writer, opening it first if the sites did not answer before.
@@ -50,6 +56,17 @@ impl VaultWriter {
     /// # Errors
     /// What opening says; what `work` says.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
+        // A primary that stood still may have a successor that signs in its place: two records with
+        // one number would be a fork.
+        if self.proof.as_ref().is_some_and(|proof| !proof.link.came_round_within(PROOF)) {
+            return Err(Report::new(
+                Exit::Failed,
+                "whether this host still holds the term is not known",
+            )
+            .safe(
+                "nothing was sent; what is acknowledged is on a majority of the store's members",
+            ));
+        }
         let mut slot = lock(&self.writer);
         if slot.is_none() {
             *slot = Some(self.open()?);

@@ -73,6 +73,15 @@ impl Daemon {
         }
     }
 
+    /// Waits until it has said these words; gives all that it has said.
+    pub fn until_said(&mut self, words: &str) -> String {
+        let log = self.log.clone();
+        self.until(words, || {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            said.contains(words).then_some(said)
+        })
+    }
+
     /// Waits until clients have noted so many acknowledgements more than when this was called.
     pub fn until_acked(&mut self, rig: &Rig, more: u64) {
         // A line is a position, a space, 64 digits and the end of the line.

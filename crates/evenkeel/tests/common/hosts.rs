@@ -7,9 +7,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::Rig;
 use super::audit::hashes_of;
 use super::daemon::Daemon;
+use super::{Rig, Said};
 
 #[path = "../../../quorum/tests/cluster/mod.rs"]
 pub mod cluster;
@@ -163,6 +163,27 @@ impl Hosts {
     /// Ctrl-C.
     pub fn end(&mut self, at: usize) -> String {
         self.homes[at].daemon.take().unwrap().end()
+    }
+
+    /// Runs a command about a home.
+    pub fn run(&self, at: usize, line: &str) -> Said {
+        Said::of(&self.command(at, line).output().unwrap())
+    }
+
+    /// Ends everything in good order, the given home last; then every acknowledgement has to be in
+    /// its journal.
+    pub fn assert_nothing_lost(&mut self, at: usize) {
+        let others = (0..self.homes.len()).filter(|other| *other != at);
+        for other in others.chain([at]).collect::<Vec<_>>() {
+            if self.homes[other].daemon.is_some() {
+                self.end(other);
+            }
+        }
+        let (lost, count) = self.lost(at);
+        assert!(count > 600, "{count}");
+        assert_eq!(lost, Vec::new());
+        let said = self.run(at, "journal verify");
+        assert_eq!(said.exit, 0, "{said:?}");
     }
 
     /// Every acknowledgement that any client wrote down, against one home's journal: what is

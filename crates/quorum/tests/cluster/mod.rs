@@ -152,6 +152,20 @@ impl Cluster {
         self.spawn(at, "existing");
     }
 
+    /// All members with their disks are gone; new ones at the same addresses know nothing.
+    pub fn begin_again(&mut self) {
+        for at in 0..self.members.len() {
+            if self.is_up(at) {
+                self.kill(at);
+            }
+            self.members[at].life += 1;
+        }
+        for at in 0..self.members.len() {
+            self.spawn(at, "new");
+        }
+        self.set_up_users();
+    }
+
     /// Runs `etcdctl` as root against one member.
     pub fn control_at(&self, at: usize, args: &[&str]) -> Result<String, String> {
         self.control(&self.endpoints()[at], args, &["--user", &format!("root:{ROOT_PASSWORD}")])
