@@ -2,7 +2,9 @@
 //! writer on this machine, entries of 256 bytes, one transaction under way, trimmed every few
 //! seconds.
 //!
-//! `cargo xtask bench etcd_log [--minutes N] [--batch ENTRIES] [--dir DIR] [--seed N]`
+//! Then the leader is killed a few times: how long the log stands still.
+//!
+//! `cargo xtask bench etcd_log [--minutes N] [--batch ENTRIES] [--kills N] [--dir DIR] [--seed N]`
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -14,6 +16,8 @@ mod cluster;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use cluster::{Cluster, Plan};
@@ -30,6 +34,7 @@ const ARCHIVE_EVERY: Duration = Duration::from_secs(3);
 struct Args {
     minutes: u64,
     batch: usize,
+    kills: usize,
     dir: PathBuf,
     seed: u64,
 }
@@ -38,13 +43,15 @@ impl Args {
     fn read() -> Self {
         let seed = std::env::var("EVENKEEL_SEED").map_or(1, |seed| seed.parse().unwrap());
         // A batch of 1,024 is a frame of 264 KiB.
-        let mut read = Self { minutes: 1, batch: 1_024, dir: std::env::temp_dir(), seed };
+        let dir = std::env::temp_dir();
+        let mut read = Self { minutes: 1, batch: 1_024, kills: 5, dir, seed };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             let mut value = || args.next().expect("a value");
             match arg.as_str() {
                 "--minutes" => read.minutes = value().parse().unwrap(),
                 "--batch" => read.batch = value().parse().unwrap(),
+                "--kills" => read.kills = value().parse().unwrap(),
                 "--dir" => read.dir = value().into(),
                 "--seed" => read.seed = value().parse().unwrap(),
                 other => panic!("unknown argument {other}"),
@@ -72,7 +79,7 @@ fn entries(seed: u64, count: usize) -> Vec<Vec<u8>> {
 fn main() {
     let args = Args::read();
     let scratch = tempfile::Builder::new().prefix("bench-etcd-log-").tempdir_in(&args.dir).unwrap();
-    let cluster = Cluster::start_in(&args.dir, Plan::default());
+    let mut cluster = Cluster::start_in(&args.dir, Plan::default());
     let disk = Arc::new(RealDisk);
     let journal = scratch.path().join("journal");
     let options = Options::default();
@@ -96,7 +103,7 @@ fn main() {
     );
     println!("one transaction under way, archived every {ARCHIVE_EVERY:?}");
     drive(&mut log, &handle, &args);
-    drop(log);
+    kill_leaders(log, &mut cluster, args.kills);
     keeper.join().unwrap();
 }
 
@@ -139,6 +146,37 @@ fn drive(log: &mut QuorumLog<EtcdStore>, handle: &Handle, args: &Args) {
     }
     let rate = (all.len() * args.batch) as f64 / begun.elapsed().as_secs_f64();
     println!("all         {rate:>8.0}/s  {}", words(&mut all));
+}
+
+/// How long a writer stands still whose store's leader is killed: between two acknowledged appends.
+fn kill_leaders(mut log: QuorumLog<EtcdStore>, cluster: &mut Cluster, kills: usize) {
+    let stop = AtomicBool::new(false);
+    let gap_us = AtomicU64::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut last = Instant::now();
+            while !stop.load(Ordering::Acquire) {
+                log.append(&[&[7; ENTRY_BYTES]], Admission::Normal).unwrap();
+                let gap = u64::try_from(last.elapsed().as_micros()).unwrap();
+                gap_us.fetch_max(gap, Ordering::AcqRel);
+                last = Instant::now();
+                log.tend().unwrap();
+            }
+        });
+        let mut gaps = Vec::new();
+        for _ in 0..kills {
+            let leader = cluster.leader();
+            thread::sleep(Duration::from_secs(1));
+            gap_us.store(0, Ordering::Release);
+            cluster.kill(leader);
+            thread::sleep(Duration::from_secs(6));
+            gaps.push(gap_us.load(Ordering::Acquire) / 1_000);
+            cluster.restart(leader);
+            thread::sleep(Duration::from_secs(4));
+        }
+        stop.store(true, Ordering::Release);
+        println!("leader killed, to the next append: {gaps:?} ms");
+    });
 }
 
 /// `p50 0.17 ms, p99 1.20 ms, p99.9 3.00 ms, max 9.00 ms`.
