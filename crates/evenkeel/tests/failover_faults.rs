@@ -104,6 +104,22 @@ fn a_primary_that_was_stopped_answers_nobody_late() {
 }
 
 #[test]
+fn a_killed_standby_costs_the_primary_nothing_and_catches_up_again() {
+    let rig = rig();
+    let mut keeper = keeper(&rig);
+    let first = holder(&rig).unwrap();
+    let standby = keeper.until_both().into_iter().find(|id| *id != first).unwrap();
+    kill_process(standby, Signal::KILL).unwrap();
+    keeper.until_acked(&rig, 1_000);
+    let status = until_followed(&mut keeper, &rig, 1);
+    assert_eq!(status["journal"]["term"], 1, "{status}");
+    assert_eq!(status["failovers"], 0, "{status}");
+    assert_eq!(holder(&rig), Some(first));
+    assert!(!is_alive(standby));
+    end_and_audit(&rig, keeper);
+}
+
+#[test]
 fn both_processes_stopped_for_a_while_go_on_as_one_primary() {
     let rig = rig();
     let mut keeper = keeper(&rig);
