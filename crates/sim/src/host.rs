@@ -240,6 +240,17 @@ impl Host {
         all
     }
 
+    /// Begins a journal from what the sites hold.
+    ///
+    /// # Errors
+    /// Why it holds less; it can be tried again.
+    pub fn join(&mut self, sites: &Sites) -> Result<(), JournalError> {
+        let mut log = self.found()?;
+        log.confirm_end(&[])?;
+        copy_all(&mut log, sites.frames_from(0).cloned())?;
+        log.close()
+    }
+
     /// Replaces a damaged journal: from the sites, from the other host, and from what of it is
     /// intact.
     ///

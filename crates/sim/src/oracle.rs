@@ -21,9 +21,20 @@ pub struct Oracle {
     terms: BTreeMap<u64, (usize, u64)>,
     /// Entries that no copy holds any more, and that were said to be lost.
     lost: u64,
+    /// Where the newest history that was given up parts from the one that goes on, and its last
+    /// term.
+    given_up: (u64, u64),
 }
 
 impl Oracle {
+    /// Whether what a term says of a position is of a history that was given up meanwhile: it was
+    /// on its way for long.
+    #[must_use]
+    pub fn is_of_the_past(&self, term: u64, position: u64) -> bool {
+        let (next, last) = self.given_up;
+        term <= last && position >= next
+    }
+
     /// A client was acknowledged.
     ///
     /// # Errors
@@ -47,6 +58,11 @@ impl Oracle {
     /// A client was told that its command was not taken.
     pub fn refused(&mut self, origin: Origin) {
         self.refused.insert(origin);
+    }
+
+    /// Another copy of a command that was refused has come: it may be taken.
+    pub fn not_refused(&mut self, origin: &Origin) {
+        self.refused.remove(origin);
     }
 
     /// A process in one of its lives acknowledges in a term.
@@ -80,7 +96,8 @@ impl Oracle {
     }
 
     /// Every copy of what lies behind `next` was destroyed, and that was said.
-    pub fn give_up(&mut self, next: u64) {
+    pub fn give_up(&mut self, next: u64, last_term: u64) {
+        self.given_up = (next, last_term);
         // Terms stand in the journal: those that were lost with it may be begun again.
         self.terms.clear();
         let gone = self.acked.split_off(&next);

@@ -1,9 +1,8 @@
 //! Starting, standing by, taking over: what the daemon and its keeper do, over the product's cores.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use evenkeel_journal::{Base, FileLog, Reader, RootTracker};
+use evenkeel_journal::{FileLog, Reader, RootTracker};
 use evenkeel_recovery::link::StandbyEnd;
 use evenkeel_recovery::{
     FolderAuthority, Follower, JournalClock, NotPromoted, Primary, Promoted, RecoveryError,
@@ -164,8 +163,10 @@ impl World {
     }
 
     fn enter(&mut self, slot: usize, serving: Serving) {
+        let host = self.host_of(slot);
         let process = &mut self.processes[slot];
         process.term = serving.primary.log().term();
+        self.hosts[host].hurt = false;
         self.terms.insert((slot, process.life), process.term);
         process.state = State::Serving(Box::new(serving));
         self.authority = slot;
@@ -181,12 +182,13 @@ impl World {
                 let what = format!("acknowledged entries {next} to {last} are gone at a start");
                 return self.breaks(what);
             }
-            self.oracle.give_up(next);
+            let last_term = self.terms.values().copied().max().unwrap_or(0);
+            self.oracle.give_up(next, last_term);
+            self.gave_up_at = self.now;
             self.sites.forget_from(next);
             self.tell(|| format!("operator: entries {next} to below {acknowledged} are lost"));
             self.took(Path::Refuse);
         }
-        self.hosts[host].hurt = false;
     }
 
     /// Starts as standby.
@@ -347,11 +349,8 @@ impl World {
         let hurt = self.hosts[host].hurt;
         self.hosts[host].lose_journal();
         self.hosts[host].hurt = hurt;
-        let base = Base::genesis();
-        let (disk, dir): (_, PathBuf) =
-            (Arc::clone(&self.hosts[host].disk), self.hosts[host].dir.clone());
-        let options = self.hosts[host].options();
-        let _ = FileLog::create(disk, &dir, IDENTITY, base, options);
+        let joined = self.hosts[host].join(&self.sites);
+        self.tell(|| format!("operator: a fresh copy from the sites: {joined:?}"));
     }
 }
 

@@ -4,7 +4,7 @@ use evenkeel_journal::fault_disk::{Fault as DiskFault, FaultDisk, Survival};
 use evenkeel_recovery::link::ToStandby;
 
 use crate::net::{Message, Party};
-use crate::plan::{Fault, Mode};
+use crate::plan::{Fault, Micros, Mode};
 use crate::process::State;
 use crate::world::{Event, World};
 
@@ -126,14 +126,20 @@ impl World {
     /// Now is what the disk will come back as.
     fn swap_later(&mut self, host: usize, lasts: u64) {
         let disk = Box::new(self.hosts[host].faults.fork());
-        self.push(self.now + lasts, Event::Swap { host, disk });
+        self.push(self.now + lasts, Event::Swap { host, since: self.now, disk });
     }
 
-    pub(crate) fn swap(&mut self, host: usize, disk: FaultDisk) {
+    pub(crate) fn swap(&mut self, host: usize, since: Micros, disk: FaultDisk) {
         self.stop_host(host, "its host comes back with an older disk");
         disk.power_cycle(Survival::Nothing);
         self.hosts[host].replace_disk(disk);
         self.follow_folder(host);
+        if since <= self.gave_up_at {
+            // Of a lineage that was given up: the operator does not take it for the one that goes
+            // on.
+            self.tell(|| "operator: what the older disk holds is set aside".to_owned());
+            self.hosts[host].lose_journal();
+        }
     }
 
     /// An older disk may not know the folder that a mending has begun since.

@@ -40,7 +40,7 @@ pub(crate) enum Event {
     Strike(usize),
     Lift { fault: Fault, dice: u64 },
     Blackout { host: usize, dice: u64 },
-    Swap { host: usize, disk: Box<evenkeel_journal::fault_disk::FaultDisk> },
+    Swap { host: usize, since: Micros, disk: Box<evenkeel_journal::fault_disk::FaultDisk> },
 }
 
 /// A client and what carries its messages.
@@ -75,6 +75,10 @@ pub struct World {
     pub(crate) authority: usize,
     /// The term of every life of a process that was primary.
     pub(crate) terms: BTreeMap<(usize, u64), u64>,
+    /// How often a request has come to a primary.
+    asked: BTreeMap<Origin, u64>,
+    /// When entries were last said to be lost: a new history began then.
+    pub(crate) gave_up_at: Micros,
     pub(crate) broken: Option<String>,
     /// Faults that struck, and ways of recovery that were counted for them.
     pub(crate) recent: Vec<(Fault, Micros, Vec<Path>)>,
@@ -117,6 +121,8 @@ impl World {
             sites: Sites::default(),
             oracle: Oracle::default(),
             authority: 0,
+            asked: BTreeMap::new(),
+            gave_up_at: 0,
             terms: BTreeMap::new(),
             broken: None,
             recent: Vec::new(),
@@ -277,7 +283,7 @@ impl World {
             Event::Strike(index) => self.strike(index),
             Event::Lift { fault, dice } => self.lift(fault, dice),
             Event::Blackout { host, dice } => self.blackout(host, dice),
-            Event::Swap { host, disk } => self.swap(host, *disk),
+            Event::Swap { host, since, disk } => self.swap(host, since, *disk),
             Event::Commit { .. }
             | Event::Answers { .. }
             | Event::Tick { .. }
@@ -350,7 +356,9 @@ impl World {
             Answer::Acked(ack) => self.desks[client].trader.observe(&ack.events),
             Answer::Refused(Refused::DiskFull) => {
                 self.took(Path::Full);
-                self.oracle.refused(origin);
+                if self.asked.get(&origin) == Some(&1) {
+                    self.oracle.refused(origin);
+                }
             }
         }
     }
@@ -388,6 +396,9 @@ impl World {
         if let Some(Party::Process(slot, life)) = self.net.far(connection)
             && let Some(term) = self.terms.get(&(slot, life))
         {
+            if self.oracle.is_of_the_past(*term, ack.position.0) {
+                return Ok(());
+            }
             self.oracle.speaks(*term, (slot, life))?;
         }
         self.oracle.acked(ack)
@@ -430,6 +441,12 @@ impl World {
                 self.send(connection, here, Message::ToClient(Box::new(message)));
             }
             ToVenue::Request { request } => {
+                let times = self.asked.entry(request.origin).or_default();
+                *times += 1;
+                if *times > 1 {
+                    // A copy that was on its way for long comes when there is room again.
+                    self.oracle.not_refused(&request.origin);
+                }
                 serving.queue.push((connection, *request));
                 if !serving.commits {
                     serving.commits = true;
