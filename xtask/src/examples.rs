@@ -36,6 +36,8 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
             &["evenkeel-sim"]
         } else if is_of("quorum") {
             &["evenkeel-quorum", "--features", "etcd"]
+        } else if example == "campaign_hosts" {
+            &["evenkeel", "--features", "etcd"]
         } else {
             &["evenkeel"]
         };

@@ -155,6 +155,13 @@ impl Hosts {
         self.homes[at].daemon = Some(daemon);
     }
 
+    /// Waits until a home's clients wrote down more than this many bytes of acknowledgements.
+    pub fn until_beyond(&mut self, at: usize, bytes: u64) {
+        let mut daemon = self.homes[at].daemon.take().unwrap();
+        daemon.until("acknowledgements", || (self.ack_bytes(at) > bytes).then_some(()));
+        self.homes[at].daemon = Some(daemon);
+    }
+
     /// `kill -9` of a home's process.
     pub fn kill(&mut self, at: usize) {
         self.homes[at].daemon.take().unwrap().kill();
