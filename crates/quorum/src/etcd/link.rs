@@ -25,6 +25,8 @@ pub(super) struct Link {
     pub(super) endpoint: String,
     client: Option<Client>,
     pub(super) logged_in: bool,
+    /// The members asked for no login when one was offered; they may by now.
+    pub(super) login_unneeded: bool,
 }
 
 impl std::fmt::Debug for Link {
@@ -35,7 +37,7 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     pub(super) fn new(endpoint: String) -> Self {
-        Self { endpoint, client: None, logged_in: false }
+        Self { endpoint, client: None, logged_in: false, login_unneeded: false }
     }
 
     /// Gives the connection up; the next use makes a new one.
@@ -72,9 +74,11 @@ impl Link {
         if let Some(Login { user, password }) = login.filter(|login| !login.user.is_empty()) {
             let user = (user.clone(), password.as_str().to_owned());
             match client.update_user(Some(user)).await {
-                Ok(()) => {}
+                Ok(()) => self.login_unneeded = false,
                 // Nobody has to log in: a check of the members tells the operator.
-                Err(error) if error.to_string().contains("authentication is not enabled") => {}
+                Err(error) if error.to_string().contains("authentication is not enabled") => {
+                    self.login_unneeded = true;
+                }
                 Err(error) => return Err(Failure::at(&self.endpoint, &error)),
             }
         }

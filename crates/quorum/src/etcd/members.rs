@@ -87,7 +87,9 @@ impl Members {
 
     async fn aim(&mut self) -> Result<(usize, Client), Failure> {
         let fresh = self.aimed_at.is_some_and(|at| at.elapsed() < AIM_EVERY);
-        if let (true, Some(index)) = (fresh, self.current) {
+        // A survey may have dropped the connection, and the login with it.
+        let logged_in = |index: &usize| self.links[*index].logged_in;
+        if let (true, Some(index)) = (fresh, self.current.filter(logged_in)) {
             let client = self.links[index].client(&self.access).await?;
             return Ok((index, client));
         }
@@ -145,10 +147,17 @@ impl Members {
             Ok(answer) => answer,
             Err(_) => Err(Failure::Silent(format!("{endpoint}: no answer in time"))),
         };
-        if let Err(Failure::Silent(_) | Failure::LoginExpired(_)) = &answer {
-            self.give_up(index);
+        match answer {
+            Err(Failure::Forbidden(why)) if self.links[index].login_unneeded => {
+                self.give_up(index);
+                Err(Failure::LoginExpired(why))
+            }
+            Err(Failure::Silent(_) | Failure::LoginExpired(_) | Failure::Forbidden(_)) => {
+                self.give_up(index);
+                answer
+            }
+            answer => answer,
         }
-        answer
     }
 
     /// Asks, and asks again, until the deadline; for questions that do no harm if asked twice.

@@ -109,7 +109,16 @@ pub(super) async fn make_space(members: &mut Members) -> Result<(), Unreachable>
             troubles.join("; ")
         )));
     };
-    disarm(members, &mut link).await.map_err(Unreachable::from)
+    // A member that applies late what did not fit raises the alarm once more.
+    let deadline = members.deadline();
+    loop {
+        disarm(members, &mut link).await?;
+        if !members.survey().await.iter().flatten().any(is_full) {
+            return Ok(());
+        }
+        let again = || Failure::Silent("the alarm for space is raised again and again".to_owned());
+        members.wait_to_retry(deadline, again()).await?;
+    }
 }
 
 /// A connection of the maintainer's own: the other stays that of the user.
