@@ -13,6 +13,8 @@ use common::audit::lost_acks;
 use common::failovers::{Failover, Pair, percentile};
 use common::{CHILD, Rig};
 
+type FailOver = fn(&mut Pair) -> Result<Failover, String>;
+
 fn option(name: &str) -> Option<String> {
     std::env::args().skip_while(|argument| argument != name).nth(1)
 }
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
     }
     let trials: usize = option("--trials").map_or(200, |text| text.parse().unwrap());
     let only = option("--kind");
-    let kinds: [(&str, fn(&mut Pair) -> Result<Failover, String>); 3] = [
+    let kinds: [(&str, FailOver); 3] = [
         ("process", |pair| pair.fail_over("demo kill-primary --home h --json")),
         ("planned", |pair| pair.fail_over("failover --planned --home h --json")),
         ("stall", Pair::stall),
@@ -39,11 +41,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn series(
-    kind: &str,
-    fail_over: fn(&mut Pair) -> Result<Failover, String>,
-    trials: usize,
-) -> Result<(), String> {
+fn series(kind: &str, fail_over: FailOver, trials: usize) -> Result<(), String> {
     let begun = Instant::now();
     let mut pair = Pair::start(Rig::new());
     let mut seconds = Vec::with_capacity(trials);
