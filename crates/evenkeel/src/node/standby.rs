@@ -41,7 +41,7 @@ const TRY_LOCK: Duration = Duration::from_millis(20);
 /// How often the primary is looked for.
 const TRY_LINK: Duration = Duration::from_millis(200);
 /// A standby that never heard a primary waits this long for one to come up first.
-const FIRST: Duration = Duration::from_secs(5);
+const FIRST: Duration = Duration::from_secs(1);
 
 /// What the primary that it has become begins with; its `Resume` is journaled.
 pub(crate) struct Won {
