@@ -46,7 +46,8 @@ impl Oracle {
         let position = ack.position.0;
         match self.acked.get(&position) {
             Some(before) if *before != ack => Err(format!(
-                "position {position} was acknowledged twice, as different entries: {before:?}, {ack:?}"
+                "position {position} was acknowledged twice, as different entries: {before:?}, \
+                 {ack:?}"
             )),
             _ => {
                 self.acked.insert(position, ack);
@@ -133,7 +134,8 @@ impl Oracle {
                 if let Some(before) = applied.insert(entry.origin, position) {
                     let origin = entry.origin;
                     return Err(format!(
-                        "{origin:?} was applied at {before} and at {position}: {entry:?}, {events:?}"
+                        "{origin:?} was applied at {before} and at {position}: {entry:?}, \
+                         {events:?}"
                     ));
                 }
                 if let Command::Place { order } = &entry.command

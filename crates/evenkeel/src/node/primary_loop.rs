@@ -22,6 +22,9 @@ use crate::config::JournalConfig;
 use crate::documents::Severity;
 use crate::report::{Report, Result};
 
+/// So many entries stay in a shared log although the sites hold them: a standby whose link is
+/// being set up takes over from there without asking the sites.
+const SHARED_ENTRIES_KEPT: u64 = 262_144;
 /// After this long without a batch the journal's end is sealed.
 const IDLE: Duration = Duration::from_millis(50);
 /// A wall clock that differs by more from journal time is shown.
@@ -100,7 +103,8 @@ impl PrimaryLoop {
             // What a standby still has to fetch it finds here even if its link is cut.
             let standbys = self.observed.link.standbys().iter().map(|one| one.position).min();
             let shipped = lock(&self.observed.tail).shipped_position;
-            shared.archived_to(shipped.min(standbys.unwrap_or(shipped)));
+            let needed = shipped.min(standbys.unwrap_or(shipped));
+            shared.archived_to(needed.saturating_sub(SHARED_ENTRIES_KEPT));
         }
         if let Err(error) = self.primary.tend() {
             return Err(self.ended_by(error));

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &RecoverQuorumArgs) -> Result<Exit> {
         .next("evenkeel recover-quorum --attest-majority-lost"));
     }
     log.confirm_end(&[])?;
-    let begun = found(&mut store, &log, &mut Running::default()).map_err(told)?;
+    let begun = found(&mut store, &log, &mut Running::default()).map_err(|error| told(&error))?;
     log.close()?;
     say(begun, ours)
 }
@@ -97,7 +97,7 @@ fn refuse_if_there(tail: Result<evenkeel_quorum::Tail, QuorumError>) -> Result<(
     match tail {
         Err(QuorumError::NotFounded { .. }) => Ok(()),
         Ok(tail) => Err(there(tail.next)),
-        Err(error) => Err(told(error)),
+        Err(error) => Err(told(&error)),
     }
 }
 
@@ -107,7 +107,7 @@ fn there(next: u64) -> Report {
         .next("evenkeel up")
 }
 
-fn told(error: QuorumError) -> Report {
+fn told(error: &QuorumError) -> Report {
     Report::new(Exit::Failed, error.to_string())
         .safe("nothing was changed")
         .next("start the members again; if they are gone for good, start new, empty ones")

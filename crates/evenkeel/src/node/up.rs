@@ -289,17 +289,14 @@ impl Daemon {
         let is_next = begun.checkpoint.is_none();
         let (gateway, intake) = Gateway::new();
         let term = primary.log().term();
+        let proof = begun.shared.as_ref().map(|_| Arc::clone(&observed));
         let live = Live {
             config: config.clone(),
             clock,
             observed: Arc::clone(&observed),
             agreement,
             journal,
-            vault: Arc::new(VaultWriter::new(
-                config.clone(),
-                began_at,
-                begun.shared.as_ref().map(|_| Arc::clone(&observed)),
-            )),
+            vault: Arc::new(VaultWriter::new(config.clone(), began_at, proof)),
             lineage,
             gateway,
             term,

@@ -5,7 +5,7 @@ use crate::config::quorum::is_address;
 use crate::config::{Config, FollowMode};
 
 const RULE: &str = "quorum";
-const QUOTA_BYTES: std::ops::RangeInclusive<u64> = 64 << 20..=8 << 30;
+const QUOTA_BYTES: std::ops::RangeInclusive<u64> = 512 << 20..=8 << 30;
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     let quorum = &config.quorum;
@@ -51,7 +51,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     if !QUOTA_BYTES.contains(&quorum.quota_bytes) {
         findings.refuse(
             RULE,
-            format!("quorum.quota_bytes = {} is not in 64 MiB..=8 GiB", quorum.quota_bytes),
+            format!("quorum.quota_bytes = {} is not in 512 MiB..=8 GiB", quorum.quota_bytes),
             "give it what the members were started with as --quota-backend-bytes",
         );
     }
