@@ -46,14 +46,16 @@ fn main() -> ExitCode {
 fn series(kind: &str, fail_over: FailOver, trials: usize) -> Result<(), String> {
     let begun = Instant::now();
     let mut pair = Pair::start(Rig::new());
-    let mut seconds = Vec::with_capacity(trials);
+    let (mut seconds, mut silences) = (Vec::new(), Vec::new());
     for trial in 1..=trials {
         let failover = match fail_over(&mut pair) {
             Ok(failover) => failover,
             Err(why) => return Err(format!("{why}\nthe home is left in {}", pair.leave())),
         };
-        println!("{kind} {trial}: {:.3} s, term {}", failover.seconds, failover.term);
-        seconds.push(failover.seconds);
+        let Failover { seconds: waited, silence_seconds: silent, term, .. } = failover;
+        println!("{kind} {trial}: {waited:.3} s, {silent:.3} s of silence, term {term}");
+        seconds.push(waited);
+        silences.push(silent);
     }
     let rig = pair.end();
     let acks = rig.acks();
@@ -61,17 +63,19 @@ fn series(kind: &str, fail_over: FailOver, trials: usize) -> Result<(), String> 
     if !lost.is_empty() {
         return Err(format!("{} of {} acknowledged are lost: {lost:?}", lost.len(), acks.len()));
     }
-    seconds.sort_by(f64::total_cmp);
-    let at = |share| percentile(&seconds, share);
     println!(
-        "{kind}: {trials} failovers, {} acknowledged, none lost, none twice; without an \
-         acknowledgement: p50 {:.3} s, p90 {:.3} s, p99 {:.3} s, max {:.3} s; {:.0?}",
+        "{kind}: {trials} failovers, {} acknowledged, none lost, none twice; {:.0?}",
         acks.len(),
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        at(1.0),
-        begun.elapsed(),
+        begun.elapsed()
     );
+    for (what, mut all) in [
+        ("longest wait of a client for its answer", seconds),
+        ("longest time in which none was answered", silences),
+    ] {
+        all.sort_by(f64::total_cmp);
+        let at = |share| percentile(&all, share);
+        let (p50, p90, p99, max) = (at(0.5), at(0.9), at(0.99), at(1.0));
+        println!("  {what}: p50 {p50:.3} s, p90 {p90:.3} s, p99 {p99:.3} s, max {max:.3} s");
+    }
     Ok(())
 }

@@ -18,8 +18,10 @@ const LAG_ENTRIES_MAX: u64 = 1_000;
 #[derive(Debug, Clone)]
 pub struct Failover {
     pub kind: String,
-    /// The longest time that any client, or all of them together, had to wait.
+    /// The longest time that any client waited for an answer.
     pub seconds: f64,
+    /// The longest time in which none was answered, also because none asked.
+    pub silence_seconds: f64,
     pub term: u64,
 }
 
@@ -107,7 +109,8 @@ impl Pair {
             |name: &str| document[name].as_f64().ok_or_else(|| format!("no time: {document}"));
         let failover = Failover {
             kind: document["kind"].as_str().unwrap_or_default().to_owned(),
-            seconds: seconds("seconds")?.max(seconds("silence_seconds")?),
+            seconds: seconds("seconds")?,
+            silence_seconds: seconds("silence_seconds")?,
             term: document["term"].as_u64().ok_or_else(|| format!("no term: {document}"))?,
         };
         self.term = failover.term;
