@@ -19,8 +19,6 @@ fn option(name: &str) -> Option<String> {
     std::env::args().skip_while(|argument| argument != name).nth(1)
 }
 
-type FailOver = fn(&mut Pair) -> Result<Failover, String>;
-
 fn main() -> ExitCode {
     if std::env::var_os(CHILD).is_some() {
         return evenkeel::cli::run();
