@@ -10,7 +10,7 @@ use evenkeel_vault::Site;
 use serde::Serialize;
 
 use crate::cli::{DoctorArgs, format_time_ns};
-use crate::config::{Config, Severity};
+use crate::config::{Config, FollowMode, Severity};
 use crate::output::{self, Results};
 use crate::report::{Exit, Report, Result, plain};
 use crate::sites_cmd::open_site;
@@ -98,6 +98,9 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
     if let Some(config) = &config {
         checks.push(rules(config));
         checks.extend(config.sites.iter().map(reachable));
+        if config.standby.mode == FollowMode::Quorum {
+            checks.extend(store_of_hosts(config));
+        }
     }
     let worst = checks.iter().map(|check| check.result).max().unwrap_or(Verdict::Ok);
     let exit = match worst {
@@ -123,6 +126,31 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
     }
     results.finish()?;
     Ok(exit)
+}
+
+/// The store that decides which of several hosts writes.
+fn store_of_hosts(config: &Config) -> Vec<Check> {
+    let name = "shared log";
+    match crate::node::look_at_members(config) {
+        Ok(found) if found.is_empty() => {
+            let members = config.quorum.endpoints.len();
+            vec![Check::ok(
+                name,
+                format!("{members} members answer, and are set as they should be"),
+            )]
+        }
+        Ok(found) => {
+            let warn =
+                |(what, next): (String, String)| Check::new(name, Verdict::Warn, what, &next);
+            found.into_iter().map(warn).collect()
+        }
+        Err(report) => vec![Check::new(
+            name,
+            Verdict::Fail,
+            report.message().to_owned(),
+            "start the members; docs/etcd.md",
+        )],
+    }
 }
 
 /// The nearest folder on the way up that exists.

@@ -81,7 +81,11 @@ fn without_a_majority_nothing_is_acknowledged_and_with_it_everything_goes_on() {
     hosts.start(0);
     hosts.until_primary(0, 1);
     hosts.cluster.kill(0);
+    let said = hosts.run(0, "doctor");
+    assert!(said.out.contains("does not answer") && said.exit == 3, "{said:?}");
     hosts.cluster.kill(1);
+    let said = hosts.run(0, "doctor");
+    assert!(said.out.contains("FAIL  shared log") && said.exit == 1, "{said:?}");
     let told = hosts.until(0, "a silent store", |status| {
         let conditions = status["conditions"].as_array().unwrap();
         conditions.iter().any(|one| one["kind"] == "store_silent")

@@ -70,6 +70,7 @@ pub(crate) use kill_cmd::run as kill_primary;
 pub(crate) use points_cmd::run as points;
 pub(crate) use recover_quorum::run as recover_quorum;
 pub(crate) use restore_cmd::run as restore;
+pub(crate) use shared_log::look_at_members;
 pub(crate) use status_cmd::run as status;
 pub(crate) use up::run as up;
 pub(crate) use verify_cmd::{repair, verify};

@@ -26,6 +26,9 @@ const STILL: Duration = Duration::from_millis(700);
 const SILENCE_SHOWN_MS: u64 = 2_000;
 /// How long a clean end waits for a store that does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The keys that a venue's user may reach.
+#[cfg(feature = "etcd")]
+const KEYS: &str = "/evenkeel/";
 /// A primary asks for its term more often than this.
 const FENCING: Duration = Duration::from_secs(3);
 
@@ -278,6 +281,28 @@ pub(super) fn open(access: &Access) -> Result<Box<dyn Store>> {
             report.next("cargo build --release --features etcd   (needs protobuf-compiler)")
         }
     })
+}
+
+/// What should be otherwise with the store's members: what it is, and what to do.
+///
+/// # Errors
+/// Why they cannot be asked.
+#[cfg(feature = "etcd")]
+pub(crate) fn look_at_members(config: &Config) -> Result<Vec<(String, String)>> {
+    let access = access(&config.quorum)?;
+    let asked = evenkeel_quorum::EtcdStore::connect(&access).and_then(|mut store| {
+        let quota_bytes = config.quorum.quota_bytes;
+        let wanted = evenkeel_quorum::MemberSettings { quota_bytes, ..Default::default() };
+        wanted.check(&mut store, KEYS)
+    });
+    let found = asked.map_err(|error| Report::new(Exit::Failed, error.to_string()))?;
+    Ok(found.into_iter().map(|one| (one.what, one.remedy)).collect())
+}
+
+/// As with etcd, in a program that was built without it.
+#[cfg(not(feature = "etcd"))]
+pub(crate) fn look_at_members(config: &Config) -> Result<Vec<(String, String)>> {
+    open(&access(&config.quorum)?).map(|_| Vec::new())
 }
 
 /// What the store is reached with.
