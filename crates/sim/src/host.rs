@@ -76,6 +76,11 @@ pub struct Host {
     /// The disk lost what it had confirmed, or everything: entries of which this was the only copy
     /// may be gone.
     pub hurt: bool,
+    /// Bits have changed at rest: what is damaged is the disk's doing. Without that every damage is
+    /// the product's own.
+    pub flipped: bool,
+    /// Its journal was mended, and no primary has begun on it since.
+    pub mended: bool,
     /// Ways of recovery taken since somebody asked.
     pub ways: Vec<Way>,
 }
@@ -101,6 +106,8 @@ impl Host {
             wall_ahead_ns: 0,
             sync: 40,
             hurt: false,
+            flipped: false,
+            mended: false,
             ways: Vec::new(),
         }
     }
@@ -274,14 +281,16 @@ impl Host {
             self.ways.push(Way::Salvage);
         }
         log.close().map_err(later)?;
-        self.hurt |= match found {
-            Ok(report) => report
-                .problems
-                .iter()
-                .any(|problem| !problem.harmless && problem.positions.end > elsewhere),
-            Err(_) => true,
-        };
+        self.hurt |= self.flipped
+            && match found {
+                Ok(report) => report
+                    .problems
+                    .iter()
+                    .any(|problem| !problem.harmless && problem.positions.end > elsewhere),
+                Err(_) => true,
+            };
         self.dir = dir;
+        self.mended = true;
         self.ways.push(Way::Mend);
         Ok(())
     }

@@ -196,7 +196,16 @@ impl Plan {
                 When::At(random.between(span / 50, span * 9 / 10))
             };
             let lasts = random.between(500, 60_000);
-            faults.push(Planned { when, fault, dice: random.draw(), lasts });
+            let dice = random.draw();
+            faults.push(Planned { when, fault, dice, lasts });
+            // Damage is worth most if it is met at the next start, with nothing shipped since.
+            let meets = [Fault::BitFlip, Fault::Misdirected, Fault::SyncError].contains(&fault);
+            if let (true, When::At(at)) = (meets && random.one_in(2), when) {
+                let after = random.pick(&[Fault::KillAll, Fault::KillAll, Fault::LostWrites]);
+                let fault = if fault == Fault::SyncError { Fault::LostWrites } else { after };
+                let when = When::At(at + random.below(2_000));
+                faults.push(Planned { when, fault, dice: random.draw(), lasts: 0 });
+            }
         }
         // What makes rare paths common: something to recover from soon after the first fault.
         if let When::At(at) = faults[0].when {

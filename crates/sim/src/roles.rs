@@ -19,6 +19,9 @@ use crate::process::{OwnLog, RHYTHM, Serving, Standing, State, board};
 use crate::workload::opening;
 use crate::world::{Event, TICK, World};
 
+/// Starts that find damage, in one history: more are no recovery.
+const MENDS_MAX: u64 = 100;
+
 impl World {
     /// A process starts: as a standby if the other one runs, else as the primary; of two hosts the
     /// operator says which.
@@ -54,6 +57,10 @@ impl World {
             NotOpen::Other(_) => self.scrubbed(1 - slot),
             NotOpen::Damaged(_) => {
                 self.steps(Step::Mend);
+                self.mends += 1;
+                if self.mends > MENDS_MAX {
+                    return self.breaks("mending has no end".to_owned());
+                }
                 let mirror = self.other_copy(slot);
                 let is_primary = self.plan.mode == Mode::Mirror && self.authority == slot;
                 if self.sites.answer() && !(is_primary && mirror.is_none()) {
@@ -103,7 +110,7 @@ impl World {
         let confirmed = self.hosts[host].confirm(&mut log, &self.sites, mirror.as_ref());
         self.note_ways(host);
         confirmed?;
-        let was_hurt = self.hosts[host].hurt;
+        let was_hurt = self.hosts[host].hurt || self.hosts[host].mended;
         self.check_end(host, log.next());
         if was_hurt {
             // Clients and standbys may have heard of terms that were lost with their entries.
@@ -166,7 +173,7 @@ impl World {
         let host = self.host_of(slot);
         let process = &mut self.processes[slot];
         process.term = serving.primary.log().term();
-        self.hosts[host].hurt = false;
+        (self.hosts[host].hurt, self.hosts[host].mended) = (false, false);
         self.terms.insert((slot, process.life), process.term);
         process.state = State::Serving(Box::new(serving));
         self.authority = slot;

@@ -29,7 +29,7 @@ impl World {
         let site = usize::try_from(dice % 5).unwrap_or(0);
         self.tell(|| format!("FAULT {fault:?} (process {slot}, host {host}, {lasts} us)"));
         self.recent.push((fault, self.now, Vec::new()));
-        let until = self.now + lasts;
+        let until = self.now + if fault == Fault::SiteDown { lasts * 4 } else { lasts };
         match fault {
             Fault::PowerLoss => {
                 self.disk_fault(host, dice % 24, DiskFault::PowerLoss);
@@ -37,7 +37,7 @@ impl World {
             }
             Fault::LostWrites => self.blackout(host, 0),
             Fault::SyncError => {
-                for ahead in 0..4 {
+                for ahead in 0..[1, 1, 2, 4][usize::try_from(dice / 3 % 4).unwrap_or(0)] {
                     let error = DiskFault::Error { seed: dice };
                     self.disk_fault(host, ahead + dice % 3, error);
                 }
@@ -102,10 +102,11 @@ impl World {
         let sectors = self.plan.segment_bytes / 512;
         let to_offset = (dice >> 8) % sectors * 512;
         self.disk_fault(host, dice % 6, DiskFault::Misdirected { to_offset });
-        self.hosts[host].hurt = true;
+        (self.hosts[host].hurt, self.hosts[host].flipped) = (true, true);
     }
 
     fn flip_bit(&mut self, host: usize, dice: u64) {
+        self.hosts[host].flipped = true;
         let at = &self.hosts[host];
         let segments: Vec<_> = at
             .faults
@@ -113,14 +114,16 @@ impl World {
             .into_iter()
             .filter(|path| path.parent() == Some(&at.dir))
             .filter(|path| path.to_string_lossy().ends_with(".seg"))
+            .filter(|path| !path.ends_with("reserve.seg"))
             .collect();
-        let Some(path) = segments.get(usize::try_from(dice).unwrap_or(0) % segments.len().max(1))
-        else {
-            return;
-        };
+        let picked = usize::try_from(dice / 2).unwrap_or(0) % segments.len().max(1);
+        let picked = if dice.is_multiple_of(2) { segments.get(picked) } else { segments.last() };
+        let Some(path) = picked else { return };
         let Some(bytes) = at.faults.bytes(path) else { return };
         let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) as u64;
-        at.faults.flip_bit(path, (dice >> 16) % (used * 8 + 1));
+        // Half of them near the end, where nobody else may hold the entries yet.
+        let from = if dice.is_multiple_of(2) { 0 } else { used.saturating_sub(6_144) };
+        at.faults.flip_bit(path, from * 8 + (dice >> 16) % ((used - from) * 8 + 1));
     }
 
     /// Now is what the disk will come back as.

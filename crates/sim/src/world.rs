@@ -77,6 +77,8 @@ pub struct World {
     pub(crate) terms: BTreeMap<(usize, u64), u64>,
     /// How often a request has come to a primary.
     asked: BTreeMap<Origin, u64>,
+    /// Starts that found a damaged journal.
+    pub(crate) mends: u64,
     /// When entries were last said to be lost: a new history began then.
     pub(crate) gave_up_at: Micros,
     pub(crate) broken: Option<String>,
@@ -122,6 +124,7 @@ impl World {
             oracle: Oracle::default(),
             authority: 0,
             asked: BTreeMap::new(),
+            mends: 0,
             gave_up_at: 0,
             terms: BTreeMap::new(),
             broken: None,
