@@ -90,7 +90,8 @@ impl fmt::Display for Coverage {
         for path in Path::ALL {
             write!(f, "{:>12}", format!("{path:?}"))?;
         }
-        for fault in Fault::ALL {
+        let shared = [Fault::StoreUnknown, Fault::StoreCut, Fault::StoreDown, Fault::StoreFull];
+        for fault in Fault::ALL.into_iter().chain(shared) {
             write!(f, "\n{:<14}", format!("{fault:?}"))?;
             for path in Path::ALL {
                 write!(f, "{:>12}", self.count(fault, path))?;

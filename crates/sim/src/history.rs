@@ -5,7 +5,7 @@ use evenkeel_journal::{Batch, Reader};
 use crate::bugs::Bug;
 use crate::coverage::Coverage;
 use crate::host::frames;
-use crate::plan::{Fault, Plan};
+use crate::plan::{Fault, Mode, Plan};
 use crate::process::State;
 use crate::world::World;
 
@@ -31,6 +31,9 @@ pub struct Played {
 /// Plays a plan.
 #[must_use]
 pub fn play(plan: &Plan, bug: Option<Bug>, tells: bool) -> Played {
+    if plan.mode == Mode::Trio {
+        return crate::trio::play(plan, tells);
+    }
     let mut world = World::new(plan.clone(), bug, tells);
     world.play();
     if world.broken.is_none()

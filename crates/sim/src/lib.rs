@@ -28,12 +28,13 @@ pub mod shrink;
 pub mod sites;
 mod strikes;
 mod ticks;
+pub mod trio;
 pub mod workload;
 mod world;
 
 pub use bugs::Bug;
 pub use coverage::{Coverage, Path};
 pub use history::{Played, play, play_seed};
-pub use plan::{Fault, Mode, Plan};
+pub use plan::{Fault, Mode, Plan, TRIO};
 pub use shrink::{shrink, story};
 pub use world::World;

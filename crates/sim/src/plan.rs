@@ -18,6 +18,8 @@ pub enum Mode {
     Pair,
     /// Two hosts; the standby keeps its own copy of the journal.
     Mirror,
+    /// Three hosts over one replicated store.
+    Trio,
 }
 
 impl Mode {
@@ -27,6 +29,7 @@ impl Mode {
         match self {
             Self::Pair => "one host",
             Self::Mirror => "two hosts",
+            Self::Trio => "three hosts",
         }
     }
 }
@@ -86,6 +89,14 @@ pub enum Fault {
     Scrub,
     /// The journal's folder is lost whole and restored from copies.
     Restore,
+    /// Commits to the shared store stay without an answer; done, not done, or done later.
+    StoreUnknown,
+    /// A host does not reach the shared store for a while.
+    StoreCut,
+    /// The shared store has no majority for a while.
+    StoreDown,
+    /// The shared store has no room for a while.
+    StoreFull,
 }
 
 impl Fault {
@@ -117,6 +128,22 @@ impl Fault {
         Self::Failover,
         Self::Scrub,
         Self::Restore,
+    ];
+
+    /// Those of three hosts over one store.
+    pub const OF_TRIO: [Self; 12] = [
+        Self::PowerLoss,
+        Self::LostWrites,
+        Self::Kill,
+        Self::KillAll,
+        Self::Pause,
+        Self::Partition,
+        Self::Restore,
+        Self::StoreUnknown,
+        Self::StoreUnknown,
+        Self::StoreCut,
+        Self::StoreDown,
+        Self::StoreFull,
     ];
 }
 
@@ -172,15 +199,21 @@ pub struct Plan {
     pub faults: Vec<Planned>,
 }
 
+/// A bit of a seed: it is of three hosts.
+pub const TRIO: u64 = 1 << 62;
+
 /// Time between two commands of a client.
 pub const PACE: Micros = 900;
 /// Clients.
 pub const CLIENTS: u64 = 4;
 
 impl Plan {
-    /// The history of a seed.
+    /// The history of a seed of one or two hosts; with [`TRIO`] in it, of three.
     #[must_use]
     pub fn of(seed: u64) -> Self {
+        if seed & TRIO != 0 {
+            return Self::of_trio(seed);
+        }
         let mut random = Random::new(seed);
         let mode = if random.one_in(3) { Mode::Mirror } else { Mode::Pair };
         let commands = COMMANDS_MIN + random.below(200);
@@ -220,5 +253,24 @@ impl Plan {
         let segment_bytes = random.pick(&[16, 32, 64]) << 10;
         let burst = random.pick(&[1, 4, 8, 8]);
         Self { seed, mode, commands, burst, segment_bytes, faults }
+    }
+
+    fn of_trio(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let commands = COMMANDS_MIN + random.below(200);
+        let span = commands / CLIENTS * PACE;
+        let mut faults: Vec<Planned> = Vec::new();
+        for _ in 0..FAULTS_MIN + random.below(5) {
+            let fault = random.pick(&Fault::OF_TRIO);
+            let at = random.between(span / 50, span * 9 / 10);
+            let lasts = random.between(500, 60_000);
+            faults.push(Planned { when: When::At(at), fault, dice: random.draw(), lasts });
+        }
+        faults.sort_by_key(|one| match one.when {
+            When::At(at) | When::Before(_, at) => at,
+        });
+        let segment_bytes = random.pick(&[32, 64]) << 10;
+        let burst = random.pick(&[2, 4, 8]);
+        Self { seed, mode: Mode::Trio, commands, burst, segment_bytes, faults }
     }
 }

@@ -31,7 +31,7 @@ impl World {
         let life = self.processes[slot].life;
         let stands = match self.plan.mode {
             Mode::Pair => self.processes[1 - slot].is_up(),
-            Mode::Mirror => self.authority != slot,
+            Mode::Mirror | Mode::Trio => self.authority != slot,
         };
         let started = if stands { self.stand(slot) } else { self.serve(slot) };
         match started {
@@ -131,7 +131,7 @@ impl World {
             Primary::begin(log, booted.engine, Arc::clone(&agreement), now).map_err(not_open)?;
         let follower = match self.plan.mode {
             Mode::Pair => None,
-            Mode::Mirror => {
+            Mode::Mirror | Mode::Trio => {
                 let (disk, from) = (Arc::clone(&at.disk), &booted.checkpoint);
                 Some(Follower::start(from, disk, &dir, watermark, agreement).map_err(not_open)?)
             }
@@ -158,7 +158,7 @@ impl World {
         }
         let follower = match self.plan.mode {
             Mode::Pair => None,
-            Mode::Mirror => {
+            Mode::Mirror | Mode::Trio => {
                 let (disk, from) = (Arc::clone(&at.disk), evenkeel_recovery::Checkpoint::genesis());
                 Some(Follower::start(&from, disk, &dir, watermark, agreement).map_err(not_open)?)
             }
@@ -203,7 +203,7 @@ impl World {
         let host = self.host_of(slot);
         let mirror = match self.plan.mode {
             Mode::Pair => None,
-            Mode::Mirror => Some(self.own_log(host)?),
+            Mode::Mirror | Mode::Trio => Some(self.own_log(host)?),
         };
         let bound = mirror.as_ref().map_or(u64::MAX, FileLog::next);
         let checkpoint = self.hosts[host].newest(bound);
@@ -277,7 +277,7 @@ impl World {
         let now = |last| JournalClock::start(&moment, last).now(&moment);
         let before = standby.position();
         let promoted = match self.plan.mode {
-            Mode::Mirror => {
+            Mode::Mirror | Mode::Trio => {
                 let mut own = OwnLog(mirror);
                 take_over(standby, term, &mut own, &disk, Arc::clone(&agreement), now)
             }

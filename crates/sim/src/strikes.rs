@@ -70,6 +70,8 @@ impl World {
             Fault::Failover => self.hand_over(),
             Fault::Scrub => self.scrub(slot),
             Fault::Restore => self.lose_journal(host),
+            // Of three hosts only.
+            Fault::StoreUnknown | Fault::StoreCut | Fault::StoreDown | Fault::StoreFull => {}
         }
         if matches!(fault, Fault::Full | Fault::SlowDisk | Fault::SiteDown | Fault::SiteLies) {
             self.push(until, Event::Lift { fault, dice: dice ^ (host as u64) << 60 });

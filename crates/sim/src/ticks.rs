@@ -387,7 +387,7 @@ impl World {
         }
         self.dies(slot, "it was turned away");
         match self.plan.mode {
-            Mode::Mirror => self.set_aside(slot),
+            Mode::Mirror | Mode::Trio => self.set_aside(slot),
             Mode::Pair => self.hosts[0].snapshots.retain(|one| one.position() < position),
         }
     }
