@@ -65,8 +65,8 @@ fn campaign(first: u64, histories: u64, lasts: Option<Duration>, bug: Option<Bug
                         break;
                     }
                     let seed = first.wrapping_add(at) & !TRIO;
-                    // Every fourth history is of three hosts, where no mistake is made on purpose.
-                    let is_trio = bug.is_none() && at % 4 == 3;
+                    // Every fourth history is of three hosts.
+                    let is_trio = bug.is_none_or(|bug| bug == Bug::MissingTermCheck) && at % 4 == 3;
                     let seed = if is_trio { seed | TRIO } else { seed };
                     let played = play_seed(seed, bug);
                     own.histories += 1;

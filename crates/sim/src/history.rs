@@ -32,7 +32,7 @@ pub struct Played {
 #[must_use]
 pub fn play(plan: &Plan, bug: Option<Bug>, tells: bool) -> Played {
     if plan.mode == Mode::Trio {
-        return crate::trio::play(plan, tells);
+        return crate::trio::play(plan, bug, tells);
     }
     let mut world = World::new(plan.clone(), bug, tells);
     world.play();

@@ -1,16 +1,19 @@
 //! Three hosts over one replicated store: primaries write through `QuorumLog`, standbys follow the
 //! store's frames, and who takes over swaps the term. The store in memory plays its faults.
 
+mod connection;
+mod strikes;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use evenkeel_journal::fault_disk::{FaultDisk, Survival};
+use evenkeel_journal::fault_disk::FaultDisk;
 use evenkeel_journal::{
     Base, Batch, Disk, Durability, FileLog, JournalError, Log, Options, Preparation, Reader,
 };
-use evenkeel_quorum::memory::{CommitFault, MemStore, PlayedPause};
+use evenkeel_quorum::memory::{MemStore, PlayedPause};
 use evenkeel_quorum::{Frames, Handle, Holder, QuorumError, Running, Settings, found, take_over};
 use evenkeel_recovery::link::Held;
 use evenkeel_recovery::{
@@ -18,6 +21,7 @@ use evenkeel_recovery::{
 };
 use evenkeel_types::{Origin, Timestamp};
 
+use crate::bugs::Bug;
 use crate::coverage::{Coverage, Path};
 use crate::history::Played;
 use crate::host::IDENTITY;
@@ -25,6 +29,7 @@ use crate::oracle::Oracle;
 use crate::plan::{CLIENTS, Fault, Micros, Plan, When};
 use crate::random::Random;
 use crate::workload::{START, Trader, opening};
+use connection::Connection;
 
 /// Virtual time of one step.
 const STEP: Micros = 1_000;
@@ -39,7 +44,8 @@ const WAITS_MAX: u64 = 40;
 
 /// The term of the store, for a standby with its host's journal.
 struct Terms {
-    store: MemStore,
+    store: Connection,
+
     file: Option<FileLog>,
     me: Holder,
     clock: Arc<AtomicU64>,
@@ -49,7 +55,9 @@ impl Authority for Terms {
     fn acquire(&mut self, expected: u64, _: Held) -> Result<Box<dyn Log>, RecoveryError> {
         let file = self.file.take().ok_or(JournalError::EndNotConfirmed)?;
         let running = running(&self.clock);
-        match take_over(self.store.clone(), file, expected, self.me.clone(), running) {
+        let Connection { inner, guards_nothing } = &self.store;
+        let store = Connection { inner: inner.clone(), guards_nothing: *guards_nothing };
+        match take_over(store, file, expected, self.me.clone(), running) {
             Ok(log) => Ok(Box::new(log)),
             Err(not) => {
                 let reason = not.error.to_string();
@@ -122,6 +130,7 @@ struct Desk {
 
 struct Trio<'a> {
     plan: &'a Plan,
+    bug: Option<Bug>,
     random: Random,
     now: Micros,
     store: MemStore,
@@ -138,7 +147,7 @@ struct Trio<'a> {
 
 /// Plays a history of three hosts.
 #[must_use]
-pub fn play(plan: &Plan, tells: bool) -> Played {
+pub fn play(plan: &Plan, bug: Option<Bug>, tells: bool) -> Played {
     let store = MemStore::new();
     let nodes = (0..3).map(|_| Node {
         disk: FaultDisk::new(),
@@ -160,6 +169,7 @@ pub fn play(plan: &Plan, tells: bool) -> Played {
     });
     let mut trio = Trio {
         plan,
+        bug,
         random: Random::new(plan.seed ^ 0x3113),
         now: 0,
         nodes: nodes.collect(),
@@ -452,7 +462,9 @@ impl Trio<'_> {
         run[..8].copy_from_slice(&self.nodes[at].life.to_le_bytes());
         run[8] = u8::try_from(at).unwrap_or(0);
         let me = Holder { name: format!("host {at}"), address: at.to_string(), run };
-        let (store, clock) = (self.nodes[at].link.clone(), Arc::clone(&self.nodes[at].clock));
+        let guards_nothing = self.bug == Some(Bug::MissingTermCheck);
+        let store = Connection { inner: self.nodes[at].link.clone(), guards_nothing };
+        let clock = Arc::clone(&self.nodes[at].clock);
         let mut terms = Terms { store, file: Some(file), me, clock };
         let (disk, agreement) = (self.disk(at), Arc::new(Agreement::new()));
         let now = START.0 + self.now * 1_000;
@@ -539,72 +551,6 @@ impl Trio<'_> {
                 desk.pending.remove(&origin.sequence.0);
                 self.took(Path::Full);
                 Ok(())
-            }
-        }
-    }
-
-    fn strike(&mut self, index: usize) {
-        let planned = self.plan.faults[index];
-        let (fault, dice) = (planned.fault, planned.dice >> 8);
-        let primary = self.nodes.iter().position(|node| matches!(node.role, Role::Serving { .. }));
-        let any = usize::try_from(dice % 3).unwrap_or(0);
-        let at = if planned.dice.is_multiple_of(4) { any } else { primary.unwrap_or(any) };
-        let until = self.now + planned.lasts;
-        self.tell(|| format!("FAULT {fault:?} (host {at}, {} us)", planned.lasts));
-        self.recent.push((fault, self.now, Vec::new()));
-        let applies = CommitFault::UnknownApplied;
-        let later = CommitFault::UnknownLater { operations: dice % 40 };
-        match fault {
-            Fault::Kill => self.dies(at, "killed"),
-            Fault::KillAll => (0..3).for_each(|at| self.dies(at, "killed with all others")),
-            Fault::PowerLoss | Fault::LostWrites => {
-                self.dies(at, "the power is gone");
-                let random = Survival::Random { seed: dice };
-                let lost = fault == Fault::LostWrites;
-                self.nodes[at].disk.power_cycle(if lost { Survival::Nothing } else { random });
-            }
-            Fault::Restore => {
-                self.dies(at, "its disk is gone");
-                self.nodes[at].disk = FaultDisk::new();
-            }
-            Fault::Pause => self.nodes[at].paused_until = self.now + 30_000 + planned.lasts,
-            Fault::Partition => self.nodes[at].isolated_until = until,
-            Fault::StoreUnknown => {
-                let lost = CommitFault::UnknownNotApplied;
-                let kinds = [applies, later, lost, later];
-                let first = kinds[usize::try_from(dice / 40 % 4).unwrap_or(0)];
-                self.nodes[at].link.fail_commits([first, CommitFault::None, later]);
-                if dice.is_multiple_of(2) {
-                    // The primary does not live to learn what became of it.
-                    self.nodes[at].link.fail_reads_after(Some(0));
-                    self.lifts.push((until, Fault::StoreCut, at));
-                }
-            }
-            Fault::StoreCut => {
-                self.nodes[at].link.set_unreachable(true);
-                self.lifts.push((until, fault, at));
-            }
-            Fault::StoreDown => {
-                self.store.set_members_up(1);
-                self.lifts.push((until, fault, at));
-            }
-            Fault::StoreFull => {
-                self.nodes[at].link.fail_commits([CommitFault::Full; 6]);
-            }
-            _ => {}
-        }
-    }
-
-    fn lift(&mut self) {
-        let now = self.now;
-        let (over, lasting) = self.lifts.drain(..).partition(|one| one.0 <= now);
-        self.lifts = lasting;
-        let over: Vec<(Micros, Fault, usize)> = over;
-        for (_, fault, at) in over {
-            self.tell(|| format!("over: {fault:?}"));
-            match fault {
-                Fault::StoreDown => self.store.set_members_up(3),
-                _ => self.nodes[at].link.mend(),
             }
         }
     }
