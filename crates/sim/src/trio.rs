@@ -88,7 +88,7 @@ fn running(clock: &Arc<AtomicU64>) -> Running {
 
 enum Role {
     Down(Micros),
-    Standing { standby: Box<Standby>, file: FileLog, seen: Seen },
+    Standing { standby: Box<Standby>, file: Box<FileLog>, seen: Seen },
     Serving { primary: Box<Primary>, term: u64 },
 }
 
@@ -365,7 +365,7 @@ impl Trio<'_> {
         match self.open(at) {
             Ok((standby, file)) => {
                 let (standby, seen) = (Box::new(standby), Seen { at: self.now, ..Seen::default() });
-                self.nodes[at].role = Role::Standing { standby, file, seen };
+                self.nodes[at].role = Role::Standing { standby, file: Box::new(file), seen };
                 self.took(Path::Restart);
             }
             Err(RecoveryError::Journal(error)) if error.is_corruption() => {
@@ -453,7 +453,7 @@ impl Trio<'_> {
         let term = seen.term;
         let role = std::mem::replace(&mut self.nodes[at].role, Role::Down(now + 2_000));
         if let Role::Standing { standby, file, .. } = role {
-            self.promote(at, *standby, file, term);
+            self.promote(at, *standby, *file, term);
         }
     }
 
