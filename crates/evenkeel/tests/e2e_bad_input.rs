@@ -216,7 +216,7 @@ fn closed_pipes_do_not_end_it() {
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(0));
     let found = audit(&rig, &mut Promises::default()).unwrap();
-    assert!(found.acks > 1_000, "{found:?}");
+    assert!(found.acks > 500, "{found:?}");
 }
 
 #[test]
