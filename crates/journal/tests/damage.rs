@@ -8,7 +8,7 @@ use common::{
     root_before, segments,
 };
 use evenkeel_journal::fault_disk::FaultDisk;
-use evenkeel_journal::{Admission, Disk, FileLog, JournalError, ProblemKind, verify};
+use evenkeel_journal::{Admission, Disk, FileLog, JournalError, ProblemKind, Reader, verify};
 use proptest::prelude::*;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -427,4 +427,20 @@ proptest! {
             prop_assert_eq!(log.next(), next);
         }
     }
+}
+
+#[test]
+fn a_follower_that_meets_damage_behind_a_seal_says_so_and_does_not_look_for_ever() {
+    let (fault, disk) = fault_disk();
+    let mut log = create(&disk, &dir(), SMALL);
+    append(&mut log, 5).unwrap();
+    assert!(log.seal_if_idle().unwrap());
+    append(&mut log, 5).unwrap();
+    let path = dir().join(format!("{:016x}.seg", 0));
+    let (behind_seal, _) = frames(&fault.bytes(&path).unwrap())[2].clone();
+    fault.flip_bit(&path, (behind_seal.start as u64 + 40) * 8);
+    // It begins behind the seal's position, so that the seal itself gives it nothing.
+    let mut reader = Reader::follow(disk, &dir(), 7, log.watermark()).unwrap();
+    let refused = reader.next_batch().unwrap_err();
+    assert!(refused.is_corruption(), "{refused}");
 }
