@@ -1,7 +1,7 @@
-//! The spine, measured: journal, engine, snapshots, vault, and the whole.
+//! The spine, measured: journal, engine, snapshots, vault, the whole, standby, cold restore.
 //!
-//! `cargo xtask bench spine [--only journal,replay,held,vault,whole] [--seed N] [--dir DIR]
-//! [--quick]`
+//! `cargo xtask bench spine [--only SECTIONS] [--seed N] [--dir DIR] [--quick]`, where the
+//! sections are journal, replay, held, vault, whole, standby, cold
 //!
 //! Peers (SQLite, a bare file, restic) run in turn with what they are compared with, in the same
 //! run and on the same disk, and every comparison is printed as a ratio. Figures of different runs
@@ -14,6 +14,7 @@
     reason = "rates and counts for people"
 )]
 
+mod cold;
 mod feed;
 mod figures;
 mod held;
@@ -21,6 +22,7 @@ mod journal;
 mod replay;
 mod restic;
 mod stages;
+mod standby;
 mod vault;
 mod whole;
 
@@ -47,12 +49,14 @@ pub(crate) struct Plan {
 /// A part of the benchmark.
 type Section = fn(&Plan) -> Outcome;
 
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("journal", journal::run),
     ("replay", replay::run),
     ("held", held::run),
     ("vault", vault::run),
     ("whole", whole::run),
+    ("standby", standby::run),
+    ("cold", cold::run),
 ];
 
 impl Plan {

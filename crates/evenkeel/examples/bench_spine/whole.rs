@@ -41,7 +41,7 @@ fn up(plan: &Plan, rate: u32, seconds: u64) -> Outcome {
 }
 
 /// This program again, as `evenkeel`.
-fn evenkeel(home: &Path, command: &str) -> Outcome<Command> {
+pub(crate) fn evenkeel(home: &Path, command: &str) -> Outcome<Command> {
     let mut child = Command::new(std::env::current_exe()?);
     child.env(CHILD, "1").arg(command).arg("--home").arg(home);
     Ok(child)
