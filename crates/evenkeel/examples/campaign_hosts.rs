@@ -1,72 +1,89 @@
-//! Hosts that are lost: the primary and its member of the store are killed at once, and the other
-//! host takes over. How long nobody was acknowledged.
+//! Losses on several hosts under load: how long nobody was acknowledged, and an audit after each.
 //!
-//! `cargo xtask campaign hosts [--trials N]`
+//! `cargo xtask campaign hosts [--trials N] [--kind K] [--seed N]`, where K is `loss` (a primary
+//! and a member of the store at once), `primary`, `standby`, `member`, `all`, `stop`, or `mixed`.
 #![allow(clippy::unwrap_used, reason = "a campaign that cannot go on fails")]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use common::CHILD;
 use common::failovers::percentile;
-use common::hosts::Hosts;
-use common::{CHILD, Rig};
+use common::losses::{Kind, Plan, Series, Tally};
+use common::random::seed;
 
 fn main() -> ExitCode {
     if std::env::var_os(CHILD).is_some() {
         return evenkeel::cli::run();
     }
-    let trials = std::env::args().skip_while(|argument| argument != "--trials").nth(1);
-    let trials: usize = trials.map_or(200, |text| text.parse().unwrap());
+    let Some(plan) = plan() else {
+        eprintln!("--kind is loss, primary, standby, member, all, stop, or mixed");
+        return ExitCode::FAILURE;
+    };
     println!("etcd: three members on loopback, TLS, heartbeat 50 ms, election 500 ms;");
     println!("a log that stands still for 700 ms has no primary; then its term is taken");
+    println!("hosts {plan:?}");
     let begun = Instant::now();
-    let mut hosts = Hosts::new(Rig::new(), &["h", "g"]);
-    hosts.start(0);
-    hosts.until_primary(0, 1);
-    let mut seconds = Vec::with_capacity(trials);
-    let mut leaders = 0;
-    for trial in 1..=trials {
-        // They take turns: each trial kills the one that the trial before made primary.
-        let (primary, other) = ((trial + 1) % 2, trial % 2);
-        hosts.start(other);
-        hosts.until_following(other);
-        hosts.until_acked(primary, 200);
-        let leader = hosts.cluster.leader();
-        // Its own member is the leader in every other trial, as far as the cluster goes along.
-        let member = if trial % 2 == 0 { leader } else { (leader + 1) % 3 };
-        leaders += usize::from(member == leader);
-        let answered = hosts.ack_bytes(other);
-        hosts.cluster.kill(member);
-        hosts.kill(primary);
-        let killed = Instant::now();
-        hosts.until_beyond(other, answered);
-        let took = killed.elapsed();
-        println!("host {trial}: {:.3} s, member {member} (leader {leader})", took.as_secs_f64());
-        seconds.push(took.as_secs_f64());
-        hosts.cluster.restart(member);
-        std::thread::sleep(Duration::from_millis(200));
+    match run(&plan) {
+        Ok(tally) => {
+            show(&tally);
+            println!("hosts: nothing lost, nothing twice; {:.0?}", begun.elapsed());
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("hosts {plan:?}: {why}");
+            ExitCode::FAILURE
+        }
     }
-    let last = trials % 2;
-    hosts.end(last);
-    let (lost, count) = hosts.lost(last);
-    if !lost.is_empty() {
-        eprintln!("hosts: {} of {count} acknowledged are lost: {lost:?}", lost.len());
-        return ExitCode::FAILURE;
+}
+
+fn plan() -> Option<Plan> {
+    let argument = |name: &str| std::env::args().skip_while(|word| word != name).nth(1);
+    let kind = match argument("--kind").as_deref() {
+        Some("mixed") => None,
+        Some(word) => Some(Kind::ALL.iter().find(|(name, _)| *name == word)?.1),
+        None => Some(Kind::Loss),
+    };
+    let number = |name: &str| argument(name).map(|text| text.parse::<u64>().unwrap());
+    let trials = usize::try_from(number("--trials").unwrap_or(200)).unwrap();
+    Some(Plan { seed: number("--seed").unwrap_or_else(seed), trials, kind })
+}
+
+fn run(plan: &Plan) -> Result<Tally, String> {
+    let mut series = Series::new(plan.seed);
+    for trial in 1..=plan.trials {
+        match series.trial(plan.kind) {
+            Ok((kind, detail)) => println!("{trial:>4}  {:<8} {detail}", kind.name()),
+            Err(why) => return Err(format!("trial {trial}: {why}\n{}", series.said())),
+        }
     }
-    seconds.sort_by(f64::total_cmp);
-    let at = |share| percentile(&seconds, share);
+    series.finish()
+}
+
+fn show(tally: &Tally) {
+    let Tally { killed, members, leaders, acknowledged, entries, digests, .. } = tally;
+    for (kind, seconds) in &tally.seconds {
+        let mut seconds = seconds.clone();
+        seconds.sort_by(f64::total_cmp);
+        let at = |share| percentile(&seconds, share);
+        println!(
+            "{:<8} {:>4} times; without an acknowledgement: p50 {:.3} s, p90 {:.3} s, p99 {:.3} s, \
+             max {:.3} s",
+            kind.name(),
+            seconds.len(),
+            at(0.5),
+            at(0.9),
+            at(0.99),
+            at(1.0)
+        );
+    }
     println!(
-        "hosts: {trials} losses of a primary and a member ({leaders} times the leader), {count} \
-         acknowledged, none lost; without an acknowledgement: p50 {:.3} s, p90 {:.3} s, p99 \
-         {:.3} s, max {:.3} s; {:.0?}",
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        at(1.0),
-        begun.elapsed()
+        "{killed} processes killed, {members} of them members ({leaders} leaders); {acknowledged} \
+         acknowledgements, {entries} entries and {digests} live digests audited; {} \
+         acknowledgements after a stop",
+        tally.after_a_stop
     );
-    ExitCode::SUCCESS
 }

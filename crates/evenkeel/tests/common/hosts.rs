@@ -162,6 +162,26 @@ impl Hosts {
         self.homes[at].daemon = Some(daemon);
     }
 
+    /// Waits until the clients of one of two homes wrote down more than they had; says of which.
+    pub fn until_either_beyond(&mut self, bytes: [u64; 2]) -> usize {
+        let mut daemon = self.homes[0].daemon.take().unwrap();
+        let found =
+            daemon.until("acknowledgements", || (0..2).find(|at| self.ack_bytes(*at) > bytes[*at]));
+        self.homes[0].daemon = Some(daemon);
+        found
+    }
+
+    /// Journal of a home.
+    pub fn journal(&self, at: usize) -> PathBuf {
+        self.rig.path(&self.homes[at].name).join("host/journal")
+    }
+
+    /// What a home's process has said so far.
+    pub fn said(&self, at: usize) -> String {
+        fs::read_to_string(self.rig.beside(&format!("{}.err", self.homes[at].name)))
+            .unwrap_or_default()
+    }
+
     /// `kill -9` of a home's process.
     pub fn kill(&mut self, at: usize) {
         self.homes[at].daemon.take().unwrap().kill();

@@ -15,6 +15,8 @@ pub mod flips;
 #[cfg(feature = "etcd")]
 pub mod hosts;
 pub mod kills;
+#[cfg(feature = "etcd")]
+pub mod losses;
 pub mod mirror;
 pub mod namespace;
 pub mod network;

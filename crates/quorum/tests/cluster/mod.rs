@@ -184,6 +184,11 @@ impl Cluster {
         })
     }
 
+    /// Waits until a member answers reads that a majority confirms.
+    pub fn until_in_step(&self, at: usize) {
+        self.until("a member in step", || self.control_at(at, &["endpoint", "health"]).ok());
+    }
+
     fn until<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         let begun = Instant::now();
         loop {
