@@ -1,0 +1,15 @@
+//! Capture: what other programs write, followed as they write it.
+//!
+//! [`sqlite`] follows a live database in WAL mode that other processes write, page by page.
+//!
+//! **Architecture invariants**
+//! - It decides nothing: it copies, and says exactly what it could not copy.
+//! - A source is never changed: no table, row or setting of a captured database is written.
+//! - What counts as captured is committed by the source's own rules, and durable in the spool.
+//! - No interval that was not protected is silent: it is recorded before the next snapshot.
+//! - No clock: time comes in through a trait.
+//! - It knows neither sites nor keys; the vault carries what the spool holds.
+
+#![forbid(unsafe_code)]
+
+pub mod sqlite;

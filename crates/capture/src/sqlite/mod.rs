@@ -1,0 +1,4 @@
+//! Live SQLite databases in WAL mode, which other processes write.
+
+pub mod wal;
+pub mod wal_index;
