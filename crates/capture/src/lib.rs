@@ -12,4 +12,9 @@
 
 #![forbid(unsafe_code)]
 
+mod error;
+pub mod restore;
+pub mod spool;
 pub mod sqlite;
+
+pub use error::{Error, Result};

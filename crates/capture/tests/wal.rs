@@ -91,7 +91,9 @@ proptest! {
     }
 
     #[test]
-    fn bytes_of_any_kind_are_never_taken_for_frames(bytes in prop::collection::vec(any::<u8>(), 0..2048)) {
+    fn bytes_of_any_kind_are_never_taken_for_frames(
+        bytes in prop::collection::vec(any::<u8>(), 0..2048)
+    ) {
         prop_assert!(decode(&bytes).is_err());
     }
 }

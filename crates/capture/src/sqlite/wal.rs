@@ -8,7 +8,8 @@
 //!  24 checksum of bytes 0 to 23 (two words)
 //!  frame, 24 bytes and a page
 //!   0 page number   4 pages of the database behind this commit, 0 within a transaction
-//!   8 salt 1       12 salt 2      16 checksum of bytes 0 to 7 and the page, seeded with the one before
+//!   8 salt 1       12 salt 2      16 checksum of bytes 0 to 7 and the page, seeded with
+//!                                    the one before
 //! ```
 //!
 //! What a file holds behind the last commit frame whose checksums chain is not data: the next
