@@ -89,7 +89,8 @@ pub fn gap_at(history: &History, time_ns: u64) -> Option<Gap> {
 /// get its name.
 ///
 /// # Errors
-/// [`Error::NoSuchPoint`], [`Error::Damaged`], [`Error::NotRestored`], and whatever the system says.
+/// [`Error::NoSuchPoint`], [`Error::Damaged`], [`Error::NotRestored`], and whatever the system
+/// says.
 pub fn restore(disk: &dyn Disk, folder: &Path, target: Target, to: &Path) -> Result<Restored> {
     let history = History::load(disk, folder)?;
     let (run, commit) = find(disk, &history, target)?;

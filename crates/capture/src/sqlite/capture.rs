@@ -207,7 +207,7 @@ impl Capture {
                 let hand_over_not_before_ns = 0;
                 Ok(Some(Attached {
                     source,
-                    recorder,
+                    recorder: *recorder,
                     place,
                     may_restart_at,
                     hand_over_not_before_ns,
@@ -292,7 +292,7 @@ impl Capture {
             return Ok(Joined::Anew(index));
         }
         let may_restart_at = index.is_backfilled().then_some(index.frames);
-        Ok(Joined::Continues(recorder, place, may_restart_at))
+        Ok(Joined::Continues(Box::new(recorder), place, may_restart_at))
     }
 
     fn begin_epoch(
@@ -339,7 +339,8 @@ impl Capture {
                 }
                 Err(error) => return Err(error),
             };
-            attached.hand_over_not_before_ns = look.time_ns + HAND_OVER_PAUSE_NS;
+            let pause_ns = if step.handed_over { 0 } else { HAND_OVER_PAUSE_NS };
+            attached.hand_over_not_before_ns = look.time_ns + pause_ns;
         }
         if !step.handed_over && log_bytes > self.options.log_bytes_max {
             self.begin_gap(Why::LogBound, step)?;
@@ -427,7 +428,7 @@ impl Capture {
 
 /// How joining a database that was captured before ended.
 enum Joined {
-    Continues(Recorder, Place, Option<u32>),
+    Continues(Box<Recorder>, Place, Option<u32>),
     Anew(WalIndex),
 }
 
