@@ -1,11 +1,10 @@
 //! Zero-fills the next segment ahead of need, so that no acknowledgement waits for it.
 
 use crate::disk::{Disk, DiskFile};
-use crate::segment;
+use crate::segment::{self, Pace};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
@@ -22,7 +21,7 @@ struct Work {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     length_bytes: u64,
-    stop: Arc<AtomicBool>,
+    pace: Arc<Pace>,
 }
 
 impl Work {
@@ -31,7 +30,7 @@ impl Work {
         if let Some(file) = segment::reopen_zeroed(disk, path, self.length_bytes)? {
             return Ok(file);
         }
-        segment::create_zeroed(disk, path, self.length_bytes, &self.stop)
+        segment::create_zeroed(disk, path, self.length_bytes, &self.pace)
     }
 }
 
@@ -52,8 +51,8 @@ impl Preparer {
         length_bytes: u64,
         inline: bool,
     ) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let work = Work { disk, path: dir.join(segment::SPARE), length_bytes, stop };
+        let pace = Arc::new(Pace::default());
+        let work = Work { disk, path: dir.join(segment::SPARE), length_bytes, pace };
         let worker = if inline { None } else { Some(Worker::start(work.clone())?) };
         Ok(Self { work, worker })
     }
@@ -63,6 +62,7 @@ impl Preparer {
         if let Some(worker) = &mut self.worker
             && !worker.outstanding
         {
+            self.work.pace.take_time(true);
             worker.outstanding = worker.jobs.send(()).is_ok();
         }
     }
@@ -74,6 +74,8 @@ impl Preparer {
             return self.work.prepare();
         };
         worker.outstanding = false;
+        // Now an append waits for it.
+        self.work.pace.take_time(false);
         match worker.done.recv() {
             Ok(prepared) => prepared,
             // The thread is gone; what it did can be done here.
@@ -100,7 +102,7 @@ impl Worker {
 
 impl Drop for Preparer {
     fn drop(&mut self) {
-        self.work.stop.store(true, Ordering::Relaxed);
+        self.work.pace.stop();
         if let Some(Worker { jobs, done, handle, .. }) = self.worker.take() {
             drop((jobs, done));
             // Joined, so that nothing writes here once the lock is given up.

@@ -9,6 +9,8 @@ use evenkeel_types::codec::{DecodeError, Reader};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 const MAGIC: &Magic = b"evenkeel journal segment docs/formats/\r\n";
 const FIELD_BYTES: usize = 100;
@@ -129,21 +131,51 @@ pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Position>> {
     Ok(firsts)
 }
 
+/// How fast zeros are written.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    stop: AtomicBool,
+    leisurely: AtomicBool,
+}
+
+impl Pace {
+    /// The work ends early, with `Interrupted`.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is time: then half of it is left to the syncs of appends, which otherwise
+    /// wait behind the zeros.
+    pub(crate) fn take_time(&self, leisurely: bool) {
+        self.leisurely.store(leisurely, Ordering::Relaxed);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Pauses for as long as the last portion took, within a bound.
+    fn pause(&self, portion_took: Duration) {
+        const LONGEST: Duration = Duration::from_millis(20);
+        if self.leisurely.load(Ordering::Relaxed) {
+            thread::sleep(portion_took.min(LONGEST));
+        }
+    }
+}
+
 /// Creates a file of zeros, allocated and durable. On error nothing remains of it.
-///
-/// `stop` ends the work early, with `Interrupted`.
 pub(crate) fn create_zeroed(
     disk: &dyn Disk,
     path: &Path,
     length_bytes: u64,
-    stop: &AtomicBool,
+    pace: &Pace,
 ) -> io::Result<Box<dyn DiskFile>> {
     match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let file = disk.create(path)?;
-    match fill(file.as_ref(), length_bytes, stop) {
+    match fill(file.as_ref(), length_bytes, pace) {
         Ok(()) => Ok(file),
         Err(error) => {
             // Space is what is short: give back what was taken. The first error is the one to tell.
@@ -153,13 +185,13 @@ pub(crate) fn create_zeroed(
     }
 }
 
-fn fill(file: &dyn DiskFile, length_bytes: u64, stop: &AtomicBool) -> io::Result<()> {
+fn fill(file: &dyn DiskFile, length_bytes: u64, pace: &Pace) -> io::Result<()> {
     static CHUNK: [u8; 1 << 16] = [0; 1 << 16];
-    const SYNC_EVERY_BYTES: u64 = 4 << 20;
+    const SYNC_EVERY_BYTES: u64 = 1 << 20;
     file.preallocate(length_bytes)?;
-    let mut at = 0;
+    let (mut at, mut begun) = (0, Instant::now());
     while at < length_bytes {
-        if stop.load(Ordering::Relaxed) {
+        if pace.is_stopped() {
             return Err(io::ErrorKind::Interrupted.into());
         }
         let part = CHUNK.len().min(usize::try_from(length_bytes - at).unwrap_or(CHUNK.len()));
@@ -168,6 +200,8 @@ fn fill(file: &dyn DiskFile, length_bytes: u64, stop: &AtomicBool) -> io::Result
         // In small portions, so that an append's sync never waits for a whole segment of zeros.
         if at % SYNC_EVERY_BYTES == 0 {
             file.sync_data()?;
+            pace.pause(begun.elapsed());
+            begun = Instant::now();
         }
     }
     file.sync_all()

@@ -344,6 +344,31 @@ fn a_reader_from_outside_sees_a_growing_journal_and_never_a_wrong_one() {
 }
 
 #[test]
+fn a_trim_beside_appends_ends_as_one_that_they_wait_for() {
+    let (_, disk) = fault_disk();
+    let options = Options { preparation: Preparation::Background, ..SMALL };
+    let mut log = create(&disk, &dir(), options);
+    for _ in 0..12 {
+        append(&mut log, 20).unwrap();
+    }
+    let held = segments(disk.as_ref(), &dir()).len();
+    let mut removed = log.trim_beside(130).unwrap().segments_removed;
+    while log.base().position == 0 {
+        append(&mut log, 1).unwrap();
+        removed += log.trim_beside(130).unwrap().segments_removed;
+    }
+    assert!(removed > 0 && removed < held, "{removed} of {held}");
+    let (first, next) = (log.base().position, log.next());
+    assert!(first <= 130, "{first}");
+    // Ended in the middle of another: what is there is a log, whichever of the two it is.
+    log.trim_beside(next).unwrap();
+    drop(log);
+    let (log, _) = reopen(&disk, &dir(), SMALL).unwrap();
+    assert!((first..=next).contains(&log.base().position));
+    assert_eq!(log.next(), next);
+}
+
+#[test]
 fn a_trimmed_log_begins_later_and_keeps_chain_and_root() {
     let (_, disk) = fault_disk();
     let mut log = create(&disk, &dir(), SMALL);

@@ -126,7 +126,7 @@ fn drive(log: &mut QuorumLog<EtcdStore>, handle: &Handle, args: &Args) {
             if archived_at.elapsed() >= ARCHIVE_EVERY {
                 // What was there the last time has arrived at the sites by now.
                 handle.archived_to(archived);
-                log.trim_before(archived).unwrap();
+                log.trim_beside(archived).unwrap();
                 (archived, archived_at) = (next, Instant::now());
             }
         }

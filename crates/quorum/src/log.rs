@@ -346,8 +346,8 @@ impl<S: Store> Log for QuorumLog<S> {
         self.file.seal_if_idle()
     }
 
-    fn trim_before(&mut self, position: u64) -> Result<Trimmed, JournalError> {
-        self.file.trim_before(position)
+    fn trim_beside(&mut self, position: u64) -> Result<Trimmed, JournalError> {
+        self.file.trim_beside(position)
     }
 
     fn tend(&mut self) -> Result<(), JournalError> {

@@ -284,7 +284,7 @@ fn a_trimmed_log_carries_more_than_the_quota_and_a_late_follower_is_sent_to_the_
         };
         a.handle.archived_to(appended.last + 1);
         log.tend().unwrap();
-        log.trim_before(appended.first).unwrap();
+        log.trim_beside(appended.first).unwrap();
     }
     let status = a.handle.status();
     assert!(status.trimmed_below > 0);

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use evenkeel_journal::{Admission, FileLog, JournalError, Log};
+use evenkeel_journal::{Admission, FileLog, JournalError, Log, Trimmed};
 use evenkeel_types::codec::{Canonical, Writer};
 use evenkeel_types::merkle::{Hash, leaf_hash};
 use evenkeel_types::{
@@ -289,13 +289,13 @@ impl Primary {
         Ok(self.log.seal_if_idle()?)
     }
 
-    /// Gives up whole segments below `position`, which the caller knows to be safe elsewhere.
+    /// Gives up whole segments below `position`, which the caller knows to be safe elsewhere, in the
+    /// background. Errors are told by a later call.
     ///
     /// # Errors
     /// Damage in what would be given up; a failed disk.
-    pub fn trim_before(&mut self, position: u64) -> Result<()> {
-        self.log.trim_before(position)?;
-        Ok(())
+    pub fn trim_before(&mut self, position: u64) -> Result<Trimmed> {
+        Ok(self.log.trim_beside(position)?)
     }
 
     /// Ends cleanly.

@@ -31,7 +31,7 @@ impl DurableLog for Own {
         self.log.append(batch, Admission::Normal)?;
         self.appends += 1;
         if self.appends.is_multiple_of(LOOK_EVERY) {
-            self.log.trim_before(self.log.next().saturating_sub(KEPT))?;
+            self.log.trim_beside(self.log.next().saturating_sub(KEPT))?;
         }
         Ok(())
     }

@@ -188,7 +188,10 @@ impl PrimaryLoop {
         };
         if folder_bytes(self.primary.log().dir()) > bytes_max {
             match self.primary.trim_before(position) {
-                Ok(()) => self.observed.conditions.clear("not_trimmed"),
+                Ok(trimmed) if trimmed.segments_removed > 0 => {
+                    self.observed.conditions.clear("not_trimmed");
+                }
+                Ok(_) => {}
                 // Damage in what was to go is no reason to stop trading.
                 Err(RecoveryError::Journal(error)) if error.is_corruption() => {
                     self.observed.conditions.raise(

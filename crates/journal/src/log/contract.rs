@@ -44,11 +44,12 @@ pub trait Log: fmt::Debug + Send {
     /// As [`FileLog::seal_if_idle`].
     fn seal_if_idle(&mut self) -> Result<bool>;
 
-    /// Gives up what lies below `position`, which the caller knows to be safe elsewhere.
+    /// Gives up what lies below `position`, which the caller knows to be safe elsewhere; appends do
+    /// not wait for it. Says what an earlier call did.
     ///
     /// # Errors
-    /// As [`FileLog::trim_before`].
-    fn trim_before(&mut self, position: u64) -> Result<Trimmed>;
+    /// As [`FileLog::trim_beside`].
+    fn trim_beside(&mut self, position: u64) -> Result<Trimmed>;
 
     /// Housekeeping between batches; called several times a second.
     ///
@@ -82,8 +83,8 @@ impl Log for FileLog {
         Self::seal_if_idle(self)
     }
 
-    fn trim_before(&mut self, position: u64) -> Result<Trimmed> {
-        Self::trim_before(self, position)
+    fn trim_beside(&mut self, position: u64) -> Result<Trimmed> {
+        Self::trim_beside(self, position)
     }
 
     fn close(self: Box<Self>) -> Result<()> {

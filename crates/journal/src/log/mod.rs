@@ -27,6 +27,7 @@ pub use contract::Log;
 pub use open::{Opened, lock_holder};
 pub(crate) use open::{broken_link, held_segments, lock};
 pub use trim::Trimmed;
+use trim::Trimmer;
 
 /// Name of the lock file.
 pub(crate) const LOCK: &str = "LOCK";
@@ -113,8 +114,9 @@ struct Active {
 /// The durable log in a folder. One process at a time has it open.
 #[derive(Debug)]
 pub struct FileLog {
-    // Fields are dropped in this order: the preparer must be gone before the lock is.
+    // Fields are dropped in this order: the threads must be gone before the lock is.
     preparer: Preparer,
+    trimmer: Trimmer,
     segment: Active,
     disk: Arc<dyn Disk>,
     dir: PathBuf,

@@ -1,5 +1,6 @@
 //! Creating a log, and opening one after whatever happened to it.
 
+use super::trim::Trimmer;
 use super::{Active, FileLog, LOCK, Options, Preparation};
 use crate::disk::{Access, Disk, DiskLock, LockRefused, read_full};
 use crate::error::{Holder, IoContext as _, JournalError, Problem, ProblemKind, Result};
@@ -7,7 +8,7 @@ use crate::meta::{META, Meta};
 use crate::preparer::Preparer;
 use crate::scan::{Cursor, Expect};
 use crate::sector;
-use crate::segment::{self, FRAMES_AT, SegmentHeader};
+use crate::segment::{self, FRAMES_AT, Pace, SegmentHeader};
 use crate::tail::{self, Progress, Tail, TornTail};
 use crate::watermark::Watermark;
 use crate::{Base, Chain, Identity, Position};
@@ -15,7 +16,6 @@ use evenkeel_types::codec::Writer;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// What was found when a log was opened. Its `Display` is an account for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,9 +106,9 @@ impl FileLog {
             chain: base.chain,
         };
         let spare = dir.join(segment::SPARE);
-        let go_on = AtomicBool::new(false);
-        let file = segment::create_zeroed(disk.as_ref(), &spare, header.length_bytes, &go_on)
-            .during("create", &spare)?;
+        let file =
+            segment::create_zeroed(disk.as_ref(), &spare, header.length_bytes, &Pace::default())
+                .during("create", &spare)?;
         file.write_all_at(&header.to_sector(), 0).during("write", &spare)?;
         file.sync_all().during("sync", &spare)?;
         let path = dir.join(segment::file_name(header.first));
@@ -181,6 +181,7 @@ impl FileLog {
             .during("start a thread for", dir)?;
         Ok(Self {
             preparer,
+            trimmer: Trimmer::default(),
             segment,
             disk,
             dir: dir.to_owned(),

@@ -3,9 +3,8 @@
 use super::{Active, Admission, FileLog};
 use crate::disk::{DiskFile, is_out_of_space};
 use crate::error::{JournalError, Result};
-use crate::segment::{self, FRAMES_AT, RESERVE, RESERVE_NEW, SPARE, SegmentHeader};
+use crate::segment::{self, FRAMES_AT, Pace, RESERVE, RESERVE_NEW, SPARE, SegmentHeader};
 use std::io;
-use std::sync::atomic::AtomicBool;
 
 impl FileLog {
     /// Makes sure that the active segment has room for a frame and admits it.
@@ -137,8 +136,7 @@ impl FileLog {
         let length_bytes = self.options.reserve_bytes;
         let made = segment::reopen_zeroed(disk, &path, length_bytes).and_then(|found| {
             if found.is_none() {
-                let go_on = AtomicBool::new(false);
-                segment::create_zeroed(disk, &new, length_bytes, &go_on)?;
+                segment::create_zeroed(disk, &new, length_bytes, &Pace::default())?;
                 disk.rename(&new, &path)?;
                 disk.sync_dir(&self.dir)?;
             }

@@ -7,13 +7,12 @@ use crate::error::{IoContext as _, JournalError, Problem, Result};
 use crate::frame::{self, FrameHeader, HEADER_BYTES, Probe};
 use crate::scan::{Cursor, Damage, Expect, Step};
 use crate::sector::{self, SECTOR, SECTOR_BYTES, is_zero};
-use crate::segment::{self, FRAMES_AT, SegmentHeader};
+use crate::segment::{self, FRAMES_AT, Pace, SegmentHeader};
 use crate::tail;
 use evenkeel_types::codec::Writer;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 /// Bytes copied at a time.
 const COPY_BYTES: usize = 1 << 20;
@@ -121,8 +120,7 @@ fn copy(
     header: &SegmentHeader,
     new: &Path,
 ) -> Result<Box<dyn DiskFile>> {
-    let stop = AtomicBool::new(false);
-    let file = segment::create_zeroed(disk, new, header.length_bytes, &stop)
+    let file = segment::create_zeroed(disk, new, header.length_bytes, &Pace::default())
         .during("make room for", new)?;
     file.write_all_at(&header.to_sector(), 0).during("write", new)?;
     let path = place.dir.join(place.name());
