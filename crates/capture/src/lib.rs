@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod pages;
 pub mod restore;
 pub mod spool;
 pub mod sqlite;

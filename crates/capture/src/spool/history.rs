@@ -185,12 +185,17 @@ impl History {
 
     fn take_segment(&mut self, file: &dyn DiskFile, path: &Path, number: u64) -> Result<()> {
         let bytes = read_all(file).map_err(io_error("read", path))?;
-        // A segment that was being created holds nothing; one that is damaged leaves a hole that
-        // the next one shows.
+        // One that was being created holds nothing, which the next one confirms.
         let header = SegmentHeader::decode(&bytes)
             .filter(|header| header.segment == number)
             .filter(|header| self.spool.is_none_or(|spool| spool == header.spool));
-        let Some(header) = header else { return Ok(()) };
+        let Some(header) = header else {
+            if number + 1 < self.next_segment {
+                let record = self.next_record();
+                self.lost.push(Lost { record, until_record: None, segment: path.to_path_buf() });
+            }
+            return Ok(());
+        };
         self.join(&header, path);
         let mut offset = SEGMENT_HEADER_BYTES;
         let (mut before, mut record) = (header.chain, header.first_record);
@@ -225,13 +230,11 @@ impl History {
         let (next, chain) = (self.next_record(), self.chain());
         // What was thought to be lost was given up by whoever wrote this segment.
         self.lost.retain(|lost| lost.until_record.is_some() || lost.record < header.first_record);
-        if next == header.first_record && chain == header.chain {
-            return;
-        }
         let until_record = Some(header.first_record);
-        match self.lost.last_mut().filter(|lost| lost.until_record.is_none()) {
-            Some(lost) => lost.until_record = until_record,
-            None => self.lost.push(Lost { record: next, until_record, segment: path.into() }),
+        if let Some(lost) = self.lost.last_mut().filter(|lost| lost.until_record.is_none()) {
+            lost.until_record = until_record;
+        } else if next != header.first_record || chain != header.chain {
+            self.lost.push(Lost { record: next, until_record, segment: path.into() });
         }
     }
 

@@ -10,6 +10,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
 
 use evenkeel_journal::Disk;
 
@@ -27,6 +30,10 @@ use crate::sqlite::wal_index::WalIndex;
 const IMAGE: &str = "image.db";
 /// Between two attempts to let the log start over, if others are in the way.
 const HAND_OVER_PAUSE_NS: u64 = 250_000_000;
+
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+const PAUSE_IDLE: Duration = Duration::from_millis(10);
+const PAUSE_FAILED: Duration = Duration::from_secs(1);
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -151,6 +158,24 @@ impl Capture {
             (step.commits, step.pages, step.bytes) = (tally.commits, tally.pages, tally.bytes);
         }
         Ok(step)
+    }
+
+    /// Follows the database until `stop` is set, and says what each step did.
+    ///
+    /// It looks every 2 ms while something happens and every 10 ms otherwise; after an error it
+    /// waits longer and longer, up to a second.
+    pub fn run(&mut self, stop: &AtomicBool, mut said: impl FnMut(&Self, Result<Step>)) {
+        let mut pause = PAUSE_MIN;
+        while !stop.load(Ordering::Relaxed) {
+            let result = self.step();
+            pause = match &result {
+                Ok(step) if *step != Step::default() => PAUSE_MIN,
+                Ok(_) if self.is_attached() => (pause * 2).min(PAUSE_IDLE),
+                Ok(_) | Err(_) => (pause * 2).min(PAUSE_FAILED),
+            };
+            said(self, result);
+            sleep(pause);
+        }
     }
 
     fn look_now(&mut self) -> Look {

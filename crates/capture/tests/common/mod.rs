@@ -14,9 +14,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const DATABASE: &str = "EVENKEEL_TEST_CLIENT_DATABASE";
+const CAPTURED: &str = "EVENKEEL_TEST_CAPTURED_DATABASE";
 pub const TABLES: &str = "
     PRAGMA journal_mode=WAL;
     CREATE TABLE fills(seq INTEGER PRIMARY KEY, at INTEGER, note TEXT);
@@ -108,9 +110,62 @@ fn serve(database: &Path) {
 
 /// The body of each test file's test of this name: without the variable, it serves nobody.
 pub fn client_main() {
-    match std::env::var_os(DATABASE) {
-        Some(database) => serve(Path::new(&database)),
-        None => assert_eq!(note(1).len() % 16, 0),
+    match (std::env::var_os(DATABASE), std::env::var_os(CAPTURED)) {
+        (Some(database), _) => serve(Path::new(&database)),
+        (None, Some(database)) => follow(Path::new(&database)),
+        (None, None) => assert_eq!(note(1).len() % 16, 0),
+    }
+}
+
+/// Captures until it is killed; notes the last commit and the time once it is durable.
+fn follow(database: &Path) {
+    let folder = database.parent().expect("a folder");
+    let log = File::options().append(true).create(true).open(folder.join("captured.log"));
+    let mut log = log.expect("a log");
+    let clock = Arc::new(SystemClock);
+    let spool = folder.join("spool");
+    let mut capture =
+        Capture::open(database, Arc::new(RealDisk), &spool, clock, busy()).expect("a spool");
+    capture.run(&AtomicBool::new(false), |capture, step| {
+        let line = match (step, capture.last()) {
+            (Ok(step), _) if step == Step::default() => return,
+            (Ok(step), Some(last)) => {
+                let (snapshot, over) = (u8::from(step.snapshot), u8::from(step.handed_over));
+                format!("{} {} {snapshot} {over}\n", last.number, now_ns())
+            }
+            (Ok(_), None) => return,
+            (Err(error), _) => format!("# {error}\n"),
+        };
+        log.write_all(line.as_bytes()).expect("a line");
+    });
+}
+
+/// As a user has it, but with a log that starts over often.
+fn busy() -> Options {
+    Options {
+        log_bytes_checkpoint: 8 << 20,
+        lock_wait: Duration::from_secs(5),
+        ..Options::default()
+    }
+}
+
+/// Capture in a process of its own.
+pub struct Follower(Child);
+
+impl Follower {
+    pub fn begin(desk: &Desk) -> Self {
+        let child = Command::new(std::env::current_exe().expect("this binary"))
+            .args(["--exact", "client", "--nocapture"])
+            .env(CAPTURED, &desk.database)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(child.expect("a capture"))
+    }
+
+    pub fn kill(mut self) {
+        self.0.kill().expect("a running capture");
+        self.0.wait().expect("an end");
     }
 }
 
@@ -178,9 +233,10 @@ impl Client {
         self.answer().expect("transactions");
     }
 
-    pub fn close(mut self) {
-        drop(self.input);
-        self.child.wait().expect("an end");
+    pub fn close(self) {
+        let Self { mut child, input, .. } = self;
+        drop(input);
+        child.wait().expect("an end");
     }
 
     pub fn kill(mut self) {
