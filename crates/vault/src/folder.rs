@@ -91,7 +91,8 @@ impl FolderSite {
     }
 
     fn path(&self, action: &'static str, key: &str) -> Result<PathBuf, SiteError> {
-        check_key(key).map_err(|why| self.fail(action, key, SiteErrorKind::InvalidKey, why))?;
+        check_object_name(key)
+            .map_err(|why| self.fail(action, key, SiteErrorKind::InvalidKey, why))?;
         self.check_there(action, key)?;
         Ok(self.root.join(key))
     }
@@ -174,7 +175,7 @@ impl FolderSite {
 
     fn key_of(&self, path: &Path) -> Option<String> {
         let key = path.strip_prefix(&self.root).ok()?.to_str()?.to_owned();
-        check_key(&key).is_ok().then_some(key)
+        check_object_name(&key).is_ok().then_some(key)
     }
 }
 
@@ -294,8 +295,12 @@ impl Janitor for FolderSite {
     }
 }
 
-/// A name is relative, plain, and cannot leave the folder or hide in it.
-fn check_key(key: &str) -> Result<(), &'static str> {
+/// Whether an object may have this name: it is relative, plain, and cannot leave the site's folder
+/// or hide in it. Every kind of site has the same rule.
+///
+/// # Errors
+/// What is wrong with the name.
+pub fn check_object_name(key: &str) -> Result<(), &'static str> {
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
         return Err("an object name has 1 to 512 bytes");
     }

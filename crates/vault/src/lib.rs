@@ -70,7 +70,7 @@ pub use certificate::{Certificate, Parent, RootPublicKey, WriterKey};
 pub use erasure::{PARITY_MAX, decode_shards, encode_shards, generator_matrix};
 pub use error::{Error, Result};
 pub use facts::{Fork, Freshness, LineageInfo, PointInfo, TailInfo};
-pub use folder::FolderSite;
+pub use folder::{FolderSite, check_object_name};
 pub use index::DedupIndex;
 pub use keys::{IdKey, Identity, Recipient, RecoveryIdentity};
 pub use layout::{Layout, Lineage};

@@ -27,6 +27,7 @@ const PLACES: &[(&str, Place)] = &[
     ("chain", Place::Floor(3)),
     ("quorum", Place::Floor(4)),
     ("recovery", Place::Floor(4)),
+    ("sites", Place::Floor(4)),
     ("evenkeel", Place::Floor(5)),
     ("sim", Place::Beside),
     ("xtask", Place::Apart),
