@@ -48,7 +48,7 @@ fn whatever_is_killed_every_restore_is_what_the_writer_noted() {
         let mut writer = Client::open(&desk.database);
         let before = desk.written().len();
         // One more than is noted may be committed: it is written again under the same number.
-        writer.send(&format!("burst 1000000 {}", desk.log.display()));
+        writer.send(&format!("burst 1000000 1000000 {}", desk.log.display()));
         let wanted = before + 50 + usize::try_from(roll(400)).expect("small");
         wait_until(|| desk.written().len() >= wanted);
         let mut other = Client::open(&desk.database);
@@ -126,7 +126,7 @@ fn check_every_kind_of_restore(desk: &Desk, last: u64) {
 #[test]
 fn single_pages_are_those_of_the_whole_restore() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(common::small());
+    let mut capture = desk.capture(&common::small());
     for _ in 0..8 {
         client.trade(150, &desk);
         common::catch_up(&mut capture);

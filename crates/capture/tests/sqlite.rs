@@ -17,7 +17,7 @@ fn client() {
 #[test]
 fn every_commit_comes_back_as_it_was() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     catch_up(&mut capture);
     let first = capture.last().expect("a snapshot").number;
     client.trade(60, &desk);
@@ -33,7 +33,7 @@ fn every_commit_comes_back_as_it_was() {
 #[test]
 fn a_second_comes_back_as_the_writers_own_log_has_it() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     catch_up(&mut capture);
     let mut looked = Vec::new();
     for _ in 0..10 {
@@ -56,7 +56,7 @@ fn a_second_comes_back_as_the_writers_own_log_has_it() {
 #[test]
 fn foreign_checkpoints_of_every_kind_lose_nothing() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     catch_up(&mut capture);
     client.sql("PRAGMA busy_timeout=20");
     for kind in ["PASSIVE", "FULL", "RESTART", "TRUNCATE"].repeat(6) {
@@ -77,7 +77,7 @@ fn foreign_checkpoints_of_every_kind_lose_nothing() {
 #[test]
 fn the_log_is_handed_over_and_starts_over_without_a_gap() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     catch_up(&mut capture);
     let mut handed_over = 0;
     for _ in 0..40 {
@@ -99,7 +99,7 @@ fn the_log_is_handed_over_and_starts_over_without_a_gap() {
 #[test]
 fn litestream_752_a_checkpoint_while_capture_is_down_is_a_gap_and_both_sides_restore() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     catch_up(&mut capture);
     client.trade(30, &desk);
     catch_up(&mut capture);
@@ -111,7 +111,7 @@ fn litestream_752_a_checkpoint_while_capture_is_down_is_a_gap_and_both_sides_res
     let _ = client.answer();
     client.trade(5, &desk);
 
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     let step = catch_up(&mut capture);
     assert!(step.snapshot);
     let gaps = desk.gaps();
@@ -132,7 +132,7 @@ fn litestream_752_a_checkpoint_while_capture_is_down_is_a_gap_and_both_sides_res
 #[test]
 fn litestream_781_after_a_restore_a_new_epoch_begins_and_goes_on() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     catch_up(&mut capture);
     let first = capture.last().expect("a snapshot").number;
     client.trade(50, &desk);
@@ -149,7 +149,7 @@ fn litestream_781_after_a_restore_a_new_epoch_begins_and_goes_on() {
 
     let mut client = Client::open(&desk.database);
     client.trade(3, &desk);
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     let step = catch_up(&mut capture);
     assert!(step.snapshot && step.gap.is_some(), "{step:?}");
     client.trade(4, &desk);
@@ -168,9 +168,9 @@ fn litestream_1164_snapshots_and_checkpoints_under_a_writer_leave_indexes_that_f
     let mut other = Client::open(&desk.database);
     other.sql("PRAGMA busy_timeout=5");
     for round in 0..6 {
-        client.send(&format!("burst 1500 {}", desk.log.display()));
+        client.send(&format!("burst 1500 1000000 {}", desk.log.display()));
         // A snapshot while transactions go on, as each capture that begins anew takes one.
-        let mut capture = desk.capture(small());
+        let mut capture = desk.capture(&small());
         for look in 0..60 {
             capture.step().expect("a step");
             if look % 7 == 3 {
@@ -199,7 +199,7 @@ fn capture_killed_and_begun_again_goes_on_where_it_was() {
     let (desk, mut client) = Desk::new();
     for round in 1..=5 {
         // Dropping it does no more than the end of its process would: nothing is said, locks go.
-        let mut capture = desk.capture(Options { log_bytes_checkpoint: 1 << 30, ..small() });
+        let mut capture = desk.capture(&Options { log_bytes_checkpoint: 1 << 30, ..small() });
         let step = catch_up(&mut capture);
         assert_eq!((step.snapshot, step.gap), (round == 1, None));
         client.trade(10, &desk);
@@ -216,7 +216,7 @@ fn capture_killed_and_begun_again_goes_on_where_it_was() {
 #[test]
 fn vacuum_is_a_transaction_like_any_other() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     catch_up(&mut capture);
     client.trade(800, &desk);
     catch_up(&mut capture);
@@ -233,7 +233,7 @@ fn vacuum_is_a_transaction_like_any_other() {
 #[test]
 fn a_changed_schema_comes_back() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     catch_up(&mut capture);
     client.sql("ALTER TABLE fills ADD COLUMN venue TEXT; CREATE VIEW v AS SELECT venue FROM fills");
     client
@@ -246,7 +246,7 @@ fn a_changed_schema_comes_back() {
 #[test]
 fn another_page_size_is_a_gap_and_a_snapshot() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     client.trade(20, &desk);
     catch_up(&mut capture);
     let refused = client.try_sql("PRAGMA journal_mode=DELETE");
@@ -255,7 +255,7 @@ fn another_page_size_is_a_gap_and_a_snapshot() {
     client
         .sql("PRAGMA journal_mode=DELETE; PRAGMA page_size=8192; VACUUM; PRAGMA journal_mode=WAL");
     client.trade(5, &desk);
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     let step = catch_up(&mut capture);
     assert_eq!(step.gap.map(|gap| gap.why), Some(Why::PageSize));
     let sizes: Vec<u32> = desk.history().runs().iter().map(|run| run.page_bytes).collect();
@@ -265,14 +265,14 @@ fn another_page_size_is_a_gap_and_a_snapshot() {
 #[test]
 fn a_database_that_leaves_wal_mode_is_said_and_followed_again_when_it_is_back() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     client.trade(20, &desk);
     catch_up(&mut capture);
     let last = capture.last().expect("commits").number;
     drop(capture);
     client.sql("PRAGMA journal_mode=DELETE");
     client.trade(3, &desk);
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     assert!(matches!(capture.step(), Err(Error::NotWal { .. })));
     assert!(matches!(capture.step(), Err(Error::NotWal { .. })));
     let gap = capture.gap().expect("a gap");
@@ -286,7 +286,7 @@ fn a_database_that_leaves_wal_mode_is_said_and_followed_again_when_it_is_back() 
 #[test]
 fn a_database_replaced_underneath_is_noticed_and_snapshot() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     client.trade(20, &desk);
     catch_up(&mut capture);
     let other = desk.folder.path().join("other.db");
@@ -309,7 +309,7 @@ fn a_database_replaced_underneath_is_noticed_and_snapshot() {
 #[test]
 fn a_database_overwritten_in_place_while_capture_was_down_is_noticed() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     client.trade(20, &desk);
     catch_up(&mut capture);
     drop(capture);
@@ -321,7 +321,7 @@ fn a_database_overwritten_in_place_while_capture_was_down_is_noticed() {
     client.close();
     let bytes = std::fs::read(&other).expect("another database");
     std::fs::write(&desk.database, bytes).expect("overwritten in place");
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     let step = catch_up(&mut capture);
     assert!(step.snapshot && step.gap.is_some());
     assert_eq!(desk.restored(Target::End).1, 4);
@@ -331,7 +331,7 @@ fn a_database_overwritten_in_place_while_capture_was_down_is_noticed() {
 fn a_log_that_cannot_start_over_is_let_go_at_its_bound_and_the_gap_is_exact() {
     let (desk, mut client) = Desk::new();
     let options = Options { log_bytes_max: 512 << 10, ..small() };
-    let mut capture = desk.capture(options);
+    let mut capture = desk.capture(&options);
     catch_up(&mut capture);
     let mut reader = Client::open(&desk.database);
     reader.sql("BEGIN; SELECT * FROM total");
@@ -361,12 +361,12 @@ fn a_log_that_cannot_start_over_is_let_go_at_its_bound_and_the_gap_is_exact() {
 #[test]
 fn a_writer_killed_within_a_transaction_leaves_only_what_it_committed() {
     let (desk, client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     catch_up(&mut capture);
     client.close();
     for round in 0..8 {
         let mut client = Client::open(&desk.database);
-        client.send(&format!("burst 100000 {}", desk.log.display()));
+        client.send(&format!("burst 100000 1000000 {}", desk.log.display()));
         let more = desk.written().len() + 40 + 37 * round;
         step_until(&mut capture, |_, _| desk.written().len() > more);
         client.kill();
@@ -392,7 +392,7 @@ fn a_writer_killed_within_a_transaction_leaves_only_what_it_committed() {
 #[test]
 fn the_command_line_program_is_a_writer_like_any_other() {
     let (desk, mut client) = Desk::new();
-    let mut capture = desk.capture(small());
+    let mut capture = desk.capture(&small());
     catch_up(&mut capture);
     let sql = "PRAGMA busy_timeout=400; BEGIN; INSERT INTO fills VALUES(100000, 1, 'cli'); \
                COMMIT; PRAGMA wal_checkpoint(TRUNCATE); DELETE FROM fills WHERE seq = 100000;";
@@ -406,4 +406,93 @@ fn the_command_line_program_is_a_writer_like_any_other() {
         assert!(catch_up(&mut capture).commits >= 11);
     }
     assert_eq!((desk.gaps(), desk.restored(Target::End).1), (vec![], 45));
+}
+
+#[test]
+fn a_long_epoch_gives_way_to_a_new_one_without_a_gap() {
+    let (desk, mut client) = Desk::new();
+    let mut capture = desk.capture(&Options { epoch_bytes: 64 << 10, ..small() });
+    catch_up(&mut capture);
+    for _ in 0..30 {
+        client.trade(30, &desk);
+        catch_up(&mut capture);
+    }
+    let history = desk.history();
+    let runs = history.runs();
+    assert!(runs.len() > 2, "{} epochs", runs.len());
+    assert_eq!((history.gaps(), desk.restored(Target::End).1), (vec![], 900));
+    for (before, after) in runs.iter().zip(&runs[1..]) {
+        assert_eq!(before.last.number + 1, after.first.number);
+        let (_, seq) = desk.restored(Target::Commit(before.last.number));
+        assert_eq!(desk.restored(Target::Commit(after.first.number)).1, seq);
+        assert_eq!(desk.restored(Target::Commit(after.first.number + 1)).1, seq + 1);
+    }
+}
+
+/// A log of some pages, all captured and copied; the next commit starts it over.
+fn handed_over(desk: &Desk, client: &mut Client) -> u64 {
+    let mut capture = desk.capture(&Options { log_bytes_checkpoint: 1, ..small() });
+    client.trade(20, desk);
+    catch_up(&mut capture);
+    client.trade(20, desk);
+    assert!(catch_up(&mut capture).handed_over);
+    capture.last().expect("commits").number
+}
+
+#[test]
+fn a_log_that_started_over_while_capture_was_down_continues_if_its_old_end_is_still_there() {
+    let (desk, mut client) = Desk::new();
+    handed_over(&desk, &mut client);
+    client.trade(3, &desk);
+    let mut capture = desk.capture(&small());
+    let step = catch_up(&mut capture);
+    assert_eq!((step.commits, step.snapshot), (3, false));
+    assert_eq!((desk.gaps(), desk.restored(Target::End).1), (vec![], 43));
+}
+
+#[test]
+fn a_log_that_grew_before_it_started_over_while_capture_was_down_is_a_gap() {
+    for kind in ["RESTART", "TRUNCATE"] {
+        let (desk, mut client) = Desk::new();
+        let mut capture = desk.capture(&Options { log_bytes_checkpoint: 1 << 30, ..small() });
+        client.trade(41, &desk);
+        catch_up(&mut capture);
+        drop(capture);
+        // A reader inside the log keeps it from starting over, not from being copied.
+        let mut reader = Client::open(&desk.database);
+        reader.sql("BEGIN; SELECT * FROM total");
+        let mut capture = desk.capture(&Options { log_bytes_checkpoint: 1, ..small() });
+        step_until(&mut capture, |_, step| step.handed_over);
+        let last = capture.last().expect("commits").number;
+        drop(capture);
+        client.trade(1, &desk);
+        reader.sql("COMMIT");
+        client.send(&format!("ask PRAGMA wal_checkpoint({kind})"));
+        let _ = client.answer();
+        client.trade(1, &desk);
+        let mut capture = desk.capture(&small());
+        assert!(catch_up(&mut capture).snapshot, "{kind}");
+        let gaps = desk.gaps();
+        assert_eq!((gaps.len(), gaps[0].begin.from_number), (1, last));
+        assert_eq!(desk.restored(Target::End).1, 43);
+    }
+}
+
+#[test]
+fn a_log_wholly_copied_while_capture_is_down_may_start_over_while_it_comes_back() {
+    let (desk, mut client) = Desk::new();
+    let mut capture = desk.capture(&small());
+    client.trade(10, &desk);
+    catch_up(&mut capture);
+    drop(capture);
+    // Copied whole, and not yet started over: the next commit overwrites what was not captured.
+    client.trade(10, &desk);
+    client.send("ask PRAGMA wal_checkpoint(PASSIVE)");
+    let _ = client.answer();
+    let mut capture = desk.capture(&small());
+    let step = capture.step().expect("a step");
+    assert_eq!((step.commits, step.snapshot), (10, false));
+    client.trade(10, &desk);
+    catch_up(&mut capture);
+    assert_eq!((desk.gaps(), desk.restored(Target::End).1), (vec![], 30));
 }

@@ -309,6 +309,16 @@ impl History {
         numbers.max().unwrap_or(0)
     }
 
+    /// Bytes of a run behind its snapshot.
+    #[must_use]
+    pub fn bytes(&self, run: &Run) -> u64 {
+        let behind = |at: &&RecordAt| {
+            at.kind.last_commit().is_some_and(|commit| commit.number > run.first.number)
+        };
+        let records = self.records[run.records.clone()].iter().filter(behind);
+        records.map(|at| at.length_bytes as u64).sum()
+    }
+
     /// Unprotected intervals, in order; the last may not have ended.
     #[must_use]
     pub fn gaps(&self) -> Vec<Gap> {

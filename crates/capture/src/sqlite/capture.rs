@@ -18,7 +18,7 @@ use evenkeel_journal::Disk;
 
 use crate::error::{Error, Result, io_error};
 use crate::spool::{Body, Commit, GapBegin, History, Image, Spool, Why, replay};
-use crate::sqlite::follow::{Look, capture_frames, continues};
+use crate::sqlite::follow::{Look, capture_frames, continued};
 use crate::sqlite::options::{Clock, Options};
 use crate::sqlite::recorder::Recorder;
 use crate::sqlite::snapshot::snapshot;
@@ -63,6 +63,8 @@ pub struct Capture {
     last: Option<Commit>,
     gap: Option<GapBegin>,
     epoch: u64,
+    /// Bytes in the spool since the epoch's snapshot.
+    epoch_bytes: u64,
     looked_ns: u64,
     attached: Option<Attached>,
 }
@@ -107,6 +109,7 @@ impl Capture {
             last: None,
             gap: None,
             epoch: 0,
+            epoch_bytes: 0,
             looked_ns: 0,
             attached: None,
         };
@@ -156,6 +159,7 @@ impl Capture {
         if let Some(attached) = &mut self.attached {
             let tally = attached.recorder.take_tally();
             (step.commits, step.pages, step.bytes) = (tally.commits, tally.pages, tally.bytes);
+            self.epoch_bytes += tally.bytes;
         }
         Ok(step)
     }
@@ -203,6 +207,26 @@ impl Capture {
             let history = self.spool.reopen()?;
             self.take_history(history);
         }
+        self.check_header(step)?;
+        let mut source = Source::open(&self.path)?;
+        if self.gap.is_some_and(|gap| gap.why == Why::LogBound) && !self.fits(&source)? {
+            return Ok(None);
+        }
+        source.lock_writes(self.options.lock_wait)?;
+        let locked = self.join(&mut source, step);
+        let unlocked = source.unlock_writes();
+        let (index, place) = locked?;
+        unlocked?;
+        let Some(place) = place else {
+            return self.begin_epoch(source, &index, step).map(Some);
+        };
+        // The lock is held before the image is put together, which may take a while.
+        let Some(recorder) = self.recover(source.page_bytes(), step)? else { return Ok(None) };
+        self.resume(source, recorder, (&index, place), step)
+    }
+
+    /// Looks at the database's header before anything is locked.
+    fn check_header(&mut self, step: &mut Step) -> Result<()> {
         let header = read_header(&self.path).and_then(|header| {
             let not_wal = || Error::NotWal { path: self.path.clone() };
             if header.wal { Ok(header) } else { Err(not_wal()) }
@@ -216,64 +240,76 @@ impl Capture {
                 return Err(error);
             }
         };
-        let recorder = self.recover(header.page_bytes, step)?;
-        let mut source = Source::open(&self.path)?;
-        if self.gap.is_some_and(|gap| gap.why == Why::LogBound) && !self.fits(&source)? {
-            return Ok(None);
-        }
-        source.lock_writes(self.options.lock_wait)?;
-        let locked = self.attach_locked(&mut source, recorder, step);
-        let unlocked = source.unlock_writes();
-        let joined = locked?;
-        unlocked?;
-        self.history = None;
-        match joined {
-            Joined::Continues(recorder, place, may_restart_at) => {
-                let hand_over_not_before_ns = 0;
-                Ok(Some(Attached {
-                    source,
-                    recorder: *recorder,
-                    place,
-                    may_restart_at,
-                    hand_over_not_before_ns,
-                }))
-            }
-            Joined::Anew(index) => self.begin_epoch(source, &index, step).map(Some),
+        let run = self.history.as_ref().and_then(|history| history.runs().pop());
+        let run = run.filter(|run| self.last.is_some_and(|last| last.number == run.last.number));
+        match run {
+            Some(run) if run.page_bytes == header.page_bytes => Ok(()),
+            Some(_) => self.begin_gap(Why::PageSize, step),
+            None => self.begin_gap(Why::SpoolDamaged, step),
         }
     }
 
-    /// Whether a log that was let go is short enough again to be held.
-    fn fits(&self, source: &Source) -> Result<bool> {
-        source.checkpoint()?;
+    /// While nobody can commit: takes the read lock; what is committed, and from where on it
+    /// continues what was captured, if it does.
+    fn join(&mut self, source: &mut Source, step: &mut Step) -> Result<(WalIndex, Option<Place>)> {
+        source.hold()?;
+        // Read behind the lock: what was copied then was copied before the lock was taken.
         let index = source.index()?;
-        let bytes = frame_offset(source.page_bytes(), index.frames);
-        Ok(index.is_backfilled() || bytes <= self.options.log_bytes_max / 2)
+        let Some(last) = self.last.filter(|_| self.gap.is_none()) else {
+            return Ok((index, None));
+        };
+        let Some(place) = continued(source, &index, last.place)? else {
+            let why = if index.salts == last.place.salts { Why::Diverged } else { Why::LogReset };
+            self.begin_gap(why, step)?;
+            return Ok((index, None));
+        };
+        if index.is_backfilled() && index.frames > place.frame {
+            // Such a log may start over although the lock is held.
+            source.keep_log(place, index.frames)?;
+        }
+        Ok((index, Some(place)))
     }
 
-    /// Puts the image together again, if the history can be continued.
+    /// Puts the image together again. None if the spool does not hold it, which is a gap.
     fn recover(&mut self, page_bytes: u32, step: &mut Step) -> Result<Option<Recorder>> {
-        let Some((history, last)) = self.history.as_ref().zip(self.last) else { return Ok(None) };
-        if self.gap.is_some() {
-            return Ok(None);
-        }
-        let Some(run) = history.runs().pop().filter(|run| run.last.number == last.number) else {
-            self.begin_gap(Why::SpoolDamaged, step)?;
-            return Ok(None);
-        };
-        if run.page_bytes != page_bytes {
-            self.begin_gap(Why::PageSize, step)?;
-            return Ok(None);
-        }
         let mut image = self.new_image(page_bytes)?;
         let disk = Arc::clone(self.spool.disk());
-        match replay(disk.as_ref(), history, &run, last.number, &mut image) {
+        let run = self.history.as_ref().and_then(|history| history.runs().pop());
+        let (Some(history), Some(run)) = (self.history.take(), run) else {
+            return self.begin_gap(Why::SpoolDamaged, step).map(|()| None);
+        };
+        self.epoch_bytes = history.bytes(&run);
+        match replay(disk.as_ref(), &history, &run, run.last.number, &mut image) {
             Ok(_) => Ok(Some(self.recorder(image))),
             Err(Error::Damaged { .. } | Error::NotRestored { .. }) => {
-                self.begin_gap(Why::SpoolDamaged, step)?;
-                Ok(None)
+                self.begin_gap(Why::SpoolDamaged, step).map(|()| None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Captures what was committed while capture was down.
+    fn resume(
+        &mut self,
+        mut source: Source,
+        mut recorder: Recorder,
+        (index, mut place): (&WalIndex, Place),
+        step: &mut Step,
+    ) -> Result<Option<Attached>> {
+        let look = self.look_now();
+        if index.frames > place.frame {
+            let spool = &mut self.spool;
+            spool.append(&Body::Downtime { from_ns: look.after_ns, to_ns: look.time_ns })?;
+            (self.last, place) =
+                capture_frames(&source, index, place, self.last, &mut recorder, spool, look)?;
+        }
+        source.forget_log();
+        if index.is_backfilled() && !first_page_agrees(&source, &recorder)? {
+            return self.begin_gap(Why::Replaced, step).map(|()| None);
+        }
+        let may_restart_at = index.is_backfilled().then_some(index.frames);
+        let hand_over_not_before_ns = 0;
+        Ok(Some(Attached { source, recorder, place, may_restart_at, hand_over_not_before_ns }))
     }
 
     fn new_image(&self, page_bytes: u32) -> Result<Image> {
@@ -285,39 +321,12 @@ impl Capture {
         Recorder::new(image, self.options.differences_max, self.options.level)
     }
 
-    /// While nobody can commit: whether the log continues what was captured, and the rest of it.
-    fn attach_locked(
-        &mut self,
-        source: &mut Source,
-        recorder: Option<Recorder>,
-        step: &mut Step,
-    ) -> Result<Joined> {
-        source.hold()?;
-        // Read behind the lock: what was copied then was copied before the lock was taken.
+    /// Whether a log that was let go is short enough again to be held.
+    fn fits(&self, source: &Source) -> Result<bool> {
+        source.checkpoint()?;
         let index = source.index()?;
-        let Some((mut recorder, last)) = recorder.zip(self.last) else {
-            return Ok(Joined::Anew(index));
-        };
-        if !continues(source, &index, last.place)? {
-            let why = if index.salts == last.place.salts { Why::Diverged } else { Why::LogReset };
-            self.begin_gap(why, step)?;
-            return Ok(Joined::Anew(index));
-        }
-        let look = self.look_now();
-        let from_ns = look.after_ns;
-        let mut place = last.place;
-        if index.frames > place.frame {
-            let spool = &mut self.spool;
-            spool.append(&Body::Downtime { from_ns, to_ns: look.time_ns })?;
-            (self.last, place) =
-                capture_frames(source, &index, place, self.last, &mut recorder, spool, look)?;
-        }
-        if index.is_backfilled() && !first_page_agrees(source, &recorder)? {
-            self.begin_gap(Why::Replaced, step)?;
-            return Ok(Joined::Anew(index));
-        }
-        let may_restart_at = index.is_backfilled().then_some(index.frames);
-        Ok(Joined::Continues(Box::new(recorder), place, may_restart_at))
+        let bytes = frame_offset(source.page_bytes(), index.frames);
+        Ok(index.is_backfilled() || bytes <= self.options.log_bytes_max / 2)
     }
 
     fn begin_epoch(
@@ -331,6 +340,7 @@ impl Capture {
         let head = (self.epoch + 1, self.last.as_ref());
         let commit = snapshot(&source, index, head, &mut recorder, &mut self.spool, look)?;
         self.epoch += 1;
+        (self.epoch_bytes, self.history) = (0, None);
         self.last = Some(commit);
         self.gap = None;
         step.snapshot = true;
@@ -349,6 +359,7 @@ impl Capture {
             self.begin_gap(why, step)?;
             return Ok(None);
         }
+        self.begin_epoch_from_image(&mut attached, look, step)?;
         let log_bytes = log_bytes(&attached);
         let due = log_bytes >= self.options.log_bytes_checkpoint
             && attached.may_restart_at != Some(attached.place.frame)
@@ -372,6 +383,29 @@ impl Capture {
             return Ok(None);
         }
         Ok(Some(attached))
+    }
+
+    /// Begins an epoch without a gap once the present one is long: whoever starts again, or
+    /// restores, has to read all of it. Meanwhile the log is held and nothing is looked at.
+    fn begin_epoch_from_image(
+        &mut self,
+        attached: &mut Attached,
+        look: Look,
+        step: &mut Step,
+    ) -> Result<()> {
+        let Some(last) = self.last else { return Ok(()) };
+        let image_bytes = u64::from(last.pages) * u64::from(attached.source.page_bytes());
+        if self.epoch_bytes < self.options.epoch_bytes.max(2 * image_bytes) {
+            return Ok(());
+        }
+        let spool = &mut self.spool;
+        self.last = Some(attached.recorder.begin_epoch(spool, self.epoch + 1, &last, look)?);
+        self.epoch += 1;
+        // What it took counts for the epoch before.
+        self.epoch_bytes = 0;
+        attached.recorder.take_tally();
+        step.snapshot = true;
+        Ok(())
     }
 
     /// Captures what was committed since; says why if it does not continue what was captured.
@@ -449,12 +483,6 @@ impl Capture {
         }
         Ok(None)
     }
-}
-
-/// How joining a database that was captured before ended.
-enum Joined {
-    Continues(Box<Recorder>, Place, Option<u32>),
-    Anew(WalIndex),
 }
 
 enum Handed {

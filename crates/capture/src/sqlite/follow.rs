@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::spool::{Commit, Spool};
 use crate::sqlite::recorder::{Recorder, Seen};
 use crate::sqlite::source::Source;
-use crate::sqlite::wal::{Frame, Place, WalChain, WalHeader, WalProblem};
+use crate::sqlite::wal::{Frame, Place, WalChain, WalHeader, WalProblem, frame_end};
 use crate::sqlite::wal_index::WalIndex;
 
 /// Bytes of the log read at once.
@@ -48,11 +48,49 @@ pub fn each_frame(
     Ok(chain.place())
 }
 
-/// Whether the log still holds, unchanged, what was captured from it up to `place`.
+/// Where capture goes on after a time in which it was down; none if the log cannot show that
+/// nothing is missing since `place`.
 ///
 /// # Errors
 /// What the system says.
-pub fn continues(source: &Source, index: &WalIndex, place: Place) -> Result<bool> {
+pub fn continued(source: &Source, index: &WalIndex, place: Place) -> Result<Option<Place>> {
+    if continues(source, index, place)? {
+        return Ok(Some(place));
+    }
+    let started_over = started_over_behind(source, index, place)?;
+    Ok(started_over.then_some(Place { salts: index.salts, ..Place::default() }))
+}
+
+/// Whether the log started over once, and nothing was appended behind `place` before. A new round
+/// overwrites the old one from the beginning, so as long as it is shorter, the end of the old one
+/// is still there to be looked at.
+fn started_over_behind(source: &Source, index: &WalIndex, place: Place) -> Result<bool> {
+    let header = match source.log_header() {
+        Ok(header) => header.filter(|header| header.salts == index.salts),
+        Err(crate::Error::Log { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    // Each round's first salt is one more than that of the round before.
+    let next_salt = place.salts[0].wrapping_add(1);
+    let Some(header) = header.filter(|header| header.salts[0] == next_salt) else {
+        return Ok(false);
+    };
+    if place.frame == 0 || index.frames >= place.frame {
+        return Ok(false);
+    }
+    let mut last = vec![0; header.frame_bytes()];
+    source.read_log(&mut last, header.frame_offset(place.frame))?;
+    let end = WalChain::resume(WalHeader { salts: place.salts, ..header }, place);
+    let Some(mut chain) = end.ok().filter(|_| frame_end(&last) == (place.salts, place.sum)) else {
+        return Ok(false);
+    };
+    let mut next = vec![0; header.frame_bytes()];
+    source.read_log(&mut next, header.frame_offset(place.frame + 1))?;
+    Ok(chain.accept(&next).is_err())
+}
+
+/// Whether the log still holds, unchanged, what was captured from it up to `place`.
+fn continues(source: &Source, index: &WalIndex, place: Place) -> Result<bool> {
     // Salts of zero are those of a log that was never written: every such log looks the same.
     if place.salts == [0, 0] || index.salts != place.salts || index.frames < place.frame {
         return Ok(false);

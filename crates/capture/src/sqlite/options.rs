@@ -17,6 +17,8 @@ pub struct Options {
     pub log_bytes_checkpoint: u64,
     /// Once it is this long all the same, it is let go, and a snapshot follows.
     pub log_bytes_max: u64,
+    /// An epoch ends behind this many bytes, but not before twice the database's size.
+    pub epoch_bytes: u64,
     /// How long a lock is waited for that another program's transaction holds.
     pub lock_wait: Duration,
     /// Level of zstd.
@@ -31,6 +33,7 @@ impl Default for Options {
             segment_bytes: 16 << 20,
             log_bytes_checkpoint: 16 << 20,
             log_bytes_max: 256 << 20,
+            epoch_bytes: 256 << 20,
             lock_wait: Duration::from_secs(1),
             level: 1,
             differences_max: 64,

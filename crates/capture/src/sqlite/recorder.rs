@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result, io_error};
 use crate::spool::{Batch, Body, Commit, Image, Item, Spool, xor};
+use crate::sqlite::follow::Look;
 use crate::sqlite::wal::Place;
 
 /// Content of a batch before compression at which it is written, in bytes.
@@ -104,6 +105,41 @@ impl Recorder {
         let commit = Commit { number, time_ns, after_ns, pages, digest, place };
         self.batch.items.push(Item::Commit(commit));
         self.tally.commits += 1;
+        Ok(commit)
+    }
+
+    /// Begins epoch `epoch` with all pages as they are.
+    ///
+    /// # Errors
+    /// As [`Recorder::page`].
+    pub fn begin_epoch(
+        &mut self,
+        spool: &mut Spool,
+        epoch: u64,
+        last: &Commit,
+        look: Look,
+    ) -> Result<Commit> {
+        self.flush(spool)?;
+        self.differences.clear();
+        let page_bytes = self.image.page_bytes();
+        spool.append(&Body::Epoch { epoch, page_bytes })?;
+        let path = self.image.path().to_path_buf();
+        let mut data = vec![0; page_bytes as usize];
+        for page in 1..=last.pages {
+            self.image.read(page, &mut data).map_err(io_error("read", &path))?;
+            if data.iter().any(|byte| *byte != 0) {
+                self.raw.extend_from_slice(&data);
+                self.batch.items.push(Item::Whole(page));
+                self.differences.insert(page, 0);
+                if self.raw.len() >= BATCH_BYTES {
+                    self.flush(spool)?;
+                }
+            }
+        }
+        let Look { time_ns, after_ns } = look;
+        let seen = Seen { time_ns, after_ns, pages: last.pages, place: last.place };
+        let commit = self.commit(Some(last), seen)?;
+        self.flush(spool)?;
         Ok(commit)
     }
 

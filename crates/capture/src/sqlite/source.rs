@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, Result, io_error};
 use crate::spool::read_or_zeros;
-use crate::sqlite::wal::{HEADER_BYTES, WalHeader, WalProblem, is_page_size};
+use crate::sqlite::wal::{HEADER_BYTES, Place, WalHeader, WalProblem, is_page_size};
 use crate::sqlite::wal_index::{INDEX_BYTES, WalIndex};
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -60,6 +60,15 @@ pub struct Source {
     log: File,
     path: PathBuf,
     page_bytes: u32,
+    /// A part of the log as it was, whatever became of it.
+    kept: Option<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    header: WalHeader,
+    offset: u64,
+    bytes: Vec<u8>,
 }
 
 impl Source {
@@ -86,6 +95,7 @@ impl Source {
             log: file(&beside(path, "-wal"))?,
             path: path.to_path_buf(),
             page_bytes: header.page_bytes,
+            kept: None,
         })
     }
 
@@ -143,6 +153,9 @@ impl Source {
     /// # Errors
     /// [`Error::Log`], and what the system says.
     pub fn log_header(&self) -> Result<Option<WalHeader>> {
+        if let Some(kept) = &self.kept {
+            return Ok(Some(kept.header));
+        }
         let mut bytes = [0; HEADER_BYTES];
         self.read_log(&mut bytes, 0)?;
         if bytes == [0; HEADER_BYTES] {
@@ -165,7 +178,35 @@ impl Source {
     /// What the system says.
     pub fn read_log(&self, data: &mut [u8], offset: u64) -> Result<()> {
         let path = || beside(&self.path, "-wal");
+        if let Some(kept) = &self.kept {
+            let at = offset.checked_sub(kept.offset).and_then(|at| usize::try_from(at).ok());
+            let there = at.and_then(|at| kept.bytes.get(at..)?.get(..data.len()));
+            if let Some(there) = there {
+                data.copy_from_slice(there);
+                return Ok(());
+            }
+        }
         read_or_zeros(&self.log, data, offset).map_err(|error| io_error("read", &path())(error))
+    }
+
+    /// Keeps the frames behind `from` up to `to_frame` in memory, so that they can be read even if
+    /// the log starts over. The caller keeps others from committing.
+    ///
+    /// # Errors
+    /// [`Error::Log`], and what the system says.
+    pub fn keep_log(&mut self, from: Place, to_frame: u32) -> Result<()> {
+        let header = self.log_header()?.ok_or_else(|| self.log_error(WalProblem::Short))?;
+        let offset = header.frame_offset(from.frame + 1);
+        let frames = to_frame.saturating_sub(from.frame) as usize;
+        let mut bytes = vec![0; frames * header.frame_bytes()];
+        self.read_log(&mut bytes, offset)?;
+        self.kept = Some(Kept { header, offset, bytes });
+        Ok(())
+    }
+
+    /// Forgets what [`Source::keep_log`] kept.
+    pub fn forget_log(&mut self) {
+        self.kept = None;
     }
 
     /// Reads pages of the database file from page `page` on; behind its end they are zeros.

@@ -150,6 +150,11 @@ pub fn frame_offset(page_bytes: u32, frame: u32) -> u64 {
     HEADER_BYTES as u64 + u64::from(frame.saturating_sub(1)) * frame_bytes
 }
 
+/// Salts and checksum that a frame's header bears, whatever its page.
+pub(crate) fn frame_end(frame: &[u8]) -> (Salts, Sum) {
+    ([word(frame, 8), word(frame, 12)], [word(frame, 16), word(frame, 20)])
+}
+
 /// A frame whose checksum continues the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {

@@ -4,6 +4,7 @@
 //! again to run [`client`] alone, told what to do line by line.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use evenkeel_capture::Error;
 use evenkeel_capture::restore::{Restored, Target, check_integrity, restore};
 use evenkeel_capture::spool::{Gap, History};
 use evenkeel_capture::sqlite::{Capture, Clock, Options, Step};
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const DATABASE: &str = "EVENKEEL_TEST_CLIENT_DATABASE";
 const CAPTURED: &str = "EVENKEEL_TEST_CAPTURED_DATABASE";
+/// More transactions a second than there will be.
+pub const RATE_MAX: u64 = 1_000_000;
 pub const TABLES: &str = "
     PRAGMA journal_mode=WAL;
     CREATE TABLE fills(seq INTEGER PRIMARY KEY, at INTEGER, note TEXT);
@@ -69,9 +72,15 @@ fn next_seq(connection: &Connection) -> u64 {
 }
 
 /// `count` transactions, each noted in the log behind its commit: number, time before, time after.
-fn burst(connection: &Connection, count: u64, log: &mut File) {
+fn burst(connection: &Connection, count: u64, per_second: u64, log: &mut File) {
     let first = next_seq(connection);
+    let begun = Instant::now();
     for seq in first..first + count {
+        let due = Duration::from_nanos((seq - first) * 1_000_000_000 / per_second);
+        // Sleeping before each would be slower than asked for.
+        if begun.elapsed() + Duration::from_millis(2) < due {
+            std::thread::sleep(due - begun.elapsed());
+        }
         let before = now_ns();
         trade(connection, seq).expect("a transaction");
         let line = format!("{seq} {before} {}\n", now_ns());
@@ -95,9 +104,12 @@ fn serve(database: &Path) {
             "sql" => connection.execute_batch(rest).map(|()| String::new()),
             "ask" => connection.query_row(rest, [], |row| row.get(0)),
             _ => {
-                let (count, path) = rest.split_once(' ').expect("count and path");
-                let log = File::options().append(true).create(true).open(path);
-                burst(&connection, count.parse().expect("a count"), &mut log.expect("a log"));
+                let mut fields = rest.splitn(3, ' ');
+                let mut next = || fields.next().expect("count, rate and path");
+                let count = next().parse().expect("a count");
+                let per_second = next().parse().expect("a rate");
+                let log = File::options().append(true).create(true).open(next());
+                burst(&connection, count, per_second, &mut log.expect("a log"));
                 Ok(String::new())
             }
         };
@@ -229,7 +241,7 @@ impl Client {
     }
 
     pub fn trade(&mut self, count: u64, desk: &Desk) {
-        self.send(&format!("burst {count} {}", desk.log.display()));
+        self.send(&format!("burst {count} {RATE_MAX} {}", desk.log.display()));
         self.answer().expect("transactions");
     }
 
@@ -278,10 +290,15 @@ impl Desk {
         Self { folder, database, spool, log }
     }
 
-    pub fn capture(&self, options: Options) -> Capture {
-        let clock = Arc::new(SystemClock);
-        Capture::open(&self.database, Arc::new(RealDisk), &self.spool, clock, options)
-            .expect("a spool")
+    pub fn capture(&self, options: &Options) -> Capture {
+        loop {
+            let (disk, clock) = (Arc::new(RealDisk), Arc::new(SystemClock));
+            match Capture::open(&self.database, disk, &self.spool, clock, options.clone()) {
+                // A child that is just being made has the lock of a capture dropped meanwhile.
+                Err(Error::Locked { .. }) => std::thread::sleep(Duration::from_millis(1)),
+                opened => return opened.expect("a spool"),
+            }
+        }
     }
 
     pub fn written(&self) -> Vec<Written> {
