@@ -10,6 +10,7 @@ use std::fs;
 use common::audit::{hashes_of, lost_acks};
 use common::daemon::{self, Daemon, live_status};
 use common::{Rig, mirror};
+use evenkeel_vault::Identity;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -165,5 +166,61 @@ fn a_mirror_is_promoted_by_an_attestation_alone_and_goes_on_where_its_copy_ends(
     rig.ok("journal verify --home m");
     let hashes = hashes_of(&rig, "m");
     let lost = acks.iter().filter(|(position, hash)| hashes.get(position) != Some(hash));
+    assert_eq!(lost.count(), 0);
+}
+
+/// First position of the journal of a home, from the names of its segments.
+fn begins_at(rig: &Rig, home: &str) -> u64 {
+    let names = fs::read_dir(rig.path(home).join("host/journal")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let firsts = names.filter_map(|name| u64::from_str_radix(name.strip_suffix(".seg")?, 16).ok());
+    firsts.min().unwrap()
+}
+
+#[test]
+fn a_new_host_joins_from_the_sites_with_an_identity_of_its_own_and_follows_from_there() {
+    let rig = rig().with("EVENKEEL_RECOVERY_POINT_EVERY_SECONDS", "1");
+    let (own, stranger) = (Identity::generate(), Identity::generate());
+    let file = rig.path("h/evenkeel.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let listed =
+        config.replace("recipients = [", &format!("recipients = [\"{}\",", own.recipient()));
+    assert_ne!(config, listed);
+    fs::write(&file, listed).unwrap();
+    let mut primary = Daemon::start(&rig, "");
+    primary.until_acked(&rig, 2_000);
+    primary.until("a recovery point", || {
+        let status = live_status(&rig)?;
+        (status["recovery_points"]["latest"]["position"].as_u64()? > 1_000).then_some(())
+    });
+    let ack = rig.beside("ack-m");
+    let key = rig.path("standby-identity.txt");
+    let mut join = |identity: &Identity| {
+        fs::write(&key, identity.to_text().as_bytes()).unwrap();
+        let mut command = mirror::command(&rig, true);
+        command.env("EVENKEEL_STANDBY_IDENTITY_FILE", &key).arg("--ack-log").arg(&ack);
+        command
+    };
+    let refused = common::Said::of(&join(&stranger).output().unwrap());
+    assert_eq!(refused.exit, 12, "{refused:?}");
+    assert!(!rig.path("m/host/journal").exists(), "nothing half restored counts");
+    let mut mirror = Daemon::spawn(&rig, &mut join(&own));
+    until_followed(&mut primary, &rig, 1);
+    primary.until_acked(&rig, 500);
+    let base = begins_at(&rig, "m");
+    assert!(base > 0, "it read the primary's journal from its beginning");
+    primary.end();
+    let acks = rig.acks();
+    let mut command = rig.command("failover --home m --unplanned --attest-primary-dead");
+    assert!(command.env("EVENKEEL_STANDBY_MODE", "mirror").status().unwrap().success());
+    mirror.until("acknowledgements by the new host", || {
+        (fs::metadata(&ack).map_or(0, |found| found.len()) > 68 * 200).then_some(())
+    });
+    mirror.end();
+    rig.ok("journal verify --home m");
+    let hashes = hashes_of(&rig, "m");
+    let mut held = acks.iter().filter(|(position, _)| *position >= base).peekable();
+    assert!(held.peek().is_some());
+    let lost = held.filter(|(position, hash)| hashes.get(position) != Some(hash));
     assert_eq!(lost.count(), 0);
 }

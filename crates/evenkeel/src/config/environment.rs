@@ -89,6 +89,7 @@ fn everything_set() -> Config {
     config.dashboard.token_file = Some(some());
     config.drill.report_public_key = "x".to_owned();
     config.standby.follow = "x".to_owned();
+    config.standby.identity_file = Some(some());
     config.quorum.user = "x".to_owned();
     config.quorum.advertise = "x".to_owned();
     config.quorum.ca_file = Some(some());

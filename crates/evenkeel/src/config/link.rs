@@ -45,11 +45,20 @@ pub struct StandbyConfig {
     /// `HOST:PORT` of the primary's link; in the primary's own home it is found there.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub follow: String,
+    /// Opens what the sites hold: with it a host without a journal begins with the newest state
+    /// that they give back, and follows from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_file: Option<PathBuf>,
 }
 
 impl Default for StandbyConfig {
     fn default() -> Self {
-        Self { name: "standby".to_owned(), mode: FollowMode::Shared, follow: String::new() }
+        Self {
+            name: "standby".to_owned(),
+            mode: FollowMode::Shared,
+            follow: String::new(),
+            identity_file: None,
+        }
     }
 }
 

@@ -503,6 +503,7 @@ impl Config {
         resolve(&mut self.drill.identity_file);
         resolve(&mut self.drill.report_key_file);
         self.dashboard.token_file.iter_mut().for_each(resolve);
+        self.standby.identity_file.iter_mut().for_each(resolve);
         let Self { quorum, .. } = self;
         let files = [
             &mut quorum.ca_file,

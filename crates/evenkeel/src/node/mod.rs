@@ -18,6 +18,7 @@ mod failover_hosts;
 mod follow_loop;
 mod founding;
 mod gateway;
+mod join;
 mod journal_repair;
 mod journal_sink;
 mod keeper;

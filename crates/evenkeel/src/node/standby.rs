@@ -21,6 +21,7 @@ use super::client_door::{ClientDoor, Duty};
 use super::clock::SystemClock;
 use super::domain::{Domain, cluster_id};
 use super::doors::open_soon;
+use super::join;
 use super::link_tls::{self, Credentials};
 use super::link_wire::{Wire, WireError};
 use super::shared_log::SharedLog;
@@ -93,6 +94,7 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
     if !wait_for_journal(config, &disk, stop)? {
         return Ok(End::Stopped);
     }
+    join::from_sites(config, &domain, certificate.lineage)?;
     let mut standby = Standby::start(&Snapshots::newest(&config.snapshots_dir())?)?;
     let copy = match config.standby.mode {
         FollowMode::Shared => None,

@@ -152,7 +152,10 @@ impl Following<'_> {
                     format!("the primary does not serve this standby: {why}"),
                 )
                 .safe("the primary goes on; nothing was changed here")
-                .next("evenkeel restore --to NEW   (a home that begins at a recovery point)"));
+                .next(
+                    "move host/journal and host/snapshots away and start it again: with \
+                     standby.identity_file it begins with what the sites hold",
+                ));
             }
             Some(Notice::Diverged | Notice::Fetched(_) | Notice::FetchEnd(_)) | None => {}
         }
