@@ -195,7 +195,7 @@ fn a_new_host_joins_from_the_sites_with_an_identity_of_its_own_and_follows_from_
     });
     let ack = rig.beside("ack-m");
     let key = rig.path("standby-identity.txt");
-    let mut join = |identity: &Identity| {
+    let join = |identity: &Identity| {
         fs::write(&key, identity.to_text().as_bytes()).unwrap();
         let mut command = mirror::command(&rig, true);
         command.env("EVENKEEL_STANDBY_IDENTITY_FILE", &key).arg("--ack-log").arg(&ack);
