@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use evenkeel_sim::{Bug, Coverage, Plan, TRIO, play_seed, shrink, story};
+use evenkeel_sim::{AIMED, Bug, Coverage, Plan, TRIO, play_seed, shrink, story};
 
 #[derive(Default)]
 struct Sums {
@@ -16,6 +16,7 @@ struct Sums {
     acknowledged: u64,
     faults: u64,
     lost: u64,
+    liquidations: u64,
     broken: Vec<(u64, String)>,
 }
 
@@ -64,15 +65,13 @@ fn campaign(first: u64, histories: u64, lasts: Option<Duration>, bug: Option<Bug
                     if at >= histories || lasts.is_some_and(|lasts| begun.elapsed() >= lasts) {
                         break;
                     }
-                    let seed = first.wrapping_add(at) & !TRIO;
-                    // Every fourth history is of three hosts.
-                    let is_trio = bug.is_none_or(|bug| bug == Bug::MissingTermCheck) && at % 4 == 3;
-                    let seed = if is_trio { seed | TRIO } else { seed };
+                    let seed = kind(first.wrapping_add(at), at, bug);
                     let played = play_seed(seed, bug);
                     own.histories += 1;
                     own.acknowledged += played.acknowledged as u64;
                     own.faults += played.struck as u64;
                     own.lost += played.lost;
+                    own.liquidations += played.liquidations;
                     own.coverage.add(&played.coverage);
                     if let (None, Some(what)) = (bug, &played.broken) {
                         println!("seed {seed}: {}", what.chars().take(300).collect::<String>());
@@ -88,6 +87,7 @@ fn campaign(first: u64, histories: u64, lasts: Option<Duration>, bug: Option<Bug
                 all.acknowledged += own.acknowledged;
                 all.faults += own.faults;
                 all.lost += own.lost;
+                all.liquidations += own.liquidations;
                 all.broken.extend(own.broken);
             });
         }
@@ -95,16 +95,35 @@ fn campaign(first: u64, histories: u64, lasts: Option<Duration>, bug: Option<Bug
     sums.into_inner().unwrap_or_default()
 }
 
+/// Every fourth history is of three hosts; three of four are aimed. Mistakes are looked for in
+/// histories without an aim.
+fn kind(seed: u64, at: u64, bug: Option<Bug>) -> u64 {
+    let seed = seed & !TRIO & !AIMED;
+    let is_trio = bug.is_none_or(|bug| bug == Bug::MissingTermCheck) && at % 4 == 3;
+    let is_aimed = bug.is_none() && !(at / 4).is_multiple_of(4);
+    seed | if is_trio { TRIO } else { 0 } | if is_aimed { AIMED } else { 0 }
+}
+
 fn report(sums: &Sums, first: u64, lasted: Duration, bug: Option<Bug>) -> ExitCode {
     let seconds = lasted.as_secs_f64().max(0.001);
     println!("{}", sums.coverage);
+    if bug.is_none() {
+        let rarest = sums.coverage.rarest();
+        let told: Vec<String> = rarest
+            .iter()
+            .take(12)
+            .map(|(count, fault, path)| format!("{fault:?} then {path:?} {count}"))
+            .collect();
+        println!("{} cells, the rarest: {}", rarest.len(), told.join(", "));
+    }
     println!(
         "{} histories from seed {first}, {} faults, {} entries acknowledged, {} said to be lost \
-         with every copy; {seconds:.0} s, {:.0} histories/s",
+         with every copy, {} steps of liquidations; {seconds:.0} s, {:.0} histories/s",
         sums.histories,
         sums.faults,
         sums.acknowledged,
         sums.lost,
+        sums.liquidations,
         per_second(sums.histories, lasted),
     );
     if let Some(bug) = bug {

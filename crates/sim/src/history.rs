@@ -20,6 +20,8 @@ pub struct Played {
     pub acknowledged: usize,
     /// Entries of which every copy was destroyed, which was said.
     pub lost: u64,
+    /// Steps of liquidations, each on fresh prices.
+    pub liquidations: u64,
     /// Faults that struck.
     pub struck: usize,
     /// Virtual time that passed, in microseconds.
@@ -36,16 +38,19 @@ pub fn play(plan: &Plan, bug: Option<Bug>, tells: bool) -> Played {
     }
     let mut world = World::new(plan.clone(), bug, tells);
     world.play();
-    if world.broken.is_none()
-        && let Err(what) = judge(&world)
-    {
-        world.breaks(what);
+    let mut liquidations = 0;
+    if world.broken.is_none() {
+        match judge(&world) {
+            Ok(seen) => liquidations = seen,
+            Err(what) => world.breaks(what),
+        }
     }
     Played {
         broken: world.broken,
         coverage: world.coverage,
         acknowledged: world.oracle.count(),
         lost: world.oracle.lost(),
+        liquidations,
         struck: world.recent.len(),
         micros: world.now,
         story: world.story.unwrap_or_default(),
@@ -59,7 +64,7 @@ pub fn play_seed(seed: u64, bug: Option<Bug>) -> Played {
 }
 
 /// Reads everything that is left and holds it against what was acknowledged.
-fn judge(world: &World) -> Result<(), String> {
+fn judge(world: &World) -> Result<u64, String> {
     let serving = world.processes.iter().enumerate().find_map(|(slot, one)| match &one.state {
         State::Serving(serving) => Some((slot, serving)),
         _ => None,
@@ -92,7 +97,7 @@ fn judge(world: &World) -> Result<(), String> {
                 let from = history.last().map_or(0, Batch::next);
                 history.extend(frames(&host.disk, log.dir(), from, log.next()));
                 if history.last().map_or(0, Batch::next) < log.next() {
-                    return Ok(());
+                    return Ok(0);
                 }
                 let _ = error;
                 break;
@@ -100,13 +105,14 @@ fn judge(world: &World) -> Result<(), String> {
             Err(error) => return Err(format!("the journal is damaged in the end: {error}")),
         }
     }
-    let digest = world.oracle.judge(&history)?;
-    if digest != serving.primary.engine().output_digest() {
+    let judged = world.oracle.judge(&history)?;
+    if judged.digest != serving.primary.engine().output_digest() {
         return Err("a replay of the journal gives another output than the primary's".to_owned());
     }
-    Ok(())
+    Ok(judged.liquidations)
 }
 
 fn was_damaged(plan: &Plan) -> bool {
-    plan.faults.iter().any(|one| matches!(one.fault, Fault::BitFlip | Fault::Misdirected))
+    let damages = |fault| matches!(fault, Fault::BitFlip | Fault::Misdirected | Fault::LostWrite);
+    plan.faults.iter().any(|one| damages(one.fault))
 }

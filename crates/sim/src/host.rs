@@ -79,6 +79,9 @@ pub struct Host {
     /// Bits have changed at rest: what is damaged is the disk's doing. Without that every damage is
     /// the product's own.
     pub flipped: bool,
+    /// Its disk is of before its journal was last begun anew: what lies at the end of it may be a
+    /// branch that nobody was ever told of.
+    pub branched: bool,
     /// Its journal was mended, and no primary has begun on it since.
     pub mended: bool,
     /// Ways of recovery taken since somebody asked.
@@ -107,6 +110,7 @@ impl Host {
             sync: 40,
             hurt: false,
             flipped: false,
+            branched: false,
             mended: false,
             ways: Vec::new(),
         }
@@ -146,6 +150,12 @@ impl Host {
     /// The power goes and comes back.
     pub fn power_cycle(&mut self, survival: Survival) {
         self.faults.power_cycle(survival);
+    }
+
+    /// How often its journal was begun anew.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The journal's folder is lost.

@@ -13,11 +13,13 @@
 //! - Nothing depends on this crate.
 #![forbid(unsafe_code)]
 
+pub mod aim;
 pub mod bugs;
 pub mod coverage;
 pub mod disk;
 pub mod history;
 pub mod host;
+pub mod market;
 pub mod net;
 pub mod oracle;
 pub mod plan;
@@ -35,6 +37,6 @@ mod world;
 pub use bugs::Bug;
 pub use coverage::{Coverage, Path};
 pub use history::{Played, play, play_seed};
-pub use plan::{Fault, Mode, Plan, TRIO};
+pub use plan::{AIMED, Fault, Mode, Plan, TRIO};
 pub use shrink::{shrink, story};
 pub use world::World;

@@ -8,6 +8,9 @@ use evenkeel_recovery::link::{ToPrimary, ToStandby};
 use crate::plan::Micros;
 use crate::random::Random;
 
+/// What a slow link adds to a message's way.
+pub const SLOW: Micros = 6_000;
+
 /// Who can be at an end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Party {
@@ -67,6 +70,8 @@ pub struct Weather {
     pub duplicates: Micros,
     /// Messages overtake one another.
     pub reorders: Micros,
+    /// Every message takes [`SLOW`] longer.
+    pub slow: Micros,
     /// Nobody reaches a process, or hears it.
     pub isolated: [Micros; 2],
     /// A process is not heard.
@@ -135,7 +140,8 @@ impl Net {
             return self.end(now, connection);
         }
         let late = if weather.delays > now { random.below(4_000) } else { 0 };
-        let mut at = now + latency + late;
+        let slow = if weather.slow > now { SLOW } else { 0 };
+        let mut at = now + latency + late + slow;
         if weather.reorders <= now {
             at = at.max(line.last_arrival[side] + 1);
         }

@@ -9,6 +9,8 @@ use evenkeel_types::merkle::leaf_hash;
 use evenkeel_types::{AccountId, Command, Entry, Event, Origin};
 use evenkeel_venue::Engine;
 
+use crate::market::Watch;
+
 /// Entries between two counts of all money.
 const COUNT_EVERY: u64 = 512;
 
@@ -24,6 +26,15 @@ pub struct Oracle {
     /// Where the newest history that was given up parts from the one that goes on, and its last
     /// term.
     given_up: (u64, u64),
+}
+
+/// What a replay of everything says.
+#[derive(Debug)]
+pub struct Judged {
+    /// Digest of all output.
+    pub digest: [u8; 32],
+    /// Steps of liquidations.
+    pub liquidations: u64,
 }
 
 impl Oracle {
@@ -105,13 +116,13 @@ impl Oracle {
         self.lost += gone.len() as u64;
     }
 
-    /// Replays the history that is left and compares it with what was acknowledged. Returns the
-    /// digest of everything.
+    /// Replays the history that is left and compares it with what was acknowledged.
     ///
     /// # Errors
     /// What does not hold.
-    pub fn judge(&self, history: &[Batch]) -> Result<[u8; 32], String> {
+    pub fn judge(&self, history: &[Batch]) -> Result<Judged, String> {
         let mut engine = Engine::new();
+        let mut watch = Watch::default();
         let mut events = Vec::new();
         let mut once: BTreeSet<(AccountId, u64)> = BTreeSet::new();
         let mut applied: BTreeMap<Origin, u64> = BTreeMap::new();
@@ -121,6 +132,7 @@ impl Oracle {
                 .map_err(|error| format!("entry {position} cannot be read: {error}"))?;
             events.clear();
             engine.apply(&entry, &mut events);
+            watch.follow(&entry, &events)?;
             if let Some(ack) = self.acked.get(&position) {
                 if ack.entry_hash != leaf_hash(&record.entry) {
                     return Err(format!("acknowledged entry {position} is another one now"));
@@ -157,7 +169,7 @@ impl Oracle {
         if let Some(origin) = self.refused.iter().find(|origin| applied.contains_key(origin)) {
             return Err(format!("{origin:?} was refused and applied nevertheless"));
         }
-        Ok(engine.output_digest())
+        Ok(Judged { digest: engine.output_digest(), liquidations: watch.liquidations })
     }
 }
 

@@ -35,7 +35,7 @@ impl Mode {
 }
 
 /// Something that goes wrong, or that an operator does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// The power of a host goes; of unsynced writes any part survives, at any operation.
     PowerLoss,
@@ -83,6 +83,12 @@ pub enum Fault {
     SiteLies,
     /// A site loses everything.
     SiteLost,
+    /// The power goes while a frame is being written: some of its sectors are there.
+    TornWrite,
+    /// The disk claims a write or a sync, and does nothing.
+    LostWrite,
+    /// Every message takes long for a while.
+    SlowLink,
     /// The operator hands the primary's duty over.
     Failover,
     /// The operator lets the journal be scrubbed, and mended if needed.
@@ -100,8 +106,9 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 26] = [
+    /// Those of one and two hosts. New ones stand last: [`Plan::of`] draws from the first
+    /// [`Fault::DRAWN`], so that seeds that found something keep their histories.
+    pub const ALL: [Self; 29] = [
         Self::PowerLoss,
         Self::LostWrites,
         Self::SyncError,
@@ -128,9 +135,37 @@ impl Fault {
         Self::Failover,
         Self::Scrub,
         Self::Restore,
+        Self::TornWrite,
+        Self::LostWrite,
+        Self::SlowLink,
     ];
 
-    /// Those of three hosts over one store.
+    /// As many of them are drawn without an aim.
+    pub const DRAWN: usize = 26;
+
+    /// Those that end a process in any case: what follows is never nothing.
+    #[must_use]
+    pub fn ends_a_process(self) -> bool {
+        matches!(
+            self,
+            Self::PowerLoss
+                | Self::LostWrites
+                | Self::VanishedTail
+                | Self::OldDisk
+                | Self::Kill
+                | Self::KillAll
+                | Self::TornWrite
+                | Self::Restore
+        )
+    }
+
+    /// Those that only a shared store has.
+    #[must_use]
+    pub fn is_of_store(self) -> bool {
+        matches!(self, Self::StoreUnknown | Self::StoreCut | Self::StoreDown | Self::StoreFull)
+    }
+
+    /// Those of three hosts over one store that are drawn without an aim.
     pub const OF_TRIO: [Self; 12] = [
         Self::PowerLoss,
         Self::LostWrites,
@@ -144,6 +179,30 @@ impl Fault {
         Self::StoreCut,
         Self::StoreDown,
         Self::StoreFull,
+    ];
+
+    /// All of three hosts over one store, its own twice.
+    pub const ALL_OF_TRIO: [Self; 20] = [
+        Self::PowerLoss,
+        Self::LostWrites,
+        Self::Kill,
+        Self::KillAll,
+        Self::Pause,
+        Self::Partition,
+        Self::Restore,
+        Self::StoreUnknown,
+        Self::StoreCut,
+        Self::StoreDown,
+        Self::StoreFull,
+        Self::StoreUnknown,
+        Self::StoreCut,
+        Self::StoreDown,
+        Self::StoreFull,
+        Self::TornWrite,
+        Self::SyncError,
+        Self::BitFlip,
+        Self::OldDisk,
+        Self::ClockJump,
     ];
 }
 
@@ -195,12 +254,16 @@ pub struct Plan {
     pub burst: u64,
     /// Size of a journal segment in bytes.
     pub segment_bytes: u64,
+    /// Clients trade on margin, and a price falls.
+    pub on_margin: bool,
     /// What goes wrong.
     pub faults: Vec<Planned>,
 }
 
 /// A bit of a seed: it is of three hosts.
 pub const TRIO: u64 = 1 << 62;
+/// A bit of a seed: its history is aimed at one way of recovery (see [`crate::aim`]).
+pub const AIMED: u64 = 1 << 61;
 
 /// Time between two commands of a client.
 pub const PACE: Micros = 900;
@@ -208,9 +271,13 @@ pub const PACE: Micros = 900;
 pub const CLIENTS: u64 = 4;
 
 impl Plan {
-    /// The history of a seed of one or two hosts; with [`TRIO`] in it, of three.
+    /// The history of a seed of one or two hosts; with [`TRIO`] in it, of three; with [`AIMED`]
+    /// in it, one that is aimed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
+        if seed & AIMED != 0 {
+            return crate::aim::plan(seed);
+        }
         if seed & TRIO != 0 {
             return Self::of_trio(seed);
         }
@@ -221,7 +288,7 @@ impl Plan {
         let count = FAULTS_MIN + random.below(5);
         let mut faults: Vec<Planned> = Vec::new();
         for _ in 0..count {
-            let fault = random.pick(&Fault::ALL);
+            let fault = random.pick(&Fault::ALL[..Fault::DRAWN]);
             let step = random.pick(&[Step::Open, Step::TakeOver, Step::Mend, Step::Trim]);
             let when = if random.one_in(4) {
                 When::Before(step, random.below(3))
@@ -252,7 +319,7 @@ impl Plan {
         });
         let segment_bytes = random.pick(&[16, 32, 64]) << 10;
         let burst = random.pick(&[1, 4, 8, 8]);
-        Self { seed, mode, commands, burst, segment_bytes, faults }
+        Self { seed, mode, commands, burst, segment_bytes, on_margin: false, faults }
     }
 
     fn of_trio(seed: u64) -> Self {
@@ -271,6 +338,6 @@ impl Plan {
         });
         let segment_bytes = random.pick(&[32, 64]) << 10;
         let burst = random.pick(&[2, 4, 8]);
-        Self { seed, mode: Mode::Trio, commands, burst, segment_bytes, faults }
+        Self { seed, mode: Mode::Trio, commands, burst, segment_bytes, on_margin: false, faults }
     }
 }

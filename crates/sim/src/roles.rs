@@ -69,8 +69,15 @@ impl World {
                     self.tell(|| format!("mending: {mended:?}"));
                 }
             }
-            NotOpen::Broken(what) if self.oracle.lost() > 0 => {
-                // A copy of a history that was given up: it is set aside for the one that goes on.
+            NotOpen::Broken(what) if self.oracle.lost() > 0 && self.is_of_the_past(slot) => {
+                // The other host still holds the history that was given up.
+                self.tell(|| what);
+                self.dies(1 - slot, "its copy is of a history that was given up");
+                self.set_aside(1 - slot);
+            }
+            NotOpen::Broken(what) if self.oracle.lost() > 0 || self.hosts[host].branched => {
+                // A copy of a history that was given up, or a branch of which nobody was told: it
+                // is set aside for the one that goes on.
                 self.tell(|| what);
                 self.hosts[host].lose_journal();
             }
@@ -79,6 +86,16 @@ impl World {
             }
         }
         self.push(self.now + 4_000, Event::Start { slot, life });
+    }
+
+    /// Whether the other host's copy is of an older term than the journal of the primary.
+    fn is_of_the_past(&mut self, slot: usize) -> bool {
+        let host = self.host_of(slot);
+        let State::Standing(standing) = &self.processes[1 - slot].state else { return false };
+        let Some(theirs) = standing.mirror.as_ref().map(FileLog::term) else { return false };
+        let opened = self.hosts[host].open();
+        let is_primary = self.plan.mode == Mode::Mirror && self.authority == slot;
+        is_primary && opened.is_ok_and(|log| log.term() > theirs)
     }
 
     fn note_ways(&mut self, host: usize) {
@@ -152,7 +169,7 @@ impl World {
         let engine = evenkeel_venue::Engine::new();
         let mut primary =
             Primary::begin(log, engine, Arc::clone(&agreement), now).map_err(not_open)?;
-        let commands: Vec<Command> = opening(CLIENTS);
+        let commands: Vec<Command> = opening(CLIENTS, self.plan.on_margin);
         for command in commands {
             primary.operate(now, command).map_err(not_open)?;
         }
@@ -174,6 +191,7 @@ impl World {
         let process = &mut self.processes[slot];
         process.term = serving.primary.log().term();
         (self.hosts[host].hurt, self.hosts[host].mended) = (false, false);
+        self.hosts[host].branched = false;
         self.terms.insert((slot, process.life), process.term);
         process.state = State::Serving(Box::new(serving));
         self.authority = slot;

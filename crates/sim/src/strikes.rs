@@ -6,7 +6,15 @@ use evenkeel_recovery::link::ToStandby;
 use crate::net::{Message, Party};
 use crate::plan::{Fault, Micros, Mode};
 use crate::process::State;
+use crate::random::Random;
 use crate::world::{Event, World};
+
+/// Dice by which a disk keeps about half of the sectors that were not synced: it draws its chance
+/// with the same generator, so the one that is meant can be looked for.
+pub(crate) fn halving(dice: u64) -> u64 {
+    let is_half = |dice: &u64| (Random::new(*dice).draw() & 0xff) % 5 == 2;
+    (0..64).map(|more| (dice | 2).wrapping_add(more * 4)).find(is_half).unwrap_or(dice | 2)
+}
 
 impl World {
     /// The process that a fault is for: mostly the primary, which has more to lose.
@@ -36,6 +44,15 @@ impl World {
                 self.push(self.now + 1_000, Event::Blackout { host, dice });
             }
             Fault::LostWrites => self.blackout(host, 0),
+            Fault::TornWrite => {
+                self.disk_fault(host, dice % 2, DiskFault::PowerLoss);
+                // Any part survives; long enough later for the write to have come.
+                self.push(self.now + 6_000, Event::Blackout { host, dice: halving(dice) });
+            }
+            Fault::LostWrite => {
+                self.disk_fault(host, 0, DiskFault::Lie);
+                (self.hosts[host].hurt, self.hosts[host].flipped) = (true, true);
+            }
             Fault::SyncError => {
                 for ahead in 0..[1, 1, 2, 4][usize::try_from(dice / 3 % 4).unwrap_or(0)] {
                     let error = DiskFault::Error { seed: dice };
@@ -60,6 +77,7 @@ impl World {
             Fault::Delay => self.net.weather.delays = until,
             Fault::Duplicate => self.net.weather.duplicates = until,
             Fault::Reorder => self.net.weather.reorders = until,
+            Fault::SlowLink => self.net.weather.slow = until,
             Fault::Partition => self.net.weather.isolated[slot] = until,
             Fault::OneWay => self.net.weather.mute[slot] = until,
             Fault::SiteDown => (0..3).for_each(|more| self.sites.set_down(site + more, true)),
@@ -130,14 +148,16 @@ impl World {
 
     /// Now is what the disk will come back as.
     fn swap_later(&mut self, host: usize, lasts: u64) {
-        let disk = Box::new(self.hosts[host].faults.fork());
+        let disk = Box::new((self.hosts[host].generation(), self.hosts[host].faults.fork()));
         self.push(self.now + lasts, Event::Swap { host, since: self.now, disk });
     }
 
-    pub(crate) fn swap(&mut self, host: usize, since: Micros, disk: FaultDisk) {
+    pub(crate) fn swap(&mut self, host: usize, since: Micros, disk: (u64, FaultDisk)) {
+        let (generation, disk) = disk;
         self.stop_host(host, "its host comes back with an older disk");
         disk.power_cycle(Survival::Nothing);
         self.hosts[host].replace_disk(disk);
+        self.hosts[host].branched = generation != self.hosts[host].generation();
         self.follow_folder(host);
         if since <= self.gave_up_at {
             // Of a lineage that was given up: the operator does not take it for the one that goes
@@ -155,7 +175,7 @@ impl World {
             .iter()
             .filter(|path| path.file_name().is_some_and(|name| name == "meta"))
             .filter_map(|path| path.parent())
-            .max();
+            .max_by_key(|dir| (dir.as_os_str().len(), dir.to_owned()));
         if let Some(dir) = newest {
             at.dir = dir.to_owned();
         }

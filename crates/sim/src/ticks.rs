@@ -12,6 +12,7 @@ use evenkeel_types::{Command, Entry, Lots};
 use crate::bugs::Bug;
 use crate::coverage::Path;
 use crate::host::IDENTITY;
+use crate::market;
 use crate::net::{Message, Party};
 use crate::plan::{Mode, Step};
 use crate::process::{RHYTHM, State};
@@ -42,6 +43,13 @@ impl World {
         }
         if let Err(error) = serving.primary.tend() {
             return self.fails(slot, &error.to_string());
+        }
+        if self.plan.on_margin && ticks.is_multiple_of(2) {
+            let now = serving.clock.now(&self.hosts[host].moment(self.now));
+            let readings = market::readings(self.plan.seed, self.now);
+            if let Err(error) = serving.primary.commit(now, readings) {
+                return self.fails(slot, &error.to_string());
+            }
         }
         if ticks.is_multiple_of(40)
             && let Err(error) = serving.primary.seal_if_idle()

@@ -9,6 +9,7 @@ use evenkeel_types::{
     Origin, SessionId, Side, Style, Symbol, Ticks, TimeInForce, Timestamp,
 };
 
+use crate::market;
 use crate::random::Random;
 
 /// Journal time of the first entry, in nanoseconds since 1970.
@@ -35,7 +36,7 @@ fn instrument(id: u32, symbol: &str, kind: InstrumentKind) -> Option<Instrument>
 
 /// What founds the venue: two currencies, a spot market, a perpetual, and funded accounts.
 #[must_use]
-pub fn opening(clients: u64) -> Vec<Command> {
+pub fn opening(clients: u64, on_margin: bool) -> Vec<Command> {
     let (venue, salt) = (*b"a simulated one!", *b"a salt that only the venue knows");
     let mut commands = vec![Command::Found { venue, salt }];
     for (id, code, scale) in [(BTC, "BTC", 8), (USD, "USD", 2)] {
@@ -43,6 +44,9 @@ pub fn opening(clients: u64) -> Vec<Command> {
             let currency = Currency { id, code, scale };
             commands.push(Command::DefineCurrency { currency });
         }
+    }
+    if on_margin {
+        commands.extend(market::terms(BTC, USD));
     }
     let both = [
         instrument(10, "BTC_USD", InstrumentKind::Spot),
@@ -55,9 +59,14 @@ pub fn opening(clients: u64) -> Vec<Command> {
         let account = AccountId(id);
         let collateral = if id == 1 { Collateral::Unlimited } else { Collateral::Checked };
         commands.push(Command::OpenAccount { account, collateral });
-        for (currency, amount) in [(BTC, 200_000_000_000), (USD, 5_000_000_000)] {
+        let rich = [(BTC, 200_000_000_000), (USD, 5_000_000_000)];
+        let poor = [(BTC, 5_000_000), (USD, 600_000)];
+        for (currency, amount) in if on_margin && id > 1 { poor } else { rich } {
             commands.push(Command::Deposit { account, currency, amount: Money(amount) });
         }
+    }
+    if on_margin {
+        commands.push(Command::FundInsurance { currency: USD, amount: Money(2_000_000) });
     }
     commands
 }
@@ -69,6 +78,7 @@ pub struct Trader {
     random: Random,
     sequence: u64,
     mid: u64,
+    lots_max: u64,
     orders: VecDeque<OrderId>,
 }
 
@@ -78,7 +88,13 @@ impl Trader {
     pub fn new(index: u64, seed: u64) -> Self {
         let random = Random::new(seed ^ (index + 1).wrapping_mul(0x1234_5678_9abc_def1));
         let account = AccountId(index + 1);
-        Self { account, random, sequence: 0, mid: 120_000, orders: VecDeque::new() }
+        let orders = VecDeque::new();
+        Self { account, random, sequence: 0, mid: market::FIRST, lots_max: 50, orders }
+    }
+
+    /// Trades more than it can pay for, around this price in ticks.
+    pub fn speculates(&mut self, price: u64) {
+        (self.mid, self.lots_max) = (price, 1_500);
     }
 
     /// Learns which orders exist.
@@ -114,7 +130,7 @@ impl Trader {
     fn place(&mut self, label: u64) -> Command {
         self.mid = self.mid - 3 + self.random.below(7);
         let price = i64::try_from(self.mid - 4 + self.random.below(9)).unwrap_or(1);
-        let lots = i64::try_from(self.random.between(1, 50)).unwrap_or(1);
+        let lots = i64::try_from(self.random.between(1, self.lots_max)).unwrap_or(1);
         Command::Place {
             order: NewOrder {
                 instrument: InstrumentId(self.random.pick(&[10, 20])),

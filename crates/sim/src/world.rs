@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use evenkeel_journal::fault_disk::FaultDisk;
 use evenkeel_recovery::client::{Answer, Client, Output, Plan as ClientPlan, ToClient, ToVenue};
 use evenkeel_recovery::framing::ProtocolVersion;
 use evenkeel_recovery::{Ack, Refused};
@@ -10,6 +11,7 @@ use evenkeel_types::{ClientSequence, Origin};
 use crate::bugs::Bug;
 use crate::coverage::{Coverage, Path};
 use crate::host::Host;
+use crate::market;
 use crate::net::{Arrival, Message, Net, Party};
 use crate::oracle::Oracle;
 use crate::plan::{CLIENTS, Fault, Micros, Mode, PACE, Plan, Step, When};
@@ -40,7 +42,7 @@ pub(crate) enum Event {
     Strike(usize),
     Lift { fault: Fault, dice: u64 },
     Blackout { host: usize, dice: u64 },
-    Swap { host: usize, since: Micros, disk: Box<evenkeel_journal::fault_disk::FaultDisk> },
+    Swap { host: usize, since: Micros, disk: Box<(u64, FaultDisk)> },
 }
 
 /// A client and what carries its messages.
@@ -165,7 +167,7 @@ impl World {
         }
         for (fault, _, ways) in &self.recent {
             if ways.is_empty() {
-                self.coverage.hit(*fault, Path::Unharmed);
+                self.coverage.unharmed(*fault);
             }
         }
     }
@@ -266,6 +268,10 @@ impl World {
         }
         match event {
             Event::Client(client) => {
+                if self.plan.on_margin {
+                    let price = market::price(self.plan.seed, self.now);
+                    self.desks[client].trader.speculates(price);
+                }
                 let burst = 1 + self.random.below(2 * self.plan.burst - 1);
                 (0..burst).for_each(|_| self.trade(client));
                 self.pump(client);
