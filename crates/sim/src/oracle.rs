@@ -23,9 +23,8 @@ pub struct Oracle {
     terms: BTreeMap<u64, (usize, u64)>,
     /// Entries that no copy holds any more, and that were said to be lost.
     lost: u64,
-    /// Where the newest history that was given up parts from the one that goes on, and its last
-    /// term.
-    given_up: (u64, u64),
+    /// Where histories that were given up part from the one that goes on, and their last terms.
+    given_up: Vec<(u64, u64)>,
 }
 
 /// What a replay of everything says.
@@ -42,8 +41,7 @@ impl Oracle {
     /// on its way for long.
     #[must_use]
     pub fn is_of_the_past(&self, term: u64, position: u64) -> bool {
-        let (next, last) = self.given_up;
-        term <= last && position >= next
+        self.given_up.iter().any(|(next, last)| term <= *last && position >= *next)
     }
 
     /// A client was acknowledged.
@@ -107,9 +105,15 @@ impl Oracle {
         self.lost
     }
 
+    /// A journal goes on at `next` after its disk was hurt: what earlier terms say of positions
+    /// behind may still be on its way to clients, and is of another history.
+    pub fn parts(&mut self, next: u64, last_term: u64) {
+        self.given_up.push((next, last_term));
+    }
+
     /// Every copy of what lies behind `next` was destroyed, and that was said.
     pub fn give_up(&mut self, next: u64, last_term: u64) {
-        self.given_up = (next, last_term);
+        self.parts(next, last_term);
         // Terms stand in the journal: those that were lost with it may be begun again.
         self.terms.clear();
         let gone = self.acked.split_off(&next);

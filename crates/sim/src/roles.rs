@@ -201,13 +201,16 @@ impl World {
     /// said, once.
     fn check_end(&mut self, host: usize, next: u64) {
         let acknowledged = self.oracle.next();
+        let last_term = self.terms.values().copied().max().unwrap_or(0);
+        if self.hosts[host].hurt {
+            self.oracle.parts(next, last_term);
+        }
         if next < acknowledged {
             if !self.hosts[host].hurt {
                 let last = acknowledged - 1;
                 let what = format!("acknowledged entries {next} to {last} are gone at a start");
                 return self.breaks(what);
             }
-            let last_term = self.terms.values().copied().max().unwrap_or(0);
             self.oracle.give_up(next, last_term);
             self.gave_up_at = self.now;
             self.sites.forget_from(next);

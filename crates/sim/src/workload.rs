@@ -60,7 +60,7 @@ pub fn opening(clients: u64, on_margin: bool) -> Vec<Command> {
         let collateral = if id == 1 { Collateral::Unlimited } else { Collateral::Checked };
         commands.push(Command::OpenAccount { account, collateral });
         let rich = [(BTC, 200_000_000_000), (USD, 5_000_000_000)];
-        let poor = [(BTC, 5_000_000), (USD, 600_000)];
+        let poor = [(BTC, 1_000_000), (USD, 200_000)];
         for (currency, amount) in if on_margin && id > 1 { poor } else { rich } {
             commands.push(Command::Deposit { account, currency, amount: Money(amount) });
         }

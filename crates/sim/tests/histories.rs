@@ -67,5 +67,5 @@ fn what_is_liquidated_in_histories_on_margin_is_liquidated_on_fresh_prices() {
         assert_eq!(played.broken, None, "seed {}", plan.seed);
         liquidations += played.liquidations;
     }
-    assert!(liquidations > 0, "nobody was liquidated");
+    assert!(liquidations > 10, "{liquidations} steps of liquidations");
 }
