@@ -8,7 +8,8 @@ mod common;
 use std::time::Duration;
 
 use common::Rig;
-use common::hosts::Hosts;
+use common::audit::{effects, hashes_of};
+use common::hosts::{Hosts, read_acks};
 use rustix::process::Signal;
 
 #[test]
@@ -129,4 +130,47 @@ fn a_lost_majority_is_recovered_by_a_persons_word_after_the_loss_was_stated() {
     hosts.start(1);
     hosts.until_following(1);
     hosts.assert_nothing_lost(0);
+}
+
+#[test]
+fn clients_on_another_machine_trade_on_through_failovers_and_nothing_is_lost_or_done_twice() {
+    let mut hosts = Hosts::new(Rig::new(), &["h", "g"]);
+    hosts.let_in("gateway");
+    hosts.start(0);
+    hosts.until_primary(0, 1);
+    hosts.start(1);
+    hosts.until_following(1);
+    let mut clients = hosts.start_clients("gateway");
+    let log = hosts.rig.beside("ack-gateway");
+    let until_more = |clients: &mut common::daemon::Daemon| {
+        let before = read_acks(&log).len();
+        clients.until("acknowledgements", || (read_acks(&log).len() > before + 200).then_some(()));
+    };
+    until_more(&mut clients);
+    hosts.kill(0);
+    hosts.until_primary(1, 2);
+    until_more(&mut clients);
+    hosts.start(0);
+    hosts.until_following(0);
+    until_more(&mut clients);
+    let said = hosts.run(1, "failover --json");
+    assert_eq!(said.exit, 0, "{said:?}");
+    hosts.until_primary(0, 3);
+    until_more(&mut clients);
+    let said = clients.end();
+    for words in ["the primary of term 1 is at", "the primary of term 3 is at", "acknowledged"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    hosts.assert_nothing_lost(0);
+    let hashes = hashes_of(&hosts.rig, "h");
+    let acks = read_acks(&log);
+    assert!(acks.len() > 800, "{}", acks.len());
+    let lost: Vec<_> = acks.iter().filter(|(at, hash)| hashes.get(at) != Some(hash)).collect();
+    assert_eq!(lost, Vec::<&(u64, String)>::new());
+    let effects = effects(&hosts.rig);
+    let twice: Vec<_> = effects.iter().filter(|(_, count)| **count > 1).collect();
+    assert_eq!(twice, Vec::new());
+    // Orders and cancels, and not refusals alone.
+    let theirs = effects.keys().filter(|origin| origin.session.0 >= 1 << 32).count();
+    assert!(theirs > 400, "{theirs}");
 }

@@ -17,10 +17,12 @@ const LENGTH_BYTES: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FramingError {
     /// A message, or a promise of one, that is too long.
-    #[error("a message of {bytes} bytes; at most {MESSAGE_BYTES_MAX} are taken")]
+    #[error("a message of {bytes} bytes; at most {bytes_max} are taken")]
     TooLong {
         /// Its length in bytes.
         bytes: u64,
+        /// What is taken on this stream.
+        bytes_max: usize,
     },
     /// Bytes that are no message of this version.
     #[error("not a message: {0}; the other side may run another version of this program")]
@@ -35,7 +37,10 @@ pub fn write_message(message: &impl Canonical, out: &mut Vec<u8>) -> Result<(), 
     let bytes = message.to_bytes();
     let length = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= MESSAGE_BYTES_MAX);
     let Some(length) = length else {
-        return Err(FramingError::TooLong { bytes: bytes.len() as u64 });
+        return Err(FramingError::TooLong {
+            bytes: bytes.len() as u64,
+            bytes_max: MESSAGE_BYTES_MAX,
+        });
     };
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(&bytes);
@@ -43,10 +48,17 @@ pub fn write_message(message: &impl Canonical, out: &mut Vec<u8>) -> Result<(), 
 }
 
 /// Takes messages out of the bytes of a stream, however they were cut.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Unframer {
     bytes: Vec<u8>,
     at: usize,
+    message_bytes_max: usize,
+}
+
+impl Default for Unframer {
+    fn default() -> Self {
+        Self::limited(MESSAGE_BYTES_MAX)
+    }
 }
 
 impl Unframer {
@@ -54,6 +66,13 @@ impl Unframer {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same for a stream of shorter messages: of `message_bytes_max` bytes, without the length.
+    #[must_use]
+    pub fn limited(message_bytes_max: usize) -> Self {
+        let message_bytes_max = message_bytes_max.min(MESSAGE_BYTES_MAX);
+        Self { bytes: Vec::new(), at: 0, message_bytes_max }
     }
 
     /// Takes in bytes of the stream.
@@ -75,9 +94,10 @@ impl Unframer {
             return Ok(None);
         };
         let bytes = u64::from(u32::from_le_bytes(*length));
-        let length = usize::try_from(bytes).ok().filter(|length| *length <= MESSAGE_BYTES_MAX);
+        let bytes_max = self.message_bytes_max;
+        let length = usize::try_from(bytes).ok().filter(|length| *length <= bytes_max);
         let Some(length) = length else {
-            return Err(FramingError::TooLong { bytes });
+            return Err(FramingError::TooLong { bytes, bytes_max });
         };
         let Some(message) = rest.get(..length) else {
             return Ok(None);

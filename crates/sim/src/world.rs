@@ -449,6 +449,7 @@ impl World {
                 let message = ToClient::Welcome { version: ProtocolVersion, term };
                 self.send(connection, here, Message::ToClient(Box::new(message)));
             }
+            ToVenue::Market => {}
             ToVenue::Request { request } => {
                 let times = self.asked.entry(request.origin).or_default();
                 *times += 1;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::demo_args::{DemoCommand, Role, Slot};
+use super::demo_args::{ClientsCommand, DemoCommand, Role, Slot};
 use super::failover_args::{FailoverArgs, RecoverQuorumArgs};
 use super::margin_args::MarginCommand;
 use super::place::Place;
@@ -166,6 +166,10 @@ pub enum Command {
     /// Do something to the running demonstration, to see what comes of it
     #[command(subcommand)]
     Demo(DemoCommand),
+
+    /// Clients on other machines: their keys
+    #[command(subcommand)]
+    Clients(ClientsCommand),
 
     /// List the sites and try what they let this host do
     ///

@@ -1,5 +1,7 @@
 //! `evenkeel demo`, and what a process of `evenkeel up` is.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::place::Place;
@@ -55,6 +57,61 @@ pub enum DemoCommand {
         over, nothing lost and nothing twice; 10 no standby is ready; 20 something acknowledged \
         was lost, or applied twice")]
     KillPrimary(KillPrimaryArgs),
+
+    /// Trade with a venue on other machines, over TLS, with whichever host is the primary
+    ///
+    /// Orders and cancels of the demonstration's accounts, until Ctrl-C. When the primary is gone
+    /// the next one is found, and what had no answer is sent again with its sequence.
+    #[command(after_help = "Example:\n  evenkeel demo clients --at host-a:7173,host-b:7173 \
+        --credentials gateway-1\n\nExit codes: 0 ended, 12 the credentials cannot be used")]
+    Clients(DemoClientsArgs),
+}
+
+/// Arguments of `demo clients`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoClientsArgs {
+    /// Every host of the venue, as HOST:PORT,HOST:PORT,…
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', required = true)]
+    pub at: Vec<String>,
+
+    /// The folder with ca.pem, client.pem and client.key
+    #[arg(long, value_name = "DIR")]
+    pub credentials: PathBuf,
+
+    /// Commands per second
+    #[arg(long, value_name = "N", default_value_t = 200,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: u32,
+
+    /// Append `position entry_hash` to this file for every command that was acknowledged
+    #[arg(long, value_name = "FILE")]
+    pub ack_log: Option<PathBuf>,
+
+    /// End after this many seconds, as if by Ctrl-C
+    #[arg(long, value_name = "SECONDS")]
+    pub exit_after: Option<u64>,
+}
+
+/// `evenkeel clients`.
+#[derive(Debug, Subcommand)]
+pub enum ClientsCommand {
+    /// Make a client's key and certificate, and say what the hosts' configuration needs
+    ///
+    /// To be run on the client's machine: the key never leaves it.
+    #[command(after_help = "Example:\n  evenkeel clients key --name gateway-1 --to gateway-1")]
+    Key(ClientsKeyArgs),
+}
+
+/// Arguments of `clients key`.
+#[derive(Debug, Clone, Args)]
+pub struct ClientsKeyArgs {
+    /// What people call the client
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+
+    /// Folder for client.key and client.pem
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
 }
 
 /// Arguments of `demo kill-primary`.

@@ -1,7 +1,7 @@
 //! From what was typed to who does it.
 
 use super::args::{Command, ConfigCommand, ConfigShowArgs, InitArgs, JournalCommand, SitesCommand};
-use super::demo_args::DemoCommand;
+use super::demo_args::{ClientsCommand, DemoCommand};
 use super::manual;
 use super::margin_args::MarginCommand;
 use super::place::Place;
@@ -32,6 +32,8 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Failover(args) => node::failover(&args),
         Command::RecoverQuorum(args) => node::recover_quorum(&args),
         Command::Demo(DemoCommand::KillPrimary(args)) => node::kill_primary(&args),
+        Command::Demo(DemoCommand::Clients(args)) => node::demo_clients(&args),
+        Command::Clients(ClientsCommand::Key(args)) => node::private(|| node::client_key(&args)),
         Command::Sites(SitesCommand::List(args)) => sites_cmd::list(&args),
         Command::Sites(SitesCommand::Probe(args)) => sites_cmd::probe(&args),
         Command::Config(ConfigCommand::Show(args)) => config_show(&args),

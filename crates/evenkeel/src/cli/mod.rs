@@ -18,7 +18,9 @@ pub use args::{
     DrillArgs, InitArgs, JournalCommand, JournalHashesArgs, JournalPlace, JournalShowArgs, ManArgs,
     PointsArgs, RepairArgs, RestoreArgs, SitesArgs, SitesCommand, StatusArgs, UpArgs, VerifyArgs,
 };
-pub use demo_args::{DemoCommand, KillPrimaryArgs, Role, Slot};
+pub use demo_args::{
+    ClientsCommand, ClientsKeyArgs, DemoClientsArgs, DemoCommand, KillPrimaryArgs, Role, Slot,
+};
 pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;

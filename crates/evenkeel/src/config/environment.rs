@@ -96,6 +96,8 @@ fn everything_set() -> Config {
     config.quorum.certificate_file = Some(some());
     config.quorum.key_file = Some(some());
     config.quorum.password_file = Some(some());
+    config.clients.listen = Some(([127, 0, 0, 1], 1).into());
+    config.clients.advertise = "x".to_owned();
     config.sites.push(SiteConfig {
         operator: "x".to_owned(),
         jurisdiction: "x".to_owned(),

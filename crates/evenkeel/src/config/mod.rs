@@ -3,6 +3,7 @@
 //! Order, later wins: built-in defaults, the file, the environment (`EVENKEEL_SECTION_KEY`), the
 //! command line. Secrets never stand in it; it names the files that hold them.
 
+mod clients;
 mod environment;
 mod explain;
 mod link;
@@ -14,6 +15,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+pub use clients::{ClientsConfig, GatewayConfig};
 pub use environment::{Variable, environment_keys};
 pub use link::{FollowMode, LinkConfig, StandbyConfig};
 pub use model::{

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::clients::ClientsConfig;
 use super::link::{LinkConfig, StandbyConfig};
 use super::quorum::QuorumConfig;
 use crate::cli::Slot;
@@ -38,6 +39,8 @@ pub struct Config {
     pub standby: StandbyConfig,
     /// The store that decides which of several hosts writes.
     pub quorum: QuorumConfig,
+    /// Where clients on other machines come in.
+    pub clients: ClientsConfig,
     /// The file this was read from; relative paths in it are relative to its folder.
     #[serde(skip)]
     pub file: PathBuf,

@@ -1,16 +1,18 @@
 //! A client's line to the venue: sockets and waiting around [`Client`], which decides what is sent
 //! where, and again.
 
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_recovery::client::{Answer, Client, NotSubmitted, Output, Plan, ToClient};
+use evenkeel_recovery::client::{Answer, Client, NotSubmitted, Output, Plan, ToClient, ToVenue};
+use evenkeel_recovery::framing::ProtocolVersion;
 use evenkeel_recovery::{Clock as _, Request, Unframer, write_message};
 
 use super::client_door::{invalid, is_timeout};
+use super::client_pipe::{self, Pipe};
+use super::client_tls::ClientCredentials;
 use super::clock::SystemClock;
 use super::gateway::{Answers, Way};
 use super::meter::Meter;
@@ -24,15 +26,21 @@ const TOGETHER: usize = 256;
 const PATIENCE_NS: u64 = 2_000_000_000;
 /// Wait after all addresses were tried in vain, in nanoseconds.
 const RETRY_NS: u64 = 5_000_000;
+/// The same between machines, where each try costs both ends a handshake.
+const REMOTE_RETRY_NS: u64 = 50_000_000;
 /// How often a wait looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long another machine may take to answer a connection, and to show its certificate.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A client's end.
 pub(crate) struct Line {
     plan: Plan,
     client: Client,
     connection: Option<Connection>,
+    /// For addresses on other machines; without them addresses are sockets of this one.
+    credentials: Option<ClientCredentials>,
     clock: SystemClock,
     stop: Stop,
     meter: Arc<Meter>,
@@ -45,22 +53,37 @@ struct Connection {
     number: u64,
     /// Index of its address.
     at: usize,
-    stream: UnixStream,
+    pipe: Box<dyn Pipe>,
     unframer: Unframer,
 }
 
 impl Line {
     pub(crate) fn new(name: &str, addresses: &[PathBuf], stop: Stop, meter: Arc<Meter>) -> Self {
         let addresses = addresses.iter().map(|path| path.display().to_string()).collect();
-        let plan =
-            Plan { patience_ns: PATIENCE_NS, retry_ns: RETRY_NS, ..Plan::new(name, addresses) };
-        Self::with(plan, stop, meter)
+        Self::with(plan(name, addresses), None, stop, meter)
     }
 
-    fn with(plan: Plan, stop: Stop, meter: Arc<Meter>) -> Self {
+    /// A client of a venue on other machines, at `HOST:PORT` of each.
+    pub(crate) fn remote(
+        name: &str,
+        addresses: Vec<String>,
+        credentials: ClientCredentials,
+        stop: Stop,
+        meter: Arc<Meter>,
+    ) -> Self {
+        let plan = Plan { retry_ns: REMOTE_RETRY_NS, ..plan(name, addresses) };
+        Self::with(plan, Some(credentials), stop, meter)
+    }
+
+    fn with(
+        plan: Plan,
+        credentials: Option<ClientCredentials>,
+        stop: Stop,
+        meter: Arc<Meter>,
+    ) -> Self {
         let (client, number) = (Client::new(plan.clone()), meter.enter());
         let (connection, clock) = (None, SystemClock::new());
-        Self { plan, client, connection, clock, stop, meter, number }
+        Self { plan, client, connection, credentials, clock, stop, meter, number }
     }
 
     /// Sends requests until each has its answer.
@@ -118,7 +141,7 @@ impl Line {
                     }),
                 }
             }
-            let written = self.connection.as_mut().map(|it| it.stream.write_all(&bytes));
+            let written = self.connection.as_mut().map(|it| it.write(&bytes));
             if written.is_some_and(|written| written.is_err()) {
                 self.lose();
             }
@@ -128,7 +151,11 @@ impl Line {
     fn connect(&mut self, address: &str, number: u64) {
         let now_ns = self.clock.monotonic_ns();
         let at = self.plan.addresses.iter().position(|known| known == address).unwrap_or(0);
-        self.connection = Connection::open(Path::new(address), at, number).ok();
+        let opened = match &self.credentials {
+            Some(credentials) => client_pipe::connect(address, credentials, CONNECT_TIMEOUT),
+            None => socket(Path::new(address)),
+        };
+        self.connection = opened.and_then(|pipe| Connection::over(pipe, at, number)).ok();
         match self.connection {
             Some(_) => self.client.on_connected(now_ns, number),
             None => self.client.on_lost(now_ns, number),
@@ -180,24 +207,73 @@ impl Way for Line {
     }
 
     fn another(&self) -> Box<dyn Way> {
-        Box::new(Self::with(self.plan.clone(), self.stop.clone(), Arc::clone(&self.meter)))
+        let (plan, credentials) = (self.plan.clone(), self.credentials.clone());
+        Box::new(Self::with(plan, credentials, self.stop.clone(), Arc::clone(&self.meter)))
     }
 }
 
 /// The term that a process knows of which is not the primary; `None` if it is, or is not there.
 pub(crate) fn probe(address: &Path) -> Option<u64> {
-    let mut connection = Connection::open(address, 0, 0).ok()?;
+    let mut connection = Connection::over(socket(address).ok()?, 0, 0).ok()?;
     match connection.read(LOOK).ok()?.into_iter().next()? {
         ToClient::NotPrimary { term, .. } => Some(term),
         _ => None,
     }
 }
 
+/// The market that a primary among these addresses trades; `None` if none of them answers now.
+pub(crate) fn market(
+    addresses: &[String],
+    credentials: &ClientCredentials,
+    tell: &mut dyn FnMut(&str, &io::Error),
+) -> Option<Vec<u8>> {
+    addresses.iter().find_map(|address| {
+        ask_market(address, credentials).map_err(|error| tell(address, &error)).ok().flatten()
+    })
+}
+
+fn ask_market(address: &str, credentials: &ClientCredentials) -> io::Result<Option<Vec<u8>>> {
+    let pipe = client_pipe::connect(address, credentials, CONNECT_TIMEOUT)?;
+    let mut connection = Connection::over(pipe, 0, 0)?;
+    let hello = ToVenue::Hello { version: ProtocolVersion, name: "demonstration".into() };
+    let mut bytes = Vec::new();
+    for message in [hello, ToVenue::Market] {
+        write_message(&message, &mut bytes).map_err(invalid)?;
+    }
+    connection.write(&bytes)?;
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < WRITE_TIMEOUT {
+        let messages = match connection.read(LOOK) {
+            Err(error) if is_timeout(&error) => continue,
+            messages => messages?,
+        };
+        for message in messages {
+            match message {
+                ToClient::Market { market } => return Ok(Some(market.0)),
+                ToClient::NotPrimary { .. } => return Ok(None),
+                _ => {}
+            }
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+fn plan(name: &str, addresses: Vec<String>) -> Plan {
+    Plan { patience_ns: PATIENCE_NS, retry_ns: RETRY_NS, ..Plan::new(name, addresses) }
+}
+
+fn socket(path: &Path) -> io::Result<Box<dyn Pipe>> {
+    Ok(Box::new(connect(path)?.ok_or(io::ErrorKind::ConnectionRefused)?))
+}
+
 impl Connection {
-    fn open(address: &Path, at: usize, number: u64) -> io::Result<Self> {
-        let stream = connect(address)?.ok_or(io::ErrorKind::ConnectionRefused)?;
-        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-        Ok(Self { number, at, stream, unframer: Unframer::new() })
+    fn over(pipe: Box<dyn Pipe>, at: usize, number: u64) -> io::Result<Self> {
+        pipe.wait_at_most(LOOK, WRITE_TIMEOUT)?;
+        Ok(Self { number, at, pipe, unframer: Unframer::new() })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        client_pipe::write_within(self.pipe.as_mut(), bytes, WRITE_TIMEOUT)
     }
 
     /// The messages that are whole after one more read.
@@ -205,9 +281,9 @@ impl Connection {
     /// # Errors
     /// The connection ended, said something that is no message, or nothing for so long.
     fn read(&mut self, wait: Duration) -> io::Result<Vec<ToClient>> {
-        self.stream.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
+        self.pipe.wait_at_most(wait.max(Duration::from_millis(1)), WRITE_TIMEOUT)?;
         let mut buffer = [0; 64 << 10];
-        let count = self.stream.read(&mut buffer)?;
+        let count = self.pipe.read(&mut buffer)?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

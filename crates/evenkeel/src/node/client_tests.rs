@@ -16,14 +16,18 @@ use super::stop::Stop;
 
 const IDLE: Duration = Duration::from_millis(5);
 
-fn request(account: u64, sequence: u64) -> Request {
+pub(super) fn request(account: u64, sequence: u64) -> Request {
     let (session, sequence) = (SessionId(1), ClientSequence(sequence));
     let origin = Origin { account: AccountId(account), session, sequence };
     Request { origin, command: Command::Connect { cancel_on_disconnect: true } }
 }
 
+pub(super) fn serves(gateway: Gateway, term: u64) -> Duty {
+    Duty::Serves { gateway, term, market: Arc::default() }
+}
+
 /// Takes batches until told otherwise; gives the origins in the order in which it took them.
-fn primary(
+pub(super) fn primary(
     intake: Intake,
     mut goes_on: impl FnMut(usize) -> bool + Send + 'static,
 ) -> std::thread::JoinHandle<Vec<Origin>> {
@@ -79,7 +83,7 @@ fn requests_over_a_line_are_answered_in_their_order() {
     let doors = Doors::new();
     let (gateway, intake) = Gateway::new();
     let thread = primary(intake, |_| true);
-    let door = ClientDoor::open(&doors.path("b"), Duty::Serves { gateway, term: 3 }).unwrap();
+    let door = ClientDoor::open(&doors.path("b"), serves(gateway, 3)).unwrap();
     let requests: Vec<_> = (1..=200).map(|sequence| request(5, sequence)).collect();
     let mut line = doors.line();
     let answers = line.submit(requests.clone()).unwrap();
@@ -98,7 +102,7 @@ fn what_a_dead_primary_did_not_answer_goes_unchanged_to_the_next_one() {
     let doors = Doors::new();
     let (gateway, intake) = Gateway::new();
     let old = primary(intake, |taken| taken < 40);
-    let door = ClientDoor::open(&doors.path("a"), Duty::Serves { gateway, term: 3 }).unwrap();
+    let door = ClientDoor::open(&doors.path("a"), serves(gateway, 3)).unwrap();
     let elsewhere = Duty::Elsewhere { term: 3, primary_at: String::new() };
     let standby = ClientDoor::open(&doors.path("b"), elsewhere).unwrap();
     let (done, answered) = channel();
@@ -112,7 +116,7 @@ fn what_a_dead_primary_did_not_answer_goes_unchanged_to_the_next_one() {
     assert!(answered.try_recv().is_err(), "nobody has answered yet");
     let (gateway, intake) = Gateway::new();
     let new = primary(intake, |_| true);
-    standby.set(Duty::Serves { gateway, term: 4 });
+    standby.set(serves(gateway, 4));
     assert_eq!(answered.recv().unwrap(), 100);
     client.join().unwrap();
     drop(standby);
@@ -136,7 +140,7 @@ fn a_client_that_never_reads_does_not_keep_the_primary_from_another() {
     let doors = Doors::new();
     let (gateway, intake) = Gateway::new();
     let thread = primary(intake, |_| true);
-    let door = ClientDoor::open(&doors.path("a"), Duty::Serves { gateway, term: 1 }).unwrap();
+    let door = ClientDoor::open(&doors.path("a"), serves(gateway, 1)).unwrap();
     let mut bytes = Vec::new();
     let hello = ToVenue::Hello { version: ProtocolVersion, name: "deaf".into() };
     write_message(&hello, &mut bytes).unwrap();
@@ -182,7 +186,7 @@ fn what_was_refused_can_be_sent_again_as_it_was() {
             }
         }
     });
-    let door = ClientDoor::open(&doors.path("a"), Duty::Serves { gateway, term: 1 }).unwrap();
+    let door = ClientDoor::open(&doors.path("a"), serves(gateway, 1)).unwrap();
     let mut line = doors.line();
     let first = line.submit(vec![request(5, 7)]).unwrap();
     assert_eq!(first, [Err(Refused::DiskFull)]);

@@ -250,15 +250,13 @@ impl Pace {
     }
 }
 
-/// Starts the market and its crowds; they end with the stop flag or the primary.
-pub(crate) fn start(
+/// Starts those who send orders and wait for answers.
+pub(crate) fn start_crowds(
     context: &ClientContext,
     plan: &MarketPlan,
-    prices: PriceModel,
+    board: &QuoteBoard,
     (seed, commands_per_second): (u64, u32),
-    series_session: SessionId,
 ) -> Vec<std::thread::JoinHandle<()>> {
-    let board = QuoteBoard::new(plan);
     let mut threads = Vec::new();
     let crowd_size = plan.accounts.len().div_ceil(CROWDS).max(1);
     #[expect(clippy::cast_precision_loss, reason = "four crowds")]
@@ -273,6 +271,19 @@ pub(crate) fn start(
             while pace.round(&mut context, &mut crowd, &board) {}
         }));
     }
+    threads
+}
+
+/// Starts the market and its crowds; they end with the stop flag or the primary.
+pub(crate) fn start(
+    context: &ClientContext,
+    plan: &MarketPlan,
+    prices: PriceModel,
+    (seed, commands_per_second): (u64, u32),
+    series_session: SessionId,
+) -> Vec<std::thread::JoinHandle<()>> {
+    let board = QuoteBoard::new(plan);
+    let mut threads = start_crowds(context, plan, &board, (seed, commands_per_second));
     let (announce, announced) = channel();
     let desk = MarketDesk {
         operator: Numbering::new(context.session),

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::client_door::{ClientDoor, Duty};
+use super::client_tls::Gateways;
 use super::domain::{Domain, cluster_id};
 use super::link_door::{LinkDoor, Source};
 use super::link_tls;
-use crate::cli::UpArgs;
+use crate::cli::{Slot, UpArgs};
 use crate::config::{Config, FollowMode};
 use crate::dashboard::{self, DashboardError};
 use crate::output;
@@ -45,6 +47,41 @@ pub(super) fn open_link(config: &Config, domain: &Domain<'_>, source: Source) ->
     link_tls::lay_out(&config.link_dir(), cluster)?;
     let credentials = link_tls::read(&config.link_dir(), cluster)?;
     LinkDoor::open(config.link.listen, &config.link_address_file(), credentials, source)
+}
+
+/// Opens the primary's door for clients, or goes on with the one that sent them away so far.
+pub(super) fn open_clients(
+    config: &Config,
+    domain: &Domain<'_>,
+    (slot, door, is_next): (Option<Slot>, Option<ClientDoor>, bool),
+    duty: Duty,
+) -> Result<ClientDoor> {
+    let path = config.clients_socket(slot);
+    let mut door = match door {
+        Some(mut door) => {
+            if slot.is_none() {
+                open_soon(is_next, || door.open_at(&path))?;
+            }
+            door.set(duty);
+            door
+        }
+        None => open_soon(is_next, || ClientDoor::open(&path, duty.clone()))?,
+    };
+    open_soon(is_next, || open_to_gateways(config, domain, &mut door))?;
+    Ok(door)
+}
+
+/// Opens the door for clients on other machines, if there are to be any.
+pub(super) fn open_to_gateways(
+    config: &Config,
+    domain: &Domain<'_>,
+    door: &mut ClientDoor,
+) -> Result<()> {
+    let Some(listen) = config.clients.listen else {
+        return Ok(());
+    };
+    let gateways = Gateways::of(&config.clients, &config.link_dir(), cluster_id(&domain.trust))?;
+    door.open_to(listen, &gateways).map(|_| ())
 }
 
 pub(super) fn serve_dashboard(

@@ -88,7 +88,7 @@ fn make(dir: &Path, cluster: [u8; 16]) -> Result<()> {
     write(&dir.join(format!("{AUTHORITY}.key")), &authority_key)
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
     file.and_then(|mut file| {
@@ -113,10 +113,8 @@ pub(crate) fn read(dir: &Path, cluster: [u8; 16]) -> Result<Credentials> {
         roots.add(root).map_err(|error| unusable(&file(&format!("{AUTHORITY}.pem")), &error))?;
     }
     let roots = Arc::new(roots);
-    let chain = certificates(&file(&format!("{NODE}.pem")))?;
     let key_file = file(&format!("{NODE}.key"));
-    let key =
-        PrivateKeyDer::from_pem_file(&key_file).map_err(|error| unusable(&key_file, &error))?;
+    let (chain, key) = own(dir)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let versions = &[&rustls::version::TLS13];
     let verifier =
@@ -140,13 +138,24 @@ pub(crate) fn read(dir: &Path, cluster: [u8; 16]) -> Result<Credentials> {
     Ok(Credentials { server: Arc::new(server), client: Arc::new(client), name })
 }
 
+/// This host's own certificate with its key.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn own(dir: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let key_file = dir.join(format!("{NODE}.key"));
+    let key =
+        PrivateKeyDer::from_pem_file(&key_file).map_err(|error| unusable(&key_file, &error))?;
+    Ok((certificates(&dir.join(format!("{NODE}.pem")))?, key))
+}
+
 fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>> {
     CertificateDer::pem_file_iter(path)
         .and_then(|all| all.collect::<std::result::Result<Vec<_>, _>>())
         .map_err(|error| unusable(path, &error))
 }
 
-fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Report {
+pub(super) fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Report {
     Report::new(Exit::WrongKey, format!("the link's certificates cannot be used: {error}"))
         .at(path.display().to_string())
         .safe("nothing was sent")

@@ -10,6 +10,9 @@ use evenkeel_venue::Engine;
 
 use crate::demo::{MarketPlan, PriceModel};
 
+/// Clients on other machines take sessions from here on; below are the venue's own, a few each term.
+pub(crate) const REMOTE_SESSIONS: u64 = 1 << 32;
+
 /// What is listed, who has an account, and where prices stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenMarket {
@@ -73,7 +76,7 @@ impl OpenMarket {
         (plan, prices)
     }
 
-    /// Ends the sessions of clients that are gone.
+    /// Ends the sessions of clients that are gone. Those on other machines live on.
     pub(crate) fn farewells(&self) -> Vec<Request> {
         let farewell = |it: &Connected| Request {
             origin: Origin {
@@ -84,7 +87,8 @@ impl OpenMarket {
             },
             command: Command::Disconnect,
         };
-        self.connected.iter().map(farewell).collect()
+        let ended = self.connected.iter().filter(|it| it.session.0 < REMOTE_SESSIONS);
+        ended.map(farewell).collect()
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) struct Meter(Mutex<Figures>);
 struct Figures {
     /// Oldest first.
     noted: VecDeque<Noted>,
+    acknowledgements: u64,
     last: Option<Instant>,
     found: Option<Found>,
     /// When each line that waits for an answer first asked.
@@ -115,6 +116,7 @@ impl Meter {
         if figures.noted.len() == REMEMBERED {
             figures.noted.pop_front();
         }
+        figures.acknowledgements += 1;
         figures.noted.push_back(Noted {
             position: ack.position.0,
             entry_hash: ack.entry_hash,
@@ -134,6 +136,11 @@ impl Meter {
             client: longest.client.max(waits.client),
             all: longest.all.max(waits.all),
         })
+    }
+
+    /// How many there were in all.
+    pub(crate) fn acknowledgements(&self) -> u64 {
+        lock(&self.0).acknowledgements
     }
 
     /// The acknowledgements remembered.

@@ -3,10 +3,16 @@
 mod attestation;
 mod client_door;
 mod client_line;
+mod client_pipe;
+mod client_remote;
+#[cfg(test)]
+mod client_remote_tests;
 #[cfg(test)]
 mod client_tests;
+mod client_tls;
 mod clients;
 mod clock;
+mod demo_clients;
 mod domain;
 mod doors;
 mod drill_cmd;
@@ -64,6 +70,7 @@ use evenkeel_recovery::RecoveryError;
 
 use crate::report::{Exit, Report};
 
+pub(crate) use demo_clients::{key as client_key, run as demo_clients};
 pub(crate) use drill_cmd::run as drill;
 pub(crate) use explain_cmd::run as explain;
 pub(crate) use failover_cmd::run as failover;

@@ -60,20 +60,31 @@ impl SharedLog {
                 .safe("nothing was started")
         })?;
         let name = format!("{} (process {})", config.standby.name, std::process::id());
-        let me = Holder { name, address: config.quorum.advertise.clone(), run };
+        // The link's address, and behind a space the one for clients on other machines.
+        let (link, clients) = (&config.quorum.advertise, &config.clients);
+        let address = match clients.listen {
+            Some(_) => format!("{link} {}", clients.advertise),
+            None => link.clone(),
+        };
+        let me = Holder { name, address, run };
         Ok(Self { access, frames, me, seen: None, term: 0, handle: Handle::default() })
     }
 
-    /// Where the holder of the term is reached; `None` if that is this process, or nobody.
+    /// Where the holder of the term is reached, by its link and by clients on other machines (empty
+    /// if they are not); `None` if that is this process, or nobody.
     ///
     /// # Errors
     /// Why the store does not tell.
-    pub(super) fn primary_at(&mut self) -> Result<Option<String>, QuorumError> {
+    pub(super) fn primary_at(&mut self) -> Result<Option<(String, String)>, QuorumError> {
         match self.frames.read_term() {
             Ok(term) if term.holder.run == self.me.run || term.holder.address.is_empty() => {
                 Ok(None)
             }
-            Ok(term) => Ok(Some(term.holder.address)),
+            Ok(term) => {
+                let address = term.holder.address;
+                let (link, clients) = address.split_once(' ').unwrap_or((&address, ""));
+                Ok(Some((link.to_owned(), clients.to_owned())))
+            }
             Err(QuorumError::NotFounded { .. }) => Ok(None),
             Err(error) => Err(error),
         }

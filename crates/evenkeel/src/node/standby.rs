@@ -20,7 +20,7 @@ use evenkeel_vault::Lineage;
 use super::client_door::{ClientDoor, Duty};
 use super::clock::SystemClock;
 use super::domain::{Domain, cluster_id};
-use super::doors::open_soon;
+use super::doors::{open_soon, open_to_gateways};
 use super::join;
 use super::link_tls::{self, Credentials};
 use super::link_wire::{Wire, WireError};
@@ -89,7 +89,10 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
         Some(slot) => config.clients_socket(Some(slot)),
         None => config.host.data.join("clients-standby.sock"),
     };
-    let door = open_soon(true, || ClientDoor::open(&door, duty.clone()))?;
+    let mut door = open_soon(true, || ClientDoor::open(&door, duty.clone()))?;
+    if config.standby.mode == FollowMode::Quorum {
+        open_soon(true, || open_to_gateways(config, &domain, &mut door))?;
+    }
     let watch = SitesWatch::start(config, certificate.lineage, stop);
     if !wait_for_journal(config, &disk, stop)? {
         return Ok(End::Stopped);
@@ -126,6 +129,7 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
         watch,
         door,
         told: String::new(),
+        clients_at: String::new(),
         term: 0,
         shown_term: 0,
         welcomed_next: u64::MAX,
@@ -169,6 +173,8 @@ pub(super) struct Following<'a> {
     pub(super) door: ClientDoor,
     /// What was last said about a link that does not come about.
     told: String,
+    /// Where clients on other machines reach the primary, if the shared log says so.
+    pub(super) clients_at: String,
     /// Of the primary that is followed, and of the one that clients were told of.
     pub(super) term: u64,
     pub(super) shown_term: u64,
@@ -292,7 +298,11 @@ impl Following<'_> {
     /// Where the holder of the term is reached, if that is another process.
     fn primary_elsewhere(&mut self) -> Option<String> {
         match self.shared.as_mut()?.primary_at() {
-            Ok(at) => at,
+            Ok(Some((link, clients))) => {
+                self.clients_at = clients;
+                Some(link)
+            }
+            Ok(None) => None,
             Err(why) => {
                 self.tell(&why.to_string());
                 None

@@ -89,7 +89,7 @@ impl Following<'_> {
         let has_come = self.standby.position() >= self.welcomed_next;
         if self.shown_term != self.term && has_come && self.standby.lag().entries == 0 {
             self.shown_term = self.term;
-            let primary_at = String::new();
+            let primary_at = self.clients_at.clone();
             self.door.set(Duty::Elsewhere { term: self.term, primary_at });
         }
     }

@@ -17,13 +17,16 @@ use evenkeel_journal::{Disk, RealDisk};
 use evenkeel_quorum::Handle;
 use evenkeel_recovery::{Agreement, Checkpoint, Follower, JournalClock, Primary};
 use evenkeel_types::SessionId;
+use evenkeel_types::codec::Canonical;
 use evenkeel_vault::Lineage;
 
 use super::client_door::{ClientDoor, Duty};
 use super::clients::{self, AckLog, ClientContext};
 use super::clock::SystemClock;
 use super::domain::Domain;
-use super::doors::{open_link, open_soon, serve_dashboard, standby_socket, status_line};
+use super::doors::{
+    open_clients, open_link, open_soon, serve_dashboard, standby_socket, status_line,
+};
 use super::drill_loop::DrillLoop;
 use super::follow_loop::{Checkpoints, FollowLoop};
 use super::founding::{self, Market};
@@ -248,7 +251,8 @@ impl Daemon {
         let observed = Arc::new(Observed::default());
         let began_at = primary.log().next();
         // One that is no keeper's takes clients where the primary before did.
-        let door = args.slot.map(|_| door);
+        let stays = args.slot.is_some() || config.clients.listen.is_some();
+        let door = stays.then_some(door);
         let begun = Begun {
             primary,
             time,
@@ -359,17 +363,7 @@ impl Daemon {
             None => live.config.control_socket(),
         };
         let control = open_soon(is_next, || control::serve(&socket, Arc::clone(&status) as _))?;
-        let duty = Duty::Serves { gateway: live.gateway.clone(), term: live.term };
-        let clients = match door {
-            Some(door) => {
-                door.set(duty);
-                door
-            }
-            None => {
-                let path = live.config.clients_socket(slot);
-                open_soon(is_next, || ClientDoor::open(&path, duty.clone()))?
-            }
-        };
+        let clients = open_clients(&live.config, domain, (slot, door, is_next), duty(&live))?;
         let source = Source {
             lineage: live.lineage.0,
             term: live.term,
@@ -569,6 +563,13 @@ impl Daemon {
         ));
         result
     }
+}
+
+/// What this primary is to clients.
+fn duty(live: &Live) -> Duty {
+    let market = lock(&live.observed.market).as_ref().map(Canonical::to_bytes);
+    let (gateway, term) = (live.gateway.clone(), live.term);
+    Duty::Serves { gateway, term, market: Arc::new(market.unwrap_or_default()) }
 }
 
 fn spawn(

@@ -214,6 +214,13 @@ pub fn text(value: &Value) -> String {
 
 /// Origins of which more than one entry took effect, by a replay of the whole journal.
 pub fn applied_twice(rig: &Rig) -> Vec<Origin> {
+    let effects = effects(rig);
+    assert!(effects.len() > 1_000);
+    effects.into_iter().filter(|(_, count)| *count > 1).map(|(origin, _)| origin).collect()
+}
+
+/// How many entries of each origin took effect, by a replay of the whole journal.
+pub fn effects(rig: &Rig) -> BTreeMap<Origin, u32> {
     let mut engine = Engine::new();
     let mut effects: BTreeMap<Origin, u32> = BTreeMap::new();
     let mut reader = Reader::external(Arc::new(RealDisk), &rig.journal(), 0).unwrap();
@@ -229,6 +236,5 @@ pub fn applied_twice(rig: &Rig) -> Vec<Origin> {
             }
         }
     }
-    assert!(effects.len() > 1_000);
-    effects.into_iter().filter(|(_, count)| *count > 1).map(|(origin, _)| origin).collect()
+    effects
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub struct Hosts {
 struct Home {
     name: String,
     link_port: u16,
+    /// Where clients on other machines come in, if they do.
+    clients_port: Option<u16>,
     daemon: Option<Daemon>,
 }
 
@@ -40,7 +42,12 @@ impl Hosts {
         let homes: Vec<Home> = names
             .iter()
             .zip(ports)
-            .map(|(name, link_port)| Home { name: (*name).to_owned(), link_port, daemon: None })
+            .map(|(name, link_port)| Home {
+                name: (*name).to_owned(),
+                link_port,
+                clients_port: None,
+                daemon: None,
+            })
             .collect();
         let hosts = Self { rig, cluster, homes };
         for home in &hosts.homes[1..] {
@@ -57,6 +64,31 @@ impl Hosts {
         let config = config.replace("\"sites/", "\"../h/sites/");
         fs::write(there.join("evenkeel.toml"), config).unwrap();
         super::copy_tree(&here.join("host/keys"), &there.join("host/keys"));
+    }
+
+    /// Every host takes a client of this name from other machines; its folder is beside the homes.
+    pub fn let_in(&mut self, client: &str) {
+        let said = self.rig.ok(&format!("clients key --name {client} --to {client}"));
+        let ports = cluster::free_ports(self.homes.len());
+        for (home, port) in self.homes.iter_mut().zip(ports) {
+            home.clients_port = Some(port);
+            let file = self.rig.path(&home.name).join("evenkeel.toml");
+            let config = fs::read_to_string(&file).unwrap();
+            fs::write(&file, format!("{config}\n{}", said.out)).unwrap();
+        }
+    }
+
+    /// Starts the demonstration's clients with the folder of one that is let in, as from another
+    /// machine; they note what they are acknowledged in `ack-CLIENT`.
+    pub fn start_clients(&self, client: &str) -> Daemon {
+        let authority = self.rig.path("h/host/link/ca.pem");
+        fs::copy(authority, self.rig.path(client).join("ca.pem")).unwrap();
+        let ports = self.homes.iter().filter_map(|home| home.clients_port);
+        let at: Vec<_> = ports.map(|port| format!("127.0.0.1:{port}")).collect();
+        let line = format!("demo clients --rate 500 --credentials {client} --at {}", at.join(","));
+        let mut command = self.rig.command(&line);
+        command.arg("--ack-log").arg(self.rig.beside(&format!("ack-{client}")));
+        Daemon::spawn_as(&self.rig, client, &mut command)
     }
 
     /// Starts the process of a home, and waits until it answers.
@@ -99,6 +131,12 @@ impl Hosts {
             .env("EVENKEEL_QUORUM_KEY_FILE", self.cluster.file("client.key"))
             .env("EVENKEEL_QUORUM_USER", USER)
             .env("EVENKEEL_QUORUM_PASSWORD_FILE", self.cluster.file("password"));
+        if let Some(port) = self.homes[at].clients_port {
+            let address = format!("127.0.0.1:{port}");
+            command
+                .env("EVENKEEL_CLIENTS_LISTEN", &address)
+                .env("EVENKEEL_CLIENTS_ADVERTISE", &address);
+        }
         command
     }
 
@@ -217,17 +255,21 @@ impl Hosts {
     /// missing or different there, and how many there were.
     pub fn lost(&self, at: usize) -> (Vec<(u64, String)>, usize) {
         let hashes: BTreeMap<u64, String> = hashes_of(&self.rig, &self.homes[at].name);
-        let mut acks = Vec::new();
-        for at in 0..self.homes.len() {
-            let text = fs::read_to_string(self.ack_log(at)).unwrap_or_default();
-            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-            acks.extend(whole.lines().map(|line| {
-                let (position, hash) = line.split_once(' ').unwrap();
-                (position.parse::<u64>().unwrap(), hash.to_owned())
-            }));
-        }
+        let logs = (0..self.homes.len()).map(|at| self.ack_log(at));
+        let mut acks: Vec<_> = logs.flat_map(|log| read_acks(&log)).collect();
         let count = acks.len();
         acks.retain(|(position, hash)| hashes.get(position) != Some(hash));
         (acks, count)
     }
+}
+
+/// The acknowledgements that a client wrote down.
+pub fn read_acks(log: &Path) -> Vec<(u64, String)> {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let parse = |line: &str| {
+        let (position, hash) = line.split_once(' ').unwrap();
+        (position.parse().unwrap(), hash.to_owned())
+    };
+    whole.lines().map(parse).collect()
 }

@@ -238,7 +238,7 @@ impl Client {
                 }
                 self.leave(now_ns);
             }
-            ToClient::Welcome { .. } | ToClient::NotPrimary { .. } => {}
+            ToClient::Welcome { .. } | ToClient::NotPrimary { .. } | ToClient::Market { .. } => {}
         }
     }
 

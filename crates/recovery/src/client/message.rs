@@ -26,8 +26,10 @@ pub enum ToVenue {
         /// The command and whose it is.
         request: Box<Request>,
     },
+    /// What is traded here, for the demonstration's clients.
+    Market,
 }
-canonical_enum!(ToVenue { 1 => Hello { version, name }, 2 => Request { request } });
+canonical_enum!(ToVenue { 1 => Hello { version, name }, 2 => Request { request }, 3 => Market });
 
 /// To a client. Answers name the origin they belong to, so that one that comes late or twice is
 /// taken for no other.
@@ -62,13 +64,38 @@ pub enum ToClient {
         /// Address of the primary, if it is known; empty otherwise.
         primary_at: Text,
     },
+    /// The demonstration's market, as it was when the primary's term began.
+    Market {
+        /// In the demonstration's own form.
+        market: Blob,
+    },
 }
 canonical_enum!(ToClient {
     1 => Welcome { version, term },
     2 => Acked { origin, ack },
     3 => Refused { origin, refused },
     4 => NotPrimary { term, primary_at },
+    5 => Market { market },
 });
+
+/// Bytes of somebody else's form.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Blob(pub Vec<u8>);
+
+impl Blob {
+    /// Most bytes that are read back.
+    pub const MAX_BYTES: usize = 16 << 20;
+}
+
+impl Canonical for Blob {
+    fn encode(&self, writer: &mut Writer) {
+        writer.bytes(&self.0);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(reader.bytes(Self::MAX_BYTES)?.to_vec()))
+    }
+}
 
 canonical_enum!(Refused { 1 => DiskFull });
 

@@ -5,4 +5,4 @@ mod core;
 mod message;
 
 pub use self::core::{Answer, Client, NotSubmitted, Output, Plan};
-pub use message::{ToClient, ToVenue};
+pub use message::{Blob, ToClient, ToVenue};

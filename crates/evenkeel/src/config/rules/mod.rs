@@ -2,6 +2,7 @@
 //! a warning is shown and the start goes on.
 
 mod circles;
+mod clients;
 mod limits;
 mod quorum;
 mod shared;
@@ -90,6 +91,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Findings::default();
     limits::check(config, &mut findings);
     quorum::check(config, &mut findings);
+    clients::check(config, &mut findings);
     sites::check(config, &mut findings);
     shared::check(config, &mut findings);
     circles::check(config, &mut findings);

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use evenkeel_vault::{Identity, OsRandom, RecoveryIdentity};
 
 use super::*;
-use crate::config::{DashboardBind, DomainConfig, DrillLevel, SiteConfig};
+use crate::config::{
+    DashboardBind, DomainConfig, DrillLevel, FollowMode, GatewayConfig, SiteConfig,
+};
 use crate::init::{InitOptions, init_home};
 
 struct Home {
@@ -295,4 +297,33 @@ fn a_key_file_that_others_can_read_and_a_slow_tail_are_warned_of() {
     assert_warned(&home, "permissions", &["writer_key_file"]);
     home.config.recovery.tail_interval_ms = 5_000;
     assert_warned(&home, "rpo", &["5000"]);
+}
+
+#[test]
+fn a_door_for_other_machines_has_to_let_somebody_in_and_to_be_found() {
+    let gateway = |name: &str, digit: &str| GatewayConfig {
+        name: name.to_owned(),
+        certificate_sha256: digit.repeat(64),
+        operates: false,
+    };
+    let mut home = home();
+    home.config.clients.gateways = vec![gateway("desk", "a")];
+    assert_warned(&home, "clients", &["clients.listen is not set"]);
+    home.config.clients.listen = Some(([127, 0, 0, 1], 7173).into());
+    home.config.refuse().unwrap();
+    home.config.clients.gateways.push(gateway("desk", "b"));
+    assert_refused(&home, "clients", &["\"desk\"", "there twice"]);
+    home.config.clients.gateways[1] = gateway("office", "A");
+    assert_refused(&home, "clients", &["\"office\"", "certificate of another client"]);
+    home.config.clients.gateways[1] = gateway("office", "x");
+    assert_refused(&home, "clients", &["\"office\"", "no SHA-256"]);
+    home.config.clients.gateways.clear();
+    assert_refused(&home, "clients", &["127.0.0.1:7173", "lets nobody in"]);
+    home.config.clients.gateways = vec![gateway("desk", "a")];
+    home.config.standby.mode = FollowMode::Quorum;
+    home.config.clients.listen = Some(([127, 0, 0, 1], 0).into());
+    assert_refused(&home, "clients", &["clients.advertise", "is not HOST:PORT"]);
+    assert_refused(&home, "clients", &["no fixed port"]);
+    home.config.clients.advertise = format!("{}:1", "h".repeat(300));
+    assert_refused(&home, "clients", &["too long for the shared log"]);
 }
