@@ -100,6 +100,7 @@ impl Venue {
         }
         let answer = match message {
             ToVenue::Hello { version, .. } => ToClient::Welcome { version, term },
+            ToVenue::Market => return,
             ToVenue::Request { request } if self.chance(12) => {
                 let (origin, refused) = (request.origin, Refused::DiskFull);
                 ToClient::Refused { origin, refused }

@@ -1,7 +1,7 @@
 //! The link's and the client protocol's messages on a stream.
 
 use evenkeel_journal::{Batch, Record};
-use evenkeel_recovery::client::{ToClient, ToVenue};
+use evenkeel_recovery::client::{Blob, ToClient, ToVenue};
 use evenkeel_recovery::framing::{MESSAGE_BYTES_MAX, ProtocolVersion};
 use evenkeel_recovery::link::{
     Beat, DigestAt, Diverged, HandOver, Held, Hello, LinkFrame, Range, Refusal, ToPrimary,
@@ -61,6 +61,7 @@ fn to_venue() -> Vec<ToVenue> {
     vec![
         ToVenue::Hello { version: ProtocolVersion, name: "a desk".into() },
         ToVenue::Request { request },
+        ToVenue::Market,
     ]
 }
 
@@ -73,6 +74,7 @@ fn to_client() -> Vec<ToClient> {
         ToClient::Acked { origin: origin(), ack },
         ToClient::Refused { origin: origin(), refused: Refused::DiskFull },
         ToClient::NotPrimary { term: 7, primary_at: "10.0.0.2:7400".into() },
+        ToClient::Market { market: Blob(vec![1, 2, 3]) },
     ]
 }
 
@@ -108,8 +110,13 @@ fn a_length_beyond_the_bound_is_refused_before_anything_is_kept_for_it() {
     let mut unframer = Unframer::new();
     let bytes = u32::try_from(MESSAGE_BYTES_MAX + 1).unwrap();
     unframer.feed(&bytes.to_le_bytes());
-    let too_long = Err(FramingError::TooLong { bytes: u64::from(bytes) });
+    let bytes_max = MESSAGE_BYTES_MAX;
+    let too_long = Err(FramingError::TooLong { bytes: u64::from(bytes), bytes_max });
     assert_eq!(unframer.next_message::<ToStandby>(), too_long);
+    let mut unframer = Unframer::limited(1_000);
+    unframer.feed(&1_001_u32.to_le_bytes());
+    let too_long = Err(FramingError::TooLong { bytes: 1_001, bytes_max: 1_000 });
+    assert_eq!(unframer.next_message::<ToVenue>(), too_long);
 }
 
 #[test]
