@@ -10,7 +10,7 @@ use evenkeel_venue::Engine;
 
 use crate::demo::{MarketPlan, PriceModel};
 
-/// Clients on other machines take sessions from here on; below are the venue's own, a few each term.
+/// Clients on other machines take sessions from here on; below are the venue's own.
 pub(crate) const REMOTE_SESSIONS: u64 = 1 << 32;
 
 /// What is listed, who has an account, and where prices stand.
