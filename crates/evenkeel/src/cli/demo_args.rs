@@ -98,7 +98,10 @@ pub enum ClientsCommand {
     /// Make a client's key and certificate, and say what the hosts' configuration needs
     ///
     /// To be run on the client's machine: the key never leaves it.
-    #[command(after_help = "Example:\n  evenkeel clients key --name gateway-1 --to gateway-1")]
+    #[command(
+        after_help = "Example:\n  evenkeel clients key --name gateway-1 --to gateway-1\n\nExit \
+        codes: 0 made, 1 there is one already, or it cannot be written"
+    )]
     Key(ClientsKeyArgs),
 }
 
