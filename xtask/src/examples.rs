@@ -1,5 +1,5 @@
-//! Benchmarks and campaigns are examples of the binary crate, so that they use what users use; the
-//! simulator's, and that of the log of several hosts, are examples of their own crates.
+//! Benchmarks and campaigns are examples of the binary crate, so that they use what users use;
+//! those of simulator, capture, and the log of several hosts are examples of their own crates.
 //! Benchmarks beside peers that must stay out of the dependency tree are programs of `bench/`.
 
 use crate::{Outcome, machine};
@@ -32,7 +32,9 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
     } else {
         let example = format!("{kind}_{name}");
         let is_of = |package: &str| example_names(root, package).contains(&example);
-        let package: &[&str] = if is_of("sim") {
+        let package: &[&str] = if is_of("capture") {
+            &["evenkeel-capture"]
+        } else if is_of("sim") {
             &["evenkeel-sim"]
         } else if is_of("quorum") {
             &["evenkeel-quorum", "--features", "etcd"]
@@ -59,7 +61,7 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
 /// The names behind `<kind>_` among the example files and folders, sorted.
 fn names(root: &Path, kind: &str) -> Vec<String> {
     let prefix = format!("{kind}_");
-    let mut found: Vec<String> = ["evenkeel", "quorum", "sim"]
+    let mut found: Vec<String> = ["capture", "evenkeel", "quorum", "sim"]
         .into_iter()
         .flat_map(|package| example_names(root, package))
         .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))

@@ -2,36 +2,16 @@
 
 mod common;
 
-use common::{Client, Desk, Follower, client_main, now_ns};
+use common::{Client, Desk, Follower, client_main, wait_until};
 use evenkeel_capture::pages::PageReader;
 use evenkeel_capture::restore::Target;
 use evenkeel_capture::spool::Image;
 use evenkeel_journal::RealDisk;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 #[test]
 fn client() {
     client_main();
-}
-
-fn wait_until(mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        // A guard against hanging, not a measure.
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to that");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Transactions of the writer's own log whose commit returned by then.
-fn noted_by(desk: &Desk, time_ns: u64) -> u64 {
-    desk.written().iter().take_while(|line| line.after_ns <= time_ns).last().map_or(0, |l| l.seq)
-}
-
-/// Transactions that were begun by then.
-fn begun_by(desk: &Desk, time_ns: u64) -> u64 {
-    desk.written().iter().take_while(|line| line.before_ns <= time_ns).last().map_or(0, |l| l.seq)
 }
 
 #[test]
@@ -65,7 +45,7 @@ fn whatever_is_killed_every_restore_is_what_the_writer_noted() {
             follower.kill();
             writer.kill();
         }
-        mend_log(&desk);
+        desk.mend_log();
         other.close();
     }
     let follower = Follower::begin(&desk);
@@ -78,23 +58,6 @@ fn whatever_is_killed_every_restore_is_what_the_writer_noted() {
     check_every_kind_of_restore(&desk, last);
 }
 
-/// A kill may come between a commit and its line in the log; what is committed is noted now.
-fn mend_log(desk: &Desk) {
-    let mut reader = Client::open(&desk.database);
-    let seq: u64 = reader.ask("SELECT CAST(seq AS TEXT) FROM total").parse().expect("a number");
-    reader.kill();
-    let text = std::fs::read_to_string(&desk.log).expect("a log");
-    let mut whole = text[..text.rfind('\n').map_or(0, |end| end + 1)].to_owned();
-    let noted = desk.written().last().map_or(0, |line| line.seq);
-    assert!(seq == noted || seq == noted + 1, "{seq} are committed, {noted} noted");
-    if seq > noted {
-        let now = now_ns();
-        let before = desk.written().last().map_or(now, |line| line.after_ns);
-        whole.push_str(&format!("{seq} {before} {now}\n"));
-    }
-    std::fs::write(&desk.log, whole).expect("a log");
-}
-
 fn check_every_kind_of_restore(desk: &Desk, last: u64) {
     let history = desk.history();
     assert_eq!(history.lost, []);
@@ -105,13 +68,15 @@ fn check_every_kind_of_restore(desk: &Desk, last: u64) {
             let (restored, seq) = desk.restored(Target::Commit(number));
             let commit = restored.commit;
             // Not before it was there, and not later than the writer had got by then.
-            assert!(seq >= noted_by(desk, commit.after_ns), "commit {number} is too old");
-            assert!(seq <= begun_by(desk, commit.time_ns).max(1), "commit {number} is too new");
+            assert!(seq >= desk.noted_by(commit.after_ns), "commit {number} is too old");
+            assert!(seq <= desk.begun_by(commit.time_ns).max(1), "commit {number} is too new");
         }
         let time_ns = u64::midpoint(run.first.time_ns, run.last.time_ns);
         let (restored, seq) = desk.restored(Target::Time(time_ns));
         assert!(restored.commit.time_ns <= time_ns);
-        assert!(seq <= begun_by(desk, time_ns).max(1));
+        // All that was noted when it was looked at.
+        assert!(seq >= desk.noted_by(restored.commit.time_ns));
+        assert!(seq <= desk.begun_by(time_ns).max(1));
     }
     // What is missing between two snapshots is said, from the last commit to the next snapshot.
     // The last kill may have come between the beginning of an interval and its snapshot.

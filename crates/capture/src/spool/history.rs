@@ -212,7 +212,9 @@ impl History {
             (before, record) = (decoded.chain, record + 1);
             offset += decoded.length_bytes;
         }
-        let rest = &bytes[offset..];
+        // Space that was prepared and not used is zeros.
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let rest = &bytes[offset..used.max(offset)];
         self.unfinished_bytes = rest.len() as u64;
         if holds_record_behind(rest, record) {
             self.lost.push(Lost { record, until_record: None, segment: path.to_path_buf() });

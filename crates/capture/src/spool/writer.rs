@@ -11,6 +11,8 @@ use crate::spool::history::{History, segment_path};
 use crate::spool::record::Body;
 
 const LOCK: &str = "lock";
+const PREPARED_BYTES_MIN: u64 = 64 << 10;
+const PREPARED_BYTES_MAX: u64 = 4 << 20;
 
 /// A spool that is being written, by one process at a time.
 #[derive(Debug)]
@@ -32,6 +34,22 @@ struct OpenSegment {
     file: Box<dyn DiskFile>,
     path: PathBuf,
     offset: u64,
+    /// Space up to here is written already, as zeros: a sync of what goes there need not wait for
+    /// the file system's own journal, and so not for what other programs wrote.
+    prepared: u64,
+}
+
+impl OpenSegment {
+    fn prepare(&mut self, end: u64) -> std::io::Result<()> {
+        if end <= self.prepared {
+            return Ok(());
+        }
+        let prepared = end + self.prepared.clamp(PREPARED_BYTES_MIN, PREPARED_BYTES_MAX);
+        let zeros = vec![0; usize::try_from(prepared - end).unwrap_or(0)];
+        self.file.write_all_at(&zeros, end)?;
+        self.prepared = prepared;
+        Ok(())
+    }
 }
 
 impl Spool {
@@ -124,9 +142,11 @@ impl Spool {
         let Some(open) = &mut self.open else {
             return Err(Error::SpoolFailed { path: self.folder.clone() });
         };
+        let end = open.offset + bytes.len() as u64;
+        open.prepare(end).map_err(|error| io_error("write", &open.path)(error))?;
         open.file.write_all_at(&bytes, open.offset).map_err(io_error("write", &open.path))?;
         open.file.sync_data().map_err(io_error("sync", &open.path))?;
-        open.offset += bytes.len() as u64;
+        open.offset = end;
         self.chain = chain;
         self.record += 1;
         Ok(bytes.len() as u64)
@@ -146,7 +166,8 @@ impl Spool {
         file.sync_all().map_err(io_error("sync", &path))?;
         self.disk.sync_dir(&self.folder).map_err(io_error("sync", &self.folder))?;
         self.next_segment += 1;
-        self.open = Some(OpenSegment { file, path, offset: SEGMENT_HEADER_BYTES as u64 });
+        let offset = SEGMENT_HEADER_BYTES as u64;
+        self.open = Some(OpenSegment { file, path, offset, prepared: offset });
         Ok(())
     }
 }

@@ -30,6 +30,10 @@ use crate::sqlite::wal_index::WalIndex;
 const IMAGE: &str = "image.db";
 /// Between two attempts to let the log start over, if others are in the way.
 const HAND_OVER_PAUSE_NS: u64 = 250_000_000;
+/// Frames that may be copied while nobody can commit.
+const REST_FRAMES: u32 = 200;
+/// Checkpoints after which the rest is copied however much it is.
+const PASSES_MAX: u32 = 4;
 
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_IDLE: Duration = Duration::from_millis(10);
@@ -78,6 +82,16 @@ struct Attached {
     /// The frame behind which the log may start over: all before it is captured and copied.
     may_restart_at: Option<u32>,
     hand_over_not_before_ns: u64,
+    /// Checkpoints of the hand-over that is under way.
+    passes: u32,
+}
+
+impl Attached {
+    fn new(source: Source, recorder: Recorder, place: Place, index: &WalIndex) -> Self {
+        let may_restart_at = index.is_backfilled().then_some(index.frames);
+        let hand_over_not_before_ns = 0;
+        Self { source, recorder, place, may_restart_at, hand_over_not_before_ns, passes: 0 }
+    }
 }
 
 impl std::fmt::Debug for Capture {
@@ -209,20 +223,20 @@ impl Capture {
         }
         self.check_header(step)?;
         let mut source = Source::open(&self.path)?;
-        if self.gap.is_some_and(|gap| gap.why == Why::LogBound) && !self.fits(&source)? {
+        if self.gap.is_some_and(|gap| gap.why == Why::LogBound) && !self.fits(&mut source)? {
             return Ok(None);
         }
         source.lock_writes(self.options.lock_wait)?;
         let locked = self.join(&mut source, step);
         let unlocked = source.unlock_writes();
-        let (index, place) = locked?;
+        let (found, place) = locked?;
         unlocked?;
         let Some(place) = place else {
-            return self.begin_epoch(source, &index, step).map(Some);
+            return self.begin_epoch(source, &found, step).map(Some);
         };
         // The lock is held before the image is put together, which may take a while.
         let Some(recorder) = self.recover(source.page_bytes(), step)? else { return Ok(None) };
-        self.resume(source, recorder, (&index, place), step)
+        self.resume(source, recorder, (&found, place), step)
     }
 
     /// Looks at the database's header before anything is locked.
@@ -251,23 +265,25 @@ impl Capture {
 
     /// While nobody can commit: takes the read lock; what is committed, and from where on it
     /// continues what was captured, if it does.
-    fn join(&mut self, source: &mut Source, step: &mut Step) -> Result<(WalIndex, Option<Place>)> {
+    fn join(&mut self, source: &mut Source, step: &mut Step) -> Result<(Found, Option<Place>)> {
         source.hold()?;
         // Read behind the lock: what was copied then was copied before the lock was taken.
+        let look = self.look_now();
         let index = source.index()?;
+        let found = Found { index, look };
         let Some(last) = self.last.filter(|_| self.gap.is_none()) else {
-            return Ok((index, None));
+            return Ok((found, None));
         };
         let Some(place) = continued(source, &index, last.place)? else {
             let why = if index.salts == last.place.salts { Why::Diverged } else { Why::LogReset };
             self.begin_gap(why, step)?;
-            return Ok((index, None));
+            return Ok((found, None));
         };
         if index.is_backfilled() && index.frames > place.frame {
             // Such a log may start over although the lock is held.
             source.keep_log(place, index.frames)?;
         }
-        Ok((index, Some(place)))
+        Ok((found, Some(place)))
     }
 
     /// Puts the image together again. None if the spool does not hold it, which is a gap.
@@ -293,10 +309,10 @@ impl Capture {
         &mut self,
         mut source: Source,
         mut recorder: Recorder,
-        (index, mut place): (&WalIndex, Place),
+        (found, mut place): (&Found, Place),
         step: &mut Step,
     ) -> Result<Option<Attached>> {
-        let look = self.look_now();
+        let (index, look) = (&found.index, found.look);
         if index.frames > place.frame {
             let spool = &mut self.spool;
             spool.append(&Body::Downtime { from_ns: look.after_ns, to_ns: look.time_ns })?;
@@ -307,9 +323,7 @@ impl Capture {
         if index.is_backfilled() && !first_page_agrees(&source, &recorder)? {
             return self.begin_gap(Why::Replaced, step).map(|()| None);
         }
-        let may_restart_at = index.is_backfilled().then_some(index.frames);
-        let hand_over_not_before_ns = 0;
-        Ok(Some(Attached { source, recorder, place, may_restart_at, hand_over_not_before_ns }))
+        Ok(Some(Attached::new(source, recorder, place, index)))
     }
 
     fn new_image(&self, page_bytes: u32) -> Result<Image> {
@@ -322,20 +336,15 @@ impl Capture {
     }
 
     /// Whether a log that was let go is short enough again to be held.
-    fn fits(&self, source: &Source) -> Result<bool> {
+    fn fits(&self, source: &mut Source) -> Result<bool> {
         source.checkpoint()?;
         let index = source.index()?;
         let bytes = frame_offset(source.page_bytes(), index.frames);
         Ok(index.is_backfilled() || bytes <= self.options.log_bytes_max / 2)
     }
 
-    fn begin_epoch(
-        &mut self,
-        source: Source,
-        index: &WalIndex,
-        step: &mut Step,
-    ) -> Result<Attached> {
-        let look = self.look_now();
+    fn begin_epoch(&mut self, source: Source, found: &Found, step: &mut Step) -> Result<Attached> {
+        let (index, look) = (&found.index, found.look);
         let mut recorder = self.recorder(self.new_image(source.page_bytes())?);
         let head = (self.epoch + 1, self.last.as_ref());
         let commit = snapshot(&source, index, head, &mut recorder, &mut self.spool, look)?;
@@ -344,9 +353,7 @@ impl Capture {
         self.last = Some(commit);
         self.gap = None;
         step.snapshot = true;
-        let may_restart_at = index.is_backfilled().then_some(index.frames);
-        let place = commit.place;
-        Ok(Attached { source, recorder, place, may_restart_at, hand_over_not_before_ns: 0 })
+        Ok(Attached::new(source, recorder, commit.place, index))
     }
 
     fn look(&mut self, mut attached: Attached, step: &mut Step) -> Result<Option<Attached>> {
@@ -361,24 +368,17 @@ impl Capture {
         }
         self.begin_epoch_from_image(&mut attached, look, step)?;
         let log_bytes = log_bytes(&attached);
-        let due = log_bytes >= self.options.log_bytes_checkpoint
-            && attached.may_restart_at != Some(attached.place.frame)
-            && look.time_ns >= attached.hand_over_not_before_ns;
-        if due {
-            step.handed_over = match self.hand_over(&mut attached) {
-                Err(Error::Busy { .. }) => false,
-                Ok(Handed::Yes) => true,
-                Ok(Handed::No) => false,
-                Ok(Handed::Broken(why)) => {
-                    self.begin_gap(why, step)?;
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
-            };
-            let pause_ns = if step.handed_over { 0 } else { HAND_OVER_PAUSE_NS };
-            attached.hand_over_not_before_ns = look.time_ns + pause_ns;
+        match self.hand_over(&mut attached, look) {
+            Ok(Handed::Yes) => step.handed_over = true,
+            Ok(Handed::NotYet) | Err(Error::Busy { .. }) => {}
+            Ok(Handed::Broken(why)) => {
+                self.begin_gap(why, step)?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
         }
-        if !step.handed_over && log_bytes > self.options.log_bytes_max {
+        let at_work = step.handed_over || attached.passes > 0;
+        if !at_work && log_bytes > self.options.log_bytes_max {
             self.begin_gap(Why::LogBound, step)?;
             return Ok(None);
         }
@@ -432,18 +432,36 @@ impl Capture {
         Ok(None)
     }
 
-    /// Lets the log start over: all of it is captured and copied while nobody can commit.
-    fn hand_over(&mut self, attached: &mut Attached) -> Result<Handed> {
-        // Most of it is copied while others go on writing.
-        if let Some(why) = self.while_locked(attached, Self::move_hold)? {
-            return Ok(Handed::Broken(why));
+    /// Lets a long log start over. Most of it is copied beside everything else, while others go
+    /// on writing; the rest is captured and copied while nobody can commit.
+    fn hand_over(&mut self, attached: &mut Attached, look: Look) -> Result<Handed> {
+        if attached.source.is_checkpointing() {
+            return Ok(Handed::NotYet);
         }
-        attached.source.checkpoint()?;
+        let due = log_bytes(attached) >= self.options.log_bytes_checkpoint
+            && attached.may_restart_at != Some(attached.place.frame)
+            && look.time_ns >= attached.hand_over_not_before_ns;
+        if attached.passes == 0 && !due {
+            return Ok(Handed::NotYet);
+        }
+        attached.source.end_checkpoint()?;
+        let index = attached.source.index()?;
+        let rest = index.frames.saturating_sub(index.backfilled);
+        if attached.passes == 0 || (rest > REST_FRAMES && attached.passes < PASSES_MAX) {
+            attached.passes += 1;
+            let broken = self.while_locked(attached, Self::move_hold)?;
+            attached.source.begin_checkpoint();
+            return Ok(broken.map_or(Handed::NotYet, Handed::Broken));
+        }
+        attached.passes = 0;
         if let Some(why) = self.while_locked(attached, Self::copy_rest)? {
             return Ok(Handed::Broken(why));
         }
-        let done = attached.may_restart_at == Some(attached.place.frame);
-        Ok(if done { Handed::Yes } else { Handed::No })
+        if attached.may_restart_at == Some(attached.place.frame) {
+            return Ok(Handed::Yes);
+        }
+        attached.hand_over_not_before_ns = look.time_ns + HAND_OVER_PAUSE_NS;
+        Ok(Handed::NotYet)
     }
 
     fn while_locked(
@@ -485,9 +503,15 @@ impl Capture {
     }
 }
 
+/// What was committed, and when that was looked at.
+struct Found {
+    index: WalIndex,
+    look: Look,
+}
+
 enum Handed {
     Yes,
-    No,
+    NotYet,
     Broken(Why),
 }
 

@@ -8,7 +8,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
+use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -49,12 +49,14 @@ impl FileHeader {
 /// The database's files and connections.
 #[derive(Debug)]
 pub struct Source {
-    // The order matters: connections close before files.
+    // The order matters: what runs ends first, and connections close before files.
+    running: Option<Running>,
     readers: [Connection; 2],
     /// Which reader holds the read lock.
     holding: Option<usize>,
     writer: Connection,
-    checkpointer: Connection,
+    /// None while it runs.
+    checkpointer: Option<Connection>,
     database: File,
     index: File,
     log: File,
@@ -86,10 +88,11 @@ impl Source {
         let (first, second, writer, checkpointer) = (open()?, open()?, open()?, open()?);
         let file = |path: &Path| File::open(path).map_err(io_error("open", path));
         Ok(Self {
+            running: None,
             readers: [first, second],
             holding: None,
             writer,
-            checkpointer,
+            checkpointer: Some(checkpointer),
             database: file(path)?,
             index: file(&beside(path, "-shm"))?,
             log: file(&beside(path, "-wal"))?,
@@ -140,8 +143,8 @@ impl Source {
                 return Ok(index);
             }
             // A reader that finds the index half written recovers it.
-            if attempt % 50 == 49 {
-                let _ = touch(&self.checkpointer);
+            if let (49, Some(connection)) = (attempt % 50, &self.checkpointer) {
+                let _ = touch(connection);
             }
             sleep(LOCK_PAUSE);
         }
@@ -274,13 +277,60 @@ impl Source {
     ///
     /// # Errors
     /// What SQLite says, other than that others are in the way.
-    pub fn checkpoint(&self) -> Result<()> {
-        let run = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-        match self.checkpointer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], run) {
-            Ok(_) => Ok(()),
-            Err(error) if is_busy(&error) => Ok(()),
-            Err(error) => Err(sqlite_error("checkpoint", &self.path)(error)),
+    pub fn checkpoint(&mut self) -> Result<()> {
+        self.begin_checkpoint();
+        self.end_checkpoint()
+    }
+
+    /// Begins a checkpoint beside everything else.
+    pub fn begin_checkpoint(&mut self) {
+        if let Some(connection) = self.checkpointer.take() {
+            let thread = std::thread::spawn(move || {
+                let result = passive_checkpoint(&connection);
+                (connection, result)
+            });
+            self.running = Some(Running(Some(thread)));
         }
+    }
+
+    /// Whether [`Source::begin_checkpoint`] is still at work.
+    #[must_use]
+    pub fn is_checkpointing(&self) -> bool {
+        let thread = self.running.as_ref().and_then(|running| running.0.as_ref());
+        thread.is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Waits for the checkpoint that was begun.
+    ///
+    /// # Errors
+    /// As [`Source::checkpoint`].
+    pub fn end_checkpoint(&mut self) -> Result<()> {
+        let thread = self.running.take().and_then(|mut running| running.0.take());
+        let Some(thread) = thread else { return Ok(()) };
+        let died = || Error::Busy { path: self.path.clone(), waited_ms: 0 };
+        let (connection, result) = thread.join().map_err(|_| died())?;
+        self.checkpointer = Some(connection);
+        result.map_err(sqlite_error("checkpoint", &self.path))
+    }
+}
+
+/// A checkpoint at work. Closing the database's files would take its locks away, so it is waited
+/// for before that.
+#[derive(Debug)]
+struct Running(Option<JoinHandle<(Connection, rusqlite::Result<()>)>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn passive_checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        Err(error) if !is_busy(&error) => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -137,28 +137,21 @@ fn follow(database: &Path) {
     let clock = Arc::new(SystemClock);
     let spool = folder.join("spool");
     let mut capture =
-        Capture::open(database, Arc::new(RealDisk), &spool, clock, busy()).expect("a spool");
+        Capture::open(database, Arc::new(RealDisk), &spool, clock, Options::default())
+            .expect("a spool");
     capture.run(&AtomicBool::new(false), |capture, step| {
         let line = match (step, capture.last()) {
             (Ok(step), _) if step == Step::default() => return,
             (Ok(step), Some(last)) => {
                 let (snapshot, over) = (u8::from(step.snapshot), u8::from(step.handed_over));
-                format!("{} {} {snapshot} {over}\n", last.number, now_ns())
+                let (number, time_ns) = (last.number, last.time_ns);
+                format!("{number} {time_ns} {} {snapshot} {over}\n", now_ns())
             }
             (Ok(_), None) => return,
             (Err(error), _) => format!("# {error}\n"),
         };
         log.write_all(line.as_bytes()).expect("a line");
     });
-}
-
-/// As a user has it, but with a log that starts over often.
-fn busy() -> Options {
-    Options {
-        log_bytes_checkpoint: 8 << 20,
-        lock_wait: Duration::from_secs(5),
-        ..Options::default()
-    }
 }
 
 /// Capture in a process of its own.
@@ -315,6 +308,38 @@ impl Desk {
             .collect()
     }
 
+    /// The last transaction of the writer's own log whose commit returned by then.
+    pub fn noted_by(&self, time_ns: u64) -> u64 {
+        let lines = self.written();
+        let count = lines.partition_point(|line| line.after_ns <= time_ns);
+        count.checked_sub(1).map_or(0, |last| lines[last].seq)
+    }
+
+    /// The last transaction that was begun by then.
+    pub fn begun_by(&self, time_ns: u64) -> u64 {
+        let lines = self.written();
+        let count = lines.partition_point(|line| line.before_ns <= time_ns);
+        count.checked_sub(1).map_or(0, |last| lines[last].seq)
+    }
+
+    /// A kill may come between a commit and its line in the log; what is committed is noted now.
+    pub fn mend_log(&self) {
+        let mut reader = Client::open(&self.database);
+        let seq: u64 = reader.ask("SELECT CAST(seq AS TEXT) FROM total").parse().expect("a number");
+        reader.kill();
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let mut whole = text[..text.rfind('\n').map_or(0, |end| end + 1)].to_owned();
+        let last = self.written().last().copied();
+        let noted = last.map_or(0, |line| line.seq);
+        assert!(seq == noted || seq == noted + 1, "{seq} are committed, {noted} noted");
+        if seq > noted {
+            let now = now_ns();
+            let before = last.map_or(now, |line| line.after_ns);
+            whole.push_str(&format!("{seq} {before} {now}\n"));
+        }
+        std::fs::write(&self.log, whole).expect("a log");
+    }
+
     pub fn history(&self) -> History {
         History::load(&RealDisk, &self.spool).expect("a history")
     }
@@ -396,5 +421,14 @@ pub fn step_until(capture: &mut Capture, mut done: impl FnMut(&Capture, &Step) -
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "it never came to that");
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until `done`, or fails after a minute: a guard against hanging, not a measure.
+pub fn wait_until(mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to that");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
