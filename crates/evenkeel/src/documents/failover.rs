@@ -40,7 +40,7 @@ pub struct FailoverDocument {
     pub term: u64,
     /// Longest time any one client waited for an acknowledgement.
     pub seconds: f64,
-    /// Longest time in which no client at all was given one.
+    /// Longest time in which no client at all was given one, while one waited.
     pub silence_seconds: f64,
     /// Acknowledgements compared with the journal: the last ones before, and all since.
     pub acknowledged: u64,

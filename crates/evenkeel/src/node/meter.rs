@@ -59,8 +59,14 @@ struct Figures {
 pub(crate) struct Waits {
     /// Longest time any one client waited for an answer.
     pub(crate) client: Duration,
-    /// Longest time in which no client at all got one.
+    /// Longest time in which no client at all got one, while one waited.
     pub(crate) all: Duration,
+}
+
+/// How long nobody was answered, from the last answer on or from when the first of those who wait
+/// asked: where nobody asks, nobody is kept waiting.
+fn silence(now: Instant, last: Instant, first_asked: Option<Instant>) -> Duration {
+    now.saturating_duration_since(last.max(first_asked.unwrap_or(now)))
 }
 
 impl Meter {
@@ -106,7 +112,7 @@ impl Meter {
         let asked = figures.waiting.get(&line).copied().unwrap_or(now);
         let last = figures.last.replace(now).unwrap_or(now);
         let client = now.saturating_duration_since(asked);
-        let all = now.saturating_duration_since(last);
+        let all = silence(now, last, figures.waiting.values().copied().min());
         if client.max(all) >= LONG {
             if figures.waits.len() == WAITS_MAX {
                 figures.waits.pop_front();
@@ -146,5 +152,20 @@ impl Meter {
     /// The acknowledgements remembered.
     pub(crate) fn noted(&self) -> Vec<Noted> {
         lock(&self.0).noted.iter().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_counts_from_the_last_answer_only_as_far_as_somebody_waited() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let of = |first_asked: Option<u64>| silence(at(10), at(4), first_asked.map(at));
+        assert_eq!(of(Some(1)), Duration::from_secs(6), "it waited before that answer already");
+        assert_eq!(of(Some(9)), Duration::from_secs(1), "nobody waited before");
+        assert_eq!(of(None), Duration::ZERO);
     }
 }

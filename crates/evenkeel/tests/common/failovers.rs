@@ -20,7 +20,7 @@ pub struct Failover {
     pub kind: String,
     /// The longest time that any client waited for an answer.
     pub seconds: f64,
-    /// The longest time in which none was answered, also because none asked.
+    /// The longest time in which none was answered while one waited.
     pub silence_seconds: f64,
     pub term: u64,
 }
