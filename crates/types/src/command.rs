@@ -4,8 +4,8 @@ use crate::codec::{Canonical, DecodeError, Reader, Writer};
 use crate::conditional::{OrderTerms, Protection};
 use crate::flows::{DepositStep, FlowKey, Permissions, WithdrawalStep};
 use crate::ids::{
-    AccountId, ApiKeyId, ClientSequence, CurrencyId, InstrumentId, OrderId, SessionId, SourceId,
-    Term, Timestamp, TradeId, UnderlyingId,
+    AccountId, ApiKeyId, ClientSequence, CurrencyId, InstrumentId, OrderId, Position, SessionId,
+    SourceId, Term, Timestamp, TradeId, UnderlyingId,
 };
 use crate::instrument::{Currency, Instrument};
 use crate::money::{Lots, Money, Side, Ticks};
@@ -401,6 +401,16 @@ pub enum Command {
         /// How long, at most the parameter's bound.
         delay_ms: u64,
     },
+    /// An entry at which the program panicked, and a second process again: it stays in the journal
+    /// and is not applied. Every engine passes over it; one that applied it goes back.
+    Skip {
+        /// The entry's position.
+        position: Position,
+        /// The entry's RFC 6962 leaf hash.
+        entry: [u8; 32],
+        /// The instrument that it was about, which is halted; `None` if it was about none.
+        instrument: Option<InstrumentId>,
+    },
 }
 canonical_enum!(Command {
     1 => Place { order },
@@ -442,6 +452,7 @@ canonical_enum!(Command {
     55 => SetMarginFactor { underlying, factor_bp, ramp_ms },
     56 => SetThrottle { orders_per_second, ramp_ms },
     57 => Veto { approver, scope, delay_ms },
+    58 => Skip { position, entry, instrument },
 });
 
 impl Command {
@@ -459,6 +470,7 @@ impl Command {
                 | Self::Resume { .. }
                 | Self::SetModeIn { .. }
                 | Self::Veto { .. }
+                | Self::Skip { .. }
                 | Self::Tick
                 | Self::RequestWithdrawal { .. }
                 | Self::CancelWithdrawal { .. }

@@ -355,6 +355,16 @@ pub enum Event {
         from: Timestamp,
         until: Timestamp,
     },
+    /// The entry here was passed over: said in its place.
+    Skipped {
+        entry: [u8; 32],
+    },
+    /// From now on the journal itself says that an entry is passed over.
+    SkipNoted {
+        position: Position,
+        entry: [u8; 32],
+        instrument: Option<InstrumentId>,
+    },
 
     /// The index that holds now, as the median of fresh sources.
     IndexChanged {
@@ -551,6 +561,8 @@ canonical_enum!(Event {
     75 => GraceChanged { account, left_ms },
     76 => MarginFactorSet { underlying, from_bp, to_bp, from, until },
     77 => ThrottleSet { orders_per_second, from, until },
+    78 => Skipped { entry },
+    79 => SkipNoted { position, entry, instrument },
     80 => IndexChanged { underlying, price, time },
     81 => ForwardChanged { underlying, expiry, price, time },
     82 => SmileChanged { underlying, expiry, smile, time },

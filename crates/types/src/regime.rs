@@ -1,6 +1,6 @@
 //! Modes in scopes, breakers, and why.
 
-use crate::ids::{AccountId, InstrumentId, UnderlyingId};
+use crate::ids::{AccountId, InstrumentId, Position, UnderlyingId};
 use crate::{canonical_enum, canonical_struct};
 
 /// Where a mode holds; the strictest of all that apply wins.
@@ -59,11 +59,17 @@ pub enum Cause {
     TimeStep,
     /// The next step of the way back.
     WayBack,
+    /// An entry about the instrument could not be applied and was passed over.
+    Skipped {
+        /// Its position.
+        position: Position,
+    },
 }
 canonical_enum!(Cause {
     1 => Operator { code }, 2 => Resumed, 3 => VolatilityLevel, 4 => VolatilityRate,
     5 => OracleStale, 6 => OracleDisagrees, 7 => PriceBand, 8 => NegativeEquity,
     9 => ConservationBroken, 10 => TimeStep, 11 => WayBack,
+    12 => Skipped { position },
 });
 
 /// Bounds of the breakers and the pace of the way back.

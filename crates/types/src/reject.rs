@@ -70,6 +70,8 @@ pub enum RejectCode {
     SizeLimit,
     FundOnly,
     MarkedByOracle,
+    Skipped,
+    NotSkipped,
 }
 canonical_enum!(RejectCode {
     1 => NotFounded, 2 => AlreadyFounded, 3 => NotOperator, 4 => UnknownAccount,
@@ -86,7 +88,7 @@ canonical_enum!(RejectCode {
     47 => InGrace, 48 => NotSameOwner, 49 => NoPermission, 50 => UnknownKey, 51 => UnknownFlow,
     52 => FlowConflict, 53 => WrongStep, 54 => ChainStalled, 55 => UnknownTrade, 56 => OutOfBounds,
     57 => WrongMode, 58 => Cooling, 59 => VetoUsed, 60 => PricesNotFresh, 61 => NotInAuction,
-    62 => SizeLimit, 63 => FundOnly, 64 => MarkedByOracle,
+    62 => SizeLimit, 63 => FundOnly, 64 => MarkedByOracle, 65 => Skipped, 66 => NotSkipped,
 });
 
 impl RejectCode {
@@ -177,6 +179,11 @@ impl RejectCode {
             Self::SizeLimit => "the order or the position would exceed the size allowed",
             Self::FundOnly => "this account is the insurance fund",
             Self::MarkedByOracle => "the mark is made of the underlying's prices; none is set",
+            Self::Skipped => {
+                "the venue could not process this command and passed over it: nothing was done; \
+                 do not send it again"
+            }
+            Self::NotSkipped => "no such entry was passed over",
             // Every other one has its sentence above.
             _ => "refused",
         }

@@ -207,7 +207,7 @@ impl State {
             }),
             Cause::OracleStale | Cause::TimeStep => self.is_priced_in(scope),
             Cause::OracleDisagrees => known.is_none_or(|it| !it.disagrees),
-            Cause::ConservationBroken => false,
+            Cause::ConservationBroken | Cause::Skipped { .. } => false,
             Cause::Operator { .. }
             | Cause::Resumed
             | Cause::VolatilityRate

@@ -292,6 +292,10 @@ fn the_state_has_no_other_fields() {
         orders: _,
         // Covered by the tests of the rules that add it.
         extension: _,
+        skips: _,
     } = venue().state;
+    changes_root("an entry passed over", |state| {
+        state.skips.insert(evenkeel_types::Position(1), [3; 32]);
+    });
     assert_eq!((currencies.len(), instrument_slots.len(), account_slots.len()), (2, 1, 3));
 }

@@ -52,9 +52,14 @@ impl Engine {
         let first = events.len();
         let last = self.state.apply(entry, events);
         events.push(last);
+        self.digest_events(&events[first..]);
+    }
+
+    /// Adds an entry's events to the digest.
+    pub(crate) fn digest_events(&mut self, events: &[Event]) {
         self.scratch.clear();
         self.scratch.fixed(&self.state.meta.digest);
-        for event in &events[first..] {
+        for event in events {
             event.encode(&mut self.scratch);
         }
         self.state.meta.digest = *blake3::hash(self.scratch.as_bytes()).as_bytes();
@@ -170,6 +175,9 @@ impl State {
             }
             Command::SetMark { instrument, mark } => self.set_mark(instrument, mark, events),
             Command::SetMode { mode, cause } => self.set_mode(mode, cause, events),
+            Command::Skip { position, entry, instrument } => {
+                self.note_skip(position, entry, instrument, events)
+            }
             _ => self.execute_extended(account, entry, events),
         }
     }
@@ -216,7 +224,8 @@ fn is_operators(command: &Command) -> bool {
         | Command::BustTrade { .. }
         | Command::SetMarginFactor { .. }
         | Command::SetThrottle { .. }
-        | Command::Veto { .. } => true,
+        | Command::Veto { .. }
+        | Command::Skip { .. } => true,
     }
 }
 

@@ -72,6 +72,8 @@ pub enum LeafKey {
         /// Its id.
         account: AccountId,
     },
+    /// Entries that were passed over; no such leaf if there are none.
+    Skips,
 }
 canonical_enum!(LeafKey {
     1 => Meta,
@@ -86,6 +88,7 @@ canonical_enum!(LeafKey {
     10 => Pools { currency },
     11 => Delivery { instrument },
     12 => Margin { account },
+    13 => Skips,
 });
 
 /// Bytes collected before they are handed on; an item may exceed it by its own length.
@@ -143,7 +146,9 @@ impl State {
             account_slots,
             // Covered by the books and owners.
             orders: _,
-            extension,
+            // Counted below, with margin only.
+            extension: _,
+            skips,
         } = self;
         visit(LeafKey::Meta);
         for currency in currencies.keys().copied() {
@@ -166,9 +171,17 @@ impl State {
         for instrument in instrument_slots.keys().copied() {
             visit(LeafKey::Owners { instrument });
         }
-        if !self.has_margin() {
-            return;
+        if self.has_margin() {
+            self.each_extended_leaf(&mut visit);
         }
+        if !skips.is_empty() {
+            visit(LeafKey::Skips);
+        }
+    }
+
+    /// The leaves that rules 2 add.
+    fn each_extended_leaf(&self, visit: &mut impl FnMut(LeafKey)) {
+        let Self { currencies, instrument_slots, account_slots, extension, .. } = self;
         visit(LeafKey::Extension);
         for underlying in extension.underlyings.keys().copied() {
             visit(LeafKey::Underlying { underlying });
@@ -214,6 +227,8 @@ impl State {
                 write_ladder(&book.asks, &self.orders, output);
             }
             LeafKey::Owners { instrument: id } => self.write_owners(instrument(id)?, output),
+            LeafKey::Skips if self.skips.is_empty() => return None,
+            LeafKey::Skips => self.skips.encode(&mut output.writer),
             _ => self.write_extended_leaf(key, &mut output.writer)?,
         }
         Some(())

@@ -216,6 +216,7 @@ mod settlement;
 mod settlement_checks;
 #[cfg(test)]
 mod settlement_tests;
+mod skips;
 mod snapshot;
 mod state;
 mod surface;
@@ -247,6 +248,7 @@ pub use restore::{BookOrder, BookRecord};
 pub use risk::{AccountMargin, CurrencyMargin};
 pub use root::{Proof, StateTree};
 pub use sessions::{MAX_SESSIONS, WINDOW};
+pub use skips::{CAUSE_SKIPPED, SKIPS_MAX};
 pub use snapshot::{MAGIC, SnapshotError, VERSION};
 pub use trades::{RECENT_TRADES_MAX, TradeView};
 pub use view::{AccountView, BalanceView, BookView, LevelView, PositionView, SessionView};

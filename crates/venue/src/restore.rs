@@ -9,6 +9,7 @@ use crate::restore_books::{read_books, read_owners};
 use crate::restore_checks::check_sums;
 use crate::sessions::{MAX_SESSIONS, Session, Sessions, WINDOW};
 use crate::settlement_checks::check_settlement;
+use crate::skips::read_skips;
 use crate::snapshot::SnapshotError;
 use crate::state::{CurrencyState, MAX_MONEY, MAX_POSITION, Meta, OPERATOR_SLOT, State};
 use crate::view::{AccountView, BalanceView, PositionView};
@@ -95,6 +96,10 @@ pub(crate) fn read_state(
         check_settlement(reader, &state)?;
         check_orders(reader, &state)?;
         state.list_orders();
+    }
+    if reader.remaining() > 0 {
+        expect_key(reader, LeafKey::Skips)?;
+        read_skips(reader, &mut state)?;
     }
     check_sums(reader, &state)?;
     state.count_money();

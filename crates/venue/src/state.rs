@@ -7,6 +7,7 @@ use crate::book::Book;
 use crate::extension::{AccountExtra, CurrencyExtra, Extension, InstrumentExtra};
 use crate::orders::{NIL, Orders};
 use crate::sessions::Sessions;
+use crate::skips::Skips;
 use evenkeel_types::instrument::Valuation;
 use evenkeel_types::{
     AccountId, Collateral, Currency, CurrencyId, Event, Instrument, InstrumentId, Lots, Mode,
@@ -250,6 +251,8 @@ pub(crate) struct State {
     pub account_slots: BTreeMap<AccountId, u32>,
     pub orders: Orders,
     pub extension: Extension,
+    /// Entries that were passed over.
+    pub skips: Skips,
 }
 
 impl State {
@@ -275,6 +278,7 @@ impl State {
             account_slots: BTreeMap::from([(AccountId::OPERATOR, OPERATOR_SLOT)]),
             orders: Orders::default(),
             extension: Extension::default(),
+            skips: Skips::new(),
         }
     }
 

@@ -37,7 +37,7 @@ variants! {
         DefineCurrency, DefineInstrument, OpenAccount, Deposit, Withdraw, SetMark, SetMode,
         Upgrade, SetVenueTerms, SetUnderlying, Oracle, Tick, OpenSubAccount, SetMarginModel,
         ReportDeposit, AdvanceWithdrawal, SetChain, FundInsurance, PayFees, SetModeIn, BustTrade,
-        SetMarginFactor, SetThrottle, Veto,
+        SetMarginFactor, SetThrottle, Veto, Skip,
     }
     Event, EVENTS, event_name: {
         Completed, Repeated, TooOld, Founded, Resumed, CurrencyDefined, InstrumentDefined,
@@ -45,7 +45,7 @@ variants! {
         OrderRested, OrderAmended, OrderClosed, BalanceChanged, PositionChanged, Deposited,
         Withdrawn, Upgraded, VenueTermsSet, UnderlyingSet, SubAccountOpened, MarginModelSet,
         KeySet, SessionKeyed, ProtectionSet, ProtectionHit, ModeSetIn, VetoCounted, GraceChanged,
-        MarginFactorSet, ThrottleSet, IndexChanged, ForwardChanged, SmileChanged,
+        MarginFactorSet, ThrottleSet, Skipped, SkipNoted, IndexChanged, ForwardChanged, SmileChanged,
         VolatilityIndexChanged, OrderTermsSet, OrderArmed, OrderTriggered, OrderSlid, TradeBusted,
         AuctionShown, AuctionCrossed, Booked, PoolsChanged, NetDepositsChanged, DepositChanged,
         WithdrawalChanged, ChainChanged, Liquidation, DeliverySampled, DeliveryPriced,
@@ -105,6 +105,7 @@ plain! {
         BadTrigger, Throttled, InLiquidation, InGrace, NotSameOwner, NoPermission, UnknownKey,
         UnknownFlow, FlowConflict, WrongStep, ChainStalled, UnknownTrade, OutOfBounds, WrongMode,
         Cooling, VetoUsed, PricesNotFresh, NotInAuction, SizeLimit, FundOnly, MarkedByOracle,
+        Skipped, NotSkipped,
     }
 }
 

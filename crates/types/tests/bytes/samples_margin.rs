@@ -14,10 +14,11 @@ use evenkeel_types::terms::{
 };
 use evenkeel_types::{
     AccountId, ApiKeyId, Collateral, Command, CurrencyId, Event, InstrumentId, Lots, Mode, Money,
-    OrderId, SessionId, SourceId, Symbol, Ticks, Timestamp, TradeId, UnderlyingId,
+    OrderId, Position, SessionId, SourceId, Symbol, Ticks, Timestamp, TradeId, UnderlyingId,
 };
 
 const ACCOUNT: AccountId = AccountId(1_001);
+const SKIPPED: Position = Position(1 << 40);
 const BITCOIN: CurrencyId = CurrencyId(1);
 const UNDERLYING: UnderlyingId = UnderlyingId(300);
 const KEY: FlowKey = FlowKey([0x5a; 16]);
@@ -233,6 +234,7 @@ fn regime_commands() -> Vec<(&'static str, Command)> {
     let (ramp_ms, delay_ms, approver, code) = (60_000, 600_000, 3, 70_000);
     let mode = |scope, mode| Command::SetModeIn { scope, mode, code };
     let throttle = |orders_per_second| Command::SetThrottle { orders_per_second, ramp_ms };
+    let skip = |instrument| Command::Skip { position: SKIPPED, entry: [0xab; 32], instrument };
     vec![
         ("venue", mode(Scope::Venue, Mode::ReduceOnly)),
         ("underlying", mode(Scope::Underlying { underlying }, Mode::WithdrawOnly)),
@@ -243,6 +245,8 @@ fn regime_commands() -> Vec<(&'static str, Command)> {
         ("some", throttle(Some(50))),
         ("none", throttle(None)),
         ("", Command::Veto { approver, scope: Scope::Venue, delay_ms }),
+        ("some", skip(Some(instrument))),
+        ("none", skip(None)),
     ]
 }
 
@@ -277,7 +281,7 @@ fn regime_events() -> Vec<(&'static str, Event)> {
     let (account, underlying, scope) = (ACCOUNT, UNDERLYING, Scope::Venue);
     let mode = |cause| Event::ModeSetIn { scope, mode: Mode::Auction, cause };
     let (from_bp, to_bp, from, until) = (10_000, 15_000, TIME, Timestamp(TIME.0 + 1));
-    let (approver, orders_per_second) = (3, Some(50));
+    let (approver, orders_per_second, entry) = (3, Some(50), [0xab; 32]);
     vec![
         ("operator", mode(Cause::Operator { code: 70_000 })),
         ("resumed", mode(Cause::Resumed)),
@@ -290,10 +294,13 @@ fn regime_events() -> Vec<(&'static str, Event)> {
         ("conservation_broken", mode(Cause::ConservationBroken)),
         ("time_step", mode(Cause::TimeStep)),
         ("way_back", mode(Cause::WayBack)),
+        ("skipped", mode(Cause::Skipped { position: SKIPPED })),
         ("", Event::VetoCounted { approver, scope, until: None }),
         ("", Event::GraceChanged { account, left_ms: 300_000 }),
         ("", Event::MarginFactorSet { underlying, from_bp, to_bp, from, until }),
         ("", Event::ThrottleSet { orders_per_second, from, until }),
+        ("", Event::Skipped { entry }),
+        ("", Event::SkipNoted { position: SKIPPED, entry, instrument: None }),
     ]
 }
 
