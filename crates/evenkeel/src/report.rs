@@ -36,13 +36,15 @@ pub enum Exit {
     NotEnoughSites = 21,
     /// Fewer shares than needed.
     NotEnoughShares = 22,
+    /// The program panics at an entry of the journal.
+    Poisoned = 23,
     /// Stopped by a signal before the result was there.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code with its name and meaning, in order.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 12] = [
         (Self::Ok, "done, and every configured check passed"),
         (Self::Failed, "failed; the message says what is safe"),
         (Self::Usage, "the command line or the configuration is wrong; nothing was started"),
@@ -53,6 +55,7 @@ impl Exit {
         (Self::Integrity, "integrity violated"),
         (Self::NotEnoughSites, "not enough sites"),
         (Self::NotEnoughShares, "not enough shares"),
+        (Self::Poisoned, "an entry cannot be applied; a second process tries it at the next start"),
         (Self::Interrupted, "interrupted"),
     ];
 

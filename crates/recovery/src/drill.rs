@@ -5,10 +5,12 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use evenkeel_types::Event;
 use evenkeel_types::codec::Canonical;
+use evenkeel_types::merkle::Frontier;
 use evenkeel_vault::{
     Catalog, Freshness, Identity, Lineage, Opener, Pin, PointInfo, Problem, ProblemKind,
     RootPublicKey, Site, Verify, verify,
 };
+use evenkeel_venue::Engine;
 
 use crate::checkpoint::Checkpoint;
 use crate::clock::Clock;
@@ -17,6 +19,7 @@ use crate::follower::Promise;
 use crate::ledger::Ledger;
 use crate::report::{Check, DrillReport, Level, Phase, SignedReport, Text, Verdict};
 use crate::restore::{History, Restored, Restorer, Sink, Target};
+use crate::skips::{self, Skips, with_skips};
 
 /// What a drill needs to know.
 pub struct DrillPlan<'a> {
@@ -95,7 +98,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A state from which `point` can be recomputed, where the entries since lie, and its name.
-    fn base_of(&self, point: &PointInfo) -> Result<(Restorer<'a>, Checkpoint, String)> {
+    /// Never one that applied what is passed over.
+    fn base_of(
+        &self,
+        point: &PointInfo,
+        skips: &Skips,
+    ) -> Result<(Restorer<'a>, Checkpoint, String)> {
         let restorer = self.restorer(self.lineage)?;
         let before: Vec<&PointInfo> =
             restorer.points().iter().take_while(|other| other.id != point.id).collect();
@@ -103,6 +111,11 @@ impl<'a> Reader<'a> {
         // the first drill from the very beginning, if the sites still hold it.
         let is_proven = |other: &&&PointInfo| Some(other.id.to_string()) == self.proven;
         let proven = before.iter().find(is_proven).copied();
+        let permits = |other: &&PointInfo| {
+            skips.is_empty()
+                || restorer.checkpoint(other).is_ok_and(|(_, engine)| skips.permit(&engine))
+        };
+        let proven = proven.filter(permits);
         if proven.is_none() && restorer.reaches_genesis()? {
             return Ok((restorer, Checkpoint::genesis(), "the beginning".to_owned()));
         }
@@ -264,28 +277,25 @@ impl Run<'_> {
     /// The point's promises, recomputed the long way: from the last point proven (in this lineage,
     /// else one of the lineage it continues), or from nothing, by applying every entry between.
     fn check_snapshot(&mut self, reader: &Reader<'_>, restored: &Restored) -> Result<()> {
-        let (restorer, checkpoint, from) = reader.base_of(&restored.point)?;
-        let (mut engine, mut frontier) = (checkpoint.engine()?, checkpoint.frontier);
-        let (begin, end) = (frontier.leaf_count(), restored.point.position);
-        let mut events: Vec<Event> = Vec::new();
-        let reached = restorer.frames_between(begin, end, &mut |frame| {
-            for entry in &frame.entries {
-                events.clear();
-                let position = frontier.leaf_count();
-                engine.apply(&crate::replica::decode(position, &entry.0)?, &mut events);
-                frontier.push(evenkeel_types::merkle::leaf_hash(&entry.0));
-            }
-            Ok(())
+        let own = reader.restorer(reader.lineage)?;
+        let mut ahead = |from, skips: &mut Skips| match own.read_ahead(from, skips) {
+            // Before this lineage began: the panic itself is told then.
+            Err(RecoveryError::Gap { .. }) => Ok(()),
+            read => read,
+        };
+        let end = restored.point.position;
+        let recomputed = with_skips(restored.skips.clone(), &mut ahead, &mut |skips| {
+            recompute(reader, &restored.point, skips)
         });
-        match reached {
-            Ok(reached) if reached == end => {}
+        let Recomputed { engine, frontier, begin, from } = match recomputed {
+            Ok((recomputed, _)) if recomputed.frontier.leaf_count() == end => recomputed,
             Ok(_) | Err(RecoveryError::Gap { .. }) => {
                 let detail = "the entries since the point before are no longer at the sites";
                 self.report.checks.push(Check::new("state_root", Verdict::Unproven, detail));
                 return Ok(());
             }
             Err(error) => return Err(error),
-        }
+        };
         let promise = Promise::from_roots(&restored.point.roots);
         let recomputed = [
             ("state_root", promise.map(|one| one.state_root), engine.state_root()),
@@ -322,6 +332,33 @@ impl Run<'_> {
         self.report.checks.push(Check::new("equity", verdict, detail));
         Ok(())
     }
+}
+
+/// A point's state by another way than its snapshot.
+struct Recomputed {
+    engine: Engine,
+    frontier: Frontier,
+    begin: u64,
+    /// What it was recomputed from.
+    from: String,
+}
+
+/// Applies the entries before a point, as far as the sites hold them.
+fn recompute(reader: &Reader<'_>, point: &PointInfo, skips: &Skips) -> Result<Recomputed> {
+    let (restorer, checkpoint, from) = reader.base_of(point, skips)?;
+    let (mut engine, mut frontier) = (checkpoint.engine()?, checkpoint.frontier);
+    let begin = frontier.leaf_count();
+    let mut events: Vec<Event> = Vec::new();
+    restorer.frames_between(begin, point.position, &mut |frame| {
+        for bytes in &frame.entries {
+            events.clear();
+            let entry = crate::replica::decode(frontier.leaf_count(), &bytes.0)?;
+            skips::apply(&mut engine, skips, &entry, &bytes.0, &mut events)?;
+            frontier.push(evenkeel_types::merkle::leaf_hash(&bytes.0));
+        }
+        Ok(())
+    })?;
+    Ok(Recomputed { engine, frontier, begin, from })
 }
 
 /// Reads a stored report; `None` if its bytes or its signature are not right.

@@ -2,6 +2,7 @@
 
 use evenkeel_journal::JournalError;
 use evenkeel_types::DecodeError;
+use evenkeel_types::merkle::Hash;
 use thiserror::Error;
 
 use crate::agreement::Divergence;
@@ -41,6 +42,47 @@ pub enum RecoveryError {
         position: u64,
         /// Why.
         source: DecodeError,
+    },
+    /// Applying an entry panicked, and the journal does not say that it is passed over.
+    #[error(
+        "the program panics at entry {}: {}; nothing behind it was applied, and nothing was \
+         changed; the next start lets a second process try it: evenkeel up",
+        .0.position, .0.text
+    )]
+    Poisoned(Box<crate::skips::Poisoned>),
+    /// The journal says that an entry is passed over which was applied here.
+    #[error(
+        "the journal passes over entry {position}, which was applied here; what was computed \
+         since is thrown away and computed again from a snapshot before it"
+    )]
+    GoBack {
+        /// Its position.
+        position: u64,
+        /// Its RFC 6962 leaf hash, as the journal says.
+        entry: Hash,
+    },
+    /// The journal says that another entry is passed over than stands there.
+    #[error(
+        "the journal passes over entry {position} with hash {}, but {} stands there: one of them \
+         is damaged; nothing was applied; evenkeel journal verify", hex(.said), hex(.stands)
+    )]
+    WrongSkip {
+        /// Its position.
+        position: u64,
+        /// RFC 6962 leaf hash of what stands there.
+        stands: Hash,
+        /// The hash that the journal says.
+        said: Hash,
+    },
+    /// A panic at an entry that must not be passed over.
+    #[error("the program panics at entry {position} ({text}), and it is not passed over: {why}")]
+    NotPassedOver {
+        /// Its position.
+        position: u64,
+        /// What the panic said.
+        text: String,
+        /// Why, and what to do.
+        why: String,
     },
     /// Frames that do not continue one another.
     #[error(
@@ -99,4 +141,8 @@ pub enum RecoveryError {
         /// Why it failed.
         source: std::io::Error,
     },
+}
+
+fn hex(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

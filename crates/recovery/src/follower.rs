@@ -11,8 +11,9 @@ use evenkeel_venue::Engine;
 
 use crate::agreement::{Agreement, Party};
 use crate::checkpoint::Checkpoint;
-use crate::error::Result;
+use crate::error::{RecoveryError, Result};
 use crate::replica::Replica;
+use crate::skips::Skips;
 
 /// An engine that reads the journal below the durable watermark.
 #[derive(Debug)]
@@ -38,10 +39,17 @@ impl Follower {
         Ok(Self { reader, replica: Replica::start(checkpoint)?, agreement })
     }
 
+    /// Passes over these entries.
+    #[must_use]
+    pub fn passing_over(mut self, skips: Skips) -> Self {
+        self.replica.skips = skips;
+        self
+    }
+
     /// Applies up to `batches_max` durable batches; returns how many entries that were.
     ///
     /// # Errors
-    /// Corruption of the journal, an entry that cannot be decoded, divergence from the primary.
+    /// [`RecoveryError::Poisoned`], after which it is not to be used any more; corruption of the journal, an entry that cannot be decoded, divergence from the primary.
     pub fn step(&mut self, batches_max: usize) -> Result<u64> {
         let mut applied = 0;
         for _ in 0..batches_max {
@@ -49,6 +57,9 @@ impl Follower {
                 break;
             };
             applied += self.replica.apply(&batch, &mut |_, _| {})?;
+            if let Some(poisoned) = self.replica.poisoned() {
+                return Err(RecoveryError::Poisoned(Box::new(poisoned.clone())));
+            }
             let digest = self.replica.engine().output_digest();
             self.agreement.publish(Party::Follower, batch.next(), digest)?;
         }

@@ -29,13 +29,17 @@ pub mod link;
 pub mod primary;
 mod replica;
 pub mod report;
+pub mod rescue;
 pub mod restore;
 pub mod ship;
+pub mod skips;
 pub mod standby;
 pub mod takeover;
+#[cfg(debug_assertions)]
+pub mod test_poison;
 
 pub use agreement::{Agreement, Divergence};
-pub use boot::{Booted, boot};
+pub use boot::{Booted, boot, newest_usable, read_ahead};
 pub use checkpoint::Checkpoint;
 pub use clock::{Clock, JournalClock};
 pub use current::{current_report, unproven_current_report};
@@ -48,7 +52,11 @@ pub use framing::{FramingError, Unframer, write_message};
 pub use ledger::{Ledger, Mismatch};
 pub use primary::{Ack, Primary, Refused, Request};
 pub use report::{Check, DrillReport, Level, SignedReport, Verdict};
+pub use rescue::{Found, PassedOver, Rescue, Rescued, rescue};
 pub use restore::{History, Restored, Restorer, Sink, Target, base_of};
 pub use ship::{FrameReader, PointMaker, TailShipper, finish_point, seal_point, write_point};
+pub use skips::{Poisoned, Skips};
 pub use standby::{Bar, Lag, Standby};
-pub use takeover::{Authority, FolderAuthority, NotPromoted, Promoted, take_over};
+pub use takeover::{
+    Authority, FolderAuthority, NotPromoted, Promoted, take_over, take_over_or_rescue,
+};

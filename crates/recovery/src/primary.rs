@@ -19,6 +19,7 @@ use crate::divergence::{Output, Outputs};
 use crate::error::Result;
 use crate::fence::SideEffects;
 use crate::link::{DIGEST_EVERY, DigestAt};
+use crate::skips::{self, Skips, order_in};
 
 /// A command on its way into the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,13 +90,33 @@ impl Primary {
     /// # Errors
     /// Whatever the journal refuses.
     pub fn begin_boxed(
-        mut log: Box<dyn Log>,
+        log: Box<dyn Log>,
         engine: Engine,
         agreement: Arc<Agreement>,
         now: Timestamp,
     ) -> Result<Self> {
-        let term = log.next_term().max(engine.term().0 + 1);
-        log.begin_term(term)?;
+        Self::begin_in_term(log, engine, agreement, now, None)
+    }
+
+    /// As [`Primary::begin_boxed`]; a term that was begun with this log already is gone on with.
+    ///
+    /// # Errors
+    /// Whatever the journal refuses.
+    pub fn begin_in_term(
+        mut log: Box<dyn Log>,
+        engine: Engine,
+        agreement: Arc<Agreement>,
+        now: Timestamp,
+        begun: Option<u64>,
+    ) -> Result<Self> {
+        let term = match begun {
+            Some(term) => term,
+            None => {
+                let term = log.next_term().max(engine.term().0 + 1);
+                log.begin_term(term)?;
+                term
+            }
+        };
         let mut primary = Self {
             log,
             engine,
@@ -123,7 +144,7 @@ impl Primary {
         let bytes = entry.to_bytes();
         let admission = admission(&entry.command);
         self.log.append(&[&bytes], admission)?;
-        let ack = self.apply(&entry, &bytes);
+        let ack = self.apply(&entry, &bytes)?;
         self.publish()?;
         Ok(ack)
     }
@@ -132,8 +153,8 @@ impl Primary {
     /// Answers stand in the order of the requests.
     ///
     /// # Errors
-    /// A failed disk: then nothing of the batch was acknowledged, and nothing more is taken until
-    /// a restart has read the journal back. A full disk is no error but refuses single requests.
+    /// A failed disk, or [`crate::RecoveryError::Poisoned`]: then nothing of the batch was
+    /// acknowledged, and nothing more is taken until a restart has read the journal back. A full disk is no error but refuses single requests.
     pub fn commit(
         &mut self,
         now: Timestamp,
@@ -147,13 +168,16 @@ impl Primary {
         let mut answers: Vec<Result<Ack, Refused>> =
             entries.iter().map(|_| Err(Refused::DiskFull)).collect();
         for part in parts(&bytes, self.log.body_bytes_max()) {
+            // What only the primary says to itself is never taken from others, nor journaled.
+            let part = part.into_iter().filter(|at| order_in(&entries[*at]).is_none());
+            let part: Vec<usize> = part.collect();
             let admitted = match self.append(&bytes, &part, Admission::Normal) {
                 Ok(()) => part,
                 Err(error) if error.is_full() => self.commit_protective(&entries, &bytes, &part)?,
                 Err(error) => return Err(error.into()),
             };
             for index in admitted {
-                answers[index] = Ok(self.apply(&entries[index], &bytes[index]));
+                answers[index] = Ok(self.apply(&entries[index], &bytes[index])?);
             }
         }
         self.publish()?;
@@ -198,10 +222,11 @@ impl Primary {
         self.encoder.as_bytes().to_vec()
     }
 
-    fn apply(&mut self, entry: &Entry, bytes: &[u8]) -> Ack {
+    /// An entry at which this panics is durable and was not answered; see [`crate::skips`].
+    fn apply(&mut self, entry: &Entry, bytes: &[u8]) -> Result<Ack> {
         let position = self.engine.next_position();
         let mut events = Vec::new();
-        self.engine.apply(entry, &mut events);
+        skips::apply(&mut self.engine, &Skips::none(), entry, bytes, &mut events)?;
         self.side_effects.observe(&entry.command, &events);
         if let Some(said) = &mut self.said {
             let (origin, events) = (Some(entry.origin), events.clone());
@@ -215,7 +240,7 @@ impl Primary {
             let digest = self.engine.output_digest();
             self.digests.push_back(DigestAt { position: next, digest });
         }
-        Ack { position, entry_hash: leaf_hash(bytes), events }
+        Ok(Ack { position, entry_hash: leaf_hash(bytes), events })
     }
 
     fn publish(&self) -> Result<()> {

@@ -10,6 +10,7 @@ use evenkeel_venue::Engine;
 use crate::checkpoint::Checkpoint;
 use crate::error::{RecoveryError, Result};
 use crate::follower::Promise;
+use crate::skips::{self, Poisoned, Skips};
 
 /// Engine, journal root and chain at one position.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub(crate) struct Replica {
     root: RootTracker,
     chain: Chain,
     events: Vec<Event>,
+    /// Entries to pass over.
+    pub(crate) skips: Skips,
+    /// Where applying panicked: from there on there is no engine, only the journal's root.
+    poisoned: Option<Poisoned>,
 }
 
 impl Replica {
@@ -27,11 +32,13 @@ impl Replica {
             root: RootTracker::resume(checkpoint.position(), checkpoint.frontier.clone()),
             chain: checkpoint.chain,
             events: Vec::new(),
+            skips: Skips::none(),
+            poisoned: None,
         })
     }
 
     /// Applies what of a batch was not applied yet, and shows the engine behind each entry with
-    /// what it said. A batch behind a gap is refused; nothing of it is applied.
+    /// what it said; see [`Replica::poisoned`]. A batch behind a gap is refused; nothing of it is applied.
     pub(crate) fn apply(
         &mut self,
         batch: &Batch,
@@ -46,13 +53,40 @@ impl Replica {
         }
         for record in batch.records.iter().filter(|record| record.position >= known) {
             let entry = decode(record.position, &record.entry)?;
-            self.events.clear();
-            self.engine.apply(&entry, &mut self.events);
+            if self.apply_one(&entry, &record.entry)? {
+                seen(&self.engine, &self.events);
+            }
             self.root.push(&record.entry);
-            seen(&self.engine, &self.events);
         }
         self.chain = batch.chain;
         Ok(batch.next() - known)
+    }
+
+    /// Whether the entry was applied. Without an engine it waits for the word that passes over what
+    /// took the engine away, which is told as [`RecoveryError::GoBack`].
+    fn apply_one(&mut self, entry: &Entry, bytes: &[u8]) -> Result<bool> {
+        if let Some(poisoned) = &self.poisoned {
+            return match skips::order_in(entry) {
+                Some((position, entry)) if position == poisoned.position => {
+                    Err(RecoveryError::GoBack { position, entry })
+                }
+                _ => Ok(false),
+            };
+        }
+        self.events.clear();
+        match skips::apply(&mut self.engine, &self.skips, entry, bytes, &mut self.events) {
+            Ok(()) => Ok(true),
+            Err(RecoveryError::Poisoned(poisoned)) => {
+                self.poisoned = Some(*poisoned);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where applying panicked, if it did.
+    pub(crate) fn poisoned(&self) -> Option<&Poisoned> {
+        self.poisoned.as_ref()
     }
 
     pub(crate) fn position(&self) -> u64 {

@@ -20,6 +20,7 @@ use crate::follower::Promise;
 use crate::frames::{Frame, Frames};
 use crate::ledger::Ledger;
 use crate::replica::decode;
+use crate::skips::{self, Skips, with_skips};
 
 /// Source of a recovery point that holds its [`Checkpoint`].
 pub const SNAPSHOT_SOURCE: &str = "snapshot";
@@ -96,7 +97,8 @@ pub enum History {
 /// Where a restore writes what it brings back, in this order: `begin`, frames, `snapshot` once its
 /// position is reached, more frames, `finish`.
 pub trait Sink {
-    /// The journal begins here.
+    /// The journal begins here. Begun again before it is finished, it is empty again: what was
+    /// written of it, and the snapshot, is discarded.
     ///
     /// # Errors
     /// Whatever prevents writing.
@@ -142,6 +144,8 @@ pub struct Restored {
     pub chain: Chain,
     /// When the newest record that was used was made, by the writer's clock, in nanoseconds.
     pub last_shipped_ns: u64,
+    /// Entries that are passed over, as far as the replay had to know.
+    pub skips: Skips,
 }
 
 /// Reads one lineage.
@@ -214,8 +218,9 @@ impl<'a> Restorer<'a> {
         decode_frames(&bytes)
     }
 
-    /// The newest point that the target admits, with its state.
-    fn choose(&self, target: Target) -> Result<(usize, Checkpoint, Engine)> {
+    /// The newest point that the target admits, with its state; none that applied what is passed
+    /// over.
+    fn choose(&self, target: Target, skips: &Skips) -> Result<(usize, Checkpoint, Engine)> {
         for (index, point) in self.points.iter().enumerate().rev() {
             if !target.admits_point(point) {
                 continue;
@@ -227,6 +232,9 @@ impl<'a> Restorer<'a> {
                 continue;
             }
             let (checkpoint, engine) = self.checkpoint(point)?;
+            if !skips.permit(&engine) {
+                continue;
+            }
             if checkpoint.position() == 0 || target.admits(point.position - 1, engine.time()) {
                 return Ok((index, checkpoint, engine));
             }
@@ -268,7 +276,39 @@ impl<'a> Restorer<'a> {
         if let Target::Position(end) = target {
             self.check_reach(end)?;
         }
-        let (index, checkpoint, engine) = self.choose(target)?;
+        let mut ahead = |from, skips: &mut Skips| self.read_ahead(from, skips);
+        let (mut restored, skips) = with_skips(Skips::none(), &mut ahead, &mut |skips| {
+            self.restore_once(target, history, ledger.as_deref_mut(), sink, skips)
+        })?;
+        restored.skips = skips;
+        Ok(restored)
+    }
+
+    /// Takes what the sites' entries from a position on say is passed over.
+    ///
+    /// # Errors
+    /// Whatever the vault says.
+    pub(crate) fn read_ahead(&self, from: u64, skips: &mut Skips) -> Result<()> {
+        let mut at = from;
+        self.frames_between(from, u64::MAX, &mut |frame| {
+            for bytes in &frame.entries {
+                skips.read(&decode(at, &bytes.0)?)?;
+                at += 1;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn restore_once(
+        &self,
+        target: Target,
+        history: History,
+        mut ledger: Option<&mut Ledger>,
+        sink: &mut dyn Sink,
+        skips: &Skips,
+    ) -> Result<Restored> {
+        let (index, checkpoint, engine) = self.choose(target, skips)?;
         let point = self.points[index].clone();
         match history {
             History::Full => self.write_history(index, &checkpoint, sink)?,
@@ -281,7 +321,7 @@ impl<'a> Restorer<'a> {
             *ledger = Ledger::opened_with(&engine)?;
         }
         let mut replay =
-            Replay { target, engine, root, sink, events: Vec::new(), ledger, done: false };
+            Replay { target, engine, root, sink, events: Vec::new(), ledger, done: false, skips };
         let mut newest_ns = last_shipped_ns;
         let mut promised_chain = Promise::from_roots(&point.roots).map(|promise| promise.chain);
         for later in self.points[index + 1..].iter().map(Shipment::Point).chain(self.tail_list()) {
@@ -316,6 +356,7 @@ impl<'a> Restorer<'a> {
             engine,
             chain,
             last_shipped_ns: newest_ns,
+            skips: Skips::none(),
         })
     }
 
@@ -441,6 +482,7 @@ struct Replay<'a> {
     events: Vec<Event>,
     ledger: Option<&'a mut Ledger>,
     done: bool,
+    skips: &'a Skips,
 }
 
 impl Replay<'_> {
@@ -465,7 +507,8 @@ impl Replay<'_> {
                     break;
                 }
                 self.events.clear();
-                self.engine.apply(&entry, &mut self.events);
+                let (engine, events) = (&mut self.engine, &mut self.events);
+                skips::apply(engine, self.skips, &entry, &bytes.0, events)?;
                 if let Some(ledger) = self.ledger.as_deref_mut() {
                     self.events.iter().try_for_each(|event| ledger.fold(event))?;
                 }

@@ -19,6 +19,7 @@ use crate::error::{RecoveryError, Result};
 use crate::follower::Promise;
 use crate::link::{Beat, DIGEST_EVERY, DigestAt, Wrong};
 use crate::replica::Replica;
+use crate::skips::{Poisoned, Skips};
 
 /// Entries between two checkpoints that a dispute can be settled from; each costs a snapshot.
 pub const CHECKPOINT_EVERY: u64 = 65_536;
@@ -51,6 +52,17 @@ pub enum Bar {
         missing_from: u64,
         /// First position known to exist behind it.
         missing_to: u64,
+    },
+    /// Applying an entry panicked here.
+    #[error(
+        "the program panics at entry {position}: {text}; this standby waits until the journal says \
+         that the entry is passed over, or until it holds the journal itself"
+    )]
+    Poisoned {
+        /// Its position.
+        position: u64,
+        /// What the panic said.
+        text: String,
     },
     /// The local journal is damaged.
     #[error("the journal here is damaged: {0}; mend it first: evenkeel repair")]
@@ -127,6 +139,26 @@ impl Standby {
         self
     }
 
+    /// Passes over these entries.
+    #[must_use]
+    pub fn passing_over(mut self, skips: Skips) -> Self {
+        self.replica.skips = skips;
+        self
+    }
+
+    /// Entries that it passes over.
+    #[must_use]
+    pub fn skips(&self) -> &Skips {
+        &self.replica.skips
+    }
+
+    /// Where applying panicked, if it did: from there on it only takes note of what comes, until
+    /// the journal says that the entry is passed over, and must not be promoted as it is.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<&Poisoned> {
+        self.replica.poisoned()
+    }
+
     /// Applies the next batch. One that is known is passed over. Returns the entries applied.
     /// A divergence is no error here: what is durable is applied in any case, see
     /// [`Standby::divergence`].
@@ -134,7 +166,8 @@ impl Standby {
     /// # Errors
     /// [`RecoveryError::Behind`]: frames are missing, nothing was applied, and promotion is barred
     /// until they come. [`evenkeel_journal::JournalError::StaleTerm`]: a frame of a primary that
-    /// was replaced. An entry that cannot be decoded.
+    /// was replaced. [`RecoveryError::GoBack`]: the standby is to be begun again from before that
+    /// position, passing over it. An entry that cannot be decoded.
     pub fn apply(&mut self, batch: &Batch) -> Result<u64> {
         if batch.next() <= self.position() {
             return Ok(0);
@@ -164,12 +197,15 @@ impl Standby {
             let _ = agreement.publish(Party::Follower, position, digest);
         })?;
         self.term = batch.term;
+        if self.gap.is_some_and(|gap| gap <= self.position()) {
+            self.gap = None;
+        }
+        if self.poisoned().is_some() {
+            return Ok(applied);
+        }
         let digest = self.replica.engine().output_digest();
         if !self.position().is_multiple_of(DIGEST_EVERY) {
             let _ = self.agreement.publish(Party::Follower, self.position(), digest);
-        }
-        if self.gap.is_some_and(|gap| gap <= self.position()) {
-            self.gap = None;
         }
         self.settle();
         Ok(applied)
@@ -242,7 +278,8 @@ impl Standby {
             let agreed = if divergence.agreed > kept.position { agreed } else { (agreed.0, None) };
             let position = divergence.position;
             let (checkpoint, said) = (kept.engine.as_slice(), &self.said);
-            let case = Case { checkpoint, agreed, position, primary, standby, said };
+            let skips = &self.replica.skips;
+            let case = Case { checkpoint, agreed, position, primary, standby, said, skips };
             self.verdict = Some(arbitrate(&case, source)?);
         }
         Ok(self.verdict.as_ref())
@@ -270,6 +307,9 @@ impl Standby {
                 return Err(Bar::Wrong { divergence, verdict: verdict.clone() });
             }
         }
+        if let Some(bar) = self.poisoned_bar() {
+            return Err(bar);
+        }
         if let Some(missing_to) = self.gap {
             return Err(Bar::Gap { missing_from: self.position(), missing_to });
         }
@@ -279,12 +319,22 @@ impl Standby {
         }
     }
 
+    /// What bars a standby at which an entry panicked.
+    pub(crate) fn poisoned_bar(&self) -> Option<Bar> {
+        let Poisoned { position, text, .. } = self.poisoned()?;
+        Some(Bar::Poisoned { position: *position, text: text.clone() })
+    }
+
     /// Entries that are known to exist and have not come here, if any.
     #[must_use]
     pub fn known_missing(&self) -> Option<Bar> {
+        self.missing_in(self.position())
+    }
+
+    /// The same of a journal that ends at this position.
+    pub(crate) fn missing_in(&self, missing_from: u64) -> Option<Bar> {
         let heard = self.beat.map_or(0, |beat| beat.durable_next);
         let missing_to = heard.max(self.gap.unwrap_or(0));
-        let missing_from = self.position();
         (missing_to > missing_from).then_some(Bar::Gap { missing_from, missing_to })
     }
 
@@ -302,7 +352,8 @@ impl Standby {
     /// The state here, if the two have agreed on everything before it.
     #[must_use]
     pub fn checkpoint(&self) -> Option<(Checkpoint, Promise)> {
-        let is_agreed = self.divergence().is_none() && self.agreed_next() >= self.position();
+        let is_sound = self.divergence().is_none() && self.poisoned().is_none();
+        let is_agreed = is_sound && self.agreed_next() >= self.position();
         is_agreed.then(|| self.replica.checkpoint())
     }
 

@@ -12,6 +12,8 @@ use crate::agreement::Agreement;
 use crate::error::{RecoveryError, Result};
 use crate::link::{HandOver, Held};
 use crate::primary::Primary;
+use crate::rescue::{PassedOver, Rescue, Rescued, rescue};
+use crate::skips::Skips;
 use crate::standby::{Bar, Standby};
 
 /// Who decides which primary may write.
@@ -64,8 +66,12 @@ pub struct Promoted {
     pub term: u64,
     /// Entries of the former primary that were applied only now.
     pub applied: u64,
-    /// First position of the new term.
+    /// First position of the new term, or of what follows in it on what is passed over.
     pub position: u64,
+    /// Entries that are passed over, for a follower that begins at a snapshot before them.
+    pub skips: Skips,
+    /// What the journal says since this promotion is passed over.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// A promotion that did not take place.
@@ -89,46 +95,87 @@ pub struct NotPromoted {
 /// [`NotPromoted`]. With a standby in it, nothing was written; the authority was given back if it
 /// had been taken.
 pub fn take_over(
-    mut standby: Standby,
+    standby: Standby,
     expected_term: u64,
     authority: &mut dyn Authority,
     disk: &Arc<dyn Disk>,
     agreement: Arc<Agreement>,
     now: impl FnOnce(Timestamp) -> Timestamp,
 ) -> Result<Promoted, NotPromoted> {
+    take_over_or_rescue(standby, (expected_term, authority), disk, agreement, None, now)
+}
+
+/// As [`take_over`]; what a panic took from the standby is computed again with the log held.
+///
+/// # Errors
+/// As [`take_over`].
+pub fn take_over_or_rescue(
+    mut standby: Standby,
+    (expected_term, authority): (u64, &mut dyn Authority),
+    disk: &Arc<dyn Disk>,
+    agreement: Arc<Agreement>,
+    host: Option<&mut dyn Rescue>,
+    now: impl FnOnce(Timestamp) -> Timestamp,
+) -> Result<Promoted, NotPromoted> {
     let before = standby.position();
-    let log = match prepare(&mut standby, expected_term, authority, disk) {
-        Ok(log) => log,
-        Err(error) => return Err(NotPromoted { standby: Some(Box::new(standby)), error }),
+    let (mut log, sound) =
+        match prepare(&mut standby, expected_term, authority, disk, host.is_some()) {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(NotPromoted { standby: Some(Box::new(standby)), error }),
+        };
+    let position = log.file().next();
+    let skips = standby.skips().clone();
+    let (engine, skips, term, passed_over) = match host {
+        Some(host) if !sound => match rescue(log.as_mut(), disk, host) {
+            Ok(Rescued { booted, term, passed_over }) => {
+                (booted.engine, booted.skips, term, passed_over)
+            }
+            Err(error) => {
+                // Everything acknowledged is durable in any case; the first error is to be told.
+                let _ = log.close();
+                return Err(NotPromoted { standby: None, error });
+            }
+        },
+        _ => (standby.into_engine(), skips, None, Vec::new()),
     };
-    let position = standby.position();
-    let now = now(standby.time());
-    match Primary::begin_boxed(log, standby.into_engine(), agreement, now) {
+    let now = now(engine.time());
+    match Primary::begin_in_term(log, engine, agreement, now, term) {
         Ok(primary) => {
-            let term = primary.log().term();
-            Ok(Promoted { primary, term, applied: position - before, position })
+            let (term, applied) = (primary.log().term(), position - before);
+            Ok(Promoted { primary, term, applied, position, skips, passed_over })
         }
         Err(error) => Err(NotPromoted { standby: None, error }),
     }
 }
 
 /// Everything before the new term: may it be promoted, is the authority to be had, does the log
-/// hold all that is known to exist.
+/// hold all that is known to exist. Says whether the standby's engine is to be gone on with.
 fn prepare(
     standby: &mut Standby,
     expected_term: u64,
     authority: &mut dyn Authority,
     disk: &Arc<dyn Disk>,
-) -> Result<Box<dyn Log>> {
+    can_rescue: bool,
+) -> Result<(Box<dyn Log>, bool)> {
     match standby.promotable() {
         // The log may well hold what did not come over the link.
         Ok(()) | Err(Bar::Gap { .. }) => {}
+        Err(Bar::Poisoned { .. }) if can_rescue => {}
         Err(bar) => return Err(bar.into()),
     }
     let held = Held { position: standby.position(), chain: standby.chain() };
     let log = authority.acquire(expected_term, held)?;
-    match catch_up(standby, log.file(), disk) {
-        Ok(()) => Ok(log),
+    let caught_up = match (catch_up(standby, log.file(), disk), standby.poisoned_bar()) {
+        (Ok(()), None) => Ok(true),
+        (Ok(()), Some(_)) if can_rescue => Ok(false),
+        (Ok(()), Some(bar)) => Err(bar.into()),
+        (Err(RecoveryError::GoBack { .. }), _) if can_rescue => {
+            standby.missing_in(log.file().next()).map_or(Ok(false), |gap| Err(gap.into()))
+        }
+        (Err(error), _) => Err(error),
+    };
+    match caught_up {
+        Ok(sound) => Ok((log, sound)),
         Err(error) => {
             if let RecoveryError::Journal(journal) = &error
                 && journal.is_corruption()

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::demo_args::{ClientsCommand, DemoCommand, Role, Slot};
 use super::failover_args::{FailoverArgs, RecoverQuorumArgs};
+use super::journal_args::JournalReplayArgs;
 use super::margin_args::MarginCommand;
 use super::place::Place;
 use super::time::parse_time_ns;
@@ -26,6 +27,7 @@ Exit codes of every command:
   20  integrity violated
   21  not enough sites
   22  not enough shares
+  23  an entry cannot be applied; a second process tries it at the next start
  130  interrupted
 
 stdout carries the result, stderr everything else. With --json the result is one document on
@@ -427,6 +429,13 @@ pub enum JournalCommand {
     #[command(after_help = "Example:\n  evenkeel journal hashes --from 1000 --to 1010\n\n\
         Exit codes: 0 printed, 10 no journal there, 20 damaged (what precedes it was printed)")]
     Hashes(JournalHashesArgs),
+
+    /// Apply the journal from the newest snapshot before a position, and say the state there
+    ///
+    /// Prints position, state root and output digest. Takes no lock and changes nothing.
+    #[command(after_help = "Example:\n  evenkeel journal replay --until 1000\n\n\
+        Exit codes: 0 printed, 10 no journal there, 20 damaged, 23 an entry cannot be applied")]
+    Replay(JournalReplayArgs),
 }
 
 /// Which journal.

@@ -27,6 +27,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Journal(JournalCommand::Inspect(args)) => journal_cmd::inspect(&args),
         Command::Journal(JournalCommand::Verify(args)) => journal_cmd::verify(&args),
         Command::Journal(JournalCommand::Hashes(args)) => journal_cmd::hashes(&args),
+        Command::Journal(JournalCommand::Replay(args)) => node::replay_journal(&args),
         Command::Margin(MarginCommand::Simulate(args)) => margin::simulate(&args),
         Command::Margin(MarginCommand::Explain(args)) => node::explain(&args),
         Command::Failover(args) => node::failover(&args),

@@ -4,6 +4,7 @@ mod args;
 mod demo_args;
 mod dispatch;
 mod failover_args;
+mod journal_args;
 mod manual;
 mod margin_args;
 mod place;
@@ -22,6 +23,7 @@ pub use demo_args::{
     ClientsCommand, ClientsKeyArgs, DemoClientsArgs, DemoCommand, KillPrimaryArgs, Role, Slot,
 };
 pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
+pub use journal_args::JournalReplayArgs;
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
 pub use time::{format_time_ns, parse_time_ns};

@@ -1,17 +1,13 @@
 //! `evenkeel margin explain`: where an account's margin comes from, read from the host's journal.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use evenkeel_journal::{Disk, Reader, RealDisk};
-use evenkeel_recovery::Checkpoint;
-use evenkeel_types::{AccountId, Canonical as _, CurrencyId, Entry, InstrumentId, Money};
+use evenkeel_types::{AccountId, CurrencyId, InstrumentId, Money};
 use evenkeel_venue::{Engine, GroupReport, MarginReport};
 use serde_json::{Value, json};
 
-use super::snapshots::Snapshots;
+use super::replay_cmd::engine;
 use crate::cli::MarginExplainArgs;
-use crate::config::Config;
 use crate::margin::decimal;
 use crate::output;
 use crate::report::{Exit, Report, Result};
@@ -19,7 +15,7 @@ use crate::report::{Exit, Report, Result};
 /// Runs the command; it takes no lock and changes nothing, so it works beside the daemon.
 pub(crate) fn run(args: &MarginExplainArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let engine = newest(&config)?;
+    let engine = engine(&config, u64::MAX)?;
     let account = AccountId(args.account);
     let Some(report) = engine.margin_report(account) else {
         let last = engine.accounts().map(|it| it.id.0).max().unwrap_or(0);
@@ -33,49 +29,6 @@ pub(crate) fn run(args: &MarginExplainArgs) -> Result<Exit> {
         output::result(told(&engine, &report).trim_end())?;
     }
     Ok(Exit::Ok)
-}
-
-/// The engine at the end of the journal: the newest snapshot on this host, and what lies behind it.
-fn newest(config: &Config) -> Result<Engine> {
-    let folder = config.snapshots_dir();
-    let snapshots = Snapshots::new(folder.clone(), 1);
-    let (snapshots, _) =
-        snapshots.load().map_err(|error| Report::io("read the snapshots", &folder, &error))?;
-    let dir = config.journal_dir();
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let mut starts: Vec<Checkpoint> = snapshots;
-    starts.push(Checkpoint::genesis());
-    starts.sort_by_key(|one| std::cmp::Reverse(one.position()));
-    let mut refused = None;
-    for start in starts {
-        let Ok(mut engine) = start.engine() else {
-            continue;
-        };
-        match Reader::external(Arc::clone(&disk), &dir, start.position()) {
-            Ok(mut reader) => {
-                replay(&mut reader, &mut engine)?;
-                return Ok(engine);
-            }
-            Err(error) => refused = Some(error),
-        }
-    }
-    let nothing = || Report::new(Exit::NothingYet, "there is no journal yet").next("evenkeel up");
-    Err(refused.map_or_else(nothing, Report::from))
-}
-
-fn replay(reader: &mut Reader, engine: &mut Engine) -> Result<()> {
-    let mut events = Vec::new();
-    while let Some(batch) = reader.next_batch().map_err(Report::from)? {
-        for record in &batch.records {
-            let entry = Entry::from_bytes(&record.entry).map_err(|error| {
-                Report::new(Exit::Integrity, format!("entry {}: {error}", record.position))
-                    .next("evenkeel journal verify")
-            })?;
-            events.clear();
-            engine.apply(&entry, &mut events);
-        }
-    }
-    Ok(())
 }
 
 /// An amount of a currency, in whole coins.

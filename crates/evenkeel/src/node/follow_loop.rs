@@ -1,5 +1,6 @@
 //! The follower's thread: applies, compares, and hands out checkpoints when asked.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use evenkeel_recovery::{Checkpoint, Follower, Promise};
 
 use super::observed::{Observed, lock};
 use super::stop::Stop;
+use super::suspect;
 use crate::report::{Report, Result};
 
 /// How long the follower waits for new entries before it looks at its requests again.
@@ -44,6 +46,8 @@ pub(crate) struct FollowLoop {
     pub(crate) watermark: Watermark,
     pub(crate) requests: Receiver<Answer>,
     pub(crate) observed: Arc<Observed>,
+    /// Where it writes down an entry at which it panics.
+    pub(crate) host: PathBuf,
 }
 
 impl FollowLoop {
@@ -70,7 +74,10 @@ impl FollowLoop {
             // While somebody waits for agreement the follower stays where it is.
             let is_waiting = asked.is_some() && self.follower.awaits_primary();
             let batches = if is_waiting { 0 } else { BATCHES };
-            let applied = self.follower.step(batches).map_err(Report::from)?;
+            let applied = self.follower.step(batches).map_err(|error| {
+                suspect::note_error(&self.host, &error);
+                Report::from(error)
+            })?;
             self.observe();
             if applied > 0 {
                 continue;

@@ -43,6 +43,12 @@ impl JournalSink {
         RecoveryError::Sink { action: format!("{action} {}", self.dir.display()), source }
     }
 
+    /// Removes what this restore has written so far.
+    fn discard(&self) -> io::Result<()> {
+        std::fs::remove_dir_all(&self.dir)?;
+        self.snapshots.discard()
+    }
+
     /// Nothing is promised before a restore has ended: syncing each frame would only make it slow.
     fn sync_all(&self) -> io::Result<()> {
         for entry in std::fs::read_dir(&self.dir)? {
@@ -57,6 +63,9 @@ impl JournalSink {
 
 impl Sink for JournalSink {
     fn begin(&mut self, base: &Base) -> Result<()> {
+        if self.log.take().is_some() {
+            self.discard().map_err(|error| self.sink_error("beginning again", error))?;
+        }
         let options = Options {
             segment_bytes: self.segment_bytes,
             durability: Durability::NoSync,

@@ -47,6 +47,7 @@ mod point_loop;
 mod points_cmd;
 mod primary_loop;
 mod recover_quorum;
+mod replay_cmd;
 mod restore_cmd;
 mod scrub_loop;
 mod shared_log;
@@ -61,6 +62,7 @@ mod status;
 mod status_cmd;
 mod stop;
 mod succession;
+mod suspect;
 mod takeover;
 mod up;
 mod vault_writer;
@@ -77,6 +79,7 @@ pub(crate) use failover_cmd::run as failover;
 pub(crate) use kill_cmd::run as kill_primary;
 pub(crate) use points_cmd::run as points;
 pub(crate) use recover_quorum::run as recover_quorum;
+pub(crate) use replay_cmd::run as replay_journal;
 pub(crate) use restore_cmd::run as restore;
 pub(crate) use shared_log::look_at_members;
 pub(crate) use status_cmd::run as status;
@@ -85,8 +88,19 @@ pub(crate) use verify_cmd::{repair, verify};
 
 /// Runs a command that writes plaintext state or keys: whatever it makes is the owner's alone.
 pub(crate) fn private<T>(command: impl FnOnce() -> T) -> T {
+    poison_for_tests();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     command()
+}
+
+/// In builds for tests an environment variable names orders at which applying panics.
+fn poison_for_tests() {
+    #[cfg(debug_assertions)]
+    if let Some(label) =
+        std::env::var("EVENKEEL_TEST_POISON_LABEL").ok().and_then(|it| it.parse().ok())
+    {
+        evenkeel_recovery::test_poison::set_everywhere(label);
+    }
 }
 
 impl From<RecoveryError> for Report {
@@ -98,10 +112,14 @@ impl From<RecoveryError> for Report {
             | RecoveryError::Divergence(_)
             | RecoveryError::Snapshot { .. }
             | RecoveryError::Gap { .. }
+            | RecoveryError::WrongSkip { .. }
+            | RecoveryError::NotPassedOver { .. }
             | RecoveryError::Entry { .. } => Exit::Integrity,
+            RecoveryError::Poisoned(_) => Exit::Poisoned,
             RecoveryError::BeforeFirstPoint { .. } => Exit::NothingYet,
             RecoveryError::Barred(_) => Exit::Integrity,
             RecoveryError::Behind { .. }
+            | RecoveryError::GoBack { .. }
             | RecoveryError::Link(_)
             | RecoveryError::Arithmetic(_)
             | RecoveryError::Sink { .. } => Exit::Failed,

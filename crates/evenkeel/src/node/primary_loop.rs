@@ -18,6 +18,7 @@ use super::gateway::{Answers, Batch, Intake, Taken};
 use super::observed::{Observed, lock};
 use super::status::folder_bytes;
 use super::stop::Stop;
+use super::suspect;
 use crate::config::JournalConfig;
 use crate::documents::Severity;
 use crate::report::{Report, Result};
@@ -89,8 +90,9 @@ impl PrimaryLoop {
         Ok(())
     }
 
-    /// Notes whether somebody else is the primary now.
+    /// Notes whether somebody else is the primary now, and an entry at which it panicked.
     fn ended_by(&self, error: RecoveryError) -> Report {
+        suspect::note_error(&self.folder, &error);
         if matches!(error, RecoveryError::Journal(JournalError::Fenced { .. })) {
             self.observed.link.note_fenced();
         }

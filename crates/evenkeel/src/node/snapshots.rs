@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use evenkeel_recovery::Checkpoint;
+use evenkeel_recovery::{Checkpoint, Skips, newest_usable};
 use evenkeel_types::Canonical as _;
 
 use crate::report::{Report, Result};
@@ -45,6 +45,11 @@ impl Snapshots {
         Ok(())
     }
 
+    /// Removes them all.
+    pub(crate) fn discard(&self) -> io::Result<()> {
+        self.list()?.into_iter().try_for_each(fs::remove_file)
+    }
+
     /// Every snapshot that reads back intact, and the files that did not.
     pub(crate) fn load(&self) -> io::Result<(Vec<Checkpoint>, Vec<PathBuf>)> {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
@@ -57,13 +62,14 @@ impl Snapshots {
         Ok((good, bad))
     }
 
-    /// The newest one of a folder that an engine can start from, or the venue's beginning.
-    pub(crate) fn newest(dir: &Path) -> Result<Checkpoint> {
+    /// The newest one of a folder that an engine can start from, or the venue's beginning; none
+    /// that applied what is passed over.
+    pub(crate) fn newest(dir: &Path, skips: &Skips) -> Result<Checkpoint> {
         let (snapshots, _) = Self::new(dir.to_owned(), 1)
             .load()
             .map_err(|error| Report::io("read the snapshots", dir, &error))?;
-        let newest = snapshots.into_iter().rev().find(|one| one.engine().is_ok());
-        Ok(newest.unwrap_or_else(Checkpoint::genesis))
+        let newest = newest_usable(&snapshots, 0..=u64::MAX, skips);
+        Ok(newest.map_or_else(Checkpoint::genesis, |(newest, _)| newest))
     }
 
     /// Snapshot files, oldest first.

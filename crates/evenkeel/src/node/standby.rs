@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 use evenkeel_journal::{Disk, FileLog, Identity, JournalError, RealDisk};
 use evenkeel_quorum::Handle;
 use evenkeel_recovery::standby::Bar;
-use evenkeel_recovery::takeover::{Authority, FolderAuthority, NotPromoted, take_over};
-use evenkeel_recovery::{Agreement, JournalClock, Primary, RecoveryError, Standby};
+use evenkeel_recovery::takeover::{Authority, FolderAuthority, NotPromoted, take_over_or_rescue};
+use evenkeel_recovery::{
+    Agreement, JournalClock, PassedOver, Primary, Promoted, RecoveryError, Rescue, Skips, Standby,
+};
 use evenkeel_types::Timestamp;
+use evenkeel_types::merkle::Hash;
 use evenkeel_vault::Lineage;
 
 use super::client_door::{ClientDoor, Duty};
@@ -26,11 +29,11 @@ use super::link_tls::{self, Credentials};
 use super::link_wire::{Wire, WireError};
 use super::shared_log::SharedLog;
 use super::sites_watch::SitesWatch;
-use super::snapshots::Snapshots;
 use super::standby_link::Lost;
 use super::standby_status::StandbyStatus;
 use super::start;
 use super::stop::Stop;
+use super::suspect::HostRescue;
 use super::takeover::{self, Attested};
 use crate::cli::UpArgs;
 use crate::config::{Config, FollowMode};
@@ -56,6 +59,9 @@ pub(crate) struct Won {
     pub(crate) door: ClientDoor,
     /// Of a log that several hosts share.
     pub(crate) shared: Option<Handle>,
+    /// What a follower passes over, and what the journal says of it since this term.
+    pub(crate) skips: Skips,
+    pub(crate) passed_over: Vec<PassedOver>,
     /// When the primary before was found to be gone.
     pub(crate) since: Instant,
 }
@@ -98,16 +104,13 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
         return Ok(End::Stopped);
     }
     join::from_sites(config, &domain, certificate.lineage)?;
-    let mut standby = Standby::start(&Snapshots::newest(&config.snapshots_dir())?)?;
     let copy = match config.standby.mode {
         FollowMode::Shared => None,
         FollowMode::Mirror | FollowMode::Quorum => {
             Some(takeover::open_copy(config, &domain, certificate.lineage, &disk)?)
         }
     };
-    if let Some(log) = &copy {
-        takeover::apply_rest(&mut standby, log, &disk)?;
-    }
+    let standby = takeover::begin_standby(config, copy.as_ref(), &disk, Skips::none())?;
     let shared = match config.standby.mode {
         FollowMode::Shared | FollowMode::Mirror => None,
         FollowMode::Quorum => {
@@ -225,15 +228,27 @@ impl Following<'_> {
                 let mut authority = self.authority();
                 let term = self.standby.term();
                 let (disk, board) = (Arc::clone(&self.disk), Arc::clone(&agreement));
-                match take_over(self.standby, term, authority.as_mut(), &disk, board, now) {
+                let mut host = HostRescue { config: self.config };
+                let authority: (u64, &mut dyn Authority) = (term, authority.as_mut());
+                let (standby, host) = (self.standby, Some(&mut host as &mut dyn Rescue));
+                match take_over_or_rescue(standby, authority, &disk, board, host, now) {
                     Ok(promoted) => {
                         let time = time.unwrap_or_else(|| JournalClock::start(&clock, LAST));
                         let shared = self.shared.as_ref().map(SharedLog::handle);
                         let Self { lineage, door, .. } = self;
-                        let primary = promoted.primary;
-                        let won =
-                            Won { primary, time, clock, agreement, lineage, door, shared, since };
-                        return Ok(End::Won(Box::new(won)));
+                        let Promoted { primary, skips, passed_over, .. } = promoted;
+                        return Ok(End::Won(Box::new(Won {
+                            primary,
+                            time,
+                            clock,
+                            agreement,
+                            lineage,
+                            door,
+                            shared,
+                            skips,
+                            passed_over,
+                            since,
+                        })));
                     }
                     Err(NotPromoted { standby: Some(standby), error }) => {
                         // Somebody was quicker: that one is followed.
@@ -320,9 +335,22 @@ impl Following<'_> {
         self.status.forget_promotion();
         let copy =
             takeover::open_copy(self.config, &Domain::of(self.config)?, self.lineage, &self.disk)?;
-        takeover::apply_rest(&mut self.standby, &copy, &self.disk)?;
+        let skips = self.standby.skips().clone();
+        self.standby = takeover::begin_standby(self.config, Some(&copy), &self.disk, skips)?;
         self.copy = Some(copy);
         self.tell(&error.to_string());
+        Ok(())
+    }
+
+    /// The journal passes over an entry that was applied here, or at which this engine was lost:
+    /// begins again from before it.
+    pub(super) fn go_back(&mut self, position: u64, entry: Hash) -> Result<()> {
+        let mut skips = self.standby.skips().clone();
+        skips.insert(position, entry)?;
+        output::note(&format!(
+            "the journal passes over entry {position}: this standby begins again from before it"
+        ));
+        self.standby = takeover::begin_standby(self.config, self.copy.as_ref(), &self.disk, skips)?;
         Ok(())
     }
 

@@ -78,7 +78,10 @@ impl Following<'_> {
                     return self.over(&error);
                 }
                 self.settle(&mut end, &mut wire)?;
-                self.status.heard(&self.standby, "following");
+                match self.standby.poisoned() {
+                    None => self.status.heard(&self.standby, "following"),
+                    Some(_) => self.status.heard(&self.standby, "waiting behind a panic"),
+                }
                 self.send_clients_on();
             }
         }
@@ -127,6 +130,11 @@ impl Following<'_> {
             // Whoever was replaced, or does not keep to the order, is not listened to any more.
             Err(error @ (RecoveryError::Link(_) | RecoveryError::Behind { .. })) => {
                 self.tell(&error.to_string());
+                return Ok(Some(Lost::Closed(Instant::now())));
+            }
+            // The next connection begins where the standby begins again.
+            Err(RecoveryError::GoBack { position, entry }) => {
+                self.go_back(position, entry)?;
                 return Ok(Some(Lost::Closed(Instant::now())));
             }
             Err(error) => return Err(error.into()),

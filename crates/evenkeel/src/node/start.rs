@@ -8,12 +8,13 @@ use evenkeel_journal::{
     Options,
 };
 use evenkeel_recovery::restore::CHAIN_ROOT;
-use evenkeel_recovery::{Booted, Promise, boot};
+use evenkeel_recovery::{Booted, PassedOver, Promise, Rescued, rescue};
 use evenkeel_vault::{Catalog, Lineage};
 
 use super::domain::{Domain, cluster_id};
 use super::observed::Observed;
 use super::snapshots::Snapshots;
+use super::suspect::{self, HostRescue};
 use crate::cli::UpArgs;
 use crate::config::Config;
 use crate::documents::Severity;
@@ -26,6 +27,9 @@ pub(crate) struct Recovered {
     pub(crate) booted: Booted,
     pub(crate) end: EndState,
     pub(crate) lineage: Lineage,
+    /// The term that was begun already, to say that entries are passed over.
+    pub(crate) term: Option<u64>,
+    pub(crate) passed_over: Vec<PassedOver>,
     /// What was found, for people.
     pub(crate) account: Vec<String>,
 }
@@ -81,14 +85,16 @@ pub(crate) fn recover(
         None if is_new => end = EndState::Confirmed,
         None => {}
     }
-    let (dir, base) = (log.dir().to_owned(), log.base().clone());
-    let booted = boot(disk, &dir, &base, &log.watermark(), snapshots)?;
+    drop(snapshots);
+    let mut host = HostRescue { config };
+    let Rescued { booted, term, passed_over } = rescue(&mut log, disk, &mut host)?;
+    suspect::look(&config.host.data, &booted.engine)?;
     if !is_new {
         let from = booted.checkpoint.position();
         let replayed = booted.replayed;
         account.push(format!("state: snapshot at {from}, then {replayed} entries applied"));
     }
-    Ok(Recovered { log, booted, end, lineage, account })
+    Ok(Recovered { log, booted, end, lineage, term, passed_over, account })
 }
 
 /// How this home's journal is kept.

@@ -7,11 +7,12 @@ use evenkeel_journal::{
 };
 use evenkeel_recovery::link::Held;
 use evenkeel_recovery::takeover::Authority;
-use evenkeel_recovery::{RecoveryError, Standby};
+use evenkeel_recovery::{RecoveryError, Skips, Standby};
 use evenkeel_vault::Lineage;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::domain::{Domain, cluster_id};
+use super::snapshots::Snapshots;
 use super::start;
 use crate::config::Config;
 use crate::output;
@@ -114,11 +115,41 @@ impl Authority for Attested {
     }
 }
 
+/// A standby at the end of this host's own journal, if it has one, or at its newest snapshot,
+/// which passes over these entries and whatever else that journal says.
+///
+/// # Errors
+/// Snapshots that cannot be read; corruption of the journal.
+pub(super) fn begin_standby(
+    config: &Config,
+    copy: Option<&FileLog>,
+    disk: &Arc<dyn Disk>,
+    mut skips: Skips,
+) -> Result<Standby> {
+    loop {
+        let checkpoint = Snapshots::newest(&config.snapshots_dir(), &skips)?;
+        let mut standby = Standby::start(&checkpoint)?.passing_over(skips.clone());
+        let Some(log) = copy else {
+            return Ok(standby);
+        };
+        match apply_rest(&mut standby, log, disk) {
+            Err(RecoveryError::GoBack { position, entry }) if !skips.contains(position) => {
+                skips.insert(position, entry)?;
+            }
+            applied => return Ok(applied.map(|()| standby)?),
+        }
+    }
+}
+
 /// Applies what the log holds beyond the standby's position.
 ///
 /// # Errors
-/// Corruption of the journal.
-pub(super) fn apply_rest(standby: &mut Standby, log: &FileLog, disk: &Arc<dyn Disk>) -> Result<()> {
+/// Corruption of the journal; [`RecoveryError::GoBack`].
+fn apply_rest(
+    standby: &mut Standby,
+    log: &FileLog,
+    disk: &Arc<dyn Disk>,
+) -> Result<(), RecoveryError> {
     if standby.position() >= log.next() {
         return Ok(());
     }

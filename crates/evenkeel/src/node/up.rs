@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use evenkeel_journal::{Disk, RealDisk};
 use evenkeel_quorum::Handle;
-use evenkeel_recovery::{Agreement, Checkpoint, Follower, JournalClock, Primary};
+use evenkeel_recovery::{
+    Agreement, Checkpoint, Follower, JournalClock, PassedOver, Primary, Skips,
+};
 use evenkeel_types::SessionId;
 use evenkeel_types::codec::Canonical;
 use evenkeel_vault::Lineage;
@@ -48,6 +50,7 @@ use super::start::{self, Recovered};
 use super::status::Status;
 use super::stop::Stop;
 use super::succession;
+use super::suspect;
 use super::vault_writer::{JournalView, VaultWriter};
 use crate::cli::{Place, Role, Slot, UpArgs};
 use crate::config::{Config, Finding, FollowMode};
@@ -116,6 +119,9 @@ struct Begun {
     began_at: u64,
     /// Where the follower starts; `None`: at the newest snapshot of this home.
     checkpoint: Option<Checkpoint>,
+    /// What the follower passes over, and what the journal says of it since this term.
+    skips: Skips,
+    passed_over: Vec<PassedOver>,
     door: Option<ClientDoor>,
     /// Of a log that several hosts share.
     shared: Option<Handle>,
@@ -220,14 +226,15 @@ impl Daemon {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let recovered = start::recover(config, &domain, &disk, start::durability(args))?;
         recovered.account.iter().for_each(|line| output::note(line));
-        let Recovered { log, booted, end, lineage, .. } = recovered;
+        let Recovered { log, booted, end, lineage, term, passed_over, .. } = recovered;
         let observed = Arc::new(Observed::default());
         start::show(&observed, end, args);
         let agreement = Arc::new(Agreement::new());
         let mut time = JournalClock::start(&clock, booted.engine.time());
         let began_at = log.next();
-        let primary = Primary::begin(log, booted.engine, Arc::clone(&agreement), time.now(&clock))?;
-        let checkpoint = Some(booted.checkpoint);
+        let (board, now) = (Arc::clone(&agreement), time.now(&clock));
+        let primary = Primary::begin_in_term(Box::new(log), booted.engine, board, now, term)?;
+        let (checkpoint, skips) = (Some(booted.checkpoint), booted.skips);
         let door = None;
         let begun = Begun {
             primary,
@@ -237,6 +244,8 @@ impl Daemon {
             lineage,
             began_at,
             checkpoint,
+            skips,
+            passed_over,
             door,
             shared: None,
             observed,
@@ -247,7 +256,7 @@ impl Daemon {
     /// Goes on as the primary that a standby has become. Nothing here may wait for the sites: it
     /// stands between clients and their next acknowledgement.
     fn promoted(config: &Config, args: &UpArgs, stop: &Stop, won: Won) -> Result<Self> {
-        let Won { primary, time, clock, agreement, lineage, door, shared, since } = won;
+        let Won { primary, time, clock, agreement, lineage, door, shared, since, .. } = won;
         let observed = Arc::new(Observed::default());
         let began_at = primary.log().next();
         // One that is no keeper's takes clients where the primary before did.
@@ -261,6 +270,8 @@ impl Daemon {
             lineage,
             began_at,
             checkpoint: None,
+            skips: won.skips,
+            passed_over: won.passed_over,
             door,
             shared,
             observed,
@@ -290,6 +301,8 @@ impl Daemon {
         let batch_max = config.journal.batch_max_entries as usize;
         founding::found(&mut primary, &market, &mut time, &clock, batch_max, slot.is_none())?;
         *lock(&observed.market) = Some(OpenMarket::of(primary.engine()));
+        suspect::look(&config.host.data, primary.engine())?;
+        suspect::show(&observed.conditions, &config.host.data, &begun.passed_over);
         let is_next = begun.checkpoint.is_none();
         let (gateway, intake) = Gateway::new();
         let term = primary.log().term();
@@ -324,9 +337,9 @@ impl Daemon {
         daemon.write("primary", move || primary.run(&intake, &journal_config, &stop));
         let checkpoint = match begun.checkpoint {
             Some(checkpoint) => checkpoint,
-            None => Snapshots::newest(&config.snapshots_dir())?,
+            None => Snapshots::newest(&config.snapshots_dir(), &begun.skips)?,
         };
-        daemon.start_readers(&domain, &checkpoint)?;
+        daemon.start_readers(&domain, &checkpoint, begun.skips)?;
         // The keeper's own processes serve the keeper's clients.
         if slot.is_none() {
             daemon.start_clients(market, ack_log);
@@ -399,7 +412,12 @@ impl Daemon {
     }
 
     /// Follower, shipper, recovery points, drills.
-    fn start_readers(&mut self, domain: &Domain<'_>, checkpoint: &Checkpoint) -> Result<()> {
+    fn start_readers(
+        &mut self,
+        domain: &Domain<'_>,
+        checkpoint: &Checkpoint,
+        skips: Skips,
+    ) -> Result<()> {
         let live = &self.live;
         let (config, journal) = (&live.config, &live.journal);
         let (checkpoints, requests) = Checkpoints::new();
@@ -410,7 +428,9 @@ impl Daemon {
                 &journal.dir,
                 journal.watermark.clone(),
                 Arc::clone(&live.agreement),
-            )?,
+            )?
+            .passing_over(skips),
+            host: config.host.data.clone(),
             watermark: journal.watermark.clone(),
             requests,
             observed: Arc::clone(&live.observed),

@@ -18,6 +18,7 @@ use evenkeel_venue::Engine;
 use crate::agreement::Digest;
 use crate::error::{RecoveryError, Result};
 use crate::replica::decode;
+use crate::skips::{self, Skips};
 
 /// Where batches come from: a reader of the local journal, in general.
 pub trait BatchSource {
@@ -228,6 +229,8 @@ pub struct Case<'a> {
     pub standby: Digest,
     /// What the standby said.
     pub said: &'a Outputs,
+    /// Entries that are passed over.
+    pub skips: &'a Skips,
 }
 
 /// Replays from the checkpoint with a fresh engine and says who is wrong. `source` begins at the
@@ -239,7 +242,8 @@ pub struct Case<'a> {
 pub fn arbitrate(case: &Case<'_>, source: &mut dyn BatchSource) -> Result<Verdict> {
     let mut first = None;
     let mut agreed_holds = true;
-    let end = replay(case.checkpoint, case.position, source, &mut |engine, at, events| {
+    let start = (case.checkpoint, case.skips);
+    let end = replay(start, case.position, source, &mut |engine, at, events| {
         let expected = case.agreed.1.filter(|_| at + 1 == case.agreed.0);
         agreed_holds &= expected.is_none_or(|expected| expected == engine.output_digest());
         if first.is_none()
@@ -272,7 +276,8 @@ pub fn first_difference(
         return Ok(None);
     };
     let mut first = None;
-    replay(checkpoint, last.position + 1, source, &mut |_, at, events| {
+    let start = (checkpoint, &Skips::none());
+    replay(start, last.position + 1, source, &mut |_, at, events| {
         if first.is_none()
             && let Some(output) = said.at(at)
         {
@@ -284,7 +289,7 @@ pub fn first_difference(
 
 /// Applies everything below `to` to the checkpoint's engine; the digest there.
 fn replay(
-    checkpoint: &[u8],
+    (checkpoint, skips): (&[u8], &Skips),
     to: u64,
     source: &mut dyn BatchSource,
     seen: &mut dyn FnMut(&Engine, u64, &[Event]),
@@ -300,7 +305,8 @@ fn replay(
         let batch = batch.ok_or(RecoveryError::Behind { missing_from: next, missing_to })?;
         for record in batch.records.iter().filter(|one| (next..to).contains(&one.position)) {
             events.clear();
-            engine.apply(&decode(record.position, &record.entry)?, &mut events);
+            let entry = decode(record.position, &record.entry)?;
+            skips::apply(&mut engine, skips, &entry, &record.entry, &mut events)?;
             seen(&engine, record.position, &events);
         }
     }

@@ -33,7 +33,7 @@ fn key() -> SigningKey {
     SigningKey::from_bytes(&[9; 32])
 }
 
-struct Ask {
+pub struct Ask {
     level: Level,
     pin: Option<Pin>,
     identity: Option<Identity>,
@@ -41,7 +41,7 @@ struct Ask {
 }
 
 impl Ask {
-    fn with_key(desk: &Desk) -> Self {
+    pub fn with_key(desk: &Desk) -> Self {
         Self {
             level: Level::D3,
             pin: None,
@@ -54,7 +54,7 @@ impl Ask {
         Self { level: Level::D1, pin: None, identity: None, durable_position: None }
     }
 
-    fn run(self, desk: &Desk) -> (Drilled, Scratch) {
+    pub fn run(self, desk: &Desk) -> (Drilled, Scratch) {
         let plan = DrillPlan {
             proven: None,
             level: self.level,

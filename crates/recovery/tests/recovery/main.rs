@@ -19,6 +19,8 @@ mod promotion;
 mod restore;
 mod shipping;
 mod side_effects;
+#[cfg(debug_assertions)]
+mod skips;
 mod standby;
 mod support;
 #[path = "../../../venue/tests/common/mod.rs"]

@@ -11,8 +11,8 @@ use evenkeel_journal::{
     RealDisk,
 };
 use evenkeel_recovery::{
-    Ack, Agreement, Checkpoint, EntryBytes, Follower, Frame, FrameReader, Primary, Promise,
-    Request, Sink, boot,
+    Ack, Agreement, Checkpoint, EntryBytes, Follower, Frame, FrameReader, PassedOver, Primary,
+    Promise, RecoveryError, Request, Rescue, Rescued, Sink, Skips, boot, read_ahead, rescue,
 };
 use evenkeel_types::codec::Canonical;
 use evenkeel_types::merkle::Hash;
@@ -146,7 +146,11 @@ impl Host {
         let (position, digest) = (engine.next_position().0, engine.output_digest());
         let agreed = evenkeel_recovery::agreement::Party::Primary;
         alone.publish(agreed, position, digest).unwrap();
-        let mut follower = Follower::start(&genesis, disk, &self.dir, watermark, alone).unwrap();
+        let follower = Follower::start(&genesis, disk, &self.dir, watermark, alone).unwrap();
+        let mut skips = Skips::none();
+        let mut reader = Reader::external(Arc::clone(&self.disk), &self.dir, 0).unwrap();
+        read_ahead(&mut reader, &mut skips).unwrap();
+        let mut follower = follower.passing_over(skips);
         while follower.step(64).unwrap() > 0 {}
         follower.checkpoint().unwrap()
     }
@@ -162,6 +166,37 @@ impl Host {
         Self { disk, dir, primary, market, agreement, time, _folder, _kept }
     }
 
+    /// As [`Host::restart`], with whatever a start does about an entry that panics.
+    pub fn rescued(
+        self,
+        rescuer: &mut dyn Rescue,
+    ) -> (Result<Self, RecoveryError>, Vec<PassedOver>) {
+        let Self { disk, dir, primary, market, time, _folder, _kept, .. } = self;
+        drop(primary);
+        let mut log = open(&disk, &dir, SMALL);
+        let Rescued { booted, term, passed_over } = match rescue(&mut log, &disk, rescuer) {
+            Ok(rescued) => rescued,
+            Err(error) => return (Err(error), Vec::new()),
+        };
+        let agreement = Arc::new(Agreement::new());
+        let (board, now) = (Arc::clone(&agreement), Timestamp(time));
+        let primary =
+            Primary::begin_in_term(Box::new(log), booted.engine, board, now, term).unwrap();
+        (Ok(Self { disk, dir, primary, market, agreement, time, _folder, _kept }), passed_over)
+    }
+
+    /// Ends as by a kill; the folder stays as long as what is returned.
+    pub fn die(self) -> impl Sized {
+        let Self { primary, _folder, _kept, .. } = self;
+        drop(primary);
+        (_folder, _kept)
+    }
+
+    /// Takes the folder, which then stays as long as what is returned.
+    pub fn kept(&mut self) -> impl Sized + use<> {
+        (self._folder.take(), std::mem::take(&mut self._kept))
+    }
+
     /// Everything in the journal, by the reader from outside.
     pub fn history(&self) -> History {
         History::read(&self.disk, &self.dir)
@@ -170,6 +205,14 @@ impl Host {
 
 /// Opens a journal as after a kill and rebuilds the engine from it.
 pub fn reopen(disk: &Arc<dyn Disk>, dir: &Path, options: Options) -> (FileLog, Engine) {
+    let log = open(disk, dir, options);
+    let base = log.base().clone();
+    let booted = boot(disk, dir, &base, &log.watermark(), Vec::new()).unwrap();
+    (log, booted.engine)
+}
+
+/// Opens a journal as after a kill, and confirms its end.
+pub fn open(disk: &Arc<dyn Disk>, dir: &Path, options: Options) -> FileLog {
     let (mut log, opened) = FileLog::open(Arc::clone(disk), dir, options).unwrap();
     log.confirm_end(&[Confirmation {
         source: "the test".to_owned(),
@@ -177,9 +220,7 @@ pub fn reopen(disk: &Arc<dyn Disk>, dir: &Path, options: Options) -> (FileLog, E
         chain: Some(opened.chain),
     }])
     .unwrap();
-    let base = log.base().clone();
-    let booted = boot(disk, dir, &base, &log.watermark(), Vec::new()).unwrap();
-    (log, booted.engine)
+    log
 }
 
 /// A journal's frames, and what the engine was at every position.
@@ -270,7 +311,10 @@ impl Scratch {
 
 impl Sink for Scratch {
     fn begin(&mut self, base: &Base) -> evenkeel_recovery::Result<()> {
-        assert!(self.base.is_none(), "begun twice");
+        if self.log.take().is_some() {
+            std::fs::remove_dir_all(&self.dir).unwrap();
+            self.snapshot = None;
+        }
         let (disk, base) = (Arc::clone(&self.disk), base.clone());
         let mut log = FileLog::create(disk, &self.dir, IDENTITY, base.clone(), SMALL)?;
         log.confirm_end(&[])?;
