@@ -64,6 +64,7 @@ mod stop;
 mod succession;
 mod suspect;
 mod takeover;
+mod threads;
 mod up;
 mod vault_writer;
 mod verify_cmd;

@@ -51,11 +51,12 @@ use super::status::Status;
 use super::stop::Stop;
 use super::succession;
 use super::suspect;
+use super::threads::{Finished, ended_early, join, spawn};
 use super::vault_writer::{JournalView, VaultWriter};
 use crate::cli::{Place, Role, Slot, UpArgs};
 use crate::config::{Config, Finding, FollowMode};
 use crate::dashboard::StatusSource as _;
-use crate::report::{Exit, Report, Result};
+use crate::report::{Exit, Result};
 use crate::{control, dashboard, init, output, signals};
 
 /// How often a line says how it goes.
@@ -198,8 +199,6 @@ impl Live {
         SessionId(self.term * SESSIONS_PER_TERM + number)
     }
 }
-
-type Finished = (&'static str, Result<()>);
 
 /// The running threads.
 struct Daemon {
@@ -590,30 +589,4 @@ fn duty(live: &Live) -> Duty {
     let market = lock(&live.observed.market).as_ref().map(Canonical::to_bytes);
     let (gateway, term) = (live.gateway.clone(), live.term);
     Duty::Serves { gateway, term, market: Arc::new(market.unwrap_or_default()) }
-}
-
-fn spawn(
-    name: &'static str,
-    finished: Sender<Finished>,
-    work: impl FnOnce() -> Result<()> + Send + 'static,
-) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        let result = result.unwrap_or_else(|_| Err(ended_early(name)));
-        // The drill thread may end without trouble when no drill is configured.
-        if result.is_err() || name == "primary" {
-            let _ = finished.send((name, result));
-        }
-    })
-}
-
-fn join(thread: JoinHandle<()>) {
-    // Its panic, if any, has been reported by the hook and sent as its result.
-    let _ = thread.join();
-}
-
-fn ended_early(name: &str) -> Report {
-    Report::new(Exit::Failed, format!("the {name} thread ended"))
-        .safe("everything acknowledged is durable; the next start recovers by itself")
-        .next("evenkeel up")
 }
