@@ -6,7 +6,7 @@ use evenkeel_journal::{FileLog, Reader, RootTracker};
 use evenkeel_recovery::link::StandbyEnd;
 use evenkeel_recovery::{
     FolderAuthority, Follower, JournalClock, NotPromoted, Primary, Promoted, RecoveryError,
-    Standby, boot, take_over,
+    Skips, Standby, boot, take_over,
 };
 use evenkeel_types::Command;
 
@@ -400,7 +400,8 @@ fn blind(
     match Primary::begin_boxed(log, standby.into_engine(), agreement, now) {
         Ok(primary) => {
             let term = primary.log().term();
-            Ok(Promoted { primary, term, applied: 0, position })
+            let (skips, passed_over) = (Skips::none(), Vec::new());
+            Ok(Promoted { primary, term, applied: 0, position, skips, passed_over })
         }
         Err(error) => Err(NotPromoted { standby: None, error }),
     }
