@@ -5,8 +5,8 @@ use std::sync::Arc;
 use evenkeel_journal::{FileLog, Reader, RootTracker};
 use evenkeel_recovery::link::StandbyEnd;
 use evenkeel_recovery::{
-    FolderAuthority, Follower, JournalClock, NotPromoted, Primary, Promoted, RecoveryError,
-    Skips, Standby, boot, take_over,
+    FolderAuthority, Follower, JournalClock, NotPromoted, Primary, Promoted, RecoveryError, Skips,
+    Standby, boot, take_over,
 };
 use evenkeel_types::Command;
 
