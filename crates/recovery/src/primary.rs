@@ -314,8 +314,8 @@ impl Primary {
         Ok(self.log.seal_if_idle()?)
     }
 
-    /// Gives up whole segments below `position`, which the caller knows to be safe elsewhere, in the
-    /// background. Errors are told by a later call.
+    /// Gives up whole segments below `position`, which the caller knows to be safe elsewhere, in
+    /// the background. Errors are told by a later call.
     ///
     /// # Errors
     /// Damage in what would be given up; a failed disk.
