@@ -44,6 +44,8 @@ use crate::{control, keyfile, output};
 const TRY_LOCK: Duration = Duration::from_millis(20);
 /// How often the primary is looked for.
 const TRY_LINK: Duration = Duration::from_millis(200);
+/// The same after a primary of several hosts fell silent: longer than a take-over takes.
+const SILENT_LINK: Duration = Duration::from_secs(2);
 /// A standby that never heard a primary waits this long for one to come up first.
 const FIRST: Duration = Duration::from_secs(1);
 
@@ -211,7 +213,12 @@ impl Following<'_> {
                         Lost::Silent => gone_since = Some((Instant::now(), true)),
                         Lost::Closed(since) => gone_since = Some((since, false)),
                     }
-                    next_link = Instant::now() + TRY_LINK;
+                    // A primary that stands still takes connections and never answers them: to wait
+                    // for it would hold up the take-over.
+                    let is_silent = gone_since.is_some_and(|(_, silent)| silent);
+                    let is_shared = self.config.standby.mode == FollowMode::Quorum;
+                    let pause = if is_silent && is_shared { SILENT_LINK } else { TRY_LINK };
+                    next_link = Instant::now() + pause;
                 }
             }
             self.status.show_lost();
