@@ -36,6 +36,16 @@ const NEEDS: &[Need] = &[
     Need { program: "etcd", packages: &["etcd-server"], purpose: "is the log of several hosts" },
     Need { program: "etcdctl", packages: &["etcd-client"], purpose: "sets up its users" },
     Need {
+        program: "s3cmd",
+        packages: &["s3cmd"],
+        purpose: "is somebody else's client of our site",
+    },
+    Need {
+        program: "lighttpd",
+        packages: &["lighttpd", "lighttpd-mod-webdav"],
+        purpose: "is somebody else's WebDAV server",
+    },
+    Need {
         program: "cc",
         packages: &["build-essential"],
         purpose: "builds the shim that loses writes",
@@ -97,8 +107,9 @@ fn missing_from(path: &str) -> Vec<&'static Need> {
     NEEDS.iter().filter(|need| !find(need.program, path)).collect()
 }
 
+/// Servers are installed where the paths of plain users often do not look.
 fn search_path() -> String {
-    std::env::var("PATH").unwrap_or_default()
+    std::env::var("PATH").unwrap_or_default() + ":/usr/sbin"
 }
 
 fn find(program: &str, path: &str) -> bool {

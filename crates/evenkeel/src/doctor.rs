@@ -6,14 +6,13 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use evenkeel_vault::Site;
 use serde::Serialize;
 
 use crate::cli::{DoctorArgs, format_time_ns};
 use crate::config::{Config, FollowMode, Severity};
 use crate::output::{self, Results};
 use crate::report::{Exit, Report, Result, plain};
-use crate::sites_cmd::open_site;
+use crate::site_open::open_site;
 
 /// Writes timed.
 const SYNC_SAMPLES: usize = 64;
@@ -97,7 +96,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
     ];
     if let Some(config) = &config {
         checks.push(rules(config));
-        checks.extend(config.sites.iter().map(reachable));
+        checks.extend(config.sites.iter().map(|site| reachable(config, site)));
         if config.standby.mode == FollowMode::Quorum {
             checks.extend(store_of_hosts(config));
         }
@@ -406,10 +405,10 @@ fn rules(config: &Config) -> Check {
     }
 }
 
-fn reachable(site: &crate::config::SiteConfig) -> Check {
+fn reachable(config: &Config, site: &crate::config::SiteConfig) -> Check {
     const NAME: &str = "site";
-    match open_site(site).list("probe/") {
-        Ok(_) => Check::ok(NAME, format!("{} answers: {}", site.name, site.path.display())),
+    match open_site(config, site).list("probe/") {
+        Ok(_) => Check::ok(NAME, format!("{} answers: {}", site.name, site.location())),
         Err(error) => {
             let report = Report::from(error);
             let detail = format!("{} does not answer: {}", site.name, report.message());

@@ -25,7 +25,7 @@ pub use margin::{
 };
 pub use points::{PointDocument, PointsDocument};
 pub use restore::{Freshness, RestoreDocument};
-pub use sites::{ProbeDocument, SitesDocument};
+pub use sites::{AttemptDocument, AttemptOutcome, MeasuredDocument, ProbeDocument, SitesDocument};
 pub use status::{
     ConditionDocument, EngineDocument, ErasureDocument, JournalDocument, LastDrillDocument,
     LatestPointDocument, ModeName, PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument,

@@ -25,4 +25,6 @@ pub mod price;
 pub mod replay;
 pub mod report;
 pub mod signals;
+mod site_cmd;
+mod site_open;
 pub mod sites_cmd;

@@ -2,39 +2,31 @@
 
 use std::time::{Duration, Instant};
 
+use evenkeel_sites::{Attempt, Finding, Outcome, probe_s3, probe_web_dav};
 use evenkeel_vault::{FolderSite, Janitor, OsRandom, Random, Site};
 
 use crate::cli::SitesArgs;
-use crate::config::{Config, DomainConfig, SiteConfig, SiteKind};
+use crate::config::{Config, DomainConfig, SiteClassName, SiteConfig, SiteKind};
 use crate::control::{Request, ask};
 use crate::documents::{
-    ErasureDocument, ProbeDocument, SiteClass, SiteDocument, SiteState, SitesDocument,
-    StatusDocument,
+    AttemptDocument, AttemptOutcome, ErasureDocument, MeasuredDocument, ProbeDocument,
+    SiteDocument, SiteState, SitesDocument, StatusDocument,
 };
 use crate::output::{self, Results};
 use crate::report::{Exit, Report, Result};
+use crate::site_open::{class_of, keep_finding, open_site, s3_settings, web_dav_settings};
 
 /// How long a running daemon may take to tell what it knows of its sites.
 const DAEMON_TIMEOUT: Duration = Duration::from_secs(5);
 const PROBE_FIRST: &[u8] = b"evenkeel probe: first content";
 const PROBE_SECOND: &[u8] = b"evenkeel probe: other content";
 
-/// A site as the configuration names it; nothing is touched until it is used.
-#[must_use]
-pub fn open_site(site: &SiteConfig) -> FolderSite {
-    match site.kind {
-        SiteKind::Folder => {
-            FolderSite::new(&site.name, site.path.display().to_string(), &site.path)
-        }
-    }
-}
-
 /// `sites list`.
 pub(crate) fn list(args: &SitesArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let running = running(&config);
     let sites: Vec<SiteDocument> =
-        config.sites.iter().map(|site| look(site, running.as_ref())).collect();
+        config.sites.iter().map(|site| look(&config, site, running.as_ref())).collect();
     let good: Vec<&str> = sites
         .iter()
         .filter(|site| site.state != SiteState::Down)
@@ -82,7 +74,12 @@ pub(crate) fn probe(args: &SitesArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let mut probes = Vec::new();
     for site in &config.sites {
-        probes.push(try_site(site)?);
+        let probe = try_site(site)?;
+        // A folder is mutable whatever is found there.
+        if site.folder().is_none() {
+            keep_finding(&config, site, &probe)?;
+        }
+        probes.push(probe);
     }
     let good: Vec<&str> = probes
         .iter()
@@ -91,7 +88,7 @@ pub(crate) fn probe(args: &SitesArgs) -> Result<Exit> {
         .collect();
     let exit = judge(&config, &good);
     if args.json {
-        let sites = config.sites.iter().map(|site| look(site, None)).collect();
+        let sites = config.sites.iter().map(|site| look(&config, site, None)).collect();
         output::document(&SitesDocument { erasure: erasure(&config), sites, probes })?;
         return Ok(exit);
     }
@@ -167,15 +164,15 @@ fn running(config: &Config) -> Option<StatusDocument> {
     serde_json::from_value(answer.ok()??).ok()
 }
 
-fn look(site: &SiteConfig, running: Option<&StatusDocument>) -> SiteDocument {
+fn look(config: &Config, site: &SiteConfig, running: Option<&StatusDocument>) -> SiteDocument {
     let known = running.and_then(|status| status.sites.iter().find(|at| at.name == site.name));
     let mut document = SiteDocument {
         name: site.name.clone(),
-        location: site.path.display().to_string(),
-        class: SiteClass::Mutable,
+        location: site.location(),
+        class: class_of(config, site).into(),
         ..SiteDocument::default()
     };
-    match open_site(site).list("") {
+    match open_site(config, site).list("") {
         Ok(objects) => {
             document.objects = Some(objects.len() as u64);
             document.bytes = Some(objects.iter().map(|object| object.length_bytes).sum());
@@ -197,17 +194,91 @@ fn look(site: &SiteConfig, running: Option<&StatusDocument>) -> SiteDocument {
     document
 }
 
-/// Writes, reads back, overwrites and deletes one small object, and says what happened.
+/// Tries what a thief with this host's rights would, and says what happened.
 fn try_site(site: &SiteConfig) -> Result<ProbeDocument> {
     let mut nonce = [0; 8];
     OsRandom.fill(&mut nonce).map_err(Report::from)?;
-    let key = format!("probe/{:016x}", u64::from_le_bytes(nonce));
-    let open = open_site(site);
+    let nonce = u64::from_le_bytes(nonce);
+    let found = match site.kind {
+        SiteKind::Folder => return Ok(try_folder(site, nonce)),
+        SiteKind::S3 => s3_settings(site, false).and_then(|settings| probe_s3(&settings, nonce)),
+        SiteKind::WebDav => {
+            web_dav_settings(site, false).and_then(|settings| probe_web_dav(&settings, nonce))
+        }
+    };
+    Ok(match found {
+        Ok(finding) => told(site, &finding),
+        Err(why) => ProbeDocument {
+            site: site.name.clone(),
+            detail: Some(why.to_string()),
+            ..ProbeDocument::default()
+        },
+    })
+}
+
+/// A finding as a document, held against what the configuration says of the site.
+fn told(site: &SiteConfig, finding: &Finding) -> ProbeDocument {
+    let class = finding.class();
+    let promised = match site.class {
+        SiteClassName::Mutable => true,
+        SiteClassName::AppendOnly => class == evenkeel_vault::SiteClass::AppendOnly,
+    };
+    let allowed =
+        |attempt: &&Attempt| matches!(attempt.outcome, Outcome::Allowed | Outcome::Unclear);
+    let taken: Vec<&str> =
+        finding.attempts.iter().filter(allowed).map(|attempt| attempt.what).collect();
+    let detail = match &finding.detail {
+        Some(detail) => Some(detail.clone()),
+        None if taken.is_empty() => None,
+        None => Some(format!("counts as mutable: it did not refuse {}", taken.join(", "))),
+    };
+    ProbeDocument {
+        site: site.name.clone(),
+        wrote: finding.wrote,
+        read_back: finding.read_after_write,
+        overwrite_refused: finding.refuses("overwrite"),
+        delete_refused: finding.refuses("delete"),
+        keeps_promise: finding.wrote && finding.read_after_write && promised,
+        write_seconds: finding.write.map(|write| write.p50.as_secs_f64()),
+        detail,
+        class_shown: class.into(),
+        conditional_put: finding.wrote.then_some(finding.conditional_put),
+        attempts: finding.attempts.iter().map(attempt).collect(),
+        measured: measured(finding),
+    }
+}
+
+fn attempt(attempt: &Attempt) -> AttemptDocument {
+    let outcome = match attempt.outcome {
+        Outcome::Refused => AttemptOutcome::Refused,
+        Outcome::Allowed => AttemptOutcome::Allowed,
+        Outcome::NotOffered => AttemptOutcome::NotOffered,
+        Outcome::Unclear => AttemptOutcome::Unclear,
+    };
+    AttemptDocument { what: attempt.what.to_owned(), outcome, said: attempt.said.clone() }
+}
+
+fn measured(finding: &Finding) -> Option<MeasuredDocument> {
+    let (write, read) = (finding.write?, finding.read?);
+    Some(MeasuredDocument {
+        write_p50_seconds: write.p50.as_secs_f64(),
+        write_p99_seconds: write.p99.as_secs_f64(),
+        read_p50_seconds: read.p50.as_secs_f64(),
+        read_p99_seconds: read.p99.as_secs_f64(),
+        write_bytes_per_second: finding.write_bytes_per_second?,
+        read_bytes_per_second: finding.read_bytes_per_second?,
+    })
+}
+
+/// Writes, reads back, overwrites and deletes one small object.
+fn try_folder(site: &SiteConfig, nonce: u64) -> ProbeDocument {
+    let key = format!("probe/{nonce:016x}");
+    let open = FolderSite::new(&site.name, site.location(), &site.path);
     let mut probe = ProbeDocument { site: site.name.clone(), ..ProbeDocument::default() };
     let begun = Instant::now();
     if let Err(error) = open.put(&key, PROBE_FIRST) {
         probe.detail = Some(format!("{}: {}", error.action, error.detail));
-        return Ok(probe);
+        return probe;
     }
     probe.wrote = true;
     probe.write_seconds = Some(begun.elapsed().as_secs_f64());
@@ -226,5 +297,5 @@ fn try_site(site: &SiteConfig) -> Result<ProbeDocument> {
     if probe.keeps_promise && !(probe.overwrite_refused && probe.delete_refused) {
         probe.detail = Some("mutable: whoever can write here can also replace and delete".into());
     }
-    Ok(probe)
+    probe
 }

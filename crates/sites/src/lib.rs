@@ -25,6 +25,7 @@ mod probe;
 mod serve;
 mod settings;
 mod tls;
+mod unusable;
 mod wire;
 
 pub use credential::{Credential, CredentialSource};
@@ -33,4 +34,7 @@ pub use probe::{Attempt, Finding, Outcome, Spread, probe_s3, probe_web_dav};
 pub use serve::{
     AccessKey, BucketUse, Event, Right, ServeError, ServeOptions, Server, TlsFiles, Watch,
 };
-pub use settings::{Endpoint, Patience, S3Settings, SettingsError, WebDavSettings};
+pub use settings::{
+    Endpoint, Patience, S3Settings, SettingsError, WebDavSettings, check_site_name,
+};
+pub use unusable::UnusableSite;

@@ -18,7 +18,7 @@ use object_store::{
 
 use crate::bridge::wait_for;
 use crate::credential::Credential;
-use crate::settings::{Patience, S3Settings, SettingsError, WebDavSettings, check_name};
+use crate::settings::{Patience, S3Settings, SettingsError, WebDavSettings, check_site_name};
 use crate::tls::client_config;
 use crate::wire::{Dav, Wire, WireError, said};
 
@@ -66,8 +66,8 @@ impl ObjectSite {
     /// # Errors
     /// [`SettingsError`] if it could not be reached with these settings.
     pub fn s3(name: impl Into<String>, settings: &S3Settings) -> Result<Self, SettingsError> {
-        check_name("bucket", &settings.bucket)?;
-        check_name("prefix", &settings.prefix)?;
+        check_site_name("bucket", &settings.bucket)?;
+        check_site_name("prefix", &settings.prefix)?;
         let credential = Credential::load(&settings.credential)?;
         let tls = match settings.endpoint.tls {
             true => Some(client_config(settings.certificates.as_deref())?),

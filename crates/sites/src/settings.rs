@@ -185,8 +185,11 @@ pub struct WebDavSettings {
     pub patience: Patience,
 }
 
-/// Whether a bucket or prefix has only what a name may have.
-pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), SettingsError> {
+/// Whether a bucket or prefix (`what` says which) has only what such a name may have.
+///
+/// # Errors
+/// [`SettingsError::Name`] if not.
+pub fn check_site_name(what: &'static str, name: &str) -> Result<(), SettingsError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let parts = name.strip_suffix('/').unwrap_or(name);
     let good = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(plain);
@@ -233,14 +236,14 @@ mod tests {
     #[test]
     fn buckets_and_prefixes_have_plain_names() {
         for good in ["", "a/", "a/b-1/"] {
-            check_name("prefix", good).unwrap();
+            check_site_name("prefix", good).unwrap();
         }
         for bad in ["a", "/", "/a/", "a//b/", "../", "a/./"] {
-            assert!(check_name("prefix", bad).is_err(), "{bad:?}");
+            assert!(check_site_name("prefix", bad).is_err(), "{bad:?}");
         }
-        check_name("bucket", "vault-a").unwrap();
+        check_site_name("bucket", "vault-a").unwrap();
         for bad in ["", "a/b", "..", ".a", "a b"] {
-            assert!(check_name("bucket", bad).is_err(), "{bad:?}");
+            assert!(check_site_name("bucket", bad).is_err(), "{bad:?}");
         }
     }
 

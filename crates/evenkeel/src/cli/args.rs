@@ -10,6 +10,7 @@ use super::failover_args::{FailoverArgs, RecoverQuorumArgs};
 use super::journal_args::JournalReplayArgs;
 use super::margin_args::MarginCommand;
 use super::place::Place;
+use super::site_args::SiteCommand;
 use super::time::parse_time_ns;
 use crate::config::{DashboardBind, DrillLevel};
 use crate::price::PriceArgs;
@@ -178,6 +179,10 @@ pub enum Command {
     /// A site is a place that keeps sealed data; any k of the n sites bring everything back.
     #[command(subcommand)]
     Sites(SitesCommand),
+
+    /// Be a site for others: serve a folder that nothing can be taken from
+    #[command(subcommand)]
+    Site(SiteCommand),
 
     /// Show the configuration in effect, or check it
     ///

@@ -5,12 +5,13 @@ use super::demo_args::{ClientsCommand, DemoCommand};
 use super::manual;
 use super::margin_args::MarginCommand;
 use super::place::Place;
+use super::site_args::SiteCommand;
 use crate::config::{REFERENCE, Severity, environment_keys};
 use crate::init::{self, InitOptions};
 use crate::margin;
 use crate::replay::{self, ReplayArgs};
 use crate::report::{Exit, Report, Result};
-use crate::{doctor, journal_cmd, node, output, price, sites_cmd};
+use crate::{doctor, journal_cmd, node, output, price, site_cmd, sites_cmd};
 
 pub(super) fn run(command: Command) -> Result<Exit> {
     match command {
@@ -37,6 +38,8 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Clients(ClientsCommand::Key(args)) => node::private(|| node::client_key(&args)),
         Command::Sites(SitesCommand::List(args)) => sites_cmd::list(&args),
         Command::Sites(SitesCommand::Probe(args)) => sites_cmd::probe(&args),
+        Command::Site(SiteCommand::Serve(args)) => node::private(|| site_cmd::serve(&args)),
+        Command::Site(SiteCommand::AddKey(args)) => node::private(|| site_cmd::add_key(&args)),
         Command::Config(ConfigCommand::Show(args)) => config_show(&args),
         Command::Config(ConfigCommand::Check(args)) => config_check(&args.place, args.json),
         Command::Doctor(args) => doctor::run(&args),
@@ -64,7 +67,7 @@ fn init(args: &InitArgs) -> Result<Exit> {
         let sites: Vec<_> = config
             .sites
             .iter()
-            .map(|site| serde_json::json!({"name": site.name, "location": site.path}))
+            .map(|site| serde_json::json!({"name": site.name, "location": site.location()}))
             .collect();
         output::document(&serde_json::json!({
             "message_type": "init",

@@ -8,6 +8,7 @@ mod journal_args;
 mod manual;
 mod margin_args;
 mod place;
+mod site_args;
 mod time;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
 pub use journal_args::JournalReplayArgs;
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
+pub use site_args::{SiteAddKeyArgs, SiteCommand, SiteServeArgs};
 pub use time::{format_time_ns, parse_time_ns};
 
 use crate::output;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::explain::nearest;
-use super::model::{Config, DomainConfig, SiteConfig};
+use super::model::{Config, DomainConfig};
+use super::site::SiteConfig;
 use crate::report::{Exit, Report, Result};
 
 const PREFIX: &str = "EVENKEEL_";
@@ -102,6 +103,14 @@ fn everything_set() -> Config {
         operator: "x".to_owned(),
         jurisdiction: "x".to_owned(),
         credential_file: Some(some()),
+        path: some(),
+        endpoint: "x".to_owned(),
+        bucket: "x".to_owned(),
+        prefix: "x".to_owned(),
+        region: "x".to_owned(),
+        certificate_file: Some(some()),
+        allow_http: true,
+        credential_variable: "x".to_owned(),
         ..SiteConfig::default()
     });
     config

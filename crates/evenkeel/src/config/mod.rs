@@ -12,6 +12,7 @@ mod model;
 mod quorum;
 mod rules;
 mod show;
+mod site;
 #[cfg(test)]
 mod tests;
 
@@ -20,11 +21,11 @@ pub use environment::{Variable, environment_keys};
 pub use link::{FollowMode, LinkConfig, StandbyConfig};
 pub use model::{
     Config, DashboardBind, DashboardConfig, DemoConfig, DomainConfig, Domains, DrillConfig,
-    DrillLevel, HostConfig, JournalConfig, RecoveryConfig, SiteClassName, SiteConfig, SiteKind,
-    VenueConfig, VenueSource,
+    DrillLevel, HostConfig, JournalConfig, RecoveryConfig, VenueConfig, VenueSource,
 };
 pub use quorum::QuorumConfig;
 pub use rules::{Finding, Severity};
+pub use site::{SiteClassName, SiteConfig, SiteKind};
 
 /// The commented reference: its values are the defaults, and `init` fills in the keys.
 pub const REFERENCE: &str = include_str!("../../evenkeel.reference.toml");

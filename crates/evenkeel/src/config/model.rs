@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::clients::ClientsConfig;
 use super::link::{LinkConfig, StandbyConfig};
 use super::quorum::QuorumConfig;
+use super::site::{SiteConfig, SiteKind};
 use crate::cli::Slot;
 
 /// The effective configuration. After loading, every path is absolute.
@@ -204,49 +205,6 @@ impl DomainConfig {
             ("chunk_id_key_file", &self.chunk_id_key_file),
         ]
     }
-}
-
-/// How a site is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SiteKind {
-    /// A folder of this machine, or mounted on it.
-    #[default]
-    Folder,
-}
-
-/// What a site claims to refuse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SiteClassName {
-    /// Whoever can write can also replace and delete.
-    #[default]
-    Mutable,
-}
-
-/// `[[sites]]`: a place that keeps sealed data.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SiteConfig {
-    /// Its name, unique.
-    pub name: String,
-    /// How it is reached.
-    #[serde(default)]
-    pub kind: SiteKind,
-    /// The folder.
-    pub path: PathBuf,
-    /// What it claims to refuse.
-    #[serde(default)]
-    pub class: SiteClassName,
-    /// Who runs it; sites of one operator fall together.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub operator: String,
-    /// Whose law it is under; sites of one jurisdiction can be seized together.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub jurisdiction: String,
-    /// What it is written with, if it needs that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential_file: Option<PathBuf>,
 }
 
 /// `[recovery]`: tail, recovery points and limits.
@@ -521,8 +479,11 @@ impl Config {
             resolve(&mut domain.chunk_id_key_file);
         }
         for site in &mut self.sites {
-            resolve(&mut site.path);
+            if site.kind == SiteKind::Folder {
+                resolve(&mut site.path);
+            }
             site.credential_file.iter_mut().for_each(resolve);
+            site.certificate_file.iter_mut().for_each(resolve);
         }
     }
 }

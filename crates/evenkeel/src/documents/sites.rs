@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErasureDocument, SiteDocument};
+use super::{ErasureDocument, SiteClass, SiteDocument};
 
 /// `sites list --json` and `sites probe --json`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -35,4 +35,55 @@ pub struct ProbeDocument {
     pub write_seconds: Option<f64>,
     /// What went wrong; `null` when nothing did.
     pub detail: Option<String>,
+    /// The class that was shown.
+    pub class_shown: SiteClass,
+    /// Whether a put was refused where its condition did not hold; `null` if not tried.
+    pub conditional_put: Option<bool>,
+    /// Everything that was tried, in order.
+    pub attempts: Vec<AttemptDocument>,
+    /// Times and rates; `null` if not measured.
+    pub measured: Option<MeasuredDocument>,
+}
+
+/// One thing that a thief would do, tried.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct AttemptDocument {
+    /// What, in a word or two.
+    pub what: String,
+    /// What came of it.
+    pub outcome: AttemptOutcome,
+    /// What the site said.
+    pub said: String,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// The site said no, and nothing had changed.
+    Refused,
+    /// It was done.
+    Allowed,
+    /// The site does not know such a thing.
+    NotOffered,
+    /// Neither is certain; counted as allowed.
+    #[default]
+    Unclear,
+}
+
+/// How quick a site was during a probe.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MeasuredDocument {
+    /// Half of the writes of 4 KiB took no longer.
+    pub write_p50_seconds: f64,
+    /// 99 of 100 took no longer.
+    pub write_p99_seconds: f64,
+    /// Half of the reads of 4 KiB took no longer.
+    pub read_p50_seconds: f64,
+    /// 99 of 100 took no longer.
+    pub read_p99_seconds: f64,
+    /// While writing 2 MiB.
+    pub write_bytes_per_second: u64,
+    /// While reading them.
+    pub read_bytes_per_second: u64,
 }

@@ -286,6 +286,16 @@ pub enum SiteClass {
     Mutable,
 }
 
+impl From<evenkeel_vault::SiteClass> for SiteClass {
+    fn from(class: evenkeel_vault::SiteClass) -> Self {
+        match class {
+            evenkeel_vault::SiteClass::Immutable => Self::Immutable,
+            evenkeel_vault::SiteClass::AppendOnly => Self::AppendOnly,
+            evenkeel_vault::SiteClass::Mutable => Self::Mutable,
+        }
+    }
+}
+
 impl SiteClass {
     /// The word of the JSON documents.
     pub fn word(self) -> &'static str {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use evenkeel_vault::{
-    Catalog, FolderSite, Janitor, Layout, OsRandom, Pin, Recipient, RootPublicKey, Site, Writer,
-    WriterOptions,
+    Catalog, Janitor, Layout, OsRandom, Pin, Recipient, RootPublicKey, Site, Writer, WriterOptions,
 };
 
-use crate::config::{Config, DomainConfig, FollowMode, SiteConfig, SiteKind};
+use crate::config::{Config, DomainConfig, FollowMode};
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
+use crate::site_open::{folder_site, open_site};
 
 /// Name of the domain, the first part of its objects' names.
 pub(crate) const STATE: &str = "state";
@@ -36,19 +36,18 @@ impl<'a> Domain<'a> {
         Ok(Self { config, settings, trust, layout })
     }
 
-    fn folders(&self) -> Vec<Arc<FolderSite>> {
-        self.config.sites_of(self.settings).map(|site| Arc::new(folder_site(site))).collect()
-    }
-
     /// The sites, in shard order. A folder that is gone answers with errors, not with an empty
     /// site: it is never made here.
     pub(crate) fn sites(&self) -> Vec<Arc<dyn Site>> {
-        self.folders().into_iter().map(|site| site as Arc<dyn Site>).collect()
+        let sites = self.config.sites_of(self.settings);
+        sites.map(|site| open_site(self.config, site)).collect()
     }
 
-    /// Who may delete at the sites: only for capping the demonstration's disk use.
+    /// Who may delete at the sites: only for capping the demonstration's disk use, and only where
+    /// they are folders of this machine.
     pub(crate) fn janitors(&self) -> Vec<Arc<dyn Janitor>> {
-        self.folders().into_iter().map(|site| site as Arc<dyn Janitor>).collect()
+        let folders = self.config.sites_of(self.settings).filter_map(folder_site);
+        folders.map(|site| Arc::new(site) as Arc<dyn Janitor>).collect()
     }
 
     /// Reads the catalog.
@@ -83,15 +82,6 @@ impl<'a> Domain<'a> {
             Box::new(OsRandom),
         )
         .map_err(Report::from)
-    }
-}
-
-/// A site of the configuration.
-pub(crate) fn folder_site(site: &SiteConfig) -> FolderSite {
-    match site.kind {
-        SiteKind::Folder => {
-            FolderSite::new(&site.name, site.path.display().to_string(), &site.path)
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is going on, as documents: from a running daemon's figures.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,11 +21,12 @@ use crate::dashboard::StatusSource;
 use crate::documents::{
     DrillDocument, DrillLevel, EngineDocument, ErasureDocument, Freshness, JournalDocument,
     LastDrillDocument, LatestPointDocument, ModeName, Outcome, PointsDocument,
-    PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument, SiteClass, SiteDocument,
-    SiteState, SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
+    PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument, SiteDocument, SiteState,
+    SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
 };
 use crate::keyfile::hex;
 use crate::report::Exit;
+use crate::site_open::class_of;
 
 /// The sites are to be no further behind than this.
 const RPO_TARGET_SECONDS: f64 = 1.0;
@@ -175,7 +177,7 @@ impl Status {
         let document = |site: &crate::config::SiteConfig| {
             let known = figures.get(&site.name).cloned().unwrap_or_default();
             let state = match (&known.failure, known.complete_to) {
-                (Some(_), _) if !site.path.is_dir() => SiteState::Down,
+                (Some(_), _) if !site.folder().is_some_and(Path::is_dir) => SiteState::Down,
                 (Some(_), _) => SiteState::Damaged,
                 (None, Some(_)) => SiteState::Healthy,
                 (None, None) => SiteState::Unknown,
@@ -184,8 +186,8 @@ impl Status {
             let missing = if known.failure.is_some() { entries.max(1) } else { entries };
             SiteDocument {
                 name: site.name.clone(),
-                location: site.path.display().to_string(),
-                class: SiteClass::Mutable,
+                location: site.location(),
+                class: class_of(&self.config, site).into(),
                 state,
                 detail: known.failure,
                 behind_seconds: complete.map(|_| self.behind(complete, missing)),

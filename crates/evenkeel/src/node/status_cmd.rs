@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::control::{self, Request};
 use crate::documents::{
     ErasureDocument, JournalDocument, LatestPointDocument, ModeName, PointsSummaryDocument,
-    SiteClass, SiteDocument, SiteState, StatusDocument, TailDocument,
+    SiteDocument, SiteState, StatusDocument, TailDocument,
 };
 use crate::keyfile::hex;
 use crate::output;
@@ -117,7 +117,7 @@ fn sites(domain: &Domain<'_>) -> Vec<SiteDocument> {
         SiteDocument {
             name: site.name().to_owned(),
             location: site.location(),
-            class: SiteClass::Mutable,
+            class: site.class().into(),
             state: if used.is_ok() { SiteState::Healthy } else { SiteState::Down },
             detail: used.as_ref().err().map(|error| error.detail.clone()),
             behind_seconds: None,

@@ -7,7 +7,7 @@ use evenkeel_vault::{FolderSite, Opener, Problem, ProblemKind, RepairOutcome, Ve
 
 use super::domain::Domain;
 use crate::cli::{RepairArgs, VerifyArgs};
-use crate::config::Config;
+use crate::config::{Config, SiteConfig};
 use crate::documents::{
     Outcome, ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument,
 };
@@ -113,7 +113,7 @@ pub(crate) fn repair(args: &RepairArgs) -> Result<Exit> {
 
 /// A folder that is gone is made again, so that it can be filled: `repair` is asked for that.
 fn make_missing_folders(config: &Config, domain: &Domain<'_>) -> Result<()> {
-    for site in config.sites_of(domain.settings).filter(|site| !site.path.exists()) {
+    for site in missing_folders(config, domain) {
         FolderSite::create(&site.name, site.path.display().to_string(), &site.path)?;
         output::note(&format!(
             "{}: {} was gone and was made again (if a disk should be mounted there, mount it)",
@@ -122,6 +122,14 @@ fn make_missing_folders(config: &Config, domain: &Domain<'_>) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+fn missing_folders<'a>(
+    config: &'a Config,
+    domain: &'a Domain<'_>,
+) -> impl Iterator<Item = &'a SiteConfig> {
+    let sites = config.sites_of(domain.settings);
+    sites.filter(|site| site.folder().is_some_and(|folder| !folder.exists()))
 }
 
 fn is_unreadable(problem: &Problem) -> bool {

@@ -31,7 +31,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use access::{AccessKey, Right};
 
-use crate::settings::check_name;
+use crate::settings::check_site_name;
 use access::{Gate, Keys};
 use service::Service;
 use shelf::Shelf;
@@ -272,7 +272,7 @@ fn checked_keys(keys: &[AccessKey]) -> Result<Keys, ServeError> {
     let mut by_id = BTreeMap::new();
     for key in keys {
         let fail = |why: &str| ServeError::Key { id: key.id.clone(), why: why.to_owned() };
-        check_name("bucket", &key.bucket).map_err(|error| fail(&error.to_string()))?;
+        check_site_name("bucket", &key.bucket).map_err(|error| fail(&error.to_string()))?;
         if !s3s::path::check_bucket_name(&key.bucket) {
             return Err(fail("a bucket has 3 to 63 small letters, digits, - and ."));
         }

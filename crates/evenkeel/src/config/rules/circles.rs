@@ -11,7 +11,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     for (what, file) in secrets(config) {
         let file = settled(&file);
         for site in &config.sites {
-            if file.starts_with(settled(&site.path)) {
+            if site.folder().is_some_and(|folder| file.starts_with(settled(folder))) {
                 findings.refuse(
                     "circle",
                     format!(

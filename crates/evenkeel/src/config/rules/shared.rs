@@ -6,7 +6,7 @@ use std::path::Path;
 use zeroize::Zeroize;
 
 use super::Findings;
-use crate::config::Config;
+use crate::config::{Config, SiteConfig};
 
 /// Larger files are no key files.
 const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
@@ -100,7 +100,10 @@ fn credentials(config: &Config) -> BTreeMap<[u8; 32], Vec<Use>> {
 fn uncredentialed(config: &Config, findings: &mut Findings) {
     let mut writers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, domain) in config.domains.iter() {
-        for site in config.sites_of(domain).filter(|site| site.credential_file.is_none()) {
+        let without = |site: &&SiteConfig| {
+            site.credential_file.is_none() && site.credential_variable.is_empty()
+        };
+        for site in config.sites_of(domain).filter(without) {
             writers.entry(&site.name).or_default().push(name);
         }
     }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use evenkeel_vault::Layout;
+use evenkeel_vault::{Layout, SiteClass};
 
 use super::Findings;
 use crate::config::explain::nearest;
-use crate::config::{Config, DomainConfig, SiteConfig};
+use crate::config::{Config, DomainConfig, SiteClassName, SiteConfig, SiteKind};
+use crate::site_open::{check_settings, class_of, shown};
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     names(config, findings);
@@ -20,7 +21,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         layout(config, name, domain, findings);
         let sites: Vec<&SiteConfig> = config.sites_of(domain).collect();
         if sites.len() == domain.sites.len() && sites.len() >= domain.data_shards {
-            theft(name, domain, findings);
+            theft(config, name, domain, &sites, findings);
             falling_together(name, domain, &sites, findings);
         }
     }
@@ -41,9 +42,10 @@ fn names(config: &Config, findings: &mut Findings) {
         if seen.contains(&name) {
             findings.refuse("site", format!("two sites are called `{name}`"), "rename one");
         }
-        if site.path.as_os_str().is_empty() {
+        if site.kind == SiteKind::Folder && site.path.as_os_str().is_empty() {
             findings.refuse("site", format!("site `{name}` has an empty path"), "set its path");
         }
+        elsewhere(site, findings);
         seen.push(name);
     }
     for site in &config.sites {
@@ -54,6 +56,39 @@ fn names(config: &Config, findings: &mut Findings) {
                 "name it in a domain's sites, or remove it",
             );
         }
+    }
+}
+
+/// A site beyond this machine: can it be reached with these settings at all?
+fn elsewhere(site: &SiteConfig, findings: &mut Findings) {
+    let name = &site.name;
+    if site.kind == SiteKind::Folder {
+        let others = [&site.endpoint, &site.bucket, &site.prefix, &site.region];
+        if others.iter().any(|value| !value.is_empty()) {
+            findings.refuse(
+                "site",
+                format!("site `{name}` is a folder, but has an endpoint, bucket, prefix or region"),
+                "set kind = \"s3\" or \"webdav\", or remove them",
+            );
+        }
+        return;
+    }
+    if !site.path.as_os_str().is_empty() {
+        findings.refuse(
+            "site",
+            format!("site `{name}` is not a folder, but has a path"),
+            "remove its path, or set kind = \"folder\"",
+        );
+    }
+    if site.credential_file.is_some() && !site.credential_variable.is_empty() {
+        findings.refuse(
+            "site",
+            format!("site `{name}` has a credential_file and a credential_variable"),
+            "keep one of them",
+        );
+    }
+    if let Err(why) = check_settings(site) {
+        findings.refuse("site", format!("site `{name}`: {why}"), "see docs/sites.md");
     }
 }
 
@@ -103,17 +138,36 @@ fn layout(config: &Config, name: &str, domain: &DomainConfig, findings: &mut Fin
     }
 }
 
-/// Every kind of site there is now is mutable.
-fn theft(name: &str, domain: &DomainConfig, findings: &mut Findings) {
+/// Only what a probe has shown counts: a class is not had by being written down.
+fn theft(
+    config: &Config,
+    name: &str,
+    domain: &DomainConfig,
+    sites: &[&SiteConfig],
+    findings: &mut Findings,
+) {
     let (k, n) = (domain.data_shards, domain.sites.len());
-    findings.warn(
-        "not-theft-proof",
-        format!(
-            "domains.{name}: 0 of {n} sites refuse to overwrite and delete, {k} are needed: who \
-             takes over this host can destroy every copy"
-        ),
-        "all sites are class \"mutable\"; keep a further copy where this host cannot write",
-    );
+    for site in sites {
+        if site.class != SiteClassName::Mutable && !shown(config, site).append_only {
+            findings.warn(
+                "class-not-shown",
+                format!("site `{}` is said to be append-only, which no probe has shown", site.name),
+                "evenkeel sites probe; until then it counts as mutable",
+            );
+        }
+    }
+    let proof = sites.iter().filter(|site| class_of(config, site) != SiteClass::Mutable).count();
+    if proof < k {
+        findings.warn(
+            "not-theft-proof",
+            format!(
+                "domains.{name}: {proof} of {n} sites refuse to overwrite and delete, {k} are \
+                 needed: who takes over this host can destroy every copy"
+            ),
+            "add append-only sites (an old machine with evenkeel site serve is one), or keep a \
+             further copy where this host cannot write",
+        );
+    }
 }
 
 /// Sites that one person, one court or one disk takes away together.
@@ -135,8 +189,11 @@ fn falling_together(
         if !site.jurisdiction.is_empty() {
             member("jurisdiction", site.jurisdiction.clone());
         }
-        if let Some(device) = device(&site.path) {
+        if let Some(device) = site.folder().and_then(device) {
             member("filesystem", format!("device {device}"));
+        }
+        if let Some(server) = server(site) {
+            member("server", server);
         }
     }
     for ((what, value), members) in groups {
@@ -175,7 +232,7 @@ fn falling_together(
 fn folders(config: &Config, findings: &mut Findings) {
     let mut places: Vec<(String, PathBuf)> =
         vec![("host.data".to_owned(), settled(&config.host.data))];
-    for site in &config.sites {
+    for site in config.sites.iter().filter(|site| site.folder().is_some()) {
         let path = settled(&site.path);
         let this = format!("site `{}`{}", site.name, users(config, &site.name));
         for (other, taken) in &places {
@@ -193,6 +250,32 @@ fn folders(config: &Config, findings: &mut Findings) {
         }
         places.push((this, path));
     }
+    buckets(config, findings);
+}
+
+/// The same of what is not a folder here: one address inside another is one site.
+fn buckets(config: &Config, findings: &mut Findings) {
+    let mut places: Vec<(String, String)> = Vec::new();
+    for site in config.sites.iter().filter(|site| site.folder().is_none()) {
+        let here = site.location().to_lowercase() + "/";
+        let this = format!("site `{}`{}", site.name, users(config, &site.name));
+        for (other, taken) in &places {
+            if here.starts_with(taken) || taken.starts_with(&here) {
+                findings.refuse(
+                    "shared-prefix",
+                    format!("{other} and {this} share a site prefix: {taken} and {here}"),
+                    "give each a bucket or prefix that is not inside the other's",
+                );
+            }
+        }
+        places.push((this, here));
+    }
+}
+
+/// Host and port of a site beyond this machine: what falls with that machine.
+fn server(site: &SiteConfig) -> Option<String> {
+    let (_, rest) = site.endpoint.split_once("://")?;
+    Some(rest.split('/').next().unwrap_or(rest).to_lowercase())
 }
 
 fn users(config: &Config, site: &str) -> String {

@@ -1,0 +1,82 @@
+//! `evenkeel site …`: being a site for others.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `site …`
+#[derive(Debug, Subcommand)]
+pub enum SiteCommand {
+    /// Serve a folder as an append-only site that speaks S3
+    ///
+    /// Objects are created, read and listed. Nothing replaces or deletes one: there is no code
+    /// that does. Refusals are told on stderr. Runs until Ctrl-C or SIGTERM.
+    #[command(
+        after_help = "Example:\n  evenkeel site serve --dir /srv/vault --listen 0.0.0.0:8443 \
+        --host 192.0.2.7\n\n\
+        Exit codes: 0 stopped when asked to, 1 failed, 2 it cannot be served like this, 10 no key \
+        yet, 11 served by another process"
+    )]
+    Serve(SiteServeArgs),
+
+    /// Make an access key for a bucket, and print its credential
+    ///
+    /// A domain has a bucket and a key of its own. A server that runs learns of a new key at its
+    /// next start. The credential is printed once: it goes into the client's credential_file.
+    #[command(
+        after_help = "Example:\n  evenkeel site add-key --dir /srv/vault --bucket desk-state \
+        --quota-bytes 500000000000 > site-a.credential\n\n\
+        Exit codes: 0 made, 2 no such name can be had"
+    )]
+    AddKey(SiteAddKeyArgs),
+}
+
+/// Arguments of `site serve`.
+#[derive(Debug, Clone, Args)]
+pub struct SiteServeArgs {
+    /// Folder of the buckets and of the server's keys
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Address and port
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
+    pub listen: SocketAddr,
+
+    /// Name or address that clients use, for the certificate that is made at the first start
+    /// (may be given again) [default: the address it listens on]
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+
+    /// Certificate of the server, PEM, instead of one made here
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+
+    /// Private key of that certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Without TLS; only for this machine alone
+    #[arg(long, conflicts_with_all = ["tls_certificate", "host"])]
+    pub plain: bool,
+}
+
+/// Arguments of `site add-key`.
+#[derive(Debug, Clone, Args)]
+pub struct SiteAddKeyArgs {
+    /// Folder of the buckets and of the server's keys
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Bucket that the key opens: 3 to 63 small letters, digits and -
+    #[arg(long, value_name = "NAME")]
+    pub bucket: String,
+
+    /// The key reads and lists only: for a host that restores, drills or audits
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// How much of the disk the bucket may take, in bytes; replaces an earlier quota
+    #[arg(long, value_name = "BYTES")]
+    pub quota_bytes: Option<u64>,
+}

@@ -1,0 +1,197 @@
+//! From a site of the configuration to one that can be asked, and what a probe has shown of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use evenkeel_sites::{
+    CredentialSource, Endpoint, ObjectSite, Patience, S3Settings, SettingsError, UnusableSite,
+    WebDavSettings, check_site_name,
+};
+use evenkeel_vault::{FolderSite, Site, SiteClass};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, SiteClassName, SiteConfig, SiteKind};
+use crate::documents::{ProbeDocument, SiteClass as ClassDocument};
+use crate::report::{Report, Result};
+
+/// A store that has no regions takes any word; this is the one that tools use.
+const REGION: &str = "us-east-1";
+
+/// A site as the configuration names it; nothing is touched until it is used. One that cannot be
+/// reached with its settings answers everything with the reason: it counts as lost, no more.
+#[must_use]
+pub fn open_site(config: &Config, site: &SiteConfig) -> Arc<dyn Site> {
+    let shown = shown(config, site);
+    let opened = match site.kind {
+        SiteKind::Folder => {
+            return Arc::new(FolderSite::new(&site.name, site.location(), &site.path));
+        }
+        SiteKind::S3 => s3_settings(site, shown.conditional_put)
+            .and_then(|settings| ObjectSite::s3(&site.name, &settings)),
+        SiteKind::WebDav => web_dav_settings(site, shown.conditional_put)
+            .and_then(|settings| ObjectSite::web_dav(&site.name, &settings)),
+    };
+    match opened {
+        Ok(opened) => Arc::new(opened.with_class(class_of(config, site))),
+        Err(why) => Arc::new(UnusableSite::new(&site.name, site.location(), &why)),
+    }
+}
+
+/// The folder of a site that is one.
+#[must_use]
+pub fn folder_site(site: &SiteConfig) -> Option<FolderSite> {
+    site.folder().map(|folder| FolderSite::new(&site.name, site.location(), folder))
+}
+
+/// How a bucket is reached.
+///
+/// # Errors
+/// [`SettingsError`] if it cannot be, with these settings.
+pub(crate) fn s3_settings(
+    site: &SiteConfig,
+    conditional_put: bool,
+) -> std::result::Result<S3Settings, SettingsError> {
+    let credential = credential(site).ok_or_else(|| {
+        SettingsError::Client("set its credential_file or credential_variable".to_owned())
+    })?;
+    check_site_name("bucket", &site.bucket)?;
+    check_site_name("prefix", &site.prefix)?;
+    let region = if site.region.is_empty() { REGION } else { &site.region };
+    Ok(S3Settings {
+        endpoint: Endpoint::parse(&site.endpoint, site.allow_http)?,
+        region: region.to_owned(),
+        bucket: site.bucket.clone(),
+        prefix: site.prefix.clone(),
+        credential,
+        certificates: site.certificate_file.clone(),
+        conditional_put,
+        patience: Patience::default(),
+    })
+}
+
+/// How a folder of a WebDAV server is reached.
+///
+/// # Errors
+/// As [`s3_settings`].
+pub(crate) fn web_dav_settings(
+    site: &SiteConfig,
+    conditional_put: bool,
+) -> std::result::Result<WebDavSettings, SettingsError> {
+    for (name, value) in [("bucket", &site.bucket), ("prefix", &site.prefix)] {
+        if !value.is_empty() {
+            return Err(SettingsError::Client(format!(
+                "a WebDAV site has no {name}: write the folder into its endpoint"
+            )));
+        }
+    }
+    Ok(WebDavSettings {
+        endpoint: Endpoint::parse(&site.endpoint, site.allow_http)?,
+        credential: credential(site),
+        certificates: site.certificate_file.clone(),
+        conditional_put,
+        patience: Patience::default(),
+    })
+}
+
+/// Whether a site beyond this machine could be reached with its settings. Sends nothing and
+/// reads no credential.
+///
+/// # Errors
+/// What is wrong.
+pub(crate) fn check_settings(site: &SiteConfig) -> std::result::Result<(), SettingsError> {
+    match site.kind {
+        SiteKind::Folder => Ok(()),
+        SiteKind::S3 => s3_settings(site, false).map(drop),
+        SiteKind::WebDav => web_dav_settings(site, false).map(drop),
+    }
+}
+
+fn credential(site: &SiteConfig) -> Option<CredentialSource> {
+    let variable = &site.credential_variable;
+    match &site.credential_file {
+        Some(file) => Some(CredentialSource::File(file.clone())),
+        None if variable.is_empty() => None,
+        None => Some(CredentialSource::Variable(variable.clone())),
+    }
+}
+
+/// What the last probe has shown of a site; nothing, if there was none or it was elsewhere then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// It refused whatever takes something away.
+    pub append_only: bool,
+    /// It refused a put under a condition that did not hold.
+    pub conditional_put: bool,
+}
+
+/// A probe's finding, as it is kept beside the vault's state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Finding {
+    /// Where the site was.
+    location: String,
+    /// With which credential; another one may have other rights.
+    credential: String,
+    probe: ProbeDocument,
+}
+
+fn finding_file(config: &Config, site: &SiteConfig) -> PathBuf {
+    config.host.data.join("vault").join("probes").join(format!("{}.json", site.name))
+}
+
+fn credential_name(site: &SiteConfig) -> String {
+    credential(site).map(|source| source.to_string()).unwrap_or_default()
+}
+
+/// What the last probe has shown.
+#[must_use]
+pub fn shown(config: &Config, site: &SiteConfig) -> Shown {
+    let Ok(text) = std::fs::read(finding_file(config, site)) else {
+        return Shown::default();
+    };
+    let Ok(finding) = serde_json::from_slice::<Finding>(&text) else {
+        return Shown::default();
+    };
+    if finding.location != site.location() || finding.credential != credential_name(site) {
+        return Shown::default();
+    }
+    Shown {
+        append_only: finding.probe.class_shown == ClassDocument::AppendOnly,
+        conditional_put: finding.probe.conditional_put == Some(true),
+    }
+}
+
+/// Keeps a finding for the next start.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn keep_finding(
+    config: &Config,
+    site: &SiteConfig,
+    probe: &ProbeDocument,
+) -> Result<()> {
+    let file = finding_file(config, site);
+    let failed = |error: std::io::Error| Report::io("write the probe's finding", &file, &error);
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let finding = Finding {
+        location: site.location(),
+        credential: credential_name(site),
+        probe: probe.clone(),
+    };
+    let text = serde_json::to_vec_pretty(&finding).map_err(|error| failed(error.into()))?;
+    let fresh = file.with_extension("json.new");
+    std::fs::write(&fresh, text).map_err(failed)?;
+    std::fs::rename(&fresh, &file).map_err(failed)
+}
+
+/// What a site is counted as: what is written down, as far as a probe has shown it.
+#[must_use]
+pub fn class_of(config: &Config, site: &SiteConfig) -> SiteClass {
+    let claimed = site.class == SiteClassName::AppendOnly && site.kind != SiteKind::Folder;
+    if claimed && shown(config, site).append_only {
+        SiteClass::AppendOnly
+    } else {
+        SiteClass::Mutable
+    }
+}
