@@ -90,8 +90,8 @@ fn talk(mut stream: TcpStream, count: &AtomicUsize, answer: &Answer) {
 fn say(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
     let length = body.len();
     let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\netag: \"x\"\r\nlast-modified: Sat, 21 Nov \
-         2026 12:00:00 GMT\r\nconnection: close\r\n{headers}\r\n"
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\netag: \"x\"\r\nlast-modified: Sat, \
+         21 Nov 2026 12:00:00 GMT\r\nconnection: close\r\n{headers}\r\n"
     );
     // Whoever hung up has heard enough.
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
@@ -257,8 +257,8 @@ fn words_of_a_server_are_shortened_and_made_printable() {
 fn a_listing_of_names_that_no_object_may_have_leads_nowhere() {
     let bad = Bad::serve(|_, stream| {
         let body = "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated>\
-            <Contents><Key>good</Key><Size>3</Size><LastModified>2026-11-21T12:00:00Z</LastModified>\
-            <ETag>\"x\"</ETag></Contents>\
+            <Contents><Key>good</Key><Size>3</Size><LastModified>2026-11-21T12:00:00Z\
+            </LastModified><ETag>\"x\"</ETag></Contents>\
             <Contents><Key>.hidden</Key><Size>3</Size><LastModified>2026-11-21T12:00:00Z\
             </LastModified><ETag>\"x\"</ETag></Contents></ListBucketResult>";
         say(stream, "200 OK", "", body.as_bytes());

@@ -62,7 +62,14 @@ pub(crate) struct Gate {
 
 /// What each right has, by the protocol's names.
 fn allows(right: Right, operation: &str) -> bool {
-    let reading = ["GetObject", "HeadObject", "ListObjectsV2", "HeadBucket", "GetBucketLocation"];
+    let reading = [
+        "GetObject",
+        "HeadObject",
+        "ListObjects",
+        "ListObjectsV2",
+        "HeadBucket",
+        "GetBucketLocation",
+    ];
     reading.contains(&operation) || (right == Right::Write && operation == "PutObject")
 }
 

@@ -12,8 +12,8 @@ use s3s::checksum::ChecksumHasher;
 use s3s::dto::{
     Checksum, CommonPrefix, ContentRange, ETag, GetBucketLocationInput, GetBucketLocationOutput,
     GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
-    HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, PutObjectInput,
-    PutObjectOutput, StreamingBlob, Timestamp,
+    HeadObjectOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    Object, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
 };
 use s3s::stream::ByteStream;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, TrailingHeaders};
@@ -36,6 +36,24 @@ pub(crate) struct Service {
     pub(crate) shelves: BTreeMap<String, Arc<Shelf>>,
     pub(crate) object_bytes_max: u64,
     pub(crate) watch: Watch,
+}
+
+/// What a listing is asked for, in the protocol's words.
+struct Asked<'a> {
+    bucket: &'a str,
+    prefix: Option<String>,
+    delimiter: Option<&'a str>,
+    after: Option<String>,
+    max_keys: Option<i32>,
+}
+
+/// A page of a listing; `next` is where the following one begins.
+struct Listed {
+    most: i32,
+    count: i32,
+    next: Option<String>,
+    contents: Vec<Object>,
+    folded: Vec<CommonPrefix>,
 }
 
 impl Service {
@@ -129,6 +147,40 @@ impl Service {
             return Err(S3ErrorCode::PreconditionFailed.into());
         }
         Ok(placed)
+    }
+
+    /// Both listings of the protocol are this one.
+    async fn listing(&self, asked: Asked<'_>) -> S3Result<Listed> {
+        let fold = match asked.delimiter {
+            None | Some("") => false,
+            Some("/") => true,
+            Some(_) => return Err(S3ErrorCode::InvalidArgument.into()),
+        };
+        let most = asked
+            .max_keys
+            .map_or(PAGE_MAX, |most| usize::try_from(most).unwrap_or(0).min(PAGE_MAX));
+        let (prefix, after) = (asked.prefix.unwrap_or_default(), asked.after.unwrap_or_default());
+        let shelf = self.shelf(asked.bucket)?;
+        let page = on_disk(&shelf, move |shelf| {
+            shelf.list(&Wanted { prefix: &prefix, after: &after, most, fold })
+        })
+        .await?;
+        let last = page.entries.last().map(|(key, _)| key.clone());
+        let whole = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let mut listed = Listed {
+            most: whole(most),
+            count: whole(page.entries.len()),
+            next: last.filter(|_| page.more),
+            contents: Vec::new(),
+            folded: Vec::new(),
+        };
+        for (key, about) in page.entries {
+            match about {
+                Some(about) => listed.contents.push(object(key, about)),
+                None => listed.folded.push(CommonPrefix { prefix: Some(key) }),
+            }
+        }
+        Ok(listed)
     }
 
     fn tell(&self, access_key: Option<&str>, input: &PutObjectInput, error: &S3Error) {
@@ -232,49 +284,57 @@ impl S3 for Service {
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let input = request.input;
-        let fold = match input.delimiter.as_deref() {
-            None | Some("") => false,
-            Some("/") => true,
-            Some(_) => return Err(S3ErrorCode::InvalidArgument.into()),
-        };
-        let most = input
-            .max_keys
-            .map_or(PAGE_MAX, |most| usize::try_from(most).unwrap_or(0).min(PAGE_MAX));
-        let prefix = input.prefix.clone().unwrap_or_default();
         let after = input.continuation_token.clone().or(input.start_after.clone());
-        let shelf = self.shelf(&input.bucket)?;
-        let page = on_disk(&shelf, {
-            let prefix = prefix.clone();
-            move |shelf| {
-                let after = after.unwrap_or_default();
-                shelf.list(&Wanted { prefix: &prefix, after: &after, most, fold })
-            }
-        })
-        .await?;
-        let last = page.entries.last().map(|(key, _)| key.clone());
-        let count = i32::try_from(page.entries.len()).unwrap_or(i32::MAX);
-        let mut contents = Vec::new();
-        let mut folded = Vec::new();
-        for (key, about) in page.entries {
-            match about {
-                Some(about) => contents.push(object(key, about)),
-                None => folded.push(CommonPrefix { prefix: Some(key) }),
-            }
-        }
-        let more = page.more && last.is_some();
+        let listed = self
+            .listing(Asked {
+                bucket: &input.bucket,
+                prefix: input.prefix.clone(),
+                delimiter: input.delimiter.as_deref(),
+                after,
+                max_keys: input.max_keys,
+            })
+            .await?;
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket),
-            prefix: Some(prefix),
-            max_keys: Some(i32::try_from(most).unwrap_or(i32::MAX)),
-            key_count: Some(count),
+            prefix: input.prefix,
+            max_keys: Some(listed.most),
+            key_count: Some(listed.count),
             continuation_token: input.continuation_token,
-            is_truncated: Some(more),
-            next_continuation_token: last.filter(|_| more),
-            contents: Some(contents),
-            common_prefixes: Some(folded),
+            is_truncated: Some(listed.next.is_some()),
+            next_continuation_token: listed.next,
+            contents: Some(listed.contents),
+            common_prefixes: Some(listed.folded),
             delimiter: input.delimiter,
             start_after: input.start_after,
             ..ListObjectsV2Output::default()
+        }))
+    }
+
+    async fn list_objects(
+        &self,
+        request: S3Request<ListObjectsInput>,
+    ) -> S3Result<S3Response<ListObjectsOutput>> {
+        let input = request.input;
+        let listed = self
+            .listing(Asked {
+                bucket: &input.bucket,
+                prefix: input.prefix.clone(),
+                delimiter: input.delimiter.as_deref(),
+                after: input.marker.clone(),
+                max_keys: input.max_keys,
+            })
+            .await?;
+        Ok(S3Response::new(ListObjectsOutput {
+            name: Some(input.bucket),
+            prefix: input.prefix,
+            marker: input.marker,
+            max_keys: Some(listed.most),
+            is_truncated: Some(listed.next.is_some()),
+            next_marker: listed.next,
+            contents: Some(listed.contents),
+            common_prefixes: Some(listed.folded),
+            delimiter: input.delimiter,
+            ..ListObjectsOutput::default()
         }))
     }
 
