@@ -49,7 +49,8 @@ impl Follower {
     /// Applies up to `batches_max` durable batches; returns how many entries that were.
     ///
     /// # Errors
-    /// [`RecoveryError::Poisoned`], after which it is not to be used any more; corruption of the journal, an entry that cannot be decoded, divergence from the primary.
+    /// [`RecoveryError::Poisoned`], after which it is not to be used any more; corruption of the
+    /// journal, an entry that cannot be decoded, divergence from the primary.
     pub fn step(&mut self, batches_max: usize) -> Result<u64> {
         let mut applied = 0;
         for _ in 0..batches_max {

@@ -154,7 +154,8 @@ impl Primary {
     ///
     /// # Errors
     /// A failed disk, or [`crate::RecoveryError::Poisoned`]: then nothing of the batch was
-    /// acknowledged, and nothing more is taken until a restart has read the journal back. A full disk is no error but refuses single requests.
+    /// acknowledged, and nothing more is taken until a restart has read the journal back. A full
+    /// disk is no error but refuses single requests.
     pub fn commit(
         &mut self,
         now: Timestamp,

@@ -38,7 +38,8 @@ impl Replica {
     }
 
     /// Applies what of a batch was not applied yet, and shows the engine behind each entry with
-    /// what it said; see [`Replica::poisoned`]. A batch behind a gap is refused; nothing of it is applied.
+    /// what it said; see [`Replica::poisoned`]. A batch behind a gap is refused; nothing of it is
+    /// applied.
     pub(crate) fn apply(
         &mut self,
         batch: &Batch,

@@ -7,8 +7,8 @@
 //! | a second process does not | boot again; the host stops if it happens twice |
 //! | something behind it may have been acknowledged | nothing; an error |
 //!
-//! The last row is why nothing acknowledged can be lost by this: a primary applies a frame before it
-//! journals the next, so what panicked in a living primary lies in the journal's last frame.
+//! The last row is why nothing acknowledged can be lost by this: a primary applies a frame before
+//! it journals the next, so what panicked in a living primary lies in the journal's last frame.
 
 use std::sync::Arc;
 

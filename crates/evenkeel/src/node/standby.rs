@@ -68,6 +68,18 @@ pub(crate) struct Won {
     pub(crate) since: Instant,
 }
 
+impl Won {
+    fn of(
+        promoted: Promoted,
+        agreement: Arc<Agreement>,
+        (time, clock, since): (JournalClock, SystemClock, Instant),
+        (lineage, door, shared): (Lineage, ClientDoor, Option<Handle>),
+    ) -> Self {
+        let Promoted { primary, skips, passed_over, .. } = promoted;
+        Self { primary, time, clock, agreement, lineage, door, shared, skips, passed_over, since }
+    }
+}
+
 /// How a standby's life ends, other than by an error.
 pub(crate) enum End {
     Won(Box<Won>),
@@ -205,20 +217,13 @@ impl Following<'_> {
                     // What came last is not yet shown.
                     self.status.heard(&self.standby, "without a primary");
                     self.yielded = matches!(lost, Lost::HandedOver | Lost::Called);
-                    match lost {
+                    gone_since = match lost {
                         Lost::Stopped => return Ok(End::Stopped),
-                        Lost::HandedOver | Lost::Called => {
-                            gone_since = Some((Instant::now(), false));
-                        }
-                        Lost::Silent => gone_since = Some((Instant::now(), true)),
-                        Lost::Closed(since) => gone_since = Some((since, false)),
-                    }
-                    // A primary that stands still takes connections and never answers them: to wait
-                    // for it would hold up the take-over.
-                    let is_silent = gone_since.is_some_and(|(_, silent)| silent);
-                    let is_shared = self.config.standby.mode == FollowMode::Quorum;
-                    let pause = if is_silent && is_shared { SILENT_LINK } else { TRY_LINK };
-                    next_link = Instant::now() + pause;
+                        Lost::HandedOver | Lost::Called => Some((Instant::now(), false)),
+                        Lost::Silent => Some((Instant::now(), true)),
+                        Lost::Closed(since) => Some((since, false)),
+                    };
+                    next_link = Instant::now() + self.pause(gone_since);
                 }
             }
             self.status.show_lost();
@@ -242,20 +247,10 @@ impl Following<'_> {
                     Ok(promoted) => {
                         let time = time.unwrap_or_else(|| JournalClock::start(&clock, LAST));
                         let shared = self.shared.as_ref().map(SharedLog::handle);
-                        let Self { lineage, door, .. } = self;
-                        let Promoted { primary, skips, passed_over, .. } = promoted;
-                        return Ok(End::Won(Box::new(Won {
-                            primary,
-                            time,
-                            clock,
-                            agreement,
-                            lineage,
-                            door,
-                            shared,
-                            skips,
-                            passed_over,
-                            since,
-                        })));
+                        let (clocks, ours) =
+                            ((time, clock, since), (self.lineage, self.door, shared));
+                        let won = Won::of(promoted, agreement, clocks, ours);
+                        return Ok(End::Won(Box::new(won)));
                     }
                     Err(NotPromoted { standby: Some(standby), error }) => {
                         // Somebody was quicker: that one is followed.
@@ -272,6 +267,14 @@ impl Following<'_> {
                 return Ok(End::Stopped);
             }
         }
+    }
+
+    /// A primary that stands still takes connections and never answers them: to wait for it would
+    /// hold up the take-over.
+    fn pause(&self, gone_since: Option<(Instant, bool)>) -> Duration {
+        let is_silent = gone_since.is_some_and(|(_, silent)| silent);
+        let is_shared = self.config.standby.mode == FollowMode::Quorum;
+        if is_silent && is_shared { SILENT_LINK } else { TRY_LINK }
     }
 
     fn authority(&mut self) -> Box<dyn Authority> {

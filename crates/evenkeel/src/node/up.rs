@@ -194,6 +194,12 @@ struct Live {
 }
 
 impl Live {
+    fn follower(&self, checkpoint: &Checkpoint) -> Result<Follower> {
+        let (journal, agreement) = (&self.journal, Arc::clone(&self.agreement));
+        let (disk, watermark) = (Arc::clone(&journal.disk), journal.watermark.clone());
+        Ok(Follower::start(checkpoint, disk, &journal.dir, watermark, agreement)?)
+    }
+
     /// One of this term's sessions.
     fn session(&self, number: u64) -> SessionId {
         SessionId(self.term * SESSIONS_PER_TERM + number)
@@ -421,14 +427,7 @@ impl Daemon {
         let (config, journal) = (&live.config, &live.journal);
         let (checkpoints, requests) = Checkpoints::new();
         let follow = FollowLoop {
-            follower: Follower::start(
-                checkpoint,
-                Arc::clone(&journal.disk),
-                &journal.dir,
-                journal.watermark.clone(),
-                Arc::clone(&live.agreement),
-            )?
-            .passing_over(skips),
+            follower: live.follower(checkpoint)?.passing_over(skips),
             host: config.host.data.clone(),
             watermark: journal.watermark.clone(),
             requests,
