@@ -93,7 +93,7 @@ pub(crate) fn serve(args: &SiteServeArgs) -> Result<Exit> {
     options.keys = keys.keys.into_iter().map(KeyEntry::into_access_key).collect();
     options.watch = Arc::new(teller());
     let certificate = options.tls.as_ref().map(|files| files.certificates.clone());
-    let server = Server::start(options).map_err(refused)?;
+    let server = Server::start(&options).map_err(|error| refused(&error))?;
     let scheme = if certificate.is_some() { "https" } else { "http" };
     output::result(&format!("serving {} at {scheme}://{}", args.dir.display(), server.address()))?;
     for bucket in server.buckets() {
@@ -145,7 +145,7 @@ fn teller() -> impl Fn(&Event) {
     }
 }
 
-fn refused(error: ServeError) -> Report {
+fn refused(error: &ServeError) -> Report {
     let exit = match error {
         ServeError::Served(_) => Exit::Locked,
         ServeError::Io { .. } => Exit::Failed,

@@ -46,10 +46,10 @@ pub fn boot(
     dir: &Path,
     base: &Base,
     watermark: &Watermark,
-    snapshots: Vec<Checkpoint>,
+    snapshots: &[Checkpoint],
 ) -> Result<Booted> {
     let end = watermark.durable_next();
-    boot_to(&Journal { disk, dir, base, watermark }, end, &snapshots, Skips::none())
+    boot_to(&Journal { disk, dir, base, watermark }, end, snapshots, Skips::none())
 }
 
 /// A journal to replay.

@@ -137,8 +137,8 @@ impl World {
         }
         let at = &self.hosts[host];
         let snapshots = at.snapshots.clone();
-        let booted =
-            boot(&at.disk, log.dir(), log.base(), &log.watermark(), snapshots).map_err(not_open)?;
+        let booted = boot(&at.disk, log.dir(), log.base(), &log.watermark(), &snapshots)
+            .map_err(not_open)?;
         let clock = JournalClock::start(&at.moment(self.now), booted.engine.time());
         let (dir, watermark) = (log.dir().to_owned(), log.watermark());
         let agreement = board();

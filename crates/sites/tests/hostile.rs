@@ -1,5 +1,7 @@
 //! Servers that do what no server should: every answer is bounded and nothing false is believed.
 
+#![allow(clippy::unwrap_used, reason = "what only tests call is a test as well")]
+
 mod common;
 
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! Programs of others at both ends: `s3cmd` against our server, our client against `lighttpd`.
 
+#![allow(clippy::unwrap_used, reason = "what only tests call is a test as well")]
+
 mod common;
 
 use std::fs;

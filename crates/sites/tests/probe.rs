@@ -1,5 +1,7 @@
 //! What the probe finds at a server of ours.
 
+#![allow(clippy::unwrap_used, reason = "what only tests call is a test as well")]
+
 mod common;
 
 use common::Desk;

@@ -1,5 +1,7 @@
 //! Our client against our server: a site like any other, that nothing can be taken from.
 
+#![allow(clippy::unwrap_used, reason = "what only tests call is a test as well")]
+
 mod common;
 
 use common::{Desk, site_with};

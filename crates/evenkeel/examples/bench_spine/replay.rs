@@ -115,7 +115,7 @@ impl Recorded {
     /// What a start does.
     fn replay(&self) -> Outcome {
         let watermark = self.log.watermark();
-        let booted = boot(&self.disk, &self.dir, &self.base, &watermark, Vec::new())?;
+        let booted = boot(&self.disk, &self.dir, &self.base, &watermark, &[])?;
         black_box(booted);
         Ok(())
     }

@@ -354,11 +354,11 @@ fn the_host_starts_from_the_newest_snapshot_that_is_whole_and_within_the_journal
     let base = host.primary.log().base().clone();
     let watermark = host.primary.log().watermark();
     let offered = vec![beyond, snapshots[0].clone(), broken, snapshots[1].clone()];
-    let booted = boot(&host.disk, &host.dir, &base, &watermark, offered).unwrap();
+    let booted = boot(&host.disk, &host.dir, &base, &watermark, &offered).unwrap();
     assert_eq!(booted.checkpoint.position(), middle);
     assert_eq!(booted.replayed, end - middle);
     assert_eq!(booted.engine.state_root(), root);
-    let booted = boot(&host.disk, &host.dir, &base, &watermark, Vec::new()).unwrap();
+    let booted = boot(&host.disk, &host.dir, &base, &watermark, &[]).unwrap();
     assert_eq!(booted.checkpoint, Checkpoint::genesis());
     assert_eq!(booted.engine.state_root(), root);
 }
@@ -374,10 +374,10 @@ fn a_journal_that_begins_behind_every_snapshot_is_not_guessed_at() {
     let disk: Arc<dyn evenkeel_journal::Disk> = Arc::new(RealDisk);
     let base: Base = base_of(&late);
     let log = FileLog::create(Arc::clone(&disk), &dir, IDENTITY, base.clone(), SMALL).unwrap();
-    let booted = boot(&disk, &dir, &base, &log.watermark(), vec![early]);
+    let booted = boot(&disk, &dir, &base, &log.watermark(), &[early]);
     let error = booted.unwrap_err().to_string();
     assert!(error.contains(&format!("position {}", late.position())), "{error}");
-    let booted = boot(&disk, &dir, &base, &log.watermark(), vec![late]).unwrap();
+    let booted = boot(&disk, &dir, &base, &log.watermark(), &[late]).unwrap();
     assert_eq!(booted.replayed, 0);
 }
 

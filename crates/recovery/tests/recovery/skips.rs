@@ -97,7 +97,7 @@ fn hash_at(host: &Host, position: u64) -> Hash {
     leaf_hash(&records.into_iter().find(|one| one.position == position).unwrap().entry)
 }
 
-fn boot_from(host: &Host, snapshots: Vec<Checkpoint>) -> Result<evenkeel_recovery::Booted> {
+fn boot_from(host: &Host, snapshots: &[Checkpoint]) -> Result<evenkeel_recovery::Booted> {
     let log = host.primary.log();
     boot(&host.disk, &host.dir, log.base(), &log.watermark(), snapshots)
 }
@@ -127,7 +127,7 @@ fn a_primary_that_dies_at_an_entry_passes_over_it_once_a_second_process_died_the
     let mut host = trading(300);
     let (position, request) = dies(&mut host);
     let end = host.position();
-    let again = boot_from(&host, Vec::new()).unwrap_err();
+    let again = boot_from(&host, &[]).unwrap_err();
     assert!(matches!(&again, RecoveryError::Poisoned(at) if at.position == position), "{again}");
     let term = host.primary.log().term();
     let mut second = Second::process(Found::Same);
@@ -186,7 +186,7 @@ fn everybody_has_the_same_state_whether_the_entry_panics_there_or_not() {
             vec![before.clone(), healthy.clone()],
             vec![before.clone(), healthy.clone(), own],
         ] {
-            let booted = boot_from(&host, snapshots).unwrap();
+            let booted = boot_from(&host, &snapshots).unwrap();
             assert_eq!(booted.engine.state_root(), root);
             assert_eq!(booted.engine.output_digest(), digest);
             assert_ne!(booted.checkpoint, healthy);
@@ -334,7 +334,7 @@ fn two_poisoned_entries_of_one_batch_are_passed_over_one_after_the_other() {
     assert_eq!(at, [first, first + 2]);
     let root = host.primary.engine().state_root();
     set_here(0);
-    assert_eq!(boot_from(&host, Vec::new()).unwrap().engine.state_root(), root);
+    assert_eq!(boot_from(&host, &[]).unwrap().engine.state_root(), root);
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn a_word_about_another_entry_is_damage_and_never_obeyed() {
     for label in [LABEL, 0] {
         set_here(label);
         let base = log.base().clone();
-        let refused = boot(&disk, &dir, &base, &log.watermark(), Vec::new()).unwrap_err();
+        let refused = boot(&disk, &dir, &base, &log.watermark(), &[]).unwrap_err();
         let RecoveryError::WrongSkip { position: at, said, .. } = refused else {
             panic!("{refused}")
         };
@@ -386,7 +386,7 @@ fn clients_cannot_have_an_entry_passed_over() {
     };
     assert_eq!(outcome.kind, OutcomeKind::Rejected { code: RejectCode::NotSkipped });
     assert_eq!(host.position(), end + 1);
-    assert!(boot_from(&host, Vec::new()).unwrap().skips.is_empty());
+    assert!(boot_from(&host, &[]).unwrap().skips.is_empty());
 }
 
 #[test]
@@ -425,7 +425,7 @@ fn restores_and_drills_pass_over_it_and_over_points_that_applied_it() {
                 assert!(restored.skips.contains(position));
                 let (log, base) = (open(&scratch.disk, &scratch.dir, SMALL), &scratch.base);
                 let base = base.as_ref().unwrap();
-                let snapshots = scratch.snapshot.iter().cloned().collect();
+                let snapshots = scratch.snapshot.as_slice();
                 let disk = &scratch.disk;
                 let booted = boot(disk, &scratch.dir, base, &log.watermark(), snapshots).unwrap();
                 assert_eq!(booted.engine.state_root(), root);
@@ -463,7 +463,7 @@ fn restores_and_drills_pass_over_it_and_over_points_that_applied_it() {
 
 /// A point of an engine that applied everything in the journal, whatever its primary did.
 fn make_point_of(host: &Host, maker: &mut PointMaker, writer: &mut Writer) {
-    let booted = boot_from(host, Vec::new()).unwrap().engine;
+    let booted = boot_from(host, &[]).unwrap().engine;
     let frontier = frontier_at_end(host);
     let chain = host.primary.log().chain();
     let promise = Promise {

@@ -184,15 +184,15 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError`]; nothing is served then.
-    pub fn start(options: ServeOptions) -> Result<Self, ServeError> {
+    pub fn start(options: &ServeOptions) -> Result<Self, ServeError> {
         if options.tls.is_none() && !options.listen.ip().is_loopback() {
             return Err(ServeError::Plain(options.listen));
         }
         let keys = checked_keys(&options.keys)?;
         let tls = options.tls.as_ref().map(acceptor).transpose()?;
         let lock = lock_folder(&options.folder)?;
-        let shelves = open_shelves(&options)?;
-        let service = service(&options, keys, shelves.clone());
+        let shelves = open_shelves(options)?;
+        let service = service(options, keys, shelves.clone());
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(16)

@@ -394,13 +394,13 @@ fn wanted_sums(input: &PutObjectInput, trailing: bool) -> ChecksumHasher {
     let wants = |given: &Option<String>, name: &str| {
         given.is_some() || named.as_deref() == Some(name) || (trailing && named.is_none())
     };
-    let mut sums = ChecksumHasher::default();
-    sums.crc32 = wants(&input.checksum_crc32, "CRC32").then(Default::default);
-    sums.crc32c = wants(&input.checksum_crc32c, "CRC32C").then(Default::default);
-    sums.sha1 = wants(&input.checksum_sha1, "SHA1").then(Default::default);
-    sums.sha256 = wants(&input.checksum_sha256, "SHA256").then(Default::default);
-    sums.crc64nvme = wants(&input.checksum_crc64nvme, "CRC64NVME").then(Default::default);
-    sums
+    ChecksumHasher {
+        crc32: wants(&input.checksum_crc32, "CRC32").then(Default::default),
+        crc32c: wants(&input.checksum_crc32c, "CRC32C").then(Default::default),
+        sha1: wants(&input.checksum_sha1, "SHA1").then(Default::default),
+        sha256: wants(&input.checksum_sha256, "SHA256").then(Default::default),
+        crc64nvme: wants(&input.checksum_crc64nvme, "CRC64NVME").then(Default::default),
+    }
 }
 
 /// Every sum the client gave, in the headers or behind the object, has to be ours.

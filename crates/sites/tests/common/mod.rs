@@ -69,7 +69,7 @@ impl Desk {
     /// Starts it, again at the port it had.
     pub fn restart(&mut self) {
         self.stop();
-        let server = Server::start(self.options.clone()).unwrap();
+        let server = Server::start(&self.options).unwrap();
         self.options.listen = server.address();
         self.server = Some(server);
     }

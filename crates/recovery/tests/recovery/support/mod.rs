@@ -207,7 +207,7 @@ impl Host {
 pub fn reopen(disk: &Arc<dyn Disk>, dir: &Path, options: Options) -> (FileLog, Engine) {
     let log = open(disk, dir, options);
     let base = log.base().clone();
-    let booted = boot(disk, dir, &base, &log.watermark(), Vec::new()).unwrap();
+    let booted = boot(disk, dir, &base, &log.watermark(), &[]).unwrap();
     (log, booted.engine)
 }
 
