@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn exit_codes_are_the_documented_numbers() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|(exit, _)| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 10, 11, 12, 20, 21, 22, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 10, 11, 12, 20, 21, 22, 23, 130]);
     }
 
     #[test]

@@ -156,6 +156,8 @@ fn a_poisoned_order_costs_its_instrument_and_nothing_else() {
     keeper.until_acked(&rig, 500);
     until_followed(&mut keeper, &rig, 2);
     assert_eq!(outcome(&mut keeper, &rig, &poisoned), refused(RejectCode::Skipped));
+    // Behind a resume the venue opens step by step, and says so first.
+    keeper.until("the venue to reopen", || (live_status(&rig)?["mode"] == "normal").then_some(()));
     let again = order(instrument, 2, 1);
     assert_eq!(outcome(&mut keeper, &rig, &again), refused(RejectCode::Halted));
     let elsewhere = outcome(&mut keeper, &rig, &order(other, 3, 1));
