@@ -236,6 +236,7 @@ impl Host {
             let next = log.next();
             self.snapshots.retain(|snapshot| snapshot.position() <= next);
         }
+        missing(log, sites)?;
         let confirmations = self.confirmations(sites, mirror);
         let holds = mirror.is_some_and(|mirror| mirror.next > log.next());
         match log.confirm_end(&confirmations).map_err(closed) {
@@ -290,6 +291,7 @@ impl Host {
         if salvage(&mut log, &self.disk, &self.dir).map_err(later)? > 0 {
             self.ways.push(Way::Salvage);
         }
+        missing(&log, sites)?;
         log.close().map_err(later)?;
         self.hurt |= self.flipped
             && match found {
@@ -385,6 +387,15 @@ impl Copy {
 pub fn frames(disk: &Arc<dyn Disk>, dir: &Path, from: u64, next: u64) -> Vec<Batch> {
     let Ok(reader) = Reader::external(Arc::clone(disk), dir, from) else { return Vec::new() };
     reader.map_while(Result::ok).take_while(|batch| batch.next() <= next).collect()
+}
+
+/// A journal that ends before what the sites confirmed waits until enough of them answer.
+fn missing(log: &FileLog, sites: &Sites) -> Result<(), NotOpen> {
+    let (next, confirmed) = (log.next(), sites.confirmed());
+    if next >= confirmed {
+        return Ok(());
+    }
+    Err(NotOpen::Later(format!("positions {next} to below {confirmed} do not come back today")))
 }
 
 fn copy_all(log: &mut FileLog, frames: impl Iterator<Item = Batch>) -> Result<u64, JournalError> {

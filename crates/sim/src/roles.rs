@@ -204,6 +204,8 @@ impl World {
         let last_term = self.terms.values().copied().max().unwrap_or(0);
         if self.hosts[host].hurt {
             self.oracle.parts(next, last_term);
+            // Too few sites hold what was shipped beyond, and nobody was told of it.
+            self.sites.forget_from(next);
         }
         if next < acknowledged {
             if !self.hosts[host].hurt {

@@ -1,7 +1,7 @@
 //! The sites, as far as the journal is concerned: what was shipped comes back if enough of them
 //! hold it. How bytes become shares is the vault's and is tested there.
 
-use evenkeel_journal::{Batch, Chain, Confirmation};
+use evenkeel_journal::{Base, Batch, Chain, Confirmation, chain_behind};
 
 /// Number of sites.
 pub const SITES: usize = 5;
@@ -57,11 +57,17 @@ impl Sites {
         if batch.next() <= self.end() {
             return self.chain_at(batch.next()).is_none_or(|chain| chain == batch.chain);
         }
-        if batch.first != self.end() {
+        if batch.first != self.end() || !self.is_continued_by(batch) {
             return false;
         }
         self.shipped.push(batch.clone());
         true
+    }
+
+    fn is_continued_by(&self, batch: &Batch) -> bool {
+        let before = self.shipped.last().map_or(Base::genesis().chain, |last| last.chain);
+        let entries: Vec<&[u8]> = batch.records.iter().map(|one| one.entry.as_slice()).collect();
+        chain_behind(&before, batch.term, batch.first, &entries) == Some(batch.chain)
     }
 
     /// Gives every site that answers what it lacks; called after shipping.
@@ -84,8 +90,9 @@ impl Sites {
     /// What lies behind `next` was never confirmed by enough of them, and another history begins.
     pub fn forget_from(&mut self, next: u64) {
         self.shipped.retain(|batch| batch.next() <= next);
+        let end = self.end();
         for site in &mut self.each {
-            site.next = site.next.min(next);
+            site.next = site.next.min(end);
         }
     }
 
@@ -121,10 +128,11 @@ impl Sites {
         self.shipped[from..].iter().take_while(move |batch| batch.next() <= readable)
     }
 
-    /// What they confirm.
+    /// What they confirm: any three of them know of the newest record that three hold, even while
+    /// it does not come back.
     #[must_use]
     pub fn confirmation(&self) -> Option<Confirmation> {
-        let next = self.readable();
+        let next = self.confirmed();
         let chain = self.chain_at(next)?;
         Some(Confirmation { source: "the sites".to_owned(), next, chain: Some(chain) })
     }
