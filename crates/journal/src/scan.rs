@@ -191,6 +191,16 @@ impl Cursor {
         Ok(false)
     }
 
+    /// The header of a frame of this journal that stands here and was written for another place.
+    pub(crate) fn misplaced_header(&mut self) -> Result<Option<FrameHeader>> {
+        if self.header.length_bytes.saturating_sub(self.offset) < SECTOR {
+            return Ok(None);
+        }
+        let Probe::Header(header) = frame::probe(self.peek(SECTOR)?) else { return Ok(None) };
+        let is_ours = header.identity == self.header.identity;
+        Ok((is_ours && header.own_offset != self.offset).then_some(header))
+    }
+
     /// Reads the disk again next time: it may have been written since.
     pub(crate) fn forget_window(&mut self) {
         self.window.clear();

@@ -40,6 +40,15 @@ impl Report {
     pub fn is_intact(&self) -> bool {
         self.problems.iter().all(|problem| problem.harmless)
     }
+
+    /// First position behind everything of which the journal shows that it was written, intact or
+    /// not. What of it nobody else holds is lost.
+    #[must_use]
+    pub fn written_next(&self) -> Position {
+        let damaged = self.problems.iter().filter(|problem| !problem.harmless);
+        let ends = damaged.map(|problem| problem.positions.end).filter(|end| *end < Position::MAX);
+        ends.fold(self.next, Position::max)
+    }
 }
 
 /// Walks every segment of the journal in `dir`. It takes no lock and writes nothing; beside a
@@ -59,6 +68,7 @@ pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<Report> {
         root: Some(RootTracker::new(base)),
         entries: 0,
         problems,
+        astray: None,
     };
     if firsts.is_empty() {
         walk.gap(segment::file_name(base.position), Position::MAX);
@@ -77,6 +87,7 @@ pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<Report> {
         }
     }
     walk.reserve()?;
+    walk.missing_end();
     let Walk { expect, root, entries, problems, .. } = walk;
     let Expect { position: next, term, chain } = expect;
     let root = root.map(|tracker| tracker.root());
@@ -91,6 +102,9 @@ struct Walk<'a> {
     root: Option<RootTracker>,
     entries: u64,
     problems: Vec<Problem>,
+    /// Of the frames that lie where they were not written, the one that reaches farthest: file,
+    /// offset, and first position behind it.
+    astray: Option<(String, u64, Position)>,
 }
 
 impl Walk<'_> {
@@ -114,6 +128,7 @@ impl Walk<'_> {
                     }
                 }
                 Progress::Rest(tail) => {
+                    self.note_astray(&mut cursor)?;
                     let Some((offset, header)) = self.rest(*tail) else {
                         break;
                     };
@@ -152,6 +167,33 @@ impl Walk<'_> {
         self.root = None;
         self.problems.push(problem);
         tail.resume
+    }
+
+    /// A write that went astray leaves nothing where it belongs: at the journal's end, where it
+    /// landed is the only trace of it.
+    fn note_astray(&mut self, cursor: &mut Cursor) -> Result<()> {
+        let Some(header) = cursor.misplaced_header()? else { return Ok(()) };
+        let farthest = self.astray.as_ref().map_or(0, |(_, _, next)| *next);
+        if header.next() > farthest {
+            self.astray = Some((cursor.name.clone(), cursor.offset, header.next()));
+        }
+        Ok(())
+    }
+
+    fn missing_end(&mut self) {
+        let next = self.expect.position;
+        let Some((file, offset, end)) = self.astray.take().filter(|(.., end)| *end > next) else {
+            return;
+        };
+        self.root = None;
+        self.problems.push(Problem {
+            file,
+            offset,
+            positions: next..end,
+            kind: ProblemKind::Gap,
+            detail: "a frame of these positions lies here, where it was not written".to_owned(),
+            harmless: false,
+        });
     }
 
     fn gap(&mut self, file: String, missing_to: Position) {

@@ -304,6 +304,42 @@ fn a_frame_copied_to_any_other_place_is_detected() {
 }
 
 #[test]
+fn a_last_frame_that_went_astray_is_missed_although_nothing_follows_its_place() {
+    let (fault, disk) = fault_disk();
+    let mut log = create(&disk, &dir(), SMALL);
+    for count in [2, 3, 1, 4] {
+        append(&mut log, count).unwrap();
+    }
+    drop(log);
+    let path = segments(disk.as_ref(), &dir()).remove(0);
+    let bytes = fault.bytes(&path).unwrap();
+    let all = frames(&bytes);
+    let (first, last) = (all[0].0.clone(), all[3].0.clone());
+    let mut changed = bytes.clone();
+    changed[last.clone()].fill(0);
+    changed[first.start..first.start + last.len()].copy_from_slice(&bytes[last]);
+    fault.set_bytes(&path, &changed);
+    let report = verify(disk.as_ref(), &dir()).unwrap();
+    let end = report.problems.last().unwrap();
+    assert_eq!((end.kind, end.positions.clone()), (ProblemKind::Gap, report.next..10));
+    assert_eq!((report.is_intact(), report.written_next()), (false, 10));
+}
+
+#[test]
+fn a_damaged_last_frame_counts_as_written() {
+    let (fault, disk) = fault_disk();
+    let mut log = create(&disk, &dir(), SMALL);
+    append(&mut log, 2).unwrap();
+    append(&mut log, 3).unwrap();
+    drop(log);
+    let path = segments(disk.as_ref(), &dir()).remove(0);
+    let last = frames(&fault.bytes(&path).unwrap())[1].0.clone();
+    fault.flip_bit(&path, (last.start as u64 + 200) * 8);
+    let report = verify(disk.as_ref(), &dir()).unwrap();
+    assert_eq!((report.next, report.written_next()), (2, 5));
+}
+
+#[test]
 fn a_missing_segment_is_a_gap_with_its_exact_range() {
     let (sound, next) = sample_journal();
     let all = segments(&sound, &dir());
