@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use evenkeel_journal::{FileLog, Reader, RootTracker};
+use evenkeel_journal::{FileLog, JournalError, Reader, RootTracker};
 use evenkeel_recovery::link::StandbyEnd;
 use evenkeel_recovery::{
     FolderAuthority, Follower, JournalClock, NotPromoted, Primary, Promoted, RecoveryError, Skips,
@@ -237,8 +237,13 @@ impl World {
         if let Some(log) = &mirror {
             let disk = Arc::clone(&self.hosts[host].disk);
             let from = standby.position();
-            let mut reader = Reader::follow(disk, log.dir(), from, log.watermark())
-                .map_err(|error| not_open(error.into()))?;
+            let mut reader = Reader::follow(disk, log.dir(), from, log.watermark()).map_err(
+                |error| match error {
+                    // It was trimmed, and no snapshot reaches back to where it begins.
+                    JournalError::OutOfRange { .. } => NotOpen::Damaged(error.to_string()),
+                    error => not_open(error.into()),
+                },
+            )?;
             while let Some(batch) = reader.next_batch().map_err(|error| not_open(error.into()))? {
                 standby.apply(&batch).map_err(not_open)?;
                 if let Some(roots) = &mut roots {
