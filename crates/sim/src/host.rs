@@ -79,9 +79,9 @@ pub struct Host {
     /// Bits have changed at rest: what is damaged is the disk's doing. Without that every damage is
     /// the product's own.
     pub flipped: bool,
-    /// Its disk is of before its journal was last begun anew: what lies at the end of it may be a
-    /// branch that nobody was ever told of.
-    pub branched: bool,
+    /// How often its journal was begun anew, or went on from an older disk: what an earlier epoch
+    /// wrote since may be a branch.
+    epoch: u64,
     /// Its journal was mended, and no primary has begun on it since.
     pub mended: bool,
     /// Ways of recovery taken since somebody asked.
@@ -110,7 +110,7 @@ impl Host {
             sync: 40,
             hurt: false,
             flipped: false,
-            branched: false,
+            epoch: 0,
             mended: false,
             ways: Vec::new(),
         }
@@ -144,6 +144,7 @@ impl Host {
         self.disk = SimDisk::shared(&disk, self.bug);
         disk.set_capacity_bytes(None);
         self.faults = disk;
+        self.epoch += 1;
         self.hurt = true;
     }
 
@@ -152,15 +153,16 @@ impl Host {
         self.faults.power_cycle(survival);
     }
 
-    /// How often its journal was begun anew.
+    /// Which of its histories it writes.
     #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.generation
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The journal's folder is lost.
     pub fn lose_journal(&mut self) {
         self.generation += 1;
+        self.epoch += 1;
         self.dir = PathBuf::from(format!("/journal-{}", self.generation));
         self.snapshots.clear();
         self.hurt = true;
@@ -302,6 +304,7 @@ impl Host {
                 Err(_) => true,
             };
         self.dir = dir;
+        self.epoch += 1;
         self.mended = true;
         self.ways.push(Way::Mend);
         Ok(())

@@ -75,9 +75,8 @@ impl World {
                 self.dies(1 - slot, "its copy is of a history that was given up");
                 self.set_aside(1 - slot);
             }
-            NotOpen::Broken(what) if self.oracle.lost() > 0 || self.hosts[host].branched => {
-                // A copy of a history that was given up, or a branch of which nobody was told: it
-                // is set aside for the one that goes on.
+            NotOpen::Broken(what) if self.oracle.lost() > 0 => {
+                // A copy of a history that was given up: it is set aside for the one that goes on.
                 self.tell(|| what);
                 self.hosts[host].lose_journal();
             }
@@ -159,7 +158,7 @@ impl World {
 
     fn found(&mut self, slot: usize) -> Result<(), NotOpen> {
         let host = self.host_of(slot);
-        let later = |error: evenkeel_journal::JournalError| NotOpen::Later(error.to_string());
+        let later = |error: JournalError| NotOpen::Later(error.to_string());
         let mut log = self.hosts[host].found().map_err(later)?;
         log.confirm_end(&[]).map_err(later)?;
         let at = &self.hosts[host];
@@ -191,7 +190,6 @@ impl World {
         let process = &mut self.processes[slot];
         process.term = serving.primary.log().term();
         (self.hosts[host].hurt, self.hosts[host].mended) = (false, false);
-        self.hosts[host].branched = false;
         self.terms.insert((slot, process.life), process.term);
         process.state = State::Serving(Box::new(serving));
         self.authority = slot;
@@ -344,7 +342,7 @@ impl World {
     fn not_promoted(&mut self, slot: usize, not: NotPromoted) {
         let NotPromoted { standby, error } = not;
         self.tell(|| format!("process {slot} is not promoted: {error}"));
-        if let RecoveryError::Journal(evenkeel_journal::JournalError::Locked { .. }) = &error {
+        if let RecoveryError::Journal(JournalError::Locked { .. }) = &error {
             self.took(Path::Fence);
             if let State::Standing(standing) = &mut self.processes[slot].state {
                 standing.standby = standby.map(|standby| *standby);

@@ -148,20 +148,20 @@ impl World {
 
     /// Now is what the disk will come back as.
     fn swap_later(&mut self, host: usize, lasts: u64) {
-        let disk = Box::new((self.hosts[host].generation(), self.hosts[host].faults.fork()));
+        let disk = Box::new((self.hosts[host].epoch(), self.hosts[host].faults.fork()));
         self.push(self.now + lasts, Event::Swap { host, since: self.now, disk });
     }
 
     pub(crate) fn swap(&mut self, host: usize, since: Micros, disk: (u64, FaultDisk)) {
-        let (generation, disk) = disk;
+        let (epoch, disk) = disk;
+        let is_branch = epoch != self.hosts[host].epoch();
         self.stop_host(host, "its host comes back with an older disk");
         disk.power_cycle(Survival::Nothing);
         self.hosts[host].replace_disk(disk);
-        self.hosts[host].branched = generation != self.hosts[host].generation();
         self.follow_folder(host);
-        if since <= self.gave_up_at {
-            // Of a lineage that was given up: the operator does not take it for the one that goes
-            // on.
+        if is_branch || since <= self.gave_up_at {
+            // What it wrote last may be of a branch, or of a lineage that was given up: the
+            // operator does not take it for the one that goes on.
             self.tell(|| "operator: what the older disk holds is set aside".to_owned());
             self.hosts[host].lose_journal();
         }
