@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use evenkeel_journal::fault_disk::{FaultDisk, Survival};
+use evenkeel_journal::fault_disk::{Fault as DiskFault, FaultDisk, Survival};
 use evenkeel_journal::{
     Admission, Base, Batch, Confirmation, Disk, Durability, FileLog, Identity, JournalError,
     Options, Preparation, Problem, Reader, verify,
@@ -82,6 +82,8 @@ pub struct Host {
     /// How often its journal was begun anew, or went on from an older disk: what an earlier epoch
     /// wrote since may be a branch.
     epoch: u64,
+    /// The disk operation at which a fault waits that it does not tell of.
+    armed: Option<u64>,
     /// Its journal was mended, and no primary has begun on it since.
     pub mended: bool,
     /// Ways of recovery taken since somebody asked.
@@ -111,6 +113,7 @@ impl Host {
             hurt: false,
             flipped: false,
             epoch: 0,
+            armed: None,
             mended: false,
             ways: Vec::new(),
         }
@@ -145,18 +148,33 @@ impl Host {
         disk.set_capacity_bytes(None);
         self.faults = disk;
         self.epoch += 1;
-        self.hurt = true;
+        (self.hurt, self.armed) = (true, None);
     }
 
     /// The power goes and comes back.
     pub fn power_cycle(&mut self, survival: Survival) {
         self.faults.power_cycle(survival);
+        self.armed = None;
     }
 
     /// Which of its histories it writes.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The disk will do this to the operation so far ahead, and not tell.
+    pub fn deceive(&mut self, ahead: u64, fault: DiskFault) {
+        let at = self.faults.operations() + ahead;
+        self.faults.fail_at(at, fault);
+        self.armed = Some(at);
+        (self.hurt, self.flipped) = (true, true);
+    }
+
+    /// A primary has begun on it. What waits to go wrong will hurt entries that come only now.
+    pub fn begun(&mut self) {
+        self.hurt = self.armed.is_some_and(|at| self.faults.operations() <= at);
+        self.mended = false;
     }
 
     /// The journal's folder is lost.

@@ -189,7 +189,7 @@ impl World {
         let host = self.host_of(slot);
         let process = &mut self.processes[slot];
         process.term = serving.primary.log().term();
-        (self.hosts[host].hurt, self.hosts[host].mended) = (false, false);
+        self.hosts[host].begun();
         self.terms.insert((slot, process.life), process.term);
         process.state = State::Serving(Box::new(serving));
         self.authority = slot;

@@ -49,10 +49,7 @@ impl World {
                 // Any part survives; long enough later for the write to have come.
                 self.push(self.now + 6_000, Event::Blackout { host, dice: halving(dice) });
             }
-            Fault::LostWrite => {
-                self.disk_fault(host, 0, DiskFault::Lie);
-                (self.hosts[host].hurt, self.hosts[host].flipped) = (true, true);
-            }
+            Fault::LostWrite => self.hosts[host].deceive(0, DiskFault::Lie),
             Fault::SyncError => {
                 for ahead in 0..[1, 1, 2, 4][usize::try_from(dice / 3 % 4).unwrap_or(0)] {
                     let error = DiskFault::Error { seed: dice };
@@ -121,8 +118,7 @@ impl World {
     fn misdirect(&mut self, host: usize, dice: u64) {
         let sectors = self.plan.segment_bytes / 512;
         let to_offset = (dice >> 8) % sectors * 512;
-        self.disk_fault(host, dice % 6, DiskFault::Misdirected { to_offset });
-        (self.hosts[host].hurt, self.hosts[host].flipped) = (true, true);
+        self.hosts[host].deceive(dice % 6, DiskFault::Misdirected { to_offset });
     }
 
     fn flip_bit(&mut self, host: usize, dice: u64) {
