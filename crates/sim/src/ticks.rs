@@ -390,7 +390,11 @@ impl World {
         let State::Standing(standing) = &self.processes[slot].state else { return };
         let position = standing.standby.as_ref().map_or(0, evenkeel_recovery::Standby::position);
         let is_alone = why.contains("one of them has lost") || why.contains("another history");
-        if is_alone && self.oracle.lost() == 0 {
+        // Frames that were on their way when the primary's disk came back older arrive behind where
+        // it went on: nobody was told of them.
+        let term = standing.standby.as_ref().map_or(0, |standby| standby.engine().term().0);
+        let is_left = self.oracle.is_of_the_past(term, position.saturating_sub(1));
+        if is_alone && self.oracle.lost() == 0 && !is_left {
             return self.breaks(format!("the standby at {position} is turned away: {why}"));
         }
         self.dies(slot, "it was turned away");
