@@ -46,10 +46,10 @@ fn a_client_over_tls_goes_on_where_the_standby_took_over() {
     assert!(said.contains("the primary of term 2 is at"), "{said}");
     keeper.end();
     let acks = rig.acks();
-    assert!(acks.len() > 400, "{}", acks.len());
+    assert!(acks.len() > 300, "{}", acks.len());
     assert_eq!(lost_acks(&rig, &acks), Vec::new());
     let effects = effects(&rig);
     let theirs: Vec<_> = effects.iter().filter(|(one, _)| one.session.0 >= 1 << 32).collect();
-    assert!(theirs.len() > 200, "{}", theirs.len());
+    assert!(theirs.len() > 100, "{}", theirs.len());
     assert_eq!(theirs.into_iter().filter(|(_, count)| **count > 1).count(), 0);
 }
