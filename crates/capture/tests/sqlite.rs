@@ -93,7 +93,7 @@ fn the_log_is_handed_over_and_starts_over_without_a_gap() {
     }
 }
 
-/// Litestream's issue 752: a checkpoint while nothing captured left a history that did not restore.
+/// litestream #752: a checkpoint while nothing captured left a history that did not restore.
 #[test]
 fn litestream_752_a_checkpoint_while_capture_is_down_is_a_gap_and_both_sides_restore() {
     let (desk, mut client) = Desk::new();
@@ -126,7 +126,7 @@ fn litestream_752_a_checkpoint_while_capture_is_down_is_a_gap_and_both_sides_res
     assert_eq!(desk.restored(Target::End).1, 555);
 }
 
-/// Litestream's issue 781: after a restore, what was written next was not captured.
+/// litestream #781: after a restore, what was written next was not captured.
 #[test]
 fn litestream_781_after_a_restore_a_new_epoch_begins_and_goes_on() {
     let (desk, mut client) = Desk::new();
@@ -158,7 +158,7 @@ fn litestream_781_after_a_restore_a_new_epoch_begins_and_goes_on() {
     assert_eq!(epochs, [1, 2]);
 }
 
-/// Litestream's issue 1164: restored databases whose indexes do not fit their tables.
+/// litestream #1164: restored databases whose indexes do not fit their tables.
 #[test]
 fn litestream_1164_snapshots_and_checkpoints_under_a_writer_leave_indexes_that_fit() {
     let (desk, mut client) = Desk::new();

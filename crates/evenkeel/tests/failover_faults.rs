@@ -29,18 +29,9 @@ fn rig() -> Rig {
 fn keeper(rig: &Rig) -> Daemon {
     let mut command = rig.command("up --home h --dashboard off --ack-log");
     let mut keeper = Daemon::spawn(rig, command.arg(rig.beside("ack")));
-    until_followed(&mut keeper, rig, 1);
+    keeper.until_followed(rig, 1);
     keeper.until_acked(rig, 500);
     keeper
-}
-
-/// Waits for a primary of at least this term that a standby follows.
-fn until_followed(keeper: &mut Daemon, rig: &Rig, term: u64) -> Value {
-    keeper.until("a standby that follows", || {
-        let status = live_status(rig)?;
-        let is_it = status["role"] == "primary" && status["journal"]["term"].as_u64()? >= term;
-        (is_it && status["standbys"][0]["state"] == "following").then_some(status)
-    })
 }
 
 /// Waits until the change of the primary was measured, and nothing was lost by it.
@@ -75,7 +66,7 @@ fn a_primary_whose_syncs_fail_stops_and_its_standby_takes_over() {
     command.env("LD_PRELOAD", &library).env("EVENKEEL_EIO_FILE", &file);
     let mut keeper = Daemon::spawn(&rig, &mut command);
     for term in 2..=3 {
-        until_followed(&mut keeper, &rig, term - 1);
+        keeper.until_followed(&rig, term - 1);
         keeper.until_acked(&rig, 500);
         let failing = holder(&rig).unwrap();
         fs::write(&file, failing.as_raw_pid().to_string()).unwrap();
@@ -111,7 +102,7 @@ fn a_killed_standby_costs_the_primary_nothing_and_catches_up_again() {
     let standby = keeper.until_both().into_iter().find(|id| *id != first).unwrap();
     kill_process(standby, Signal::KILL).unwrap();
     keeper.until_acked(&rig, 1_000);
-    let status = until_followed(&mut keeper, &rig, 1);
+    let status = keeper.until_followed(&rig, 1);
     assert_eq!(status["journal"]["term"], 1, "{status}");
     assert_eq!(status["failovers"], 0, "{status}");
     assert_eq!(holder(&rig), Some(first));
@@ -138,7 +129,7 @@ fn both_processes_stopped_for_a_while_go_on_as_one_primary() {
             std::thread::sleep(Duration::from_millis(if primary_first { 0 } else { 700 }));
         }
         keeper.until_acked(&rig, 500);
-        let status = until_followed(&mut keeper, &rig, term);
+        let status = keeper.until_followed(&rig, term);
         term = status["journal"]["term"].as_u64().unwrap();
         assert_eq!(status["engine"]["digests_agree"], true, "{status}");
     }
@@ -162,13 +153,13 @@ fn a_full_disk_below_a_pair_stops_no_failover_and_loses_nothing() {
     command.arg(rig.beside("ack"));
     let mut keeper = Daemon::spawn(&rig, &mut inside.enter(&command));
     keeper.until_condition(&rig, "disk_full");
-    let status = until_followed(&mut keeper, &rig, 1);
+    let status = keeper.until_followed(&rig, 1);
     assert_eq!(status["journal"]["term"], 1, "{status}");
     // The lock lies on that disk, which is seen inside alone.
     let note = fs::read_to_string(inside.seen(&journal.join("LOCK"))).unwrap();
     let id = note.lines().find_map(|line| line.strip_prefix("pid=")).unwrap();
     kill_process(Pid::from_raw(id.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
-    until_followed(&mut keeper, &rig, 2);
+    keeper.until_followed(&rig, 2);
     keeper.until_condition(&rig, "disk_full");
 
     inside.run(&format!("mount -o remount,size=64m {place}"));

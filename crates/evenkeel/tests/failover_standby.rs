@@ -24,18 +24,9 @@ fn rig() -> Rig {
 fn kept(rig: &Rig) -> Daemon {
     let mut command = rig.command("up --role keeper --home h --dashboard off --ack-log");
     let mut keeper = Daemon::spawn(rig, command.arg(rig.beside("ack")));
-    until_followed(&mut keeper, rig, 1);
+    keeper.until_followed(rig, 1);
     keeper.until_acked(rig, 500);
     keeper
-}
-
-/// Waits for a primary of at least this term with a standby; gives its status.
-fn until_followed(daemon: &mut Daemon, rig: &Rig, term: u64) -> Value {
-    daemon.until("a standby that follows", || {
-        let status = live_status(rig)?;
-        let is_it = status["role"] == "primary" && status["journal"]["term"].as_u64()? >= term;
-        (is_it && status["standbys"][0]["state"] == "following").then_some(status)
-    })
 }
 
 fn holder(rig: &Rig) -> Pid {
@@ -71,11 +62,11 @@ fn a_primary_hands_over_and_follows_its_successor_which_hands_back() {
     assert_ne!(first, second);
     keeper.until_acked(&rig, 500);
     // The same process as before, now as a standby, and then as the primary again.
-    until_followed(&mut keeper, &rig, 2);
+    keeper.until_followed(&rig, 2);
     let failover = rig.json("failover --home h --json");
     assert_clean(&failover, "planned", 3);
     assert_eq!(holder(&rig), first);
-    until_followed(&mut keeper, &rig, 3);
+    keeper.until_followed(&rig, 3);
     keeper.until_acked(&rig, 500);
     end_and_audit(&rig, keeper);
 }
@@ -88,7 +79,7 @@ fn a_killed_primary_is_replaced_by_its_standby_and_starts_again_as_one() {
         let failover = rig.json("failover --home h --unplanned --json");
         assert_clean(&failover, "unplanned", term);
         keeper.until_acked(&rig, 500);
-        until_followed(&mut keeper, &rig, term);
+        keeper.until_followed(&rig, term);
     }
     end_and_audit(&rig, keeper);
 }
@@ -99,7 +90,7 @@ fn a_stalled_primary_is_killed_before_it_is_replaced() {
     let mut keeper = kept(&rig);
     let stalled = holder(&rig);
     kill_process(stalled, Signal::STOP).unwrap();
-    let status = until_followed(&mut keeper, &rig, 2);
+    let status = keeper.until_followed(&rig, 2);
     assert_eq!(status["journal"]["term"], 2);
     let line = format!("/proc/{}/cmdline", stalled.as_raw_pid());
     let said = fs::read_to_string(line).unwrap_or_default();
@@ -142,7 +133,7 @@ fn a_mirror_is_promoted_by_an_attestation_alone_and_goes_on_where_its_copy_ends(
     let ack = rig.beside("ack-m");
     let mut command = mirror::command(&rig, true);
     let mut mirror = Daemon::spawn(&rig, command.arg("--ack-log").arg(&ack));
-    until_followed(&mut primary, &rig, 1);
+    primary.until_followed(&rig, 1);
     primary.until_acked(&rig, 500);
     // Also while the configuration says nothing of the mirror: the lock here is not the primary's.
     let said = rig.run("failover --home m --unplanned");
@@ -205,7 +196,7 @@ fn a_new_host_joins_from_the_sites_with_an_identity_of_its_own_and_follows_from_
     assert_eq!(refused.exit, 12, "{refused:?}");
     assert!(!rig.path("m/host/journal").exists(), "nothing half restored counts");
     let mut mirror = Daemon::spawn(&rig, &mut join(&own));
-    until_followed(&mut primary, &rig, 1);
+    primary.until_followed(&rig, 1);
     primary.until_acked(&rig, 500);
     let base = begins_at(&rig, "m");
     assert!(base > 0, "it read the primary's journal from its beginning");

@@ -22,7 +22,6 @@ use evenkeel_types::{
     AccountId, Canonical as _, ClientSequence, Command, Entry, Event, InstrumentId, InstrumentKind,
     Lots, NewOrder, Origin, OutcomeKind, RejectCode, SessionId, Side, Ticks, TimeInForce,
 };
-use serde_json::Value;
 
 const LABEL: u64 = 77_777_777;
 
@@ -39,15 +38,6 @@ fn keeper(rig: &Rig) -> Daemon {
     let mut keeper = Daemon::spawn(rig, command.arg(rig.beside("ack")));
     keeper.until_acked(rig, 500);
     keeper
-}
-
-/// Waits for a primary of at least this term that a standby follows.
-fn until_followed(keeper: &mut Daemon, rig: &Rig, term: u64) -> Value {
-    keeper.until("a standby that follows", || {
-        let status = live_status(rig)?;
-        let is_it = status["role"] == "primary" && status["journal"]["term"].as_u64()? >= term;
-        (is_it && status["standbys"][0]["state"] == "following").then_some(status)
-    })
 }
 
 /// Instruments that never expire.
@@ -136,7 +126,7 @@ fn refused(code: RejectCode) -> OutcomeKind {
 fn a_poisoned_order_costs_its_instrument_and_nothing_else() {
     let rig = rig();
     let mut keeper = keeper(&rig);
-    until_followed(&mut keeper, &rig, 1);
+    keeper.until_followed(&rig, 1);
     let [instrument, other, ..] = perpetuals(&rig)[..] else { panic!("two perpetuals") };
     let poisoned = order(instrument, 1, LABEL);
     assert_eq!(send(&rig, &poisoned), Some(None), "the primary died before it could answer");
@@ -154,7 +144,7 @@ fn a_poisoned_order_costs_its_instrument_and_nothing_else() {
     assert!(said.contains("a second process tries it"), "{said}");
     assert!(said.contains("it panics there as well"), "{said}");
     keeper.until_acked(&rig, 500);
-    until_followed(&mut keeper, &rig, 2);
+    keeper.until_followed(&rig, 2);
     assert_eq!(outcome(&mut keeper, &rig, &poisoned), refused(RejectCode::Skipped));
     // Behind a resume the venue opens step by step, and says so first.
     keeper.until("the venue to reopen", || (live_status(&rig)?["mode"] == "normal").then_some(()));
@@ -167,7 +157,7 @@ fn a_poisoned_order_costs_its_instrument_and_nothing_else() {
     everybody_agrees(&rig);
     // A restart of the whole, with the entry as poisonous as ever.
     let mut keeper = self::keeper(&rig);
-    until_followed(&mut keeper, &rig, 3);
+    keeper.until_followed(&rig, 3);
     assert_eq!(outcome(&mut keeper, &rig, &poisoned), refused(RejectCode::Skipped));
     keeper.end();
     assert!(lost_acks(&rig, &rig.acks()).is_empty());

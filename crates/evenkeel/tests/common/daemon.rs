@@ -89,6 +89,15 @@ impl Daemon {
         self.until("acknowledgements", || (rig.ack_bytes() >= bytes).then_some(()));
     }
 
+    /// Waits for a primary of at least this term that a standby follows; gives its status.
+    pub fn until_followed(&mut self, rig: &Rig, term: u64) -> Value {
+        self.until("a standby that follows", || {
+            let status = live_status(rig)?;
+            let is_it = status["role"] == "primary" && status["journal"]["term"].as_u64()? >= term;
+            (is_it && status["standbys"][0]["state"] == "following").then_some(status)
+        })
+    }
+
     /// Waits until the sites hold so many recovery points; gives the last status.
     pub fn until_points(&mut self, rig: &Rig, count: u64) -> Value {
         self.until("recovery points", || {
