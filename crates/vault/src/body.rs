@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::manifest::Body;
 use crate::period::PeriodKey;
 use crate::record::{RecordHeader, body_context};
-use crate::seal::{Compressor, Decompressor, SALT_BYTES, SealingKey, Slot, TAG_BYTES, Use};
+use crate::seal::{
+    Compressor, Decompressor, SALT_BYTES, SealingKey, Slot, TAG_BYTES, Use, ZSTD_LEVEL,
+};
 
 /// Largest inline body, opened.
 const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -39,7 +41,7 @@ fn compressed(body: &Body) -> Result<Vec<u8>> {
         })?
         .to_le_bytes()
         .to_vec();
-    bytes.extend(Compressor::new()?.compress(&plain)?);
+    bytes.extend(Compressor::new(ZSTD_LEVEL)?.compress(&plain)?);
     Ok(bytes)
 }
 

@@ -39,6 +39,8 @@ mod body;
 mod catalog;
 mod certificate;
 mod chain;
+mod crew;
+mod cutting;
 mod erasure;
 mod error;
 mod facts;

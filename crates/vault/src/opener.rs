@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::body::open_body;
@@ -12,7 +13,7 @@ use crate::fetch::{fetch_pack, fetch_replicated, pack_integrity};
 use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::Identity;
 use crate::layout::{Lineage, ObjectName};
-use crate::manifest::{Body, SourceEntry, decode_sources};
+use crate::manifest::{Body, ChunkRef, SourceEntry, decode_sources};
 use crate::pack::{PackEntry, PackReader};
 use crate::period::{self, PeriodKey};
 use crate::record::{Kind, ObjectRef, PeriodRef, PointId, Record, RecordHeader};
@@ -44,6 +45,12 @@ pub struct Seen {
 
 /// A pack's ciphertext, ready to open.
 type CachedPack = ((Lineage, [u8; 32]), Arc<Vec<u8>>);
+
+/// A pack, and the key of what is in it.
+struct OpenPack {
+    bytes: Arc<Vec<u8>>,
+    key: SealingKey,
+}
 
 /// Opens what a catalog lists, with one identity.
 pub struct Opener {
@@ -275,33 +282,18 @@ impl Opener {
     ) -> Result<()> {
         let mut hasher = blake3::Hasher::new();
         let mut decompressor = Decompressor::new()?;
-        let mut open: Option<(u32, Arc<Vec<u8>>, SealingKey)> = None;
-        for chunk in &source.chunks {
-            let object = record
-                .header
-                .objects
-                .get(chunk.object as usize)
-                .ok_or_else(|| not_of_its_kind(record))?;
-            if open.as_ref().is_none_or(|(at, _, _)| *at != chunk.object) {
-                let bytes = self.pack(&record.header, object)?;
-                let period_key = self.key(&record.header, object.period)?;
-                let of = (record.header.lineage, object.period);
-                let key = PackReader::new(&bytes)
-                    .filter(|pack| (pack.lineage(), pack.period()) == of)
-                    .ok_or_else(|| pack_integrity(object, "not the pack the record describes"))?
-                    .key(&period_key);
-                open = Some((chunk.object, bytes, key));
-            }
-            let plain = open.as_ref().and_then(|(_, bytes, key)| {
-                PackReader::new(bytes)?.chunk(key, &PackEntry::from(*chunk), &mut decompressor)
+        self.each_run(record, &source.chunks, &mut |chunk, open| {
+            let plain = PackReader::new(&open.bytes).and_then(|pack| {
+                pack.chunk(&open.key, &PackEntry::from(*chunk), &mut decompressor)
             });
+            let object = &record.header.objects[chunk.object as usize];
             let plain = plain.ok_or_else(|| pack_integrity(object, "a chunk does not open"))?;
             hasher.update(&plain);
             into.write_all(&plain).map_err(|error| Error::Stream {
                 what: format!("writing source {}", source.name),
                 source: error,
-            })?;
-        }
+            })
+        })?;
         if *hasher.finalize().as_bytes() == source.hash {
             return Ok(());
         }
@@ -310,6 +302,51 @@ impl Opener {
             EVERY_SITE,
             "the plaintext is not what the writer hashed",
         ))
+    }
+
+    /// Gives every chunk with its pack; the next pack is fetched while this one is worked on.
+    fn each_run(
+        &self,
+        record: &Record,
+        chunks: &[ChunkRef],
+        each: &mut dyn FnMut(&ChunkRef, &OpenPack) -> Result<()>,
+    ) -> Result<()> {
+        let mut runs = chunks.chunk_by(|one, next| one.object == next.object);
+        if chunks.first().map(|one| one.object) == chunks.last().map(|one| one.object) {
+            return runs.try_for_each(|run| {
+                let open = self.open_pack(record, run[0].object)?;
+                run.iter().try_for_each(|chunk| each(chunk, &open))
+            });
+        }
+        std::thread::scope(|scope| {
+            let (sender, packs) = sync_channel(0);
+            let ahead = runs.clone();
+            scope.spawn(move || {
+                for run in ahead {
+                    // Nobody listens any more after a failure.
+                    if sender.send(self.open_pack(record, run[0].object)).is_err() {
+                        return;
+                    }
+                }
+            });
+            runs.try_for_each(|run| {
+                let open = packs.recv().map_err(|_| not_of_its_kind(record))??;
+                run.iter().try_for_each(|chunk| each(chunk, &open))
+            })
+        })
+    }
+
+    fn open_pack(&self, record: &Record, number: u32) -> Result<OpenPack> {
+        let object = record.header.objects.get(number as usize);
+        let object = object.ok_or_else(|| not_of_its_kind(record))?;
+        let bytes = self.pack(&record.header, object)?;
+        let period_key = self.key(&record.header, object.period)?;
+        let of = (record.header.lineage, object.period);
+        let key = PackReader::new(&bytes)
+            .filter(|pack| (pack.lineage(), pack.period()) == of)
+            .ok_or_else(|| pack_integrity(object, "not the pack the record describes"))?
+            .key(&period_key);
+        Ok(OpenPack { bytes, key })
     }
 
     fn pack(&self, header: &RecordHeader, object: &ObjectRef) -> Result<Arc<Vec<u8>>> {

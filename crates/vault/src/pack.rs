@@ -240,7 +240,7 @@ mod tests {
 
     fn pack(key: &PeriodKey, ids: &IdKey) -> Pack {
         let mut builder = PackBuilder::new(Lineage([1; 16]), 5, key, &mut OsRandom).unwrap();
-        let mut compressor = Compressor::new().unwrap();
+        let mut compressor = Compressor::new(1).unwrap();
         for size in [1_usize, 1000, 70_000] {
             let chunk = vec![u8::try_from(size % 251).unwrap(); size];
             let compressed = compress(&mut compressor, &chunk).unwrap();

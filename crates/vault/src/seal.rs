@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 pub(crate) const TAG_BYTES: usize = 16;
 /// Bytes of a salt.
 pub(crate) const SALT_BYTES: usize = 32;
-/// Compression level: level 3 costs half the speed for a few per cent.
-const ZSTD_LEVEL: i32 = 1;
+/// Default compression level: level 3 costs half the speed for a few per cent.
+pub(crate) const ZSTD_LEVEL: i32 = 1;
 
 /// What a sealing key is for; part of its derivation, so that one cannot stand for another.
 #[derive(Clone, Copy)]
@@ -96,12 +96,12 @@ impl SealingKey {
     }
 }
 
-/// Compresses with the vault's level.
+/// Compresses with one level of zstd.
 pub(crate) struct Compressor(zstd::bulk::Compressor<'static>);
 
 impl Compressor {
-    pub(crate) fn new() -> Result<Self> {
-        zstd::bulk::Compressor::new(ZSTD_LEVEL).map(Self).map_err(codec)
+    pub(crate) fn new(level: i32) -> Result<Self> {
+        zstd::bulk::Compressor::new(level).map(Self).map_err(codec)
     }
 
     pub(crate) fn compress(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_another_length_is_refused() {
-        let frame = Compressor::new().unwrap().compress(&[7; 1000]).unwrap();
+        let frame = Compressor::new(ZSTD_LEVEL).unwrap().compress(&[7; 1000]).unwrap();
         let mut decompressor = Decompressor::new().unwrap();
         assert_eq!(decompressor.decompress(&frame, 1000).unwrap(), vec![7; 1000]);
         assert!(decompressor.decompress(&frame, 999).is_none());

@@ -151,8 +151,7 @@ pub(crate) fn encode_pack(
     let some: Vec<(usize, &[u8])> =
         (layout.n() - k..layout.n()).map(|at| (at, shards[at].as_slice())).collect();
     let decoded = decode_shards(&some, k, pack.bytes.len())?;
-    let name = blake3::hash(&pack.bytes);
-    if blake3::hash(&decoded) != name {
+    if decoded != pack.bytes {
         return Err(Error::EncodeCheck {
             stage: "erasure code",
             detail: "the pack does not come back from its shards".to_owned(),
@@ -160,7 +159,7 @@ pub(crate) fn encode_pack(
     }
     check_pack(&decoded, &pack.entries, &period.key, id_key)?;
     let object = ObjectRef {
-        pack: *name.as_bytes(),
+        pack: *blake3::hash(&pack.bytes).as_bytes(),
         length_bytes: pack.bytes.len() as u64,
         period: period.reference.number,
         shard_roots,

@@ -5,25 +5,23 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use fastcdc::v2020::{Normalization, StreamCDC};
-
 use crate::body::sealed_body_bytes;
+use crate::crew::{Compressed, Crew};
+use crate::cutting::{Chunks, Cut};
 use crate::error::{Error, Result};
 use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::IdKey;
 use crate::layout::{Layout, Lineage};
 use crate::manifest::{Body, ChunkPlace, ChunkRef, SourceEntry, encode_sources};
-use crate::pack::{CHUNK_BYTES_MAX, Pack, PackBuilder, PackEntry, compress};
+use crate::pack::{Pack, PackBuilder, PackEntry};
 use crate::period::Period;
 use crate::random::Random;
 use crate::record::REPLICATED_BYTES_MAX;
-use crate::seal::Compressor;
 use crate::shipping::{Tally, encode_pack, require, ship_shards};
 use crate::site::Site;
 
-/// Chunk sizes: least, average, most.
-const CDC_BYTES: (usize, usize, usize) = (16 * 1024, 64 * 1024, 256 * 1024);
-/// Marks a pack number as one of the index, until the final numbers are known.
+/// Marks the number of a pack of the index; without it, it is that of a new chunk. Only until
+/// [`Sealer::finish`] knows the final pack numbers.
 const OLD: u32 = 1 << 31;
 
 /// What sealing needs to know; its own, so that nobody has to wait for it.
@@ -35,15 +33,9 @@ pub(crate) struct Sealing {
     pub(crate) layout: Layout,
     pub(crate) period: Arc<Period>,
     pub(crate) id_key: Arc<IdKey>,
-}
-
-/// Where to cut.
-#[derive(Clone, Copy)]
-pub(crate) enum Cut {
-    /// By content, so that a change moves few boundaries (FastCDC v2020).
-    Content,
-    /// At fixed sizes: nothing will be recognised again.
-    Fixed,
+    /// Threads that compress beside the one that reads; 0: that one does it.
+    pub(crate) workers: usize,
+    pub(crate) zstd_level: i32,
 }
 
 /// Sources at the sites.
@@ -71,7 +63,11 @@ pub(crate) fn seal_sources(
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(1);
         let shipper = scope.spawn(move || ship_packs(sealing, &receiver));
-        let mut sealer = Sealer::new(sealing, known, sender, random)?;
+        let (crew, queue) = Crew::new(sealing.workers, sealing.zstd_level)?;
+        if let Some(queue) = queue {
+            queue.start(sealing.workers, scope);
+        }
+        let mut sealer = Sealer::new(sealing, known, sender, random, crew);
         let sealed = sources
             .iter_mut()
             .try_for_each(|(name, source)| sealer.source(name, *source, cut))
@@ -152,15 +148,23 @@ struct Sealer<'a> {
     known: Option<&'a DedupIndex>,
     sender: SyncSender<Pack>,
     random: &'a mut dyn Random,
-    compressor: Compressor,
+    crew: Crew,
     builder: Option<PackBuilder>,
     packs_sent: u32,
-    /// Chunks of this very record.
-    own: BTreeMap<[u8; 32], (u32, ChunkPlace)>,
+    /// New chunks so far.
+    new: u32,
+    /// New chunks of this very record that may come again: number and length.
+    own: BTreeMap<[u8; 32], (u32, u64)>,
+    /// Where new chunks went, by number: which of the new packs, and where in it.
+    places: Vec<(u32, ChunkPlace)>,
     /// Reused packs: number in the index to number among the reused.
     reused: BTreeMap<u32, u32>,
     sealed: Sealed,
 }
+
+/// Stands for a place until a chunk is in its pack.
+const NOWHERE: ChunkPlace =
+    ChunkPlace { slot: 0, offset_bytes: 0, sealed_bytes: 0, plain_bytes: 0 };
 
 impl<'a> Sealer<'a> {
     fn new(
@@ -168,85 +172,97 @@ impl<'a> Sealer<'a> {
         known: Option<&'a DedupIndex>,
         sender: SyncSender<Pack>,
         random: &'a mut dyn Random,
-    ) -> Result<Self> {
-        Ok(Self {
+        crew: Crew,
+    ) -> Self {
+        Self {
             sealing,
             known,
             sender,
             random,
-            compressor: Compressor::new()?,
+            crew,
             builder: None,
             packs_sent: 0,
+            new: 0,
             own: BTreeMap::new(),
+            places: Vec::new(),
             reused: BTreeMap::new(),
             sealed: Sealed::default(),
-        })
+        }
     }
 
     fn source(&mut self, name: &str, source: &mut dyn Read, cut: Cut) -> Result<()> {
-        let mut entry = SourceEntry {
-            name: name.to_owned(),
-            length_bytes: 0,
-            hash: [0; 32],
-            chunks: Vec::new(),
-        };
+        let (mut length_bytes, mut refs) = (0, Vec::new());
         let mut hasher = blake3::Hasher::new();
-        let seed = self.sealing.id_key.chunker_seed();
-        let mut each = |chunk: &[u8]| {
+        let mut chunks = Chunks::new(name, source, cut, self.sealing.id_key.chunker_seed());
+        while let Some(chunk) = chunks.next()? {
             hasher.update(chunk);
-            entry.length_bytes += chunk.len() as u64;
-            entry.chunks.push(self.chunk(chunk, cut)?);
-            Ok(())
-        };
-        match cut {
-            Cut::Content => by_content(name, source, seed, &mut each)?,
-            Cut::Fixed => by_size(name, source, &mut each)?,
+            length_bytes += chunk.len() as u64;
+            refs.push(self.chunk(chunk, cut)?);
+            while let Some(batch) = self.crew.take()? {
+                self.pack(batch)?;
+            }
         }
-        entry.hash = *hasher.finalize().as_bytes();
-        self.sealed.sources.push(entry);
+        let hash = *hasher.finalize().as_bytes();
+        self.sealed.sources.push(SourceEntry {
+            name: name.to_owned(),
+            length_bytes,
+            hash,
+            chunks: refs,
+        });
         Ok(())
     }
 
+    /// A reference to a chunk; that of a new one holds its number until [`Sealer::finish`].
     fn chunk(&mut self, chunk: &[u8], cut: Cut) -> Result<ChunkRef> {
         let id = self.sealing.id_key.chunk_id(chunk);
         let length = chunk.len() as u64;
-        let own = self.own.get(&id).copied();
-        let known = || {
-            let (number, place) = self.known?.find(&id)?;
-            Some((number | OLD, place))
-        };
         // An id decides what is inside only together with the length: never trust a place of
         // another size.
-        let found = own.or_else(known).filter(|(_, place)| u64::from(place.plain_bytes) == length);
-        if let Some((object, place)) = found {
-            if object & OLD != 0 {
-                let next = u32::try_from(self.reused.len()).unwrap_or(u32::MAX);
-                self.reused.entry(object & !OLD).or_insert(next);
-            }
+        if let Some((number, _)) = self.own.get(&id).filter(|(_, own)| *own == length) {
             self.sealed.bytes_dedup += length;
-            return Ok(ChunkRef { object, place, id });
+            return Ok(ChunkRef { object: *number, place: NOWHERE, id });
         }
-        let compressed = compress(&mut self.compressor, chunk)?;
-        if self.builder.as_ref().is_some_and(|builder| !builder.fits(compressed.len())) {
-            self.send()?;
+        let known = self.known.and_then(|known| known.find(&id));
+        if let Some((number, place)) = known.filter(|(_, at)| u64::from(at.plain_bytes) == length) {
+            let next = u32::try_from(self.reused.len()).unwrap_or(u32::MAX);
+            self.reused.entry(number).or_insert(next);
+            self.sealed.bytes_dedup += length;
+            return Ok(ChunkRef { object: number | OLD, place, id });
         }
-        let builder = match &mut self.builder {
-            Some(builder) => builder,
-            None => {
-                let period = &self.sealing.period;
-                let (number, key) = (period.reference.number, &period.key);
-                let lineage = self.sealing.lineage;
-                let new = PackBuilder::new(lineage, number, key, self.random)?;
-                self.builder.insert(new)
-            }
-        };
-        let place = builder.add(id, compressed, chunk.len())?;
-        let object = self.packs_sent;
+        self.crew.add(id, chunk)?;
+        let number = self.new;
+        if number >= OLD - 1 {
+            return Err(Error::Invalid {
+                what: "recovery point",
+                detail: "more chunks than one can hold".to_owned(),
+            });
+        }
+        self.new += 1;
         if matches!(cut, Cut::Content) {
-            self.own.insert(id, (object, place));
+            self.own.insert(id, (number, length));
         }
         self.sealed.bytes_new += length;
-        Ok(ChunkRef { object, place, id })
+        Ok(ChunkRef { object: number, place: NOWHERE, id })
+    }
+
+    fn pack(&mut self, batch: Vec<Compressed>) -> Result<()> {
+        for Compressed { id, bytes, plain_bytes } in batch {
+            if self.builder.as_ref().is_some_and(|builder| !builder.fits(bytes.len())) {
+                self.send()?;
+            }
+            let builder = match &mut self.builder {
+                Some(builder) => builder,
+                None => {
+                    let period = &self.sealing.period;
+                    let (number, key) = (period.reference.number, &period.key);
+                    let lineage = self.sealing.lineage;
+                    let new = PackBuilder::new(lineage, number, key, self.random)?;
+                    self.builder.insert(new)
+                }
+            };
+            self.places.push((self.packs_sent, builder.add(id, bytes, plain_bytes)?));
+        }
+        Ok(())
     }
 
     fn send(&mut self) -> Result<()> {
@@ -261,14 +277,20 @@ impl<'a> Sealer<'a> {
         })
     }
 
-    /// Sends what is left and gives every chunk its final pack number.
+    /// Sends what is left and gives every chunk its place and final pack number.
     fn finish(mut self) -> Result<Sealed> {
+        self.crew.end()?;
+        while let Some(batch) = self.crew.take()? {
+            self.pack(batch)?;
+        }
         self.send()?;
         let new = self.packs_sent;
         for chunk in self.sealed.sources.iter_mut().flat_map(|source| &mut source.chunks) {
             if chunk.object & OLD != 0 {
                 let reused = self.reused.get(&(chunk.object & !OLD));
                 chunk.object = new + reused.copied().unwrap_or(u32::MAX - new);
+            } else {
+                (chunk.object, chunk.place) = self.places[chunk.object as usize];
             }
         }
         if let Some(known) = self.known {
@@ -279,46 +301,5 @@ impl<'a> Sealer<'a> {
             self.sealed.packs = packs.collect();
         }
         Ok(self.sealed)
-    }
-}
-
-fn by_content(
-    name: &str,
-    source: &mut dyn Read,
-    seed: u64,
-    each: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
-    let (least, average, most) = CDC_BYTES;
-    let level = Normalization::Level1;
-    for chunk in StreamCDC::with_level_and_seed(source, least, average, most, level, seed) {
-        let chunk = chunk.map_err(|error| Error::Stream {
-            what: format!("reading source {name}"),
-            source: match error {
-                fastcdc::v2020::Error::IoError(error) => error,
-                other => std::io::Error::other(other.to_string()),
-            },
-        })?;
-        each(&chunk.data)?;
-    }
-    Ok(())
-}
-
-fn by_size(
-    name: &str,
-    source: &mut dyn Read,
-    each: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
-    let mut chunk = Vec::with_capacity(CHUNK_BYTES_MAX);
-    loop {
-        chunk.clear();
-        let read = (&mut *source).take(CHUNK_BYTES_MAX as u64).read_to_end(&mut chunk);
-        read.map_err(|error| Error::Stream {
-            what: format!("reading source {name}"),
-            source: error,
-        })?;
-        if chunk.is_empty() {
-            return Ok(());
-        }
-        each(&chunk)?;
     }
 }

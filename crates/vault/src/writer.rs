@@ -11,6 +11,7 @@ use evenkeel_types::Canonical;
 use crate::body::{open_body, seal_body};
 use crate::certificate::{Certificate, RootPublicKey, WriterKey};
 use crate::chain::{ChainReader, list_sites};
+use crate::cutting::Cut;
 use crate::error::{Error, Result};
 use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::IdKey;
@@ -25,7 +26,7 @@ use crate::resume::{
 };
 use crate::shipping::{Tally, arrived, require, ship_replicated};
 use crate::site::Site;
-use crate::source::{Cut, Sealing, describe, seal_sources};
+use crate::source::{Sealing, describe, seal_sources};
 use crate::state::{Pin, WriterState};
 use crate::writing::{NS_PER_SECOND, PERIOD_SECONDS_MAX, Shipped, WriterOptions};
 
@@ -358,6 +359,8 @@ impl Writer {
             layout: self.options.layout,
             period: Arc::clone(self.current()?),
             id_key: Arc::clone(&self.id_key),
+            workers: self.options.workers,
+            zstd_level: self.options.zstd_level,
         })
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::keys::Recipient;
 use crate::layout::Layout;
 use crate::record::{PointId, Root};
+use crate::seal::ZSTD_LEVEL;
 use crate::site::SiteError;
 
 /// Default and largest key period.
@@ -31,6 +32,11 @@ pub struct WriterOptions {
     /// the vault decides which one. Then what they signed behind this writer's last record is
     /// continued; otherwise it is a fork.
     pub takes_turns: bool,
+    /// Threads that compress beside the one that reads a source: 0 where something else on this
+    /// machine must not be held up, else one per processor.
+    pub workers: usize,
+    /// Level of zstd, 1 to 19: a higher one takes longer and stores somewhat less.
+    pub zstd_level: i32,
 }
 
 impl WriterOptions {
@@ -45,6 +51,8 @@ impl WriterOptions {
             index_path: None,
             state_path: None,
             takes_turns: false,
+            workers: 0,
+            zstd_level: ZSTD_LEVEL,
         }
     }
 }

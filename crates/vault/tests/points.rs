@@ -9,7 +9,8 @@ use std::io::Read;
 
 use common::{Desk, SECOND, START, noise, point, read, site_name};
 use evenkeel_vault::{
-    Error, Kind, PointHead, PointSealer, ProblemKind, Root, SealedPoint, Verify, Writer, verify,
+    Error, Kind, Point, PointHead, PointSealer, ProblemKind, Root, SealedPoint, Verify, Writer,
+    verify,
 };
 
 const DAY: u64 = 24 * 60 * 60 * SECOND;
@@ -252,4 +253,56 @@ fn a_point_whose_index_cannot_be_kept_is_written_once() {
     assert_eq!(second.bytes_new, 0);
     assert!(!desk.folder.path().join("no such folder").exists());
     assert_eq!(desk.catalog().points().len(), 2);
+}
+
+#[test]
+fn any_number_of_workers_gives_the_same_point() {
+    let mut content = noise(5, 3_000_000);
+    // The second half is known when it comes: chunks of this very point, in packs still open.
+    content.extend_from_within(..);
+    let mut made = Vec::new();
+    for workers in [0, 1, 4] {
+        let desk = Desk::new();
+        let mut options = desk.options();
+        options.workers = workers;
+        let mut writer = desk.try_writer(options, 1).unwrap();
+        let first = point(&mut writer, 9, START, &[("a", &content), ("b", &content[77..])]);
+        let first = first.unwrap();
+        let mut changed = content.clone();
+        changed[1_500_000..1_500_100].fill(0);
+        let second = point(&mut writer, 19, START + 1, &[("a", &changed)]).unwrap();
+        let opener = desk.opener();
+        assert!(read(&opener, &first, "a").unwrap() == content);
+        assert!(read(&opener, &first, "b").unwrap() == content[77..]);
+        assert!(read(&opener, &second, "a").unwrap() == changed);
+        assert!(second.bytes_new < 1_000_000 && first.bytes_dedup > 6_000_000);
+        let sizes = |point: &Point| (point.bytes_new, point.bytes_dedup, point.objects);
+        made.push((sizes(&first), sizes(&second)));
+    }
+    assert!(made.iter().all(|one| *one == made[0]), "{made:?}");
+}
+
+#[test]
+fn a_source_that_fails_while_workers_are_busy_ends_the_point_and_not_the_program() {
+    struct Torn(usize);
+    impl Read for Torn {
+        fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+            if self.0 == 0 {
+                return Err(std::io::Error::other("the disk hums"));
+            }
+            let most = self.0.min(bytes.len());
+            noise(self.0 as u64, most).as_slice().read_exact(&mut bytes[..most])?;
+            self.0 -= most;
+            Ok(most)
+        }
+    }
+    let desk = Desk::new();
+    let mut options = desk.options();
+    options.workers = 3;
+    let mut writer = desk.try_writer(options, 1).unwrap();
+    let sealer = writer.begin_point(START, false).unwrap();
+    let mut torn = Torn(9_000_000);
+    let error = sealer.seal(&mut [("source".to_owned(), &mut torn as &mut dyn Read)]);
+    assert!(matches!(error.unwrap_err(), Error::Stream { .. }));
+    assert!(point(&mut writer, 9, START, &[("source", b"whole")]).is_ok());
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use evenkeel_types::Canonical;
 
+use crate::cutting::Cut;
 use crate::error::{Error, Result};
 use crate::index::{DedupIndex, IndexedPack};
 use crate::layout::{Layout, Lineage};
@@ -16,7 +17,7 @@ use crate::record::{Kind, PointId};
 use crate::resume::check_names;
 use crate::shipping::{ShardsHeld, Tally};
 use crate::site::Site;
-use crate::source::{Cut, Sealing, describe, seal_sources};
+use crate::source::{Sealing, describe, seal_sources};
 use crate::writing::{Point, PointHead, PointInput, Shipped};
 
 use super::Writer;
