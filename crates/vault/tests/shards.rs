@@ -165,3 +165,32 @@ fn parity_is_the_documented_matrix_times_the_data_by_plain_field_arithmetic() {
         }
     }
 }
+
+/// Where a data shard, or (from k on) a parity shard, stands: see `docs/formats/vault.md`.
+fn place(k: usize, shard: usize) -> u16 {
+    let (data_from, parity_from) =
+        if k <= 4 { (0, k.next_power_of_two()) } else { (PARITY_MAX, 0) };
+    let place = if shard < k { data_from + shard } else { parity_from + shard - k };
+    u16::try_from(place).unwrap()
+}
+
+#[test]
+fn every_generator_matrix_is_the_documented_interpolation() {
+    for k in 1..=64_usize {
+        let block = k.next_power_of_two().min(PARITY_MAX);
+        for (parity, row) in generator_matrix(k).unwrap().into_iter().enumerate() {
+            let at = place(k, k + parity);
+            for (column, factor) in row.into_iter().enumerate() {
+                let own = place(k, column);
+                let first = own / u16::try_from(block).unwrap() * u16::try_from(block).unwrap();
+                let others = (0..u16::try_from(block).unwrap()).map(|one| first + one);
+                let (mut above, mut below) = (1, 1);
+                for other in others.filter(|other| *other != own) {
+                    above = multiply(above, at ^ other);
+                    below = multiply(below, own ^ other);
+                }
+                assert_eq!(multiply(factor, below), above, "k = {k}, {parity}, {column}");
+            }
+        }
+    }
+}

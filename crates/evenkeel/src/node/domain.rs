@@ -65,12 +65,12 @@ impl<'a> Domain<'a> {
             .map_err(|error| Report::io("make the folder", &memory, &error))?;
         let options = WriterOptions {
             layout: self.layout,
-            recipients,
             period_seconds: u64::from(settings.key_period_hours) * 3600,
             self_contained_every: self.config.recovery.self_contained_every_points.into(),
             index_path: Some(memory.join("chunks.index")),
             state_path: Some(memory.join("writer.state")),
             takes_turns: self.config.standby.mode == FollowMode::Quorum,
+            ..WriterOptions::new(recipients)
         };
         Writer::open(
             self.sites(),

@@ -167,7 +167,7 @@ fn replace(
     let next = restored.position + salvaged;
     let found = evenkeel_journal::verify(&RealDisk, &dir);
     let unread = found.is_err() && holds_segments(&dir);
-    let held = found.map_or(next, |found| found.next);
+    let held = found.map_or(next, |found| found.written_next());
     take_place(config, &mended, &dir)?;
     let held = set_snapshots_aside(config, next)?.map_or(held, |snapshot| snapshot.max(held));
     if held > next {
