@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let outcome = match chore.as_str() {
         "tidy" => tidy::run(&root(), &rest),
-        "setup" => setup::ensure(),
+        "setup" => setup::ensure(&root()),
         "test" => test::run(&root(), &rest),
         "bench" => examples::run(&root(), "bench", &rest),
         "campaign" if rest.first().is_some_and(|name| name == "fuzz") => {

@@ -46,17 +46,53 @@ const NEEDS: &[Need] = &[
         purpose: "is somebody else's WebDAV server",
     },
     Need {
+        program: "pip3",
+        packages: &["python3-pip"],
+        purpose: "brings what the second reader of the vault needs",
+    },
+    Need {
         program: "cc",
         packages: &["build-essential"],
         purpose: "builds the shim that loses writes",
     },
 ];
 
+/// Packages of Python that `docs/second-reader` is written with; kept in `target/python`.
+const PYTHON: [&str; 3] = ["blake3", "cryptography", "zstandard"];
+
 /// Installs what is missing, or says what to type.
 ///
 /// # Errors
 /// When something is missing and cannot be installed from here.
-pub fn ensure() -> Outcome {
+pub fn ensure(root: &Path) -> Outcome {
+    ensure_programs()?;
+    ensure_python(&root.join("target/python"))
+}
+
+fn ensure_python(folder: &Path) -> Outcome {
+    let import = format!("import {}", PYTHON.join(", "));
+    let mut check = Command::new("python3");
+    check.args(["-c", &import]).env("PYTHONPATH", folder);
+    if check.output().is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    println!("setup: {} for Python go into {}", PYTHON.join(", "), folder.display());
+    let by_hand = format!(
+        "the tests need packages of Python. Type:\n  pip3 install --target {} {}",
+        folder.display(),
+        PYTHON.join(" ")
+    );
+    let status = Command::new("pip3")
+        .args(["install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"])
+        .arg(folder)
+        .args(PYTHON)
+        .env("PIP_ROOT_USER_ACTION", "ignore")
+        .status()
+        .map_err(|error| format!("pip3 could not be started ({error}); {by_hand}"))?;
+    if status.success() { Ok(()) } else { Err(by_hand) }
+}
+
+fn ensure_programs() -> Outcome {
     let missing = missing_from(&search_path());
     if missing.is_empty() {
         println!("setup: {} are here", programs(&NEEDS.iter().collect::<Vec<_>>()));

@@ -31,7 +31,7 @@ impl Tally {
 /// When the machine lacks something that cannot be installed, when any test fails, or when the
 /// runners report no test at all.
 pub fn run(root: &Path, args: &[String]) -> Outcome {
-    setup::ensure()?;
+    setup::ensure(root)?;
     let begun = Instant::now();
     let mut total = Tally::default();
     let mut failed = Vec::new();

@@ -21,8 +21,8 @@ pub(crate) fn create(dir: &Path, seed: u64, bytes: usize) -> Outcome {
     let database = Connection::open(dir.join(ORDERS))?;
     database.execute_batch(
         "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
-         CREATE TABLE orders (id INTEGER PRIMARY KEY, time_ns INTEGER, instrument TEXT, side INTEGER,
-             price INTEGER, size INTEGER, filled INTEGER, client TEXT);",
+         CREATE TABLE orders (id INTEGER PRIMARY KEY, time_ns INTEGER, instrument TEXT,
+             side INTEGER, price INTEGER, size INTEGER, filled INTEGER, client TEXT);",
     )?;
     insert(&database, seed, 0, rows)?;
     database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")?;

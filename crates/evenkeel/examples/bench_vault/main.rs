@@ -1,11 +1,12 @@
 //! The vault beside its peers, as users run them: `evenkeel backup` and `restore` to five folder
-//! sites (any three suffice), restic, rustic and borg to one folder each, in turn, on the same data.
+//! sites (any three suffice), restic, rustic and borg to one folder each, in turn, on the same
+//! data.
 //!
 //! `cargo xtask bench vault [--mib N] [--rounds N] [--level default|equal] [--dir DIR] [--seed N]`
 //!
-//! The data is a third each of a SQLite table of orders, market data in JSON, and noise (`data.rs`);
-//! then a day goes by, and everybody backs up again. `--level equal` has all of them compress with
-//! zstd level 3, restic's own. Peers that are not installed are said to be missing.
+//! The data is a third each of a SQLite table of orders, market data in JSON, and noise
+//! (`data.rs`); then a day goes by, and everybody backs up again. `--level equal` has all of them
+//! compress with zstd level 3, restic's own. Peers that are not installed are said to be missing.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -172,8 +173,8 @@ fn show(tools: &[(Tool, Option<String>)], table: &Table, total: u64) {
             let Some(figures) = table.get(&(step, tool.name())) else { continue };
             let took = median(&figures.seconds);
             println!(
-                "  {:<9} {took:>7.2} s {:>6.0} MB/s  ours x{:<5.2} {:>6.2} core-s/GB  peak {:>4.0} MiB  \
-                 stored +{:.1} MB",
+                "  {:<9} {took:>7.2} s {:>6.0} MB/s  ours x{:<5.2} {:>6.2} core-s/GB  \
+                 peak {:>4.0} MiB  stored +{:.1} MB",
                 tool.name(),
                 total as f64 / 1e6 / took,
                 took / mine,
