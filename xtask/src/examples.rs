@@ -34,6 +34,8 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
         let is_of = |package: &str| example_names(root, package).contains(&example);
         let package: &[&str] = if is_of("capture") {
             &["evenkeel-capture"]
+        } else if is_of("custody") {
+            &["evenkeel-custody"]
         } else if is_of("sim") {
             &["evenkeel-sim"]
         } else if is_of("quorum") {
@@ -61,7 +63,7 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
 /// The names behind `<kind>_` among the example files and folders, sorted.
 fn names(root: &Path, kind: &str) -> Vec<String> {
     let prefix = format!("{kind}_");
-    let mut found: Vec<String> = ["capture", "evenkeel", "quorum", "sim"]
+    let mut found: Vec<String> = ["capture", "custody", "evenkeel", "quorum", "sim"]
         .into_iter()
         .flat_map(|package| example_names(root, package))
         .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))

@@ -51,6 +51,11 @@ const NEEDS: &[Need] = &[
         purpose: "brings what the second reader of the vault needs",
     },
     Need {
+        program: "python3",
+        packages: &["python3"],
+        purpose: "runs the reference implementation of SLIP-39",
+    },
+    Need {
         program: "cc",
         packages: &["build-essential"],
         purpose: "builds the shim that loses writes",
