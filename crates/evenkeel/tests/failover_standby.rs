@@ -160,6 +160,32 @@ fn a_mirror_is_promoted_by_an_attestation_alone_and_goes_on_where_its_copy_ends(
     assert_eq!(lost.count(), 0);
 }
 
+/// Position of the newest snapshot in a home.
+fn newest_snapshot(rig: &Rig, home: &str) -> Option<u64> {
+    let names = fs::read_dir(rig.path(home).join("host/snapshots")).ok()?;
+    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter_map(|name| u64::from_str_radix(name.strip_suffix(".snapshot")?, 16).ok()).max()
+}
+
+#[test]
+fn a_mirror_keeps_snapshots_of_its_own_so_that_it_need_not_replay_everything_again() {
+    let rig = rig().with("EVENKEEL_RECOVERY_POINT_EVERY_ENTRIES", "2000");
+    let mut primary = Daemon::start(&rig, "");
+    primary.until_acked(&rig, 500);
+    let mut mirror = Daemon::spawn(&rig, &mut mirror::command(&rig, true));
+    primary.until_followed(&rig, 1);
+    let began = newest_snapshot(&rig, "m").unwrap_or(0);
+    mirror.until("a snapshot of its own", || {
+        (newest_snapshot(&rig, "m")? >= began + 4_000).then_some(())
+    });
+    mirror.kill();
+    let mut mirror = Daemon::spawn(&rig, &mut mirror::command(&rig, true));
+    primary.until_followed(&rig, 1);
+    mirror.end();
+    primary.end();
+    rig.ok("journal verify --home m");
+}
+
 /// First position of the journal of a home, from the names of its segments.
 fn begins_at(rig: &Rig, home: &str) -> u64 {
     let names = fs::read_dir(rig.path(home).join("host/journal")).unwrap();

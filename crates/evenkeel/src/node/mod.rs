@@ -56,6 +56,7 @@ mod sites_watch;
 mod snapshots;
 mod standby;
 mod standby_link;
+mod standby_snapshots;
 mod standby_status;
 mod start;
 mod status;

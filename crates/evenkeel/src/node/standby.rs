@@ -30,6 +30,7 @@ use super::link_wire::{Wire, WireError};
 use super::shared_log::SharedLog;
 use super::sites_watch::SitesWatch;
 use super::standby_link::Lost;
+use super::standby_snapshots::OwnSnapshots;
 use super::standby_status::StandbyStatus;
 use super::start;
 use super::stop::Stop;
@@ -133,6 +134,8 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
         }
     };
     output::note(&format!("standby from position {} on", standby.position()));
+    // Where the journal is the primary's, so are the snapshots.
+    let snapshots = copy.as_ref().map(|_| OwnSnapshots::new(config, standby.agreed_next()));
     let following = Following {
         config,
         args,
@@ -141,6 +144,7 @@ pub(crate) fn run(config: &Config, args: &UpArgs, socket: &Path, stop: &Stop) ->
         status,
         standby,
         copy,
+        snapshots,
         shared,
         lineage: certificate.lineage,
         watch,
@@ -183,6 +187,8 @@ pub(super) struct Following<'a> {
     pub(super) standby: Standby,
     /// This host's own journal, if it is not the primary's.
     pub(super) copy: Option<FileLog>,
+    /// The snapshots that go with it.
+    pub(super) snapshots: Option<OwnSnapshots>,
     /// The log that several hosts share, if that decides who writes.
     shared: Option<SharedLog>,
     pub(super) lineage: Lineage,

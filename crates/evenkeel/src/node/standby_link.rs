@@ -83,6 +83,9 @@ impl Following<'_> {
                     Some(_) => self.status.heard(&self.standby, "waiting behind a panic"),
                 }
                 self.send_clients_on();
+                if let Some(snapshots) = &mut self.snapshots {
+                    snapshots.look(&self.standby);
+                }
             }
         }
     }
