@@ -8,6 +8,7 @@
 mod drill;
 mod failover;
 mod integrity;
+mod keys;
 mod lines;
 mod margin;
 mod points;
@@ -18,6 +19,10 @@ mod status;
 pub use drill::{CheckDocument, DrillDocument, PhaseDocument};
 pub use failover::{FailoverCheck, FailoverCheckDocument, FailoverDocument, FailoverKind};
 pub use integrity::{ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument};
+pub use keys::{
+    Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument,
+    Slip39SplitDocument,
+};
 pub use lines::{ErrorDocument, ProgressDocument};
 pub use margin::{
     CorrelationDocument, MarginNumbers, MarginSimulationDocument, RiskVectorDocument,

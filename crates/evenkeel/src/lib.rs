@@ -18,6 +18,7 @@ pub mod documents;
 pub mod init;
 mod journal_cmd;
 pub mod keyfile;
+mod keys_cmd;
 mod margin;
 mod node;
 pub mod output;

@@ -9,8 +9,9 @@ use std::path::Path;
 use evenkeel::documents::{
     DrillDocument, ErrorDocument, FailoverCheck, FailoverCheckDocument, FailoverDocument,
     MarginSimulationDocument, Outcome, PointsDocument, ProblemDocument, ProgressDocument,
-    RepairDocument, RepairProblemDocument, RestoreDocument, SitesDocument, StatusDocument,
-    VerifyDocument,
+    RepairDocument, RepairProblemDocument, RestoreDocument, SitesDocument, Slip39CardDocument,
+    Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
+    StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -124,6 +125,25 @@ fn every_document_fits_its_schema_when_it_is_empty() {
     assert_fits("failover_check", &check);
     assert_fits("progress", &ProgressDocument::default());
     assert_fits("error", &ErrorDocument::default());
+}
+
+#[test]
+fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
+    assert_fits("slip39_recovery", &Slip39RecoveryDocument::default());
+    let groups = vec![Slip39GroupUseDocument { members: vec![1, 3], ..Default::default() }];
+    let secret_hex = Some("00".repeat(16));
+    let recovery = Slip39RecoveryDocument { groups, secret_hex, ..Default::default() };
+    assert_fits("slip39_recovery", &recovery);
+    assert_fits("slip39_split", &Slip39SplitDocument::default());
+    let card = Slip39CardDocument {
+        file: Some("a".into()),
+        mnemonic: Some("b".into()),
+        group: 1,
+        member: 2,
+    };
+    let groups = vec![Slip39GroupDocument::default()];
+    let cards = vec![card, Slip39CardDocument::default()];
+    assert_fits("slip39_split", &Slip39SplitDocument { groups, cards, ..Default::default() });
 }
 
 #[test]

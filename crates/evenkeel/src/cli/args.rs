@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::demo_args::{ClientsCommand, DemoCommand, Role, Slot};
 use super::failover_args::{FailoverArgs, RecoverQuorumArgs};
 use super::journal_args::JournalReplayArgs;
+use super::keys_args::KeysCommand;
 use super::margin_args::MarginCommand;
 use super::place::Place;
 use super::site_args::SiteCommand;
@@ -183,6 +184,10 @@ pub enum Command {
     /// Be a site for others: serve a folder that nothing can be taken from
     #[command(subcommand)]
     Site(SiteCommand),
+
+    /// Custody: split keys among people and places, and bring them back
+    #[command(subcommand)]
+    Keys(KeysCommand),
 
     /// Show the configuration in effect, or check it
     ///

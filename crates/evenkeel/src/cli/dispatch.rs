@@ -11,7 +11,7 @@ use crate::init::{self, InitOptions};
 use crate::margin;
 use crate::replay::{self, ReplayArgs};
 use crate::report::{Exit, Report, Result};
-use crate::{doctor, journal_cmd, node, output, price, site_cmd, sites_cmd};
+use crate::{doctor, journal_cmd, keys_cmd, node, output, price, site_cmd, sites_cmd};
 
 pub(super) fn run(command: Command) -> Result<Exit> {
     match command {
@@ -40,6 +40,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Sites(SitesCommand::Probe(args)) => sites_cmd::probe(&args),
         Command::Site(SiteCommand::Serve(args)) => node::private(|| site_cmd::serve(&args)),
         Command::Site(SiteCommand::AddKey(args)) => node::private(|| site_cmd::add_key(&args)),
+        Command::Keys(command) => keys_cmd::run(&command),
         Command::Config(ConfigCommand::Show(args)) => config_show(&args),
         Command::Config(ConfigCommand::Check(args)) => config_check(&args.place, args.json),
         Command::Doctor(args) => doctor::run(&args),

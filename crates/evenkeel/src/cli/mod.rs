@@ -5,6 +5,7 @@ mod demo_args;
 mod dispatch;
 mod failover_args;
 mod journal_args;
+mod keys_args;
 mod manual;
 mod margin_args;
 mod place;
@@ -25,6 +26,7 @@ pub use demo_args::{
 };
 pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
 pub use journal_args::JournalReplayArgs;
+pub use keys_args::{KeysCommand, Slip39Command, Slip39RecoverArgs, Slip39SplitArgs};
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
 pub use site_args::{SiteAddKeyArgs, SiteCommand, SiteServeArgs};
