@@ -5,6 +5,7 @@
 //! are decimal strings. A field that has no value yet is `null`, never absent. Fields are only ever
 //! added. `docs/json.md` describes them for people, `docs/schemas/` for machines.
 
+mod audit;
 mod drill;
 mod failover;
 mod integrity;
@@ -16,6 +17,7 @@ mod restore;
 mod sites;
 mod status;
 
+pub use audit::{AuditDocument, ForecastDocument, PlanDocument, PruneDocument, SiteAuditDocument};
 pub use drill::{CheckDocument, DrillDocument, PhaseDocument};
 pub use failover::{FailoverCheck, FailoverCheckDocument, FailoverDocument, FailoverKind};
 pub use integrity::{ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument};

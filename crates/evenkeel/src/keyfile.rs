@@ -14,7 +14,7 @@ use std::path::Path;
 
 use ed25519_dalek::SigningKey;
 use evenkeel_types::Canonical;
-use evenkeel_vault::{Certificate, IdKey, Identity, RecoveryIdentity, WriterKey};
+use evenkeel_vault::{ApproverKey, Certificate, IdKey, Identity, RecoveryIdentity, WriterKey};
 use zeroize::Zeroizing;
 
 use crate::report::{Exit, Report, Result};
@@ -23,6 +23,7 @@ const WRITER: &str = "EVENKEEL-WRITER-KEY-1-";
 const CERTIFICATE: &str = "EVENKEEL-WRITER-CERTIFICATE-1-";
 const CHUNK_ID: &str = "EVENKEEL-CHUNK-ID-KEY-1-";
 const REPORT: &str = "EVENKEEL-REPORT-KEY-1-";
+const APPROVER: &str = "EVENKEEL-APPROVER-KEY-1-";
 
 /// Larger files are no key files.
 const FILE_BYTES_MAX: u64 = 64 << 10;
@@ -49,6 +50,14 @@ pub fn read_chunk_id_key(file: &Path) -> Result<IdKey> {
 /// As [`read_writer_key`].
 pub fn read_report_key(file: &Path) -> Result<SigningKey> {
     read_secret(file, REPORT).map(|secret| SigningKey::from_bytes(&secret))
+}
+
+/// Reads an approver's signing key.
+///
+/// # Errors
+/// As [`read_writer_key`].
+pub fn read_approver_key(file: &Path) -> Result<ApproverKey> {
+    read_secret(file, APPROVER).map(|secret| ApproverKey::from_bytes(&secret))
 }
 
 /// Reads a writer's certificate. Whether the root signed it is for the caller to check.
@@ -116,6 +125,19 @@ pub fn write_report_key(file: &Path, key: &SigningKey) -> Result<()> {
         hex(key.verifying_key().as_bytes())
     );
     write_secret(file, &words, REPORT, Zeroizing::new(key.to_bytes()).as_slice())
+}
+
+/// Writes an approver's signing key to a new file.
+///
+/// # Errors
+/// As [`write_writer_key`].
+pub fn write_approver_key(file: &Path, key: &ApproverKey) -> Result<()> {
+    let words = format!(
+        "# Evenkeel approver key\n# public: {}\n\
+         # As many such keys as [deletion] needs can have old copies deleted, after its delay.\n",
+        hex(&key.public())
+    );
+    write_secret(file, &words, APPROVER, key.to_bytes().as_slice())
 }
 
 /// Writes a certificate to a new file.

@@ -10,7 +10,8 @@ use evenkeel_vault::{OsRandom, Random};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::cli::{SiteAddKeyArgs, SiteServeArgs};
+use crate::cli::{SiteAddKeyArgs, SiteApproversArgs, SiteServeArgs};
+use crate::config::DeletionConfig;
 use crate::keyfile::{hex, write_new};
 use crate::output;
 use crate::report::{Exit, Report, Result};
@@ -29,6 +30,8 @@ const TOLD_ONE_BY_ONE: u64 = 100;
 struct KeysFile {
     #[serde(default)]
     quotas: BTreeMap<String, u64>,
+    #[serde(default)]
+    deletion: BTreeMap<String, DeletionConfig>,
     #[serde(default)]
     keys: Vec<KeyEntry>,
 }
@@ -78,6 +81,43 @@ pub(crate) fn add_key(args: &SiteAddKeyArgs) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// `site approvers`.
+pub(crate) fn approvers(args: &SiteApproversArgs) -> Result<Exit> {
+    let deletion = DeletionConfig {
+        approvers: args.approvers.clone(),
+        needed: args.needed,
+        delay_hours: args.delay_hours,
+    };
+    deletion.rule()?;
+    let file = args.dir.join(KEYS);
+    let mut keys = read_keys(&file)?.unwrap_or_default();
+    if !keys.keys.iter().any(|key| key.bucket == args.bucket) {
+        return Err(Report::new(Exit::Usage, format!("no key opens a bucket `{}`", args.bucket))
+            .at(file.display().to_string())
+            .safe("nothing was changed")
+            .next(format!(
+                "evenkeel site add-key --dir {} --bucket {}",
+                args.dir.display(),
+                args.bucket
+            )));
+    }
+    let count = deletion.approvers.len();
+    match count {
+        0 => drop(keys.deletion.remove(&args.bucket)),
+        _ => drop(keys.deletion.insert(args.bucket.clone(), deletion)),
+    }
+    write_keys(&file, &keys)?;
+    output::result(&match count {
+        0 => format!("{}: nothing is deleted", args.bucket),
+        _ => format!(
+            "{}: {} of {count} approvers, after {} hours",
+            args.bucket, args.needed, args.delay_hours
+        ),
+    })?;
+    output::note("the server knows it from its next start on");
+    Ok(Exit::Ok)
+}
+
 /// `site serve`.
 pub(crate) fn serve(args: &SiteServeArgs) -> Result<Exit> {
     let file = args.dir.join(KEYS);
@@ -90,6 +130,11 @@ pub(crate) fn serve(args: &SiteServeArgs) -> Result<Exit> {
     let mut options = ServeOptions::new(&args.dir, args.listen);
     options.tls = tls_files(args)?;
     options.quotas.clone_from(&keys.quotas);
+    for (bucket, deletion) in &keys.deletion {
+        if let Some(rule) = deletion.rule()? {
+            options.deletion.insert(bucket.clone(), rule);
+        }
+    }
     options.keys = keys.keys.into_iter().map(KeyEntry::into_access_key).collect();
     options.watch = Arc::new(teller());
     let certificate = options.tls.as_ref().map(|files| files.certificates.clone());

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use evenkeel_sites::{
-    CredentialSource, Endpoint, ObjectSite, Patience, S3Settings, SettingsError, UnusableSite,
-    WebDavSettings, check_site_name,
+    CredentialSource, Endpoint, ObjectJanitor, ObjectSite, Patience, S3Settings, SettingsError,
+    UnusableSite, WebDavSettings, check_site_name,
 };
-use evenkeel_vault::{FolderSite, Site, SiteClass};
+use evenkeel_vault::{FolderSite, Janitor, Site, SiteClass};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, SiteClassName, SiteConfig, SiteKind};
@@ -35,6 +35,20 @@ pub fn open_site(config: &Config, site: &SiteConfig) -> Arc<dyn Site> {
         Ok(opened) => Arc::new(opened.with_class(class_of(config, site))),
         Err(why) => Arc::new(UnusableSite::new(&site.name, site.location(), &why)),
     }
+}
+
+/// Who may delete at a site; none if it cannot be reached with its settings.
+#[must_use]
+pub fn open_janitor(config: &Config, site: &SiteConfig) -> Option<Arc<dyn Janitor>> {
+    let conditional_put = shown(config, site).conditional_put;
+    let opened = match site.kind {
+        SiteKind::Folder => return Some(Arc::new(folder_site(site)?)),
+        SiteKind::S3 => s3_settings(site, conditional_put)
+            .and_then(|settings| ObjectJanitor::s3(&site.name, &settings)),
+        SiteKind::WebDav => web_dav_settings(site, conditional_put)
+            .and_then(|settings| ObjectJanitor::web_dav(&site.name, &settings)),
+    };
+    Some(Arc::new(opened.ok()?))
 }
 
 /// The folder of a site that is one.

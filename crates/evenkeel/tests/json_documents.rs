@@ -7,9 +7,10 @@ mod scripted;
 use std::path::Path;
 
 use evenkeel::documents::{
-    DrillDocument, ErrorDocument, FailoverCheck, FailoverCheckDocument, FailoverDocument,
-    MarginSimulationDocument, Outcome, PointsDocument, ProblemDocument, ProgressDocument,
-    RepairDocument, RepairProblemDocument, RestoreDocument, SitesDocument, Slip39CardDocument,
+    AuditDocument, DrillDocument, ErrorDocument, FailoverCheck, FailoverCheckDocument,
+    FailoverDocument, ForecastDocument, MarginSimulationDocument, Outcome, PlanDocument,
+    PointsDocument, ProblemDocument, ProgressDocument, PruneDocument, RepairDocument,
+    RepairProblemDocument, RestoreDocument, SiteAuditDocument, SitesDocument, Slip39CardDocument,
     Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
     StatusDocument, VerifyDocument,
 };
@@ -117,6 +118,8 @@ fn every_document_fits_its_schema_when_it_is_empty() {
     assert_fits("restore", &RestoreDocument::default());
     assert_fits("verify", &VerifyDocument::default());
     assert_fits("repair", &RepairDocument::default());
+    assert_fits("audit", &AuditDocument::default());
+    assert_fits("prune", &PruneDocument::default());
     assert_fits("sites", &SitesDocument::default());
     assert_fits("margin_simulation", &MarginSimulationDocument::default());
     assert_fits("failover", &FailoverDocument::default());
@@ -168,6 +171,17 @@ fn every_document_fits_its_schema_when_it_is_full() {
         ..VerifyDocument::default()
     };
     assert_fits("verify", &verify);
+    let audited = SiteAuditDocument {
+        damaged: vec![problem.clone()],
+        detail: Some("x".to_owned()),
+        ..SiteAuditDocument::default()
+    };
+    let report = Some("drill-host/audits/1.audit".to_owned());
+    let audit = AuditDocument { sites: vec![audited], report, ..AuditDocument::default() };
+    assert_fits("audit", &audit);
+    let plan = PlanDocument { names: vec!["x".to_owned()], ..PlanDocument::default() };
+    let forecast = Some(ForecastDocument::default());
+    assert_fits("prune", &PruneDocument { plans: vec![plan], forecast, ..Default::default() });
     let mended = RepairProblemDocument { problem, repaired: true };
     let left = RepairProblemDocument { repaired: false, ..mended.clone() };
     assert_fits("repair", &RepairDocument::of(vec![mended, left], 512, 0.1));
@@ -221,7 +235,8 @@ fn every_documented_field_is_in_the_page_for_people() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
     let page = std::fs::read_to_string(page).unwrap();
     let names = ["status", "points", "drill", "restore", "verify", "repair", "sites", "replay"];
-    for name in names.into_iter().chain(["margin_simulation", "failover", "failover_check"]) {
+    let more = ["margin_simulation", "failover", "failover_check", "audit", "prune"];
+    for name in names.into_iter().chain(more) {
         let section = page.split(&format!("\n## {name}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         let schema = schema(name);

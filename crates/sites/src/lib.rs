@@ -10,8 +10,9 @@
 //! **Architecture invariants**
 //! - It never knows what an object means, and holds no key but a site's credentials, which it
 //!   never prints.
-//! - Nothing here deletes: no request that removes or replaces an object is ever sent, but by a
-//!   probe for objects of its own, and the server has no code that does either.
+//! - A site never deletes: a request that removes an object is sent by [`ObjectJanitor`] alone,
+//!   which no writer is given, and by a probe for objects of its own. The server replaces nothing,
+//!   and deletes what m of n approvers allow, after a delay, each object once.
 //! - Async stays inside: callers are threads and block; one runtime of two workers serves all.
 //! - Every wait is bounded, by time and by bytes; what a server sends is never trusted to end.
 //! - Only what may be repeated is repeated: reads, and writes of the same bytes.
@@ -19,7 +20,9 @@
 #![forbid(unsafe_code)]
 
 mod bridge;
+mod client;
 mod credential;
+mod janitor;
 mod object;
 mod probe;
 mod serve;
@@ -29,6 +32,7 @@ mod unusable;
 mod wire;
 
 pub use credential::{Credential, CredentialSource};
+pub use janitor::ObjectJanitor;
 pub use object::ObjectSite;
 pub use probe::{Attempt, Finding, Outcome, Spread, probe_s3, probe_web_dav};
 pub use serve::{

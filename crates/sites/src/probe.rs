@@ -7,20 +7,13 @@
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
-use bytes::Bytes;
 use evenkeel_vault::SiteClass;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
-use http_body_util::BodyExt;
-use object_store::aws::{AwsAuthorizer, AwsCredential};
-use object_store::client::{HttpRequest, HttpRequestBody};
 
 use crate::bridge::wait_for;
-use crate::credential::Credential;
-use crate::object::{base64, basic};
+use crate::client::{Answer, Client};
+use crate::object::base64;
 use crate::settings::{S3Settings, SettingsError, WebDavSettings};
-use crate::tls::client_config;
-use crate::wire::{Wire, WireError, said};
+use crate::wire::WireError;
 
 /// Objects that latency is measured with, and their size.
 const SAMPLES: u64 = 16;
@@ -114,25 +107,8 @@ impl Finding {
 /// # Errors
 /// [`SettingsError`] if it cannot be reached with these settings; what the site does is a finding.
 pub fn probe_s3(settings: &S3Settings, nonce: u64) -> Result<Finding, SettingsError> {
-    let credential = Credential::load(&settings.credential)?;
-    let tls = match settings.endpoint.tls {
-        true => Some(client_config(settings.certificates.as_deref())?),
-        false => None,
-    };
-    let thief = Thief {
-        wire: Wire::new(tls, settings.patience, None),
-        base: format!("{}/{}", settings.endpoint.url(), settings.bucket),
-        prefix: format!("{}probe/{nonce:016x}", settings.prefix),
-        asking: Asking::S3 {
-            credential: AwsCredential {
-                key_id: credential.id,
-                secret_key: credential.secret.as_str().to_owned(),
-                token: None,
-            },
-            region: settings.region.clone(),
-        },
-    };
-    run(thief)
+    let client = Client::s3(settings)?;
+    run(Thief { client, prefix: format!("{}probe/{nonce:016x}", settings.prefix) })
 }
 
 /// Tries a folder of a WebDAV server.
@@ -140,18 +116,8 @@ pub fn probe_s3(settings: &S3Settings, nonce: u64) -> Result<Finding, SettingsEr
 /// # Errors
 /// As [`probe_s3`].
 pub fn probe_web_dav(settings: &WebDavSettings, nonce: u64) -> Result<Finding, SettingsError> {
-    let credential = settings.credential.as_ref().map(Credential::load).transpose()?;
-    let tls = match settings.endpoint.tls {
-        true => Some(client_config(settings.certificates.as_deref())?),
-        false => None,
-    };
-    let thief = Thief {
-        wire: Wire::new(tls, settings.patience, None),
-        base: settings.endpoint.url().to_owned(),
-        prefix: format!("probe/{nonce:016x}"),
-        asking: Asking::WebDav(credential.as_ref().map(basic).transpose()?),
-    };
-    run(thief)
+    let client = Client::web_dav(settings)?;
+    run(Thief { client, prefix: format!("probe/{nonce:016x}") })
 }
 
 fn run(thief: Thief) -> Result<Finding, SettingsError> {
@@ -176,34 +142,10 @@ fn run(thief: Thief) -> Result<Finding, SettingsError> {
     .map_err(|error| SettingsError::Client(error.to_string()))
 }
 
-/// How requests are signed.
-enum Asking {
-    S3 { credential: AwsCredential, region: String },
-    WebDav(Option<HeaderValue>),
-}
-
 /// The writer's credentials in other hands.
 struct Thief {
-    wire: Wire,
-    base: String,
+    client: Client,
     prefix: String,
-    asking: Asking,
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Answer {
-    fn words(&self) -> String {
-        format!("{}{}", self.status.as_u16(), said(&String::from_utf8_lossy(&self.body)))
-    }
-
-    fn is_not_offered(&self) -> bool {
-        matches!(self.status.as_u16(), 405 | 501)
-    }
 }
 
 impl Thief {
@@ -214,30 +156,7 @@ impl Thief {
         headers: &[(&'static str, &str)],
         body: &[u8],
     ) -> Result<Answer, WireError> {
-        let fail = |why: String| WireError::Broken(why);
-        let uri = format!("{}{target}", self.base);
-        let mut request = HttpRequest::new(HttpRequestBody::from(Bytes::copy_from_slice(body)));
-        *request.method_mut() =
-            Method::from_bytes(method.as_bytes()).map_err(|error| fail(error.to_string()))?;
-        *request.uri_mut() = uri.parse().map_err(|_| fail("no such address".to_owned()))?;
-        for (name, value) in headers {
-            let value = HeaderValue::from_str(value).map_err(|error| fail(error.to_string()))?;
-            request.headers_mut().insert(HeaderName::from_static(name), value);
-        }
-        match &self.asking {
-            Asking::S3 { credential, region } => {
-                AwsAuthorizer::new(credential, "s3", region)
-                    .try_authorize(&mut request, None)
-                    .map_err(|error| fail(error.to_string()))?;
-            }
-            Asking::WebDav(Some(value)) => {
-                request.headers_mut().insert(AUTHORIZATION, value.clone());
-            }
-            Asking::WebDav(None) => {}
-        }
-        let (parts, body) = self.wire.once(request).await?.into_parts();
-        let body = body.collect().await.map_err(|error| fail(error.to_string()))?.to_bytes();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        self.client.ask(method, target, headers, body).await
     }
 
     fn object(&self, name: &str) -> String {
@@ -245,7 +164,7 @@ impl Thief {
     }
 
     async fn look(&self, finding: &mut Finding) -> Result<(), WireError> {
-        if matches!(self.asking, Asking::WebDav(_)) {
+        if !self.client.is_s3() {
             let folder = self.prefix.rsplit_once('/').map_or("", |(above, _)| above);
             // Whether they could be made shows in whether something can be put into them.
             self.ask("MKCOL", &format!("/{folder}"), &[], b"").await?;
@@ -262,7 +181,7 @@ impl Thief {
         finding.read_after_write = self.holds(&object, FIRST).await?;
         self.measure(finding).await?;
         self.condition(&object, finding).await?;
-        if let Asking::S3 { .. } = self.asking {
+        if self.client.is_s3() {
             self.settings(finding).await?;
             self.retention(&object, version.as_deref(), finding).await?;
         }
@@ -444,6 +363,8 @@ fn rate(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
 
     fn answer(status: u16) -> Answer {
         Answer {

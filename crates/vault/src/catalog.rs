@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::certificate::{Certificate, Parent, RootPublicKey};
-use crate::chain::{ChainReader, Listing, find_certificate, list_sites};
+use crate::chain::{ChainReader, Listing, find_certificate, list_quick};
 use crate::error::{Error, Result};
 use crate::facts::{Fork, Freshness, LineageInfo, PointInfo, TailInfo};
+use crate::hedge::{Hedge, Pace};
 use crate::layout::{Layout, Lineage, ObjectName, check_domain, hex};
 use crate::record::{Kind, ObjectRef, Record};
-use crate::site::{Site, SiteError, Sites};
+use crate::site::{Site, SiteError, SiteErrorKind, Sites};
 use crate::state::Pin;
 use crate::verify::{EVERY_SITE, Problem, ProblemKind};
 
@@ -30,6 +31,8 @@ pub struct Catalog {
     problems: Vec<Problem>,
     forks: Vec<Fork>,
     freshness: Freshness,
+    /// Sites that keep readers waiting.
+    pub(crate) pace: Arc<Pace>,
 }
 
 impl Catalog {
@@ -45,8 +48,24 @@ impl Catalog {
         trust: &RootPublicKey,
         pin: Option<Pin>,
     ) -> Result<Self> {
+        Self::load_hedged(sites, domain, trust, pin, Hedge::default())
+    }
+
+    /// As [`Catalog::load`], with bounds of one's own on how long a slow site holds up what
+    /// others could answer, here and in what is read through this catalog.
+    ///
+    /// # Errors
+    /// As [`Catalog::load`].
+    pub fn load_hedged(
+        sites: &[Arc<dyn Site>],
+        domain: &str,
+        trust: &RootPublicKey,
+        pin: Option<Pin>,
+        hedge: Hedge,
+    ) -> Result<Self> {
         check_domain(domain)?;
-        let listings = list_sites(sites, domain, None);
+        let pace = Pace::new(hedge);
+        let listings = list_quick(sites, domain, &pace);
         let mut catalog = Self {
             sites: sites.to_vec(),
             domain: domain.to_owned(),
@@ -56,6 +75,7 @@ impl Catalog {
             problems: Vec::new(),
             forks: Vec::new(),
             freshness: Freshness::Unproven { why: "no pin, anchor or witness".to_owned() },
+            pace,
         };
         catalog.note_unreachable();
         for lineage in catalog.claimed_lineages() {
@@ -106,14 +126,16 @@ impl Catalog {
                 ObjectName::Certificate(lineage)
                 | ObjectName::Period(lineage, _)
                 | ObjectName::Record(lineage, _)
-                | ObjectName::Shard(lineage, _, _) => *lineage,
+                | ObjectName::Shard(lineage, _, _)
+                | ObjectName::Proof(lineage, _, _) => *lineage,
             })
             .collect()
     }
 
     fn read_lineage(&mut self, lineage: Lineage) {
+        let (listings, trust, pace) = (&self.listings, &self.trust, &self.pace);
         let (certificate, problems) =
-            find_certificate(&self.sites, &self.domain, lineage, &self.listings, &self.trust);
+            find_certificate(&self.sites, &self.domain, lineage, listings, trust, pace);
         self.problems.extend(problems);
         let Some(certificate) = certificate else {
             self.problems.push(Problem {
@@ -132,6 +154,7 @@ impl Catalog {
             lineage,
             certificate: &certificate,
             listings: &self.listings,
+            pace: Arc::clone(&self.pace),
         };
         let chain = reader.read();
         self.problems.extend(chain.problems);
@@ -349,8 +372,10 @@ impl Catalog {
         errors.map(|error| format!("{} ({})", error.site, error.detail)).collect()
     }
 
+    /// Sites that answered, or may yet: a slow one is asked when there is nobody else.
     fn reachable(&self) -> usize {
-        self.listings.iter().filter(|listing| listing.is_ok()).count()
+        let away = |error: &SiteError| error.kind != SiteErrorKind::Slow;
+        self.listings.iter().filter(|one| !one.as_ref().is_err_and(away)).count()
     }
 
     /// Succeeds if at least k sites answered, and they neither roll back nor contradict the pin.

@@ -1,10 +1,12 @@
 //! Reading a lineage's chain back from sites of which some may be gone, lying or behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use evenkeel_types::{Canonical, DecodeError};
 
 use crate::certificate::{Certificate, RootPublicKey};
+use crate::hedge::{Hedge, Pace, Race, Turn};
 use crate::layout::{Lineage, ObjectName, hex};
 use crate::record::Record;
 use crate::site::{Site, SiteError, SiteErrorKind, Sites, each_site};
@@ -36,24 +38,66 @@ pub(crate) fn list_sites(
     list_under(sites, domain, &prefix)
 }
 
+/// Lists `domain` at every site, without waiting long for those that are much slower than most.
+pub(crate) fn list_quick(
+    sites: &Sites,
+    domain: &str,
+    pace: &Arc<Pace>,
+) -> Vec<Result<Listing, SiteError>> {
+    let mut race = Race::new(pace, pace.hedge.listing);
+    for (at, site) in sites.iter().enumerate() {
+        let (site, domain) = (Arc::clone(site), domain.to_owned());
+        race.ask(at, move || (at, list_site(site.as_ref(), &domain, &format!("{domain}/"))));
+    }
+    let mut listings: BTreeMap<usize, Result<Listing, SiteError>> = BTreeMap::new();
+    loop {
+        match race.next() {
+            Turn::Answer((at, listing)) => drop(listings.insert(at, listing)),
+            Turn::Over => break,
+            Turn::Silence => {
+                let listed = listings.values().filter(|listing| listing.is_ok()).count();
+                if listed > sites.len() / 2 {
+                    break;
+                }
+            }
+        }
+    }
+    let take = |(at, site): (usize, &Arc<dyn Site>)| {
+        listings.remove(&at).unwrap_or_else(|| Err(slow(site.as_ref(), domain)))
+    };
+    sites.iter().enumerate().map(take).collect()
+}
+
+fn slow(site: &dyn Site, domain: &str) -> SiteError {
+    SiteError {
+        site: site.name().to_owned(),
+        action: "list",
+        key: format!("{domain}/"),
+        kind: SiteErrorKind::Slow,
+        detail: "much slower than the others; it was not waited for".to_owned(),
+    }
+}
+
 /// Lists what has names that begin with `prefix` at every site.
 pub(crate) fn list_under(
     sites: &Sites,
     domain: &str,
     prefix: &str,
 ) -> Vec<Result<Listing, SiteError>> {
-    each_site(sites, |_, site| {
-        let mut listing = Listing::default();
-        for object in site.list(prefix)? {
-            match ObjectName::parse(domain, &object.key) {
-                Some(name) => {
-                    listing.objects.insert(name, object.length_bytes);
-                }
-                None => listing.unknown.push(object.key),
+    each_site(sites, |_, site| list_site(site, domain, prefix))
+}
+
+fn list_site(site: &dyn Site, domain: &str, prefix: &str) -> Result<Listing, SiteError> {
+    let mut listing = Listing::default();
+    for object in site.list(prefix)? {
+        match ObjectName::parse(domain, &object.key) {
+            Some(name) => {
+                listing.objects.insert(name, object.length_bytes);
             }
+            None => listing.unknown.push(object.key),
         }
-        Ok(listing)
-    })
+    }
+    Ok(listing)
 }
 
 /// The sites that answered, by number.
@@ -97,6 +141,7 @@ pub(crate) struct ChainReader<'a> {
     pub(crate) lineage: Lineage,
     pub(crate) certificate: &'a Certificate,
     pub(crate) listings: &'a [Result<Listing, SiteError>],
+    pub(crate) pace: Arc<Pace>,
 }
 
 /// One site's copy of a record, judged.
@@ -115,7 +160,8 @@ impl<'a> ChainReader<'a> {
         certificate: &'a Certificate,
         listings: &'a [Result<Listing, SiteError>],
     ) -> Self {
-        Self { sites, domain, lineage, certificate, listings }
+        let pace = Pace::new(Hedge::default());
+        Self { sites, domain, lineage, certificate, listings, pace }
     }
 }
 
@@ -207,53 +253,56 @@ impl ChainReader<'_> {
     }
 
     /// Reads every record once, each from one of its holders in turn: all sites at once, and
-    /// several at each, so that the time a site takes to answer passes once for many.
+    /// several at each, so that the time a site takes to answer passes once for many. What a slow
+    /// site owes is asked of others.
     fn prefetch(&self) -> BTreeMap<u64, Record> {
-        let mut jobs: Vec<Vec<u64>> = vec![Vec::new(); self.sites.len()];
-        for (turn, counter) in self.counters().into_iter().enumerate() {
-            let name = ObjectName::Record(self.lineage, counter);
-            let from: Vec<usize> = holders(self.listings, &name).collect();
-            if let Some(site) = from.get(turn % from.len().max(1)) {
-                jobs[*site].push(counter);
-            }
+        let mut missing = self.counters();
+        let mut found = BTreeMap::new();
+        for round in 0..self.sites.len() {
+            found.extend(self.prefetch_round(&missing, round));
+            missing.retain(|counter| !found.contains_key(counter));
         }
-        let read = each_site(self.sites, |at, site| {
-            let lane = jobs[at].len().div_ceil(LANES).max(LANE_RECORDS_MIN);
-            std::thread::scope(|scope| {
-                let lanes: Vec<_> = jobs[at]
-                    .chunks(lane)
-                    .map(|counters| scope.spawn(|| self.fetch(site, counters)))
-                    .collect();
-                let join = |lane: std::thread::ScopedJoinHandle<'_, Vec<(u64, Record)>>| {
-                    lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                };
-                lanes.into_iter().flat_map(join).collect::<Vec<_>>()
-            })
-        });
-        read.into_iter().flatten().collect()
+        found
     }
 
-    /// Records of one site, without bodies; what cannot be read is left out.
-    fn fetch(&self, site: &dyn Site, counters: &[u64]) -> Vec<(u64, Record)> {
-        let records = counters.iter().filter_map(|counter| {
-            let key = ObjectName::Record(self.lineage, *counter).key(self.domain);
-            let mut record = Record::decode(&site.get(&key).ok()?).ok()?;
-            record.body = Vec::new();
-            Some((*counter, record))
-        });
-        records.collect()
+    fn prefetch_round(&self, counters: &BTreeSet<u64>, round: usize) -> Vec<(u64, Record)> {
+        let mut jobs: Vec<Vec<u64>> = vec![Vec::new(); self.sites.len()];
+        for (turn, counter) in counters.iter().enumerate() {
+            let name = ObjectName::Record(self.lineage, *counter);
+            let from = holders(self.listings, &name).filter(|at| !self.pace.is_behind(*at));
+            let from: Vec<usize> = from.collect();
+            if let Some(site) = from.get((turn + round) % from.len().max(1)) {
+                jobs[*site].push(*counter);
+            }
+        }
+        let mut race = Race::new(&self.pace, self.pace.hedge.answer);
+        for (at, job) in jobs.iter().enumerate() {
+            for lane in job.chunks(job.len().div_ceil(LANES).max(LANE_RECORDS_MIN)) {
+                let site = Arc::clone(&self.sites[at]);
+                let (domain, lineage, lane) =
+                    (self.domain.to_owned(), self.lineage, lane.to_owned());
+                race.ask_many(at, move |give| {
+                    for counter in lane {
+                        give(fetch(site.as_ref(), &domain, lineage, counter));
+                    }
+                });
+            }
+        }
+        let mut read = Vec::with_capacity(counters.len());
+        while let Turn::Answer(record) = race.next() {
+            read.extend(record);
+        }
+        read
     }
 
     /// Judges every site's copy of one record and gives the one to believe: the one linked to, or
     /// (without a link) a signed one.
     fn pick(&self, counter: u64, link: Option<[u8; 32]>, chain: &mut Chain) -> Option<Record> {
         let name = ObjectName::Record(self.lineage, counter);
-        let from: Vec<usize> = holders(self.listings, &name).collect();
         let mut signed: Vec<(String, Record)> = Vec::new();
-        for at in from {
-            let site = self.sites[at].as_ref();
-            match self.judge(site, counter) {
-                Copy::Signed(record) => signed.push((site.name().to_owned(), *record)),
+        for (at, copy) in self.copies(&name, counter) {
+            match copy {
+                Copy::Signed(record) => signed.push((self.sites[at].name().to_owned(), *record)),
                 Copy::Bad(problem) => chain.problems.push(problem),
                 Copy::Gone => {}
             }
@@ -282,20 +331,60 @@ impl ChainReader<'_> {
         chosen.map(|at| signed.swap_remove(at).1)
     }
 
-    fn judge(&self, site: &dyn Site, counter: u64) -> Copy {
-        let key = ObjectName::Record(self.lineage, counter).key(self.domain);
-        let problem = |kind, detail| {
-            let (site, object) = (site.name().to_owned(), key.clone());
-            Copy::Bad(Problem { site, object, kind, detail })
-        };
-        let bytes = match site.get(&key) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind == SiteErrorKind::NotFound => return Copy::Gone,
-            Err(error) => return problem(ProblemKind::Unreadable, error.detail),
-        };
-        match judge_record(&bytes, self.lineage, counter, self.certificate) {
-            Ok(record) => Copy::Signed(Box::new(record)),
-            Err((kind, detail)) => problem(kind, detail),
+    /// The copies of a record, in site order; those of slow sites only if nobody else has one.
+    fn copies(&self, name: &ObjectName, counter: u64) -> BTreeMap<usize, Copy> {
+        let from: Vec<usize> = holders(self.listings, name).collect();
+        let quick = |at: &&usize| !self.pace.is_behind(**at);
+        let all = !from.iter().any(|at| quick(&at));
+        let mut race = Race::new(&self.pace, self.pace.hedge.answer);
+        for at in from.iter().filter(|at| all || quick(at)).copied() {
+            let (site, certificate) = (Arc::clone(&self.sites[at]), self.certificate.clone());
+            let (key, lineage) = (name.key(self.domain), self.lineage);
+            race.ask(at, move || (at, judge(site.as_ref(), key, lineage, counter, &certificate)));
+        }
+        let mut copies = BTreeMap::new();
+        loop {
+            match race.next() {
+                Turn::Answer((at, copy)) => drop(copies.insert(at, copy)),
+                Turn::Over => return copies,
+                Turn::Silence => {
+                    if copies.values().any(|copy| matches!(copy, Copy::Signed(_))) {
+                        return copies;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A record of one site, without its body; `None` if it cannot be read.
+fn fetch(site: &dyn Site, domain: &str, lineage: Lineage, counter: u64) -> Option<(u64, Record)> {
+    let key = ObjectName::Record(lineage, counter).key(domain);
+    let mut record = Record::decode(&site.get(&key).ok()?).ok()?;
+    record.body = Vec::new();
+    Some((counter, record))
+}
+
+fn judge(
+    site: &dyn Site,
+    key: String,
+    lineage: Lineage,
+    counter: u64,
+    certificate: &Certificate,
+) -> Copy {
+    let bytes = match site.get(&key) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind == SiteErrorKind::NotFound => return Copy::Gone,
+        Err(error) => {
+            let (site, kind, detail) =
+                (site.name().to_owned(), ProblemKind::Unreadable, error.detail);
+            return Copy::Bad(Problem { site, object: key, kind, detail });
+        }
+    };
+    match judge_record(&bytes, lineage, counter, certificate) {
+        Ok(record) => Copy::Signed(Box::new(record)),
+        Err((kind, detail)) => {
+            Copy::Bad(Problem { site: site.name().to_owned(), object: key, kind, detail })
         }
     }
 }
@@ -335,34 +424,53 @@ pub(crate) fn judge_record(
     }
 }
 
-/// The certificate of a lineage, if any site holds one that the root signed.
+/// The certificate of a lineage, if any site holds one that the root signed: asked for in the order
+/// of the sites, and where one keeps silent of the next as well.
 pub(crate) fn find_certificate(
     sites: &Sites,
     domain: &str,
     lineage: Lineage,
     listings: &[Result<Listing, SiteError>],
     trust: &RootPublicKey,
+    pace: &Arc<Pace>,
 ) -> (Option<Certificate>, Vec<Problem>) {
     let name = ObjectName::Certificate(lineage);
-    let key = name.key(domain);
+    let mut waiting: VecDeque<usize> = holders(listings, &name).collect();
+    waiting.make_contiguous().sort_by_key(|at| pace.is_behind(*at));
+    let mut race = Race::new(pace, pace.hedge.answer);
+    let mut ask_next = |race: &mut Race<_>| {
+        if let Some(at) = waiting.pop_front() {
+            let (site, domain, trust) = (Arc::clone(&sites[at]), domain.to_owned(), *trust);
+            race.ask(at, move || fetch_certificate(site.as_ref(), &domain, lineage, &trust));
+        }
+    };
     let mut problems = Vec::new();
-    for at in holders(listings, &name) {
-        let site = sites[at].as_ref();
-        let judged = match site.get(&key) {
-            Ok(bytes) => judge_certificate(&bytes, domain, lineage, trust),
-            Err(error) => Err((ProblemKind::Unreadable, error.detail)),
-        };
-        match judged {
-            Ok(certificate) => return (Some(certificate), problems),
-            Err((kind, detail)) => problems.push(Problem {
-                site: site.name().to_owned(),
-                object: key.clone(),
-                kind,
-                detail,
-            }),
+    ask_next(&mut race);
+    loop {
+        match race.next() {
+            Turn::Answer(Ok(certificate)) => return (Some(certificate), problems),
+            Turn::Answer(Err(problem)) => {
+                problems.push(problem);
+                ask_next(&mut race);
+            }
+            Turn::Silence => ask_next(&mut race),
+            Turn::Over => return (None, problems),
         }
     }
-    (None, problems)
+}
+
+fn fetch_certificate(
+    site: &dyn Site,
+    domain: &str,
+    lineage: Lineage,
+    trust: &RootPublicKey,
+) -> Result<Certificate, Problem> {
+    let object = ObjectName::Certificate(lineage).key(domain);
+    let judged = match site.get(&object) {
+        Ok(bytes) => judge_certificate(&bytes, domain, lineage, trust),
+        Err(error) => Err((ProblemKind::Unreadable, error.detail)),
+    };
+    judged.map_err(|(kind, detail)| Problem { site: site.name().to_owned(), object, kind, detail })
 }
 
 /// The certificate in `bytes`, if it is the one of `lineage`; else what it is.

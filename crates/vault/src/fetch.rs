@@ -1,14 +1,16 @@
 //! Fetching objects from whichever sites have them right, verified before use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::chain::holders;
 use crate::erasure::decode_shards;
 use crate::error::{Error, Result};
+use crate::hedge::{Pace, Race, Turn};
 use crate::layout::{Lineage, ObjectName, hex};
 use crate::record::{ObjectRef, Record};
-use crate::site::{SiteErrorKind, Sites};
+use crate::site::{Site, SiteErrorKind, Sites};
 use crate::verify::{EVERY_SITE, Problem, ProblemKind};
 
 /// A replicated object, and the sites that did not have it right.
@@ -17,22 +19,48 @@ pub(crate) struct FetchedCopy {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// The first copy with the right hash.
-pub(crate) fn fetch_replicated(sites: &Sites, key: &str, hash: [u8; 32]) -> FetchedCopy {
+/// The first copy with the right hash, asked for in the order of the sites; where one keeps
+/// silent the next is asked as well.
+pub(crate) fn fetch_replicated(
+    sites: &Sites,
+    key: &str,
+    hash: [u8; 32],
+    pace: &Arc<Pace>,
+) -> FetchedCopy {
+    let mut waiting: VecDeque<usize> = (0..sites.len()).collect();
+    waiting.make_contiguous().sort_by_key(|at| pace.is_behind(*at));
+    let mut race = Race::new(pace, pace.hedge.answer);
     let mut problems = Vec::new();
-    for (at, site) in sites.iter().enumerate() {
-        let problem = match site.get(key) {
-            Ok(bytes) if *blake3::hash(&bytes).as_bytes() == hash => {
+    let mut ask_next = |race: &mut Race<_>| {
+        if let Some(at) = waiting.pop_front() {
+            let (site, key) = (Arc::clone(&sites[at]), key.to_owned());
+            race.ask(at, move || (at, fetch_copy(site.as_ref(), &key, hash)));
+        }
+    };
+    ask_next(&mut race);
+    loop {
+        match race.next() {
+            Turn::Answer((at, Ok(bytes))) => {
                 return FetchedCopy { found: Some((at, bytes)), problems };
             }
-            Ok(_) => (ProblemKind::Corrupt, "its hash is not the signed one".to_owned()),
-            Err(error) => (unreadable(error.kind), error.detail),
-        };
-        let (kind, detail) = problem;
-        let (site, object) = (site.name().to_owned(), key.to_owned());
-        problems.push(Problem { site, object, kind, detail });
+            Turn::Answer((_, Err(problem))) => {
+                problems.push(problem);
+                ask_next(&mut race);
+            }
+            Turn::Silence => ask_next(&mut race),
+            Turn::Over => return FetchedCopy { found: None, problems },
+        }
     }
-    FetchedCopy { found: None, problems }
+}
+
+/// One site's copy, if it has the right hash.
+pub(crate) fn fetch_copy(site: &dyn Site, key: &str, hash: [u8; 32]) -> Result<Vec<u8>, Problem> {
+    let (kind, detail) = match site.get(key) {
+        Ok(bytes) if *blake3::hash(&bytes).as_bytes() == hash => return Ok(bytes),
+        Ok(_) => (ProblemKind::Corrupt, "its hash is not the signed one".to_owned()),
+        Err(error) => (unreadable(error.kind), error.detail),
+    };
+    Err(Problem { site: site.name().to_owned(), object: key.to_owned(), kind, detail })
 }
 
 fn unreadable(kind: SiteErrorKind) -> ProblemKind {
@@ -51,14 +79,14 @@ pub(crate) struct FetchedPack {
 }
 
 /// Reads shards until k are good (data shards first: then nothing has to be decoded), verifying
-/// each against the signed roots.
+/// each against the signed roots. Where nobody answers for a while, one more is asked; sites that
+/// kept somebody waiting are asked last.
 pub(crate) fn fetch_pack(
     catalog: &Catalog,
     lineage: Lineage,
     object: &ObjectRef,
     k: usize,
 ) -> FetchedPack {
-    let sites = catalog.sites();
     let mut good: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     let mut fetched = FetchedPack {
         pack: Ok(Vec::new()),
@@ -66,59 +94,76 @@ pub(crate) fn fetch_pack(
         problems: Vec::new(),
         bytes_read: 0,
     };
-    let mut next = 0;
-    while good.len() < k && next < object.shard_roots.len() {
-        let wave: Vec<usize> = (next..object.shard_roots.len()).take(k - good.len()).collect();
-        next += wave.len();
-        let answers = std::thread::scope(|scope| {
-            let handles: Vec<_> = wave
-                .iter()
-                .map(|shard| scope.spawn(|| find_shard(catalog, lineage, object, *shard)))
-                .collect();
-            handles.into_iter().map(join).collect::<Vec<_>>()
-        });
-        for (shard, answer) in wave.into_iter().zip(answers) {
-            fetched.problems.extend(answer.problems);
-            if let Some((at, bytes)) = answer.found {
-                fetched.bytes_read += bytes.len() as u64;
-                fetched.sites_used.push(sites[at].name().to_owned());
-                good.insert(shard, bytes);
+    let mut waiting: VecDeque<ShardSearch> = (0..object.shard_roots.len())
+        .map(|shard| ShardSearch::new(catalog, lineage, object, shard))
+        .collect();
+    waiting.make_contiguous().sort_by_key(|search| search.is_behind(&catalog.pace));
+    let mut race = Race::new(&catalog.pace, catalog.pace.hedge.answer);
+    let mut ask_next = |race: &mut Race<_>| {
+        if let Some(search) = waiting.pop_front() {
+            let at = search.candidates.first().map_or(usize::MAX, |(at, _)| *at);
+            race.ask(at, move || (search.shard, search.run()));
+        }
+    };
+    (0..k).for_each(|_| ask_next(&mut race));
+    while good.len() < k {
+        match race.next() {
+            Turn::Answer((shard, answer)) => {
+                fetched.problems.extend(answer.problems);
+                if let Some((at, bytes)) = answer.found {
+                    fetched.bytes_read += bytes.len() as u64;
+                    fetched.sites_used.push(catalog.sites()[at].name().to_owned());
+                    good.insert(shard, bytes);
+                } else {
+                    ask_next(&mut race);
+                }
             }
+            Turn::Silence => ask_next(&mut race),
+            Turn::Over => break,
         }
     }
     fetched.pack = assemble(catalog, lineage, object, k, &good, &fetched.problems);
     fetched
 }
 
-fn join<T>(handle: std::thread::ScopedJoinHandle<'_, T>) -> T {
-    match handle.join() {
-        Ok(answer) => answer,
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
+/// Looks for one shard: at the site of its number, else (sites may be in another order) wherever
+/// it is listed. Shards beyond the number of sites are only looked for where they are listed.
+struct ShardSearch {
+    shard: usize,
+    key: String,
+    root: [u8; 32],
+    candidates: Vec<(usize, Arc<dyn Site>)>,
 }
 
-/// One shard: at the site of its number, else (sites may be in another order) wherever it is
-/// listed. Shards beyond the number of sites are only looked for where they are listed.
-fn find_shard(
-    catalog: &Catalog,
-    lineage: Lineage,
-    object: &ObjectRef,
-    shard: usize,
-) -> FetchedCopy {
-    let sites = catalog.sites();
-    let name = ObjectName::Shard(lineage, object.pack, shard);
-    let key = name.key(catalog.domain());
-    let listed = holders(&catalog.listings, &name).filter(|at| *at != shard);
-    let own = (shard < sites.len()).then_some(shard);
-    let mut problems = Vec::new();
-    for at in own.into_iter().chain(listed) {
-        let one = fetch_replicated(&sites[at..=at], &key, object.shard_roots[shard]);
-        if let Some((_, bytes)) = one.found {
-            return FetchedCopy { found: Some((at, bytes)), problems };
+impl ShardSearch {
+    fn new(catalog: &Catalog, lineage: Lineage, object: &ObjectRef, shard: usize) -> Self {
+        let sites = catalog.sites();
+        let name = ObjectName::Shard(lineage, object.pack, shard);
+        let listed = holders(&catalog.listings, &name).filter(|at| *at != shard);
+        let own = (shard < sites.len()).then_some(shard);
+        let candidates = own.into_iter().chain(listed).map(|at| (at, Arc::clone(&sites[at])));
+        Self {
+            shard,
+            key: name.key(catalog.domain()),
+            root: object.shard_roots[shard],
+            candidates: candidates.collect(),
         }
-        problems.extend(one.problems);
     }
-    FetchedCopy { found: None, problems }
+
+    fn is_behind(&self, pace: &Pace) -> bool {
+        self.candidates.first().is_some_and(|(at, _)| pace.is_behind(*at))
+    }
+
+    fn run(&self) -> FetchedCopy {
+        let mut problems = Vec::new();
+        for (at, site) in &self.candidates {
+            match fetch_copy(site.as_ref(), &self.key, self.root) {
+                Ok(bytes) => return FetchedCopy { found: Some((*at, bytes)), problems },
+                Err(problem) => problems.push(problem),
+            }
+        }
+        FetchedCopy { found: None, problems }
+    }
 }
 
 fn assemble(

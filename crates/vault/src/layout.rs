@@ -98,6 +98,8 @@ pub(crate) enum ObjectName {
     Period(Lineage, u64),
     Record(Lineage, u64),
     Shard(Lineage, [u8; 32], usize),
+    /// What proves parts of that shard.
+    Proof(Lineage, [u8; 32], usize),
 }
 
 impl ObjectName {
@@ -110,6 +112,9 @@ impl ObjectName {
             }
             Self::Shard(lineage, pack, shard) => {
                 format!("{domain}/{lineage}/shards/{}.{shard:02}", hex(pack))
+            }
+            Self::Proof(lineage, pack, shard) => {
+                format!("{domain}/{lineage}/proofs/{}.{shard:02}", hex(pack))
             }
         }
     }
@@ -125,9 +130,13 @@ impl ObjectName {
                 Self::Period(lineage, u64::from_str_radix(name.strip_suffix(".age")?, 16).ok()?)
             }
             Some(("records", name)) => Self::Record(lineage, u64::from_str_radix(name, 16).ok()?),
-            Some(("shards", name)) => {
+            Some((kind @ ("shards" | "proofs"), name)) => {
                 let (pack, shard) = name.split_once('.')?;
-                Self::Shard(lineage, unhex(pack)?, shard.parse().ok()?)
+                let (pack, shard) = (unhex(pack)?, shard.parse().ok()?);
+                match kind {
+                    "shards" => Self::Shard(lineage, pack, shard),
+                    _ => Self::Proof(lineage, pack, shard),
+                }
             }
             Some(_) => return None,
         };
@@ -175,6 +184,7 @@ mod tests {
             ObjectName::Period(lineage, 7),
             ObjectName::Record(lineage, u64::MAX),
             ObjectName::Shard(lineage, [9; 32], 4),
+            ObjectName::Proof(lineage, [9; 32], 4),
         ] {
             assert_eq!(ObjectName::parse("state", &name.key("state")), Some(name));
         }

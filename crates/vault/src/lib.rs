@@ -21,7 +21,8 @@
 //! - It never knows what a byte means: payloads, sources and roots are opaque; no venue, no
 //!   journal, no exchange.
 //! - The writer cannot delete: deletion is a trait of its own ([`Janitor`]), and nothing here
-//!   deletes except [`prune_demo`].
+//!   deletes except [`execute_deletion`], with a grant of m of n approvers and after its delay, and
+//!   [`prune_demo`].
 //! - The writer cannot read what it wrote in an earlier key period: a period key lives in memory
 //!   only, until its period is over and what was begun under it is sealed or checked, and is
 //!   wrapped for recipients whose identities are elsewhere.
@@ -35,24 +36,32 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
+mod audit_report;
 mod body;
 mod catalog;
 mod certificate;
 mod chain;
 mod crew;
 mod cutting;
+mod deletion;
 mod erasure;
 mod error;
 mod facts;
 mod fetch;
 mod folder;
+mod grant;
+mod hedge;
 mod index;
 mod keys;
 mod layout;
 mod manifest;
+mod marks;
 mod opener;
+mod outboard;
 mod pack;
 mod period;
+mod proofs;
 mod random;
 mod record;
 mod repair;
@@ -67,16 +76,29 @@ mod verify;
 mod writer;
 mod writing;
 
+pub use audit::{AuditOptions, Audited, SiteAudit, audit, challenges_needed};
+pub use audit_report::{AuditReport, AuditedSite, SignedAudit};
 pub use catalog::Catalog;
 pub use certificate::{Certificate, Parent, RootPublicKey, WriterKey};
+pub use deletion::{
+    DeletionRefused, Executed, Forecast, Keep, Removable, check_execution, execute_deletion,
+    forecast, plan_deletion,
+};
 pub use erasure::{PARITY_MAX, decode_shards, encode_shards, generator_matrix};
 pub use error::{Error, Result};
 pub use facts::{Fork, Freshness, LineageInfo, PointInfo, TailInfo};
 pub use folder::{FolderSite, check_object_name};
+pub use grant::{
+    ApproverKey, DeletionPlan, DeletionRule, PlanEntry, PlanId, Standing, Statement, Word,
+    parse_grant_key,
+};
+pub use hedge::Hedge;
 pub use index::DedupIndex;
 pub use keys::{IdKey, Identity, Recipient, RecoveryIdentity};
 pub use layout::{Layout, Lineage};
+pub use marks::{DELETION_ROOT, Grant, propose, publish_statement, read_grants};
 pub use opener::{Opener, Seen, SourceInfo};
+pub use outboard::Outboard;
 pub use random::{OsRandom, Random};
 pub use record::{Kind, ObjectRef, PeriodRef, PointId, Record, RecordHeader, Root};
 pub use repair::{Repair, RepairOutcome, repair};

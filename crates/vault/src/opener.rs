@@ -220,7 +220,7 @@ impl Opener {
 
     fn replicated(&self, name: ObjectName, hash: [u8; 32]) -> Result<Vec<u8>> {
         let key = name.key(self.catalog.domain());
-        let fetched = fetch_replicated(self.catalog.sites(), &key, hash);
+        let fetched = fetch_replicated(self.catalog.sites(), &key, hash, &self.catalog.pace);
         let mut seen = lock(&self.seen);
         seen.problems.extend(fetched.problems.iter().cloned());
         if let Some((_, bytes)) = &fetched.found {

@@ -8,6 +8,7 @@ use crate::certificate::{Certificate, SIGNATURE_BYTES, WriterKey, magic, text};
 use crate::erasure::{PARITY_MAX, shard_bytes};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Lineage, hex};
+use crate::outboard::groups_of;
 use crate::pack::PACK_BYTES_MAX;
 
 const MAGIC: &[u8; 4] = b"EVKR";
@@ -238,6 +239,8 @@ pub struct Record {
     pub hash: [u8; 32],
     /// Length of the record's bytes.
     pub length_bytes: u64,
+    /// Chaining values of its parts of 8 KiB, none if it is a single one: what audits compare with.
+    pub(crate) groups: Vec<[u8; 32]>,
 }
 
 impl Record {
@@ -266,7 +269,8 @@ impl Record {
         reader.fixed(SIGNATURE_BYTES)?;
         reader.finish()?;
         let hash = *blake3::hash(bytes).as_bytes();
-        Ok(Self { header, body, hash, length_bytes: bytes.len() as u64 })
+        let groups = groups_of(bytes);
+        Ok(Self { header, body, hash, length_bytes: bytes.len() as u64, groups })
     }
 
     /// Whether these bytes, which decode to a record, carry the certified writer's signature.

@@ -7,6 +7,8 @@ use crate::erasure::encode_shards;
 use crate::error::Result;
 use crate::fetch::{fetch_pack, fetch_replicated};
 use crate::layout::{Lineage, ObjectName};
+use crate::outboard::outboard_of;
+use crate::proofs::complete_proofs;
 use crate::site::{Site, SiteError, SiteErrorKind, put_verified};
 use crate::verify::{Audit, Problem, ProblemKind, Verify, verify};
 
@@ -44,7 +46,8 @@ impl Repair {
 
 /// Verifies every stored byte and puts right what is damaged or missing: records, certificates and
 /// key objects from a good copy, shards from any k others; onto the same site, or onto an empty
-/// one that took its place or was added. Needs no key. What nothing refers to is left alone.
+/// one that took its place or was added. Needs no key. What nothing refers to is left alone. What
+/// audits need beside a shard, and is not there, is made from the shard.
 ///
 /// # Errors
 /// As [`verify`]; that a single object cannot be mended is an outcome, not an error.
@@ -65,7 +68,9 @@ pub fn repair(catalog: &Catalog) -> Result<Vec<Repair>> {
         };
         Repair { problem, outcome }
     };
-    Ok(by_object.into_values().map(mend).collect())
+    let repairs = by_object.into_values().map(mend).collect();
+    complete_proofs(catalog);
+    Ok(repairs)
 }
 
 /// All shards of a pack.
@@ -98,10 +103,14 @@ impl Mender<'_> {
     fn right_bytes(&mut self, name: ObjectName) -> Result<Vec<u8>, String> {
         if let Some(hash) = self.audit.replicated_hash(&name) {
             let key = name.key(self.catalog.domain());
-            let copy = fetch_replicated(self.catalog.sites(), &key, hash);
+            let copy = fetch_replicated(self.catalog.sites(), &key, hash, &self.catalog.pace);
             return copy.found.map(|(_, bytes)| bytes).ok_or_else(|| {
                 "no site holds a good copy; look for one on a site that is missing".to_owned()
             });
+        }
+        if let ObjectName::Proof(lineage, pack, shard) = name {
+            let bytes = self.right_bytes(ObjectName::Shard(lineage, pack, shard))?;
+            return outboard_of(&bytes).ok_or_else(|| "so short a shard has no proof".to_owned());
         }
         let ObjectName::Shard(lineage, pack, shard) = name else {
             return Err("the catalog does not know it".to_owned());

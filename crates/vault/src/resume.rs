@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::certificate::{Certificate, WriterKey};
 use crate::chain::{ChainReader, Listing};
 use crate::error::{Error, Result};
-use crate::fetch::fetch_replicated;
+use crate::fetch::fetch_copy;
 use crate::index::IndexedPack;
 use crate::layout::{Layout, Lineage, ObjectName, check_domain, hex};
 use crate::record::{Record, RecordHeader};
@@ -115,7 +115,7 @@ pub(crate) fn read_head(
     listings: &[Result<Listing, SiteError>],
 ) -> Result<(Head, Option<Pending>)> {
     let (domain, lineage) = (certificate.domain.as_str(), certificate.lineage);
-    let reader = ChainReader { sites, domain, lineage, certificate, listings };
+    let reader = ChainReader::new(sites, (domain, lineage), certificate, listings);
     let (newest, splits) = reader.heads();
     if let Some(split) = splits.into_iter().next() {
         return Err(Error::Fork {
@@ -131,13 +131,12 @@ pub(crate) fn read_head(
     };
     let head = Head::of(&record.header, record.hash);
     let key = ObjectName::Record(lineage, head.counter).key(domain);
-    let copies =
-        sites.iter().map(|site| fetch_replicated(std::slice::from_ref(site), &key, record.hash));
-    let copies: Vec<_> = copies.filter_map(|copy| copy.found).collect();
+    let copies = sites.iter().map(|site| fetch_copy(site.as_ref(), &key, record.hash));
+    let copies: Vec<_> = copies.filter_map(Result::ok).collect();
     if copies.len() == sites.len() {
         return Ok((head, None));
     }
-    let pending = copies.into_iter().next().map(|(_, bytes)| Pending {
+    let pending = copies.into_iter().next().map(|bytes| Pending {
         bytes,
         header: record.header,
         hash: record.hash,

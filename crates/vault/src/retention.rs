@@ -124,7 +124,7 @@ fn lineage_steps(catalog: &Catalog, lineage: Lineage) -> Vec<(Reason, u64, Vec<O
 
 /// Whether what this point covers may go: it needs nothing earlier, and is not itself about to be
 /// lost, so that nobody will need what went to rebuild it.
-fn is_safe(catalog: &Catalog, record: &Record) -> bool {
+pub(crate) fn is_safe(catalog: &Catalog, record: &Record) -> bool {
     let layout = record.header.layout;
     let least = i64::from(layout.n() > layout.k());
     let point = catalog.point_info(record);
@@ -138,13 +138,17 @@ fn reason_of(record: &Record) -> Reason {
     }
 }
 
-fn needs(record: &Record) -> Vec<ObjectName> {
+/// Everything a record refers to.
+pub(crate) fn needs(record: &Record) -> Vec<ObjectName> {
     let lineage = record.header.lineage;
     let periods = record.header.periods.iter();
     let periods = periods.map(|period| ObjectName::Period(lineage, period.number));
     let shards = record.header.objects.iter().flat_map(|object| {
         let all = 0..object.shard_roots.len();
-        all.map(|shard| ObjectName::Shard(lineage, object.pack, shard))
+        let pack = object.pack;
+        all.flat_map(move |shard| {
+            [ObjectName::Shard(lineage, pack, shard), ObjectName::Proof(lineage, pack, shard)]
+        })
     });
     periods.chain(shards).collect()
 }

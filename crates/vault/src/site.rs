@@ -57,6 +57,8 @@ pub enum SiteErrorKind {
     NotFound,
     /// The site as a whole does not answer.
     Unavailable,
+    /// It has not answered yet, others have, and nobody waited on.
+    Slow,
     /// The site refuses: permissions, credentials.
     Denied,
     /// The site has no room left.

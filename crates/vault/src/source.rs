@@ -15,6 +15,7 @@ use crate::layout::{Layout, Lineage};
 use crate::manifest::{Body, ChunkPlace, ChunkRef, SourceEntry, encode_sources};
 use crate::pack::{Pack, PackBuilder, PackEntry};
 use crate::period::Period;
+use crate::proofs::Proofs;
 use crate::random::Random;
 use crate::record::REPLICATED_BYTES_MAX;
 use crate::shipping::{Tally, encode_pack, require, ship_shards};
@@ -36,6 +37,8 @@ pub(crate) struct Sealing {
     /// Threads that compress beside the one that reads; 0: that one does it.
     pub(crate) workers: usize,
     pub(crate) zstd_level: i32,
+    /// Whether what audits need is written beside the shards.
+    pub(crate) proofs: bool,
 }
 
 /// Sources at the sites.
@@ -130,12 +133,35 @@ struct ShippedPacks {
 }
 
 fn ship_packs(sealing: &Sealing, packs: &Receiver<Pack>) -> Result<ShippedPacks> {
+    // Beside the shards, so that no pack waits for another one's proofs.
+    std::thread::scope(|scope| {
+        let (proofs, waiting) = sync_channel::<Proofs>(2);
+        scope.spawn(move || {
+            for proofs in waiting {
+                proofs.ship(&sealing.sites, &sealing.domain, sealing.lineage);
+            }
+        });
+        let shipped = ship_each(sealing, packs, &proofs);
+        drop(proofs);
+        shipped
+    })
+}
+
+fn ship_each(
+    sealing: &Sealing,
+    packs: &Receiver<Pack>,
+    proofs: &SyncSender<Proofs>,
+) -> Result<ShippedPacks> {
     let mut shipped = ShippedPacks::default();
     for pack in packs {
         let encoded = encode_pack(&pack, sealing.layout, &sealing.period, &sealing.id_key)?;
         let delivery = ship_shards(&sealing.sites, &sealing.domain, sealing.lineage, &encoded);
         require(&delivery, sealing.layout.k(), "sending a pack")?;
         shipped.tally.add(&delivery, encoded.shards[0].len());
+        if sealing.proofs {
+            // Its thread ends only after this sender is gone.
+            let _ = proofs.send(Proofs::of(encoded.object.pack, &encoded.shards));
+        }
         let period = sealing.period.reference;
         let indexed = IndexedPack { object: encoded.object, period };
         shipped.packs.push((indexed, pack.entries));

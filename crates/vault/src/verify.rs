@@ -8,6 +8,7 @@ use crate::chain::{Listing, judge_certificate, judge_record, list_sites};
 use crate::error::{Error, Result};
 use crate::layout::{Lineage, ObjectName};
 use crate::opener::Opener;
+use crate::outboard::Outboard;
 use crate::pack::PackReader;
 use crate::record::{ObjectRef, PointId};
 use crate::site::{Site, SiteErrorKind, each_site};
@@ -165,6 +166,19 @@ fn forget_expired(catalog: &Catalog, found: &mut Verification) {
 /// Where a problem is that no single site has.
 pub(crate) const EVERY_SITE: &str = "every site";
 
+/// A shard that a site should hold.
+pub(crate) struct ShardAt {
+    pub(crate) lineage: Lineage,
+    pub(crate) pack: [u8; 32],
+    pub(crate) shard: usize,
+    pub(crate) root: [u8; 32],
+    pub(crate) length_bytes: u64,
+    /// Whether the site lists it.
+    pub(crate) has_shard: bool,
+    /// Whether the site lists what proves its parts.
+    pub(crate) has_proof: bool,
+}
+
 /// What has to be at the sites.
 pub(crate) struct Audit<'a> {
     catalog: &'a Catalog,
@@ -259,6 +273,16 @@ impl<'a> Audit<'a> {
                 wanted.insert(name);
                 let (root, length) = (object.shard_roots[shard], object.shard_bytes(*k));
                 self.object(site, name, root, Some(length), &mut report);
+                let proof = ObjectName::Proof(*lineage, *pack, shard);
+                if listing.objects.contains_key(&proof) {
+                    wanted.insert(proof);
+                    self.proof(
+                        site,
+                        proof,
+                        Outboard { length_bytes: length, hash: root },
+                        &mut report,
+                    );
+                }
             }
         }
         let before = self.catalog.listings[at].as_ref();
@@ -306,6 +330,25 @@ impl<'a> Audit<'a> {
                 report.problems.push(Problem { site, object: key, kind, detail });
             }
         }
+    }
+
+    /// What proves a shard's parts has to be of that shard; that it is there is not required.
+    fn proof(&self, site: &dyn Site, name: ObjectName, of: Outboard, report: &mut SiteReport) {
+        let object = name.key(self.catalog.domain());
+        let (kind, detail) = match site.get(&object) {
+            Ok(bytes) => {
+                report.objects += 1;
+                report.bytes += bytes.len() as u64;
+                if Outboard::decode(&bytes) == Some(of) {
+                    return;
+                }
+                (ProblemKind::Corrupt, "it does not lead to its shard's signed root".to_owned())
+            }
+            Err(error) if error.kind == SiteErrorKind::NotFound => return,
+            Err(error) => (ProblemKind::Unreadable, error.detail),
+        };
+        let site = site.name().to_owned();
+        report.problems.push(Problem { site, object, kind, detail });
     }
 
     fn judge(
@@ -366,7 +409,7 @@ impl<'a> Audit<'a> {
                 let detail = format!("it is of a pack of lineage {other}");
                 (other != lineage).then_some((ProblemKind::Foreign, detail))
             }
-            ObjectName::Shard(..) | ObjectName::Period(..) => None,
+            ObjectName::Shard(..) | ObjectName::Proof(..) | ObjectName::Period(..) => None,
         }
     }
 
@@ -401,11 +444,45 @@ impl<'a> Audit<'a> {
         }
     }
 
-    fn expects(&self, name: &ObjectName) -> bool {
+    pub(crate) fn expects(&self, name: &ObjectName) -> bool {
         match name {
-            ObjectName::Shard(lineage, pack, _) => self.packs.contains_key(&(*lineage, *pack)),
+            ObjectName::Shard(lineage, pack, _) | ObjectName::Proof(lineage, pack, _) => {
+                self.packs.contains_key(&(*lineage, *pack))
+            }
             _ => self.replicated.contains_key(name),
         }
+    }
+
+    /// What a site answered when it was asked what it holds.
+    pub(crate) fn listing(&self, at: usize) -> Result<&Listing, &crate::site::SiteError> {
+        self.listings[at].as_ref()
+    }
+
+    /// Objects that every site has whole, with their hashes.
+    pub(crate) fn replicated(&self) -> impl Iterator<Item = (ObjectName, [u8; 32])> + '_ {
+        self.replicated.iter().map(|(name, hash)| (*name, *hash))
+    }
+
+    /// The shards that a site should hold.
+    pub(crate) fn shards_at(&self, at: usize) -> impl Iterator<Item = ShardAt> + '_ {
+        let listed = move |name| {
+            let listing = self.listings[at].as_ref().ok()?;
+            listing.objects.get(&name).copied()
+        };
+        self.packs.iter().filter_map(move |((lineage, pack), (object, k, _))| {
+            let shard = self.shard_of(at, *lineage, object)?;
+            let listed_bytes = listed(ObjectName::Shard(*lineage, *pack, shard));
+            let has_proof = listed(ObjectName::Proof(*lineage, *pack, shard)).is_some();
+            Some(ShardAt {
+                lineage: *lineage,
+                pack: *pack,
+                shard,
+                root: object.shard_roots[shard],
+                length_bytes: object.shard_bytes(*k),
+                has_shard: listed_bytes.is_some(),
+                has_proof,
+            })
+        })
     }
 
     /// The hash that `name` must have, if it is a replicated object of the catalog.

@@ -17,6 +17,7 @@ use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::IdKey;
 use crate::layout::{Lineage, ObjectName};
 use crate::manifest::Body;
+use crate::marks::Marks;
 use crate::period::Period;
 use crate::random::{self, Random, Shared};
 use crate::record::{Kind, REPLICATED_BYTES_MAX, Record, RecordHeader, Root};
@@ -55,6 +56,8 @@ pub struct Writer {
     index: Arc<DedupIndex>,
     /// The newest point this writer shipped: counter and hash of its record.
     newest_point: Option<(u64, [u8; 32])>,
+    /// What deletion plans in force name, as last seen.
+    marks: Marks,
 }
 
 struct Settled {
@@ -122,6 +125,7 @@ impl Writer {
             unshipped: None,
             index: Arc::new(index),
             newest_point: None,
+            marks: Marks::default(),
         })
     }
 
@@ -229,7 +233,8 @@ impl Writer {
         }
         let mut source: &[u8] = payload;
         let mut sources: [(String, &mut dyn Read); 1] = [(TAIL_SOURCE.to_owned(), &mut source)];
-        let sealing = self.sealing()?;
+        // A tail must not wait for what only audits need, and is gone soon.
+        let sealing = Sealing { proofs: false, ..self.sealing()? };
         let random = &mut self.random;
         let mut sealed = seal_sources(&sealing, &mut sources, None, Cut::Fixed, random)?;
         let body = describe(&sealing, &mut sealed, random)?;
@@ -331,7 +336,7 @@ impl Writer {
             tail_last,
             point_position,
             layout: self.options.layout,
-            roots: roots.to_vec(),
+            roots: roots.iter().cloned().chain(self.marks.roots()).collect(),
             periods: vec![self.current()?.reference],
             objects: Vec::new(),
         })
@@ -361,6 +366,7 @@ impl Writer {
             id_key: Arc::clone(&self.id_key),
             workers: self.options.workers,
             zstd_level: self.options.zstd_level,
+            proofs: true,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
+use crate::grant::DeletionRule;
 use crate::keys::Recipient;
 use crate::layout::Layout;
 use crate::record::{PointId, Root};
@@ -37,6 +38,9 @@ pub struct WriterOptions {
     pub workers: usize,
     /// Level of zstd, 1 to 19: a higher one takes longer and stores somewhat less.
     pub zstd_level: i32,
+    /// Whose word makes a deletion plan count. With it, points refer to nothing that a plan in
+    /// force names; without, no plan can be executed as long as this writer is the lineage's.
+    pub deletion: Option<DeletionRule>,
 }
 
 impl WriterOptions {
@@ -53,6 +57,7 @@ impl WriterOptions {
             takes_turns: false,
             workers: 0,
             zstd_level: ZSTD_LEVEL,
+            deletion: None,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::margin_args::MarginCommand;
 use super::place::Place;
 use super::site_args::SiteCommand;
 use super::time::parse_time_ns;
+use super::vault_args::VaultCommand;
 use crate::config::{DashboardBind, DrillLevel};
 use crate::price::PriceArgs;
 use crate::replay::ReplayArgs;
@@ -101,6 +102,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  evenkeel verify --json\n\nExit codes: 0 clean, 3 a site \
         does not answer, 20 something is damaged")]
     Verify(VerifyArgs),
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    Vault(VaultCommand),
 
     /// Mend what `verify` finds: copies from a good site, shards from any k
     ///

@@ -6,6 +6,7 @@ use super::manual;
 use super::margin_args::MarginCommand;
 use super::place::Place;
 use super::site_args::SiteCommand;
+use super::vault_args::VaultCommand;
 use crate::config::{REFERENCE, Severity, environment_keys};
 use crate::init::{self, InitOptions};
 use crate::margin;
@@ -21,6 +22,8 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Drill(args) => node::private(|| node::drill(&args)),
         Command::Restore(args) => node::private(|| node::restore(&args)),
         Command::Verify(args) => node::verify(&args),
+        Command::Vault(VaultCommand::Audit(args)) => node::audit(&args),
+        Command::Vault(VaultCommand::Prune(command)) => node::private(|| node::prune(&command)),
         Command::Repair(args) => node::private(|| node::repair(&args)),
         Command::Init(args) => init(&args),
         Command::Replay(args) => replay(&args),
@@ -41,6 +44,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Site(SiteCommand::Serve(args)) => node::private(|| site_cmd::serve(&args)),
         Command::Site(SiteCommand::AddKey(args)) => node::private(|| site_cmd::add_key(&args)),
         Command::Keys(command) => keys_cmd::run(&command),
+        Command::Site(SiteCommand::Approvers(args)) => node::private(|| site_cmd::approvers(&args)),
         Command::Config(ConfigCommand::Show(args)) => config_show(&args),
         Command::Config(ConfigCommand::Check(args)) => config_check(&args.place, args.json),
         Command::Doctor(args) => doctor::run(&args),

@@ -11,6 +11,7 @@ mod margin_args;
 mod place;
 mod site_args;
 mod time;
+mod vault_args;
 
 use std::process::ExitCode;
 
@@ -29,8 +30,12 @@ pub use journal_args::JournalReplayArgs;
 pub use keys_args::{KeysCommand, Slip39Command, Slip39RecoverArgs, Slip39SplitArgs};
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
-pub use site_args::{SiteAddKeyArgs, SiteCommand, SiteServeArgs};
+pub use site_args::{SiteAddKeyArgs, SiteApproversArgs, SiteCommand, SiteServeArgs};
 pub use time::{format_time_ns, parse_time_ns};
+pub use vault_args::{
+    AuditArgs, KeepArgs, PruneCommand, PruneExecuteArgs, PruneKeyArgs, PruneListArgs,
+    PrunePlanArgs, PruneProposeArgs, PruneSayArgs, VaultCommand,
+};
 
 use crate::output;
 use crate::report::{Exit, Report};

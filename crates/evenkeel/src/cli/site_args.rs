@@ -30,6 +30,41 @@ pub enum SiteCommand {
         Exit codes: 0 made, 2 no such name can be had"
     )]
     AddKey(SiteAddKeyArgs),
+
+    /// Say whose word allows deletions from a bucket; without, none is ever deleted from
+    ///
+    /// The server looks at the plan and the approvals that lie in the bucket, and counts the delay
+    /// by its own clock, from when they came. It knows of the approvers from its next start on.
+    #[command(
+        after_help = "Example:\n  evenkeel site approvers --dir /srv/vault --bucket desk-state \
+        --approver 5f… --approver 91… --needed 2 --delay-hours 72\n\n\
+        Exit codes: 0 set, 2 they cannot be approvers"
+    )]
+    Approvers(SiteApproversArgs),
+}
+
+/// Arguments of `site approvers`.
+#[derive(Debug, Clone, Args)]
+pub struct SiteApproversArgs {
+    /// Folder of the buckets and of the server's keys
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// The bucket
+    #[arg(long, value_name = "NAME")]
+    pub bucket: String,
+
+    /// Public key of an approver, 64 hexadecimal digits (several times)
+    #[arg(long = "approver", value_name = "HEX")]
+    pub approvers: Vec<String>,
+
+    /// How many of them have to agree
+    #[arg(long, value_name = "M", default_value_t = 2)]
+    pub needed: usize,
+
+    /// Hours in which any of them can object, after the last approval that was needed
+    #[arg(long, value_name = "HOURS", default_value_t = 72)]
+    pub delay_hours: u32,
 }
 
 /// Arguments of `site serve`.

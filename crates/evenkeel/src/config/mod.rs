@@ -4,6 +4,7 @@
 //! command line. Secrets never stand in it; it names the files that hold them.
 
 mod clients;
+mod deletion;
 mod environment;
 mod explain;
 mod link;
@@ -17,6 +18,7 @@ mod site;
 mod tests;
 
 pub use clients::{ClientsConfig, GatewayConfig};
+pub use deletion::DeletionConfig;
 pub use environment::{Variable, environment_keys};
 pub use link::{FollowMode, LinkConfig, StandbyConfig};
 pub use model::{

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::clients::ClientsConfig;
+use super::deletion::DeletionConfig;
 use super::link::{LinkConfig, StandbyConfig};
 use super::quorum::QuorumConfig;
 use super::site::{SiteConfig, SiteKind};
@@ -42,6 +43,8 @@ pub struct Config {
     pub quorum: QuorumConfig,
     /// Where clients on other machines come in.
     pub clients: ClientsConfig,
+    /// Whose word allows deletions.
+    pub deletion: DeletionConfig,
     /// The file this was read from; relative paths in it are relative to its folder.
     #[serde(skip)]
     pub file: PathBuf,

@@ -37,6 +37,7 @@ fn the_reference_file_says_the_defaults_and_nothing_else() {
     assert_eq!(reference.standby, defaults.standby);
     assert_eq!(reference.quorum, defaults.quorum);
     assert_eq!(reference.clients, defaults.clients);
+    assert_eq!(reference.deletion, defaults.deletion);
     let state = reference.domains.state.unwrap();
     let default = DomainConfig::default();
     assert_eq!(state.data_shards, default.data_shards);

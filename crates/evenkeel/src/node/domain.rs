@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use evenkeel_vault::{
     Catalog, Janitor, Layout, OsRandom, Pin, Recipient, RootPublicKey, Site, Writer, WriterOptions,
+    read_grants,
 };
 
 use crate::config::{Config, DomainConfig, FollowMode};
@@ -52,7 +53,13 @@ impl<'a> Domain<'a> {
 
     /// Reads the catalog.
     pub(crate) fn catalog(&self, pin: Option<Pin>) -> Result<Catalog> {
-        Catalog::load(&self.sites(), STATE, &self.trust, pin).map_err(Report::from)
+        let sites = self.sites();
+        let mut catalog = Catalog::load(&sites, STATE, &self.trust, pin).map_err(Report::from)?;
+        // What an interrupted deletion left of its records is neither there nor missing.
+        if let Some(rule) = self.config.deletion.rule()? {
+            catalog.forget_deleted(&read_grants(&sites, STATE), &rule);
+        }
+        Ok(catalog)
     }
 
     /// Opens the lineage for writing.
@@ -70,6 +77,7 @@ impl<'a> Domain<'a> {
             index_path: Some(memory.join("chunks.index")),
             state_path: Some(memory.join("writer.state")),
             takes_turns: self.config.standby.mode == FollowMode::Quorum,
+            deletion: self.config.deletion.rule()?,
             ..WriterOptions::new(recipients)
         };
         Writer::open(

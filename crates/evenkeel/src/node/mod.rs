@@ -1,6 +1,7 @@
 //! The daemon, and the commands that work on a whole installation.
 
 mod attestation;
+mod audit_cmd;
 mod client_door;
 mod client_line;
 mod client_pipe;
@@ -46,6 +47,7 @@ mod own_drill;
 mod point_loop;
 mod points_cmd;
 mod primary_loop;
+mod prune_cmd;
 mod recover_quorum;
 mod replay_cmd;
 mod restore_cmd;
@@ -74,12 +76,14 @@ use evenkeel_recovery::RecoveryError;
 
 use crate::report::{Exit, Report};
 
+pub(crate) use audit_cmd::run as audit;
 pub(crate) use demo_clients::{key as client_key, run as demo_clients};
 pub(crate) use drill_cmd::run as drill;
 pub(crate) use explain_cmd::run as explain;
 pub(crate) use failover_cmd::run as failover;
 pub(crate) use kill_cmd::run as kill_primary;
 pub(crate) use points_cmd::run as points;
+pub(crate) use prune_cmd::run as prune;
 pub(crate) use recover_quorum::run as recover_quorum;
 pub(crate) use replay_cmd::run as replay_journal;
 pub(crate) use restore_cmd::run as restore;

@@ -1,6 +1,6 @@
 //! Who may ask, and for what. What is not named here is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use s3s::access::{S3Access, S3AccessContext};
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Event, Watch};
 
-/// What a key may do with its bucket. Nothing replaces or deletes, whoever asks.
+/// What a key may do with its bucket. Nothing replaces, whoever asks, and only grants delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// Create, read, list: a writer reads back what it wrote.
@@ -57,7 +57,18 @@ impl S3Auth for Keys {
 /// The gate in front of every operation.
 pub(crate) struct Gate {
     pub(crate) keys: Keys,
+    /// Buckets in which a grant can allow a deletion.
+    pub(crate) deletions: BTreeSet<String>,
     pub(crate) watch: Watch,
+}
+
+impl Gate {
+    /// A deletion may be asked for where there are approvers; whether it is done is for the grants
+    /// to say.
+    fn may_ask(&self, key: &AccessKey, operation: &str) -> bool {
+        let by_grant = operation == "DeleteObject" && self.deletions.contains(&key.bucket);
+        allows(key.right, operation) || (by_grant && key.right == Right::Write)
+    }
 }
 
 /// What each right has, by the protocol's names.
@@ -85,7 +96,7 @@ impl S3Access for Gate {
         let bucket = context.s3_path().get_bucket_name().unwrap_or_default();
         let why = if bucket != key.bucket {
             "this key opens another bucket"
-        } else if !allows(key.right, operation) {
+        } else if !self.may_ask(key, operation) {
             "this site is append-only: objects are created, read and listed, nothing else"
         } else {
             return Ok(());

@@ -1,10 +1,11 @@
 //! Our own site: an append-only server that speaks S3 over a folder.
 //!
 //! A desk's cheapest site that a thief cannot empty is an old machine that runs this. Objects are
-//! created, read and listed; to replace or delete one there is no code. Somebody who has the
-//! writer's credentials can fill the quota, and no more.
+//! created, read and listed; to replace one there is no code, and one goes only by a grant.
+//! Somebody who has the writer's credentials can fill the quota, and no more.
 
 mod access;
+mod grants;
 mod service;
 mod shelf;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel_vault::DeletionRule;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::pem::PemObject;
@@ -33,6 +35,7 @@ pub use access::{AccessKey, Right};
 
 use crate::settings::check_site_name;
 use access::{Gate, Keys};
+use grants::Grants;
 use service::Service;
 use shelf::Shelf;
 
@@ -83,6 +86,8 @@ pub struct ServeOptions {
     pub keys: Vec<AccessKey>,
     /// Bytes a bucket may take of the disk (each object in whole blocks of 4 KiB).
     pub quotas: BTreeMap<String, u64>,
+    /// Whose word allows deletions in a bucket; none is deleted from in a bucket without.
+    pub deletion: BTreeMap<String, DeletionRule>,
     /// Bytes of the disk that stay free whatever the quotas say.
     pub reserve_bytes: u64,
     /// Longest object.
@@ -103,6 +108,7 @@ impl ServeOptions {
             tls: None,
             keys: Vec::new(),
             quotas: BTreeMap::new(),
+            deletion: BTreeMap::new(),
             reserve_bytes: 256 * 1024 * 1024,
             object_bytes_max: 256 * 1024 * 1024,
             connections_max: 128,
@@ -320,9 +326,14 @@ fn open_shelves(options: &ServeOptions) -> Result<BTreeMap<String, Arc<Shelf>>, 
 fn service(options: &ServeOptions, keys: Keys, shelves: BTreeMap<String, Arc<Shelf>>) -> S3Service {
     let object_bytes_max = options.object_bytes_max;
     let watch = Arc::clone(&options.watch);
-    let mut builder = S3ServiceBuilder::new(Service { shelves, object_bytes_max, watch });
+    let of_bucket = |(bucket, rule): (&String, &DeletionRule)| {
+        (bucket.clone(), Arc::new(Grants::new(rule.clone())))
+    };
+    let grants: BTreeMap<String, Arc<Grants>> = options.deletion.iter().map(of_bucket).collect();
+    let deletions: BTreeSet<String> = grants.keys().cloned().collect();
+    let mut builder = S3ServiceBuilder::new(Service { shelves, grants, object_bytes_max, watch });
     builder.set_auth(keys.clone());
-    builder.set_access(Gate { keys, watch: Arc::clone(&options.watch) });
+    builder.set_access(Gate { keys, deletions, watch: Arc::clone(&options.watch) });
     builder.build()
 }
 

@@ -10,10 +10,11 @@ use futures::StreamExt;
 use http::StatusCode;
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::{
-    Checksum, CommonPrefix, ContentRange, ETag, GetBucketLocationInput, GetBucketLocationOutput,
-    GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
-    HeadObjectOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    Object, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    Checksum, CommonPrefix, ContentRange, DeleteObjectInput, DeleteObjectOutput, ETag,
+    GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput,
+    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListObjectsInput,
+    ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object, PutObjectInput,
+    PutObjectOutput, StreamingBlob, Timestamp,
 };
 use s3s::stream::ByteStream;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, TrailingHeaders};
@@ -21,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::access::denied;
+use super::grants::Grants;
 use super::shelf::{About, Arriving, Refusal, Room, Shelf, Wanted};
 use super::{Event, Watch};
 
@@ -34,6 +36,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// All buckets.
 pub(crate) struct Service {
     pub(crate) shelves: BTreeMap<String, Arc<Shelf>>,
+    pub(crate) grants: BTreeMap<String, Arc<Grants>>,
     pub(crate) object_bytes_max: u64,
     pub(crate) watch: Watch,
 }
@@ -187,11 +190,15 @@ impl Service {
         if matches!(error.code(), S3ErrorCode::PreconditionFailed) {
             return;
         }
+        self.told(access_key, "PutObject", (&input.bucket, &input.key), error);
+    }
+
+    fn told(&self, access_key: Option<&str>, operation: &str, at: (&str, &str), error: &S3Error) {
         (self.watch)(&Event {
             access_key: access_key.unwrap_or_default().to_owned(),
-            operation: "PutObject".to_owned(),
-            bucket: input.bucket.clone(),
-            object: input.key.clone(),
+            operation: operation.to_owned(),
+            bucket: at.0.to_owned(),
+            object: at.1.to_owned(),
             why: error.message().unwrap_or(error.code().as_str()).to_owned(),
         });
     }
@@ -338,6 +345,31 @@ impl S3 for Service {
         }))
     }
 
+    async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let access_key = request.credentials.map(|credentials| credentials.access_key);
+        let input = request.input;
+        only_version(input.version_id.as_deref())?;
+        let shelf = self.shelf(&input.bucket)?;
+        let grants = self.grants.get(&input.bucket).map(Arc::clone);
+        let grants = grants.ok_or_else(|| denied("nothing is deleted from this bucket"))?;
+        let key = input.key.clone();
+        match on_disk(&shelf, move |shelf| grants.delete(shelf, &key)).await {
+            Ok(()) => Ok(S3Response::new(DeleteObjectOutput::default())),
+            Err(error) => {
+                self.told(
+                    access_key.as_deref(),
+                    "DeleteObject",
+                    (&input.bucket, &input.key),
+                    &error,
+                );
+                Err(error)
+            }
+        }
+    }
+
     async fn head_bucket(
         &self,
         request: S3Request<HeadBucketInput>,
@@ -471,6 +503,7 @@ fn refused(refusal: &Refusal) -> S3Error {
         }
         Refusal::Quota => full("this domain has used its quota"),
         Refusal::Disk => full("this server's disk has no room left"),
+        Refusal::Kept(why) => denied(why),
         Refusal::Name(why) => S3Error::with_message(S3ErrorCode::InvalidArgument, *why),
         Refusal::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             denied("the server may not write or read its own folder")

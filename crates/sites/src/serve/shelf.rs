@@ -25,6 +25,8 @@ pub(crate) enum Refusal {
     Quota,
     /// The disk has no room but the reserve.
     Disk,
+    /// Nothing allows it to be deleted.
+    Kept(&'static str),
     /// The name cannot be an object's.
     Name(&'static str),
     /// The system said no.
@@ -199,6 +201,24 @@ impl Shelf {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The bucket's folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Deletes an object for good, by a grant that was looked at before.
+    pub(crate) fn remove(&self, key: &str) -> Result<(), Refusal> {
+        let path = self.path(key)?;
+        let Some(about) = self.about(key)? else {
+            return Ok(());
+        };
+        fs::remove_file(&path)?;
+        sync_folder(path.parent().unwrap_or(&self.root))?;
+        let mut used = self.used();
+        *used = used.saturating_sub(on_disk(about.length_bytes));
+        Ok(())
     }
 
     /// What is there under a name.

@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use evenkeel_types::Canonical;
 
@@ -47,6 +48,8 @@ pub struct SealedPoint {
     bytes_new: u64,
     bytes_dedup: u64,
     self_contained: bool,
+    /// A deletion names a pack that it refers to.
+    doomed: AtomicBool,
 }
 
 impl PointSealer {
@@ -78,6 +81,7 @@ impl PointSealer {
             bytes_new: sealed.bytes_new,
             bytes_dedup: sealed.bytes_dedup,
             self_contained,
+            doomed: AtomicBool::new(false),
         })
     }
 
@@ -102,6 +106,9 @@ impl SealedPoint {
     /// finishing again is enough.
     #[must_use]
     pub fn is_lost(&self) -> bool {
+        if self.doomed.load(Ordering::Relaxed) {
+            return true;
+        }
         let k = self.layout.k();
         let held = ShardsHeld::list(&self.sites, &self.domain, self.lineage, k);
         let away = held.failures().len();
@@ -141,6 +148,7 @@ impl Writer {
     /// does not reach enough sites.
     pub fn begin_point(&mut self, time_ns: u64, self_contained: bool) -> Result<PointSealer> {
         self.settle()?;
+        self.look_for_deletions();
         self.begin_period(time_ns)?;
         let every = self.options.self_contained_every.max(1);
         let whole = self_contained || self.index.points.is_multiple_of(every);
@@ -175,6 +183,7 @@ impl Writer {
             return self.count_point(sealed, settled.shipped, tally.least());
         }
         let mut tally = sealed.tally.clone();
+        self.check_deletions(sealed)?;
         self.check_held(sealed, &mut tally)?;
         self.begin_period(head.time_ns)?;
         let header = self.header(kind, &head.roots, head.time_ns)?;
@@ -194,6 +203,34 @@ impl Writer {
         let head =
             PointHead { position: input.position, time_ns: input.time_ns, roots: input.roots };
         self.finish_point(&head, &sealed)
+    }
+
+    /// Looks at the deletion plans in force, and forgets what they name: nothing new refers to it.
+    fn look_for_deletions(&mut self) {
+        let Some(rule) = &self.options.deletion else { return };
+        self.marks.refresh(&self.sites, &self.certificate.domain, rule);
+        let (marks, lineage) = (&self.marks, self.certificate.lineage);
+        let stays = |pack: &IndexedPack| !marks.names(lineage, &pack.object.pack);
+        if !self.index.packs().iter().all(stays) {
+            Arc::make_mut(&mut self.index).retain_packs(stays);
+        }
+    }
+
+    /// A point that was begun before a deletion plan came into force may refer to what it names.
+    fn check_deletions(&mut self, sealed: &SealedPoint) -> Result<()> {
+        self.look_for_deletions();
+        let named = |pack: &&IndexedPack| self.marks.names(sealed.lineage, &pack.object.pack);
+        if sealed.packs.iter().find(named).is_none() {
+            return Ok(());
+        }
+        sealed.doomed.store(true, Ordering::Relaxed);
+        Err(Error::NotEnoughSites {
+            what: "keeping a pack that a granted deletion names".to_owned(),
+            needed: self.options.layout.k(),
+            found: 0,
+            sites: vec!["every site (the deletion is in force)".to_owned()],
+            points: Vec::new(),
+        })
     }
 
     /// Every pack has to be there still; where some shards are not, the margin is smaller.

@@ -1,6 +1,8 @@
 //! A desk with five local sites, for the integration tests.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod memory;
+
 use std::fs;
 use std::io::Read;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 
 mod circles;
 mod clients;
+mod deletion;
 mod limits;
 mod quorum;
 mod shared;
@@ -92,6 +93,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     limits::check(config, &mut findings);
     quorum::check(config, &mut findings);
     clients::check(config, &mut findings);
+    deletion::check(config, &mut findings);
     sites::check(config, &mut findings);
     shared::check(config, &mut findings);
     circles::check(config, &mut findings);
