@@ -1,6 +1,7 @@
 //! Capture: what other programs write, followed as they write it.
 //!
 //! [`sqlite`] follows a live database in WAL mode that other processes write, page by page.
+//! [`files`] takes files and folders as they are at one time, and brings them back.
 //!
 //! **Architecture invariants**
 //! - It decides nothing: it copies, and says exactly what it could not copy.
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod files;
 pub mod pages;
 pub mod restore;
 pub mod spool;

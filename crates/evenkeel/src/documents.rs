@@ -8,6 +8,7 @@
 mod audit;
 mod drill;
 mod failover;
+mod files;
 mod integrity;
 mod keys;
 mod lines;
@@ -20,6 +21,9 @@ mod status;
 pub use audit::{AuditDocument, ForecastDocument, PlanDocument, PruneDocument, SiteAuditDocument};
 pub use drill::{CheckDocument, DrillDocument, PhaseDocument};
 pub use failover::{FailoverCheck, FailoverCheckDocument, FailoverDocument, FailoverKind};
+pub use files::{
+    BackupDocument, DiffDocument, DifferenceDocument, FileProblemDocument, LsDocument,
+};
 pub use integrity::{ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument};
 pub use keys::{
     Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument,
@@ -30,7 +34,7 @@ pub use margin::{
     CorrelationDocument, MarginNumbers, MarginSimulationDocument, RiskVectorDocument,
     RollShockDocument,
 };
-pub use points::{PointDocument, PointsDocument};
+pub use points::{PointDocument, PointKind, PointsDocument};
 pub use restore::{Freshness, RestoreDocument};
 pub use sites::{AttemptDocument, AttemptOutcome, MeasuredDocument, ProbeDocument, SitesDocument};
 pub use status::{

@@ -45,12 +45,25 @@ const FOLDERS: &[&str] = &[
 
 const WRITER_KEY: &str = "host/keys/state/writer.key";
 const CERTIFICATE: &str = "host/keys/state/writer.certificate";
+const FILES_KEY: &str = "host/keys/state/files.key";
+const FILES_CERTIFICATE: &str = "host/keys/state/files.certificate";
 const CHUNK_ID_KEY: &str = "host/keys/state/chunk-id.key";
 const DRILL_IDENTITY: &str = "drill-host/drill-identity.txt";
 const REPORT_KEY: &str = "drill-host/report.key";
 
-const FILES: &[&str] =
-    &[RECOVERY, WRITER_KEY, CERTIFICATE, CHUNK_ID_KEY, DRILL_IDENTITY, REPORT_KEY];
+const FILES: &[&str] = &[
+    RECOVERY,
+    WRITER_KEY,
+    CERTIFICATE,
+    FILES_KEY,
+    FILES_CERTIFICATE,
+    CHUNK_ID_KEY,
+    DRILL_IDENTITY,
+    REPORT_KEY,
+];
+
+/// The kind of the lineages of files, in the domain's catalog.
+pub(crate) const FILES_LINEAGE: [u8; 4] = *b"file";
 
 /// What a new home's configuration says instead of the defaults.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +72,17 @@ pub struct InitOptions {
     pub seed: Option<u64>,
     /// Where the dashboard listens.
     pub dashboard: Option<DashboardBind>,
+    /// A home for files, without a venue.
+    pub desk: Option<Desk>,
+}
+
+/// A home that protects files and runs no venue.
+#[derive(Debug, Clone, Default)]
+pub struct Desk {
+    /// Folders that are its sites; none: three inside the home.
+    pub sites: Vec<PathBuf>,
+    /// What it protects, absolute.
+    pub paths: Vec<PathBuf>,
 }
 
 /// The plain words that go with a new home: what the recovery identity is, and what to do with it.
@@ -83,16 +107,38 @@ pub fn init_home(home: &Path, options: &InitOptions) -> Result<Config> {
     refuse_occupied(home)?;
     let mut draft = Draft::begin(home)?;
     clear(home)?;
-    for folder in FOLDERS {
+    for folder in FOLDERS.iter().filter(|folder| !is_spare(folder, options)) {
         make_folder(&home.join(folder))?;
     }
+    for site in options.desk.iter().flat_map(|desk| &desk.sites) {
+        make_folder(site)?;
+    }
     let public = write_keys(home)?;
-    for folder in FOLDERS {
+    for folder in FOLDERS.iter().filter(|folder| !is_spare(folder, options)) {
         sync_folder(&home.join(folder))?;
     }
     draft.finish(&configuration(&public, options))?;
     sync_folder(home)?;
     Config::load(&home.join(FILE_NAME))
+}
+
+/// Folders of sites that a home for files does not have.
+fn is_spare(folder: &str, options: &InitOptions) -> bool {
+    let Some(desk) = &options.desk else {
+        return false;
+    };
+    let own = desk_sites(desk);
+    folder.starts_with("sites/") && !own.iter().any(|(_, path)| Path::new(folder) == path)
+}
+
+/// Names and folders of a desk's sites.
+fn desk_sites(desk: &Desk) -> Vec<(String, PathBuf)> {
+    let named =
+        |at: usize| format!("site-{}", char::from(b'a' + u8::try_from(at % 26).unwrap_or(0)));
+    if desk.sites.is_empty() {
+        return (0..3).map(|at| (named(at), PathBuf::from("sites").join(named(at)))).collect();
+    }
+    desk.sites.iter().enumerate().map(|(at, path)| (named(at), path.clone())).collect()
 }
 
 /// Whether `home` is laid out.
@@ -168,6 +214,7 @@ fn write_keys(home: &Path) -> Result<Public> {
     keyfile::write_recovery_identity(&file(RECOVERY), &recovery)?;
     keyfile::write_writer_key(&file(WRITER_KEY), DOMAIN, &writer)?;
     keyfile::write_certificate(&file(CERTIFICATE), &certificate)?;
+    certify_files(&recovery, &file(FILES_KEY), &file(FILES_CERTIFICATE))?;
     keyfile::write_chunk_id_key(&file(CHUNK_ID_KEY), DOMAIN, &chunk_id)?;
     keyfile::write_drill_identity(&file(DRILL_IDENTITY), &drill)?;
     keyfile::write_report_key(&file(REPORT_KEY), &report)?;
@@ -177,6 +224,46 @@ fn write_keys(home: &Path) -> Result<Public> {
         root: recovery.root_public().to_string(),
         report: keyfile::hex(report.verifying_key().as_bytes()),
     })
+}
+
+/// Makes a writer for a new lineage of files.
+fn certify_files(recovery: &RecoveryIdentity, key_file: &Path, certificate: &Path) -> Result<()> {
+    let key = WriterKey::generate(&mut OsRandom)?;
+    let mut name = [0; 8];
+    name.copy_from_slice(&random()?[..8]);
+    let lineage = Lineage::beside(FILES_LINEAGE, name);
+    let signed = recovery.certify(lineage, None, key.public(), now_ns())?;
+    keyfile::write_writer_key(key_file, DOMAIN, &key)?;
+    keyfile::write_certificate(certificate, &signed)
+}
+
+/// Gives a home that was made before there were any, or that lost them, the keys of a lineage of
+/// files.
+///
+/// # Errors
+/// [`Exit::WrongKey`] if the identity is not this home's; [`Exit::Failed`] if there are such keys
+/// already, or they cannot be written.
+pub fn add_files(config: &Config, identity: &Path) -> Result<Lineage> {
+    let recovery = keyfile::read_recovery_identity(identity)?;
+    let root = config.domains.state.as_ref().map(|domain| domain.root_public_key.as_str());
+    if root != Some(recovery.root_public().to_string().as_str()) {
+        return Err(Report::new(Exit::WrongKey, "this recovery identity is not that of the home")
+            .at(identity.display().to_string())
+            .safe("nothing was written")
+            .next("name the recovery-identity.txt that was made with this home"));
+    }
+    let (key, certificate) = (&config.files.writer_key_file, &config.files.writer_certificate_file);
+    if let Some(there) = [key, certificate].into_iter().find(|file| file.exists()) {
+        return Err(Report::new(Exit::Failed, "this home has keys for files already")
+            .at(there.display().to_string())
+            .safe("they were left untouched")
+            .next(format!("evenkeel backup PATH --config {}", config.file.display())));
+    }
+    let folder = key.parent().unwrap_or(Path::new("."));
+    make_folder(folder)?;
+    certify_files(&recovery, key, certificate)?;
+    sync_folder(folder)?;
+    Ok(keyfile::read_certificate(certificate)?.lineage)
 }
 
 /// The reference with this home's public keys in the places where examples stand.
@@ -193,6 +280,9 @@ fn configuration(public: &Public, options: &InitOptions) -> String {
     set(&mut text, "#recipients =", &recipients);
     set(&mut text, "#root_public_key =", &format!("root_public_key = \"{}\"", public.root));
     set(&mut text, "#report_public_key =", &format!("report_public_key = \"{}\"", public.report));
+    if let Some(desk) = &options.desk {
+        lay_out_desk(&mut text, desk);
+    }
     if let Some(seed) = options.seed {
         set(&mut text, "seed =", &format!("seed = {seed}"));
     }
@@ -200,6 +290,69 @@ fn configuration(public: &Public, options: &InitOptions) -> String {
         set(&mut text, "bind =", &format!("bind = \"{bind}\""));
     }
     text
+}
+
+/// Other sites, no venue, and the paths.
+fn lay_out_desk(text: &mut String, desk: &Desk) {
+    let sites = desk_sites(desk);
+    let names: Vec<String> = sites.iter().map(|(name, _)| quoted(name)).collect();
+    set(text, "source =", "source = \"none\"");
+    set(text, "sites =", &format!("sites = [{}]", names.join(", ")));
+    set(text, "data_shards =", &format!("data_shards = {}", data_shards(sites.len())));
+    set(text, "paths =", &format!("paths = {}", path_list(&desk.paths)));
+    let begin = text.find("\n[[sites]]\n").map(|at| at + 1);
+    let end = text.find("\n# --- Tail").map(|at| at + 1);
+    if let (Some(begin), Some(end)) = (begin, end) {
+        let site = |(name, path): &(String, PathBuf)| {
+            format!(
+                "[[sites]]\nname = {}\nkind = \"folder\"\npath = {}\nclass = \"mutable\"\n\
+                 operator = \"this machine\"\njurisdiction = \"here\"\n\n",
+                quoted(name),
+                quoted(&path.to_string_lossy())
+            )
+        };
+        text.replace_range(begin..end, &sites.iter().map(site).collect::<String>());
+    }
+}
+
+/// With three sites any two bring everything back; with more, more than half.
+fn data_shards(sites: usize) -> usize {
+    sites / 2 + 1
+}
+
+fn path_list(paths: &[PathBuf]) -> String {
+    let quoted: Vec<String> = paths.iter().map(|path| quoted(&path.to_string_lossy())).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+/// A string as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// Adds paths to those that a home protects.
+///
+/// # Errors
+/// [`Exit::Failed`] if the configuration cannot be written; it is the old one or the new one.
+pub fn add_paths(config: &Config, paths: &[PathBuf]) -> Result<()> {
+    let mut all = config.files.paths.clone();
+    all.extend(paths.iter().filter(|path| !config.files.paths.contains(path)).cloned());
+    let failed = |error: io::Error| Report::io("write the configuration", &config.file, &error);
+    let mut text = fs::read_to_string(&config.file).map_err(failed)?;
+    let line = format!("paths = {}", path_list(&all));
+    if text.contains("\n[files]\n") && text.contains("\npaths =") {
+        set(&mut text, "paths =", &line);
+    } else if text.contains("\n[files]\n") {
+        set(&mut text, "[files]", &format!("[files]\n{line}"));
+    } else {
+        text.push_str(&format!("\n[files]\n{line}\n"));
+    }
+    Config::parse(&text, &config.file, &[])?;
+    let part = config.file.with_extension("toml.part");
+    let _ = fs::remove_file(&part);
+    keyfile::write_new(&part, text.as_bytes())?;
+    fs::rename(&part, &config.file).map_err(failed)?;
+    sync_folder(config.home())
 }
 
 /// Replaces the first line that begins with `start`.
@@ -404,7 +557,11 @@ mod tests {
     #[test]
     fn options_go_into_the_written_configuration() {
         let (_folder, home) = home();
-        let options = InitOptions { seed: Some(42), dashboard: Some(DashboardBind(None)) };
+        let options = InitOptions {
+            seed: Some(42),
+            dashboard: Some(DashboardBind(None)),
+            ..InitOptions::default()
+        };
         let config = init_home(&home, &options).unwrap();
         assert_eq!(config.venue.seed, 42);
         assert_eq!(config.dashboard.bind, DashboardBind(None));

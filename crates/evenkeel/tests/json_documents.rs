@@ -7,12 +7,13 @@ mod scripted;
 use std::path::Path;
 
 use evenkeel::documents::{
-    AuditDocument, DrillDocument, ErrorDocument, FailoverCheck, FailoverCheckDocument,
-    FailoverDocument, ForecastDocument, MarginSimulationDocument, Outcome, PlanDocument,
-    PointsDocument, ProblemDocument, ProgressDocument, PruneDocument, RepairDocument,
-    RepairProblemDocument, RestoreDocument, SiteAuditDocument, SitesDocument, Slip39CardDocument,
-    Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
-    StatusDocument, VerifyDocument,
+    AuditDocument, BackupDocument, DiffDocument, DifferenceDocument, DrillDocument, ErrorDocument,
+    FailoverCheck, FailoverCheckDocument, FailoverDocument, FileProblemDocument, ForecastDocument,
+    LsDocument, MarginSimulationDocument, Outcome, PlanDocument, PointsDocument, ProblemDocument,
+    ProgressDocument, PruneDocument, RepairDocument, RepairProblemDocument, RestoreDocument,
+    SiteAuditDocument, SitesDocument, Slip39CardDocument, Slip39GroupDocument,
+    Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument, StatusDocument,
+    VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -116,6 +117,9 @@ fn every_document_fits_its_schema_when_it_is_empty() {
     assert_fits("points", &PointsDocument::default());
     assert_fits("drill", &DrillDocument::default());
     assert_fits("restore", &RestoreDocument::default());
+    assert_fits("backup", &BackupDocument::default());
+    assert_fits("ls", &LsDocument::default());
+    assert_fits("diff", &DiffDocument::default());
     assert_fits("verify", &VerifyDocument::default());
     assert_fits("repair", &RepairDocument::default());
     assert_fits("audit", &AuditDocument::default());
@@ -185,6 +189,12 @@ fn every_document_fits_its_schema_when_it_is_full() {
     let mended = RepairProblemDocument { problem, repaired: true };
     let left = RepairProblemDocument { repaired: false, ..mended.clone() };
     assert_fits("repair", &RepairDocument::of(vec![mended, left], 512, 0.1));
+    let problems = vec![FileProblemDocument::default()];
+    assert_fits("backup", &BackupDocument { problems, ..BackupDocument::default() });
+    let (target, hash) = (Some("x".to_owned()), Some("00".to_owned()));
+    assert_fits("ls", &LsDocument { target, hash, ..LsDocument::default() });
+    let differences = vec![DifferenceDocument { bytes_after: Some(1), ..Default::default() }];
+    assert_fits("diff", &DiffDocument { differences, ..DiffDocument::default() });
     let sites = scripted::status(Scene::Alarm, 0.0).sites;
     assert_fits("sites", &SitesDocument { sites, ..SitesDocument::default() });
 }
@@ -236,7 +246,7 @@ fn every_documented_field_is_in_the_page_for_people() {
     let page = std::fs::read_to_string(page).unwrap();
     let names = ["status", "points", "drill", "restore", "verify", "repair", "sites", "replay"];
     let more = ["margin_simulation", "failover", "failover_check", "audit", "prune"];
-    for name in names.into_iter().chain(more) {
+    for name in names.into_iter().chain(more).chain(["backup", "ls", "diff"]) {
         let section = page.split(&format!("\n## {name}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         let schema = schema(name);

@@ -58,8 +58,40 @@ pub struct Drilled {
     pub error: Option<RecoveryError>,
 }
 
+/// What a drill proves of the lineages that stand beside the main one.
+#[derive(Debug, Clone)]
+pub struct BesideFound {
+    /// The point that was brought back.
+    pub point: String,
+    /// Its lineage.
+    pub lineage: Lineage,
+    /// Its position.
+    pub position: u64,
+    /// When it was made: nanoseconds since 1970 UTC.
+    pub time_ns: u64,
+    /// What was checked.
+    pub checks: Vec<Check>,
+}
+
+/// Brings back what stands beside the main line, into a place of its own.
+pub trait BesideDrill {
+    /// Restores and checks; `None` if there is nothing to restore. Failures are checks.
+    fn run(&mut self, catalog: &Catalog, opener: &Opener) -> Option<BesideFound>;
+}
+
 /// Runs a drill. An error on the way ends it with a failed check, never without a report.
 pub fn drill(plan: DrillPlan<'_>, sink: &mut dyn Sink, key: &SigningKey) -> Drilled {
+    drill_with(plan, sink, key, None)
+}
+
+/// As [`drill`], of what stands beside the main line as well. Its checks are in the same report;
+/// where there is no main line, so are its point and its times.
+pub fn drill_with(
+    plan: DrillPlan<'_>,
+    sink: &mut dyn Sink,
+    key: &SigningKey,
+    beside: Option<&mut dyn BesideDrill>,
+) -> Drilled {
     // Without a key nothing more than an audit is proven, whatever was asked for.
     let level = match plan.identity {
         Some(_) => plan.level,
@@ -72,7 +104,7 @@ pub fn drill(plan: DrillPlan<'_>, sink: &mut dyn Sink, key: &SigningKey) -> Dril
         pin: None,
         plan,
     };
-    let error = run.all(sink).err();
+    let error = run.all(sink, beside).err();
     if let Some(error) = &error {
         let verdict = match error {
             RecoveryError::Vault(evenkeel_vault::Error::NothingYet { .. })
@@ -147,33 +179,55 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn all(&mut self, sink: &mut dyn Sink) -> Result<()> {
+    fn all(&mut self, sink: &mut dyn Sink, beside: Option<&mut dyn BesideDrill>) -> Result<()> {
         let (sites, pin) = (&self.plan.sites, self.plan.pin);
         let catalog = Catalog::load(sites, &self.plan.domain, &self.plan.trust, pin)?;
         let catalog = Arc::new(catalog);
         self.phase("catalog");
         let missing = catalog.unreachable();
         self.report.sites_missing = missing.into_iter().map(Text::from).collect();
-        let current = catalog.current_lineage();
-        let Some(lineage) = self.plan.lineage.or(current) else {
-            return Ok(());
+        let lineage = self.plan.lineage.or(catalog.current_lineage());
+        if let Some(lineage) = lineage {
+            self.report.lineage = lineage.0;
+            self.check_history(&catalog);
+            self.pin = catalog.pin(lineage);
+        }
+        let Some(identity) = self.plan.identity.take() else {
+            return self.audit(&catalog);
         };
-        self.report.lineage = lineage.0;
-        self.check_history(&catalog);
-        self.pin = catalog.pin(lineage);
-        match self.plan.identity.take() {
-            None => self.audit(&catalog),
-            Some(identity) => {
-                let opener = Opener::new(Arc::clone(&catalog), identity)?;
+        let opener = Opener::new(Arc::clone(&catalog), identity)?;
+        let result = match lineage {
+            Some(lineage) => {
                 let proven = self.plan.proven.take();
                 let reader = Reader { catalog: &catalog, opener: &opener, lineage, proven };
-                let result = self.restore(&reader, sink);
-                let seen = opener.seen();
-                self.report.bytes_read = seen.bytes;
-                self.report.sites_used = seen.sites_used.into_iter().map(Text::from).collect();
-                result
+                self.restore(&reader, sink)
             }
+            None => Ok(()),
+        };
+        // Whatever became of the main line: what stands beside it does not depend on it.
+        let found = beside.and_then(|beside| beside.run(&catalog, &opener));
+        if let Some(found) = found {
+            self.phase("beside");
+            self.add(found, lineage.is_none());
         }
+        let seen = opener.seen();
+        self.report.bytes_read = seen.bytes;
+        self.report.sites_used = seen.sites_used.into_iter().map(Text::from).collect();
+        result
+    }
+
+    /// Adds what was found beside the main line; `alone` if there is no other.
+    fn add(&mut self, found: BesideFound, alone: bool) {
+        if alone {
+            let elapsed_ns = self.plan.clock.monotonic_ns().saturating_sub(self.started_ns);
+            let failed = found.checks.iter().any(|check| check.verdict == Verdict::Failed);
+            self.report.rto_ns = (!failed).then_some(elapsed_ns);
+            self.report.lineage = found.lineage.0;
+            self.report.point = found.point.into();
+            self.report.position = found.position;
+            self.report.rpo_ns = Some(self.report.started_ns.saturating_sub(found.time_ns));
+        }
+        self.report.checks.extend(found.checks);
     }
 
     fn phase(&mut self, name: &str) {

@@ -229,7 +229,7 @@ impl Catalog {
                 why: format!("the pinned record {} is nowhere to be compared", pin.counter),
             };
         }
-        match self.current_lineage() {
+        match self.current_lineage_of(lineage.kind_beside()) {
             Some(current) if current != lineage => Freshness::Unproven {
                 why: format!("the pin is of lineage {lineage}, the newest lineage is {current}"),
             },
@@ -263,10 +263,18 @@ impl Catalog {
         all
     }
 
-    /// The lineage certified last: the one that is, or was last, live.
+    /// The lineage of the main line certified last: the one that is, or was last, live.
     #[must_use]
     pub fn current_lineage(&self) -> Option<Lineage> {
-        self.lineages().last().map(|info| info.lineage)
+        self.current_lineage_of(None)
+    }
+
+    /// The lineage of a kind (see [`Lineage::beside`]) certified last.
+    #[must_use]
+    pub fn current_lineage_of(&self, kind: Option<[u8; 4]>) -> Option<Lineage> {
+        let lineages = self.lineages();
+        let of_kind = lineages.iter().rfind(|info| info.lineage.kind_beside() == kind);
+        of_kind.map(|info| info.lineage)
     }
 
     /// k and n of the newest record.
@@ -283,11 +291,19 @@ impl Catalog {
         records.filter_map(|record| self.point_info(record)).collect()
     }
 
-    /// The newest point of the current lineage, else of the newest lineage that has one.
+    /// The newest point of the current lineage, else of the newest lineage of the main line that
+    /// has one.
     #[must_use]
     pub fn latest_point(&self) -> Option<PointInfo> {
+        self.latest_point_of(None)
+    }
+
+    /// As [`Catalog::latest_point`], of the lineages of a kind.
+    #[must_use]
+    pub fn latest_point_of(&self, kind: Option<[u8; 4]>) -> Option<PointInfo> {
         let order = self.lineages();
-        let newest = order.iter().rev().find_map(|info| {
+        let mut of_kind = order.iter().rev().filter(|info| info.lineage.kind_beside() == kind);
+        let newest = of_kind.find_map(|info| {
             let records = self.lineages.get(&info.lineage)?.records.values();
             records.rev().find(|record| record.header.point_id().is_some())
         });

@@ -21,7 +21,29 @@ impl fmt::Debug for Lineage {
     }
 }
 
+/// How the id of a lineage ends that stands beside the domain's main line, before its kind.
+const BESIDE: &[u8; 4] = b"side";
+
 impl Lineage {
+    /// The id of a lineage that stands beside the domain's main line: histories of another kind,
+    /// written by another writer, that neither continue nor replace the main one. The id is
+    /// signed in the certificate, so nobody but the root can say what kind a lineage is.
+    #[must_use]
+    pub fn beside(kind: [u8; 4], random: [u8; 8]) -> Self {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&random);
+        id[8..12].copy_from_slice(BESIDE);
+        id[12..].copy_from_slice(&kind);
+        Self(id)
+    }
+
+    /// What stands beside the main line; `None` for a lineage of the main line itself.
+    #[must_use]
+    pub fn kind_beside(&self) -> Option<[u8; 4]> {
+        let kind = self.0[8..].strip_prefix(BESIDE.as_slice())?;
+        kind.try_into().ok()
+    }
+
     /// Reads 32 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -5,7 +5,8 @@ use evenkeel_types::{Canonical, DecodeError, Reader, Writer as Encoder};
 use crate::certificate::text;
 use crate::pack::CHUNK_BYTES_MAX;
 
-const SOURCE_NAME_BYTES_MAX: usize = 256;
+/// Longest name of a source.
+pub(crate) const SOURCE_NAME_BYTES_MAX: usize = 256;
 
 /// A chunk's place: which of the record's packs, where in it, and what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

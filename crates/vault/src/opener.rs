@@ -1,6 +1,6 @@
 //! Opening: bringing plaintext back from any k sites, naming every bad shard on the way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Write;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +30,52 @@ pub struct SourceInfo {
     pub name: String,
     /// Its length.
     pub length_bytes: u64,
+}
+
+/// A recovery point whose list of sources was read: its sources can be read one by one, without
+/// reading the list again.
+pub struct PointContent {
+    record: Record,
+    sources: Vec<SourceEntry>,
+    by_name: BTreeMap<String, usize>,
+}
+
+impl PointContent {
+    /// The sources, in the order in which they were sealed.
+    pub fn sources(&self) -> impl Iterator<Item = SourceInfo> {
+        self.sources.iter().map(|source| SourceInfo {
+            name: source.name.clone(),
+            length_bytes: source.length_bytes,
+        })
+    }
+
+    /// Where a source begins, as a number: who reads sources by rising numbers reads each pack
+    /// once, as long as few of them are scattered.
+    #[must_use]
+    pub fn place(&self, name: &str) -> u64 {
+        let source = self.by_name.get(name).and_then(|at| self.sources.get(*at));
+        let first = source.and_then(|source| source.chunks.first());
+        first.map_or(0, |chunk| u64::from(chunk.object) << 32 | u64::from(chunk.place.slot))
+    }
+
+    /// Pack bytes that reading these sources needs.
+    #[must_use]
+    pub fn pack_bytes<'n>(&self, names: impl Iterator<Item = &'n str>) -> u64 {
+        let sources = names.filter_map(|name| self.sources.get(*self.by_name.get(name)?));
+        let packs: BTreeSet<u32> =
+            sources.flat_map(|source| source.chunks.iter().map(|chunk| chunk.object)).collect();
+        let objects = &self.record.header.objects;
+        packs.iter().filter_map(|at| objects.get(*at as usize)).map(|one| one.length_bytes).sum()
+    }
+}
+
+impl std::fmt::Debug for PointContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PointContent")
+            .field("point", &self.record.header.point_id())
+            .field("sources", &self.sources.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What opening has seen so far.
@@ -103,6 +149,37 @@ impl Opener {
             length_bytes: source.length_bytes,
         };
         Ok(sources.into_iter().map(info).collect())
+    }
+
+    /// Reads a recovery point's list of sources, to read many of them.
+    ///
+    /// # Errors
+    /// As [`Opener::sources`].
+    pub fn content(&self, point: PointId) -> Result<PointContent> {
+        let record = self.point(point)?;
+        let sources = self.source_entries(&record)?;
+        let names = sources.iter().enumerate();
+        let by_name = names.map(|(at, source)| (source.name.clone(), at)).collect();
+        Ok(PointContent { record, sources, by_name })
+    }
+
+    /// As [`Opener::read_source`], of a point whose list was read before.
+    ///
+    /// # Errors
+    /// As [`Opener::read_source`].
+    pub fn read_content(
+        &self,
+        content: &PointContent,
+        name: &str,
+        into: &mut dyn Write,
+    ) -> Result<u64> {
+        let source = content.by_name.get(name).and_then(|at| content.sources.get(*at));
+        let source = source.ok_or_else(|| Error::NotFound {
+            what: format!("source {name} of {}", record_label(&content.record)),
+            known: Vec::new(),
+        })?;
+        self.copy_source(&content.record, source, into)?;
+        Ok(source.length_bytes)
     }
 
     /// Writes a source of a recovery point to `into`; gives its length. Only verified bytes are

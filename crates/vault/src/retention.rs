@@ -49,14 +49,14 @@ pub struct Plan {
 
 /// Plans what could be deleted. In every lineage the newest self-contained point that can still
 /// lose a site, and everything after it, stay, with all they need; a lineage without one stays
-/// whole.
+/// whole, and so does one that stands beside the main line: nothing of it is made anew.
 #[must_use]
 pub fn plan_retention(catalog: &Catalog, policy: Policy) -> Plan {
     let objects = |listing: &crate::chain::Listing| listing.objects.values().sum::<u64>();
     let held: u64 = catalog.listings.iter().flatten().map(objects).sum();
     let mut plan = Plan { deletions: Vec::new(), bytes_before: held, bytes_after: held };
     let mut steps: Vec<(Reason, u64, Vec<ObjectName>)> = Vec::new();
-    for lineage in catalog.lineages.keys() {
+    for lineage in catalog.lineages.keys().filter(|one| one.kind_beside().is_none()) {
         steps.extend(lineage_steps(catalog, *lineage));
     }
     steps.sort_by_key(|(reason, time_ns, _)| (*reason, *time_ns));

@@ -1,9 +1,11 @@
 //! From sources to packs at the sites: chunk, recognise, compress, seal, code, check, send.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use evenkeel_types::{Canonical, DecodeError, Reader, Writer as Encoder};
 
 use crate::body::sealed_body_bytes;
 use crate::crew::{Compressed, Crew};
@@ -12,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::IdKey;
 use crate::layout::{Layout, Lineage};
-use crate::manifest::{Body, ChunkPlace, ChunkRef, SourceEntry, encode_sources};
+use crate::manifest::{
+    Body, ChunkPlace, ChunkRef, SOURCE_NAME_BYTES_MAX, SourceEntry, encode_sources,
+};
 use crate::pack::{Pack, PackBuilder, PackEntry};
 use crate::period::Period;
 use crate::proofs::Proofs;
@@ -54,11 +58,118 @@ pub(crate) struct Sealed {
     pub(crate) bytes_dedup: u64,
 }
 
-/// Chunks, seals and ships `sources`. Packs go out while later ones are being made: at most two
-/// are in memory beside the one being filled.
+/// What a source became: enough to refer to it again without reading it, for as long as the
+/// deduplication index knows its chunks. It holds no key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSource {
+    /// Its length.
+    pub length_bytes: u64,
+    /// BLAKE3 of its plaintext.
+    pub hash: [u8; 32],
+    /// Keyed id and length of each chunk.
+    chunks: Vec<([u8; 32], u32)>,
+}
+
+impl Canonical for SealedSource {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.u64(self.length_bytes);
+        encoder.fixed(&self.hash);
+        encoder.u64(self.chunks.len() as u64);
+        for (id, length) in &self.chunks {
+            encoder.fixed(id);
+            encoder.u64((*length).into());
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (length_bytes, hash) = (reader.u64()?, reader.array()?);
+        let count = reader.count()?;
+        let mut chunks = Vec::with_capacity(count.min(4096));
+        for _ in 0..count {
+            chunks.push((reader.array()?, u32::decode(reader)?));
+        }
+        let total: u64 = chunks.iter().map(|(_, length)| u64::from(*length)).sum();
+        if total != length_bytes {
+            return Err(reader.not_canonical("a source's length is not that of its chunks"));
+        }
+        Ok(Self { length_bytes, hash, chunks })
+    }
+}
+
+/// Takes the sources of a point one after the other, each as it comes.
+pub struct SourceFeed<'s, 'a> {
+    sealer: &'s mut Sealer<'a>,
+    cut: Cut,
+    names: BTreeSet<String>,
+}
+
+impl SourceFeed<'_, '_> {
+    /// Reads and seals one source.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] if it cannot be read; [`Error::Invalid`] for a name used before, empty or
+    /// over 256 bytes; [`Error::EncodeCheck`] if the sending failed, whose cause is reported
+    /// instead in the end.
+    pub fn read(&mut self, name: &str, source: &mut dyn Read) -> Result<SealedSource> {
+        self.name(name)?;
+        self.sealer.source(name, source, self.cut)
+    }
+
+    /// Refers again to a source that an earlier point, or an earlier source of this one, brought.
+    /// False, and nothing is changed, if a chunk of it is not known any more: then it has to be
+    /// read.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] as [`SourceFeed::read`].
+    pub fn again(&mut self, name: &str, source: &SealedSource) -> Result<bool> {
+        let Some(chunks) = self.sealer.refer_to(&source.chunks) else {
+            return Ok(false);
+        };
+        self.name(name)?;
+        self.sealer.sealed.bytes_dedup += source.length_bytes;
+        self.sealer.sealed.sources.push(SourceEntry {
+            name: name.to_owned(),
+            length_bytes: source.length_bytes,
+            hash: source.hash,
+            chunks,
+        });
+        Ok(true)
+    }
+
+    fn name(&mut self, name: &str) -> Result<()> {
+        let fits = !name.is_empty() && name.len() <= SOURCE_NAME_BYTES_MAX;
+        if fits && self.names.insert(name.to_owned()) {
+            return Ok(());
+        }
+        Err(Error::Invalid {
+            what: "source",
+            detail: format!("{name:?}: names are unique and have 1 to 256 bytes"),
+        })
+    }
+}
+
+/// What gives a point's sources.
+pub type Feeding<'f> = &'f mut dyn FnMut(&mut SourceFeed<'_, '_>) -> Result<()>;
+
+/// Chunks, seals and ships `sources`.
 pub(crate) fn seal_sources(
     sealing: &Sealing,
     sources: &mut [(String, &mut dyn Read)],
+    known: Option<&DedupIndex>,
+    cut: Cut,
+    random: &mut dyn Random,
+) -> Result<Sealed> {
+    let mut feed = |feed: &mut SourceFeed<'_, '_>| {
+        sources.iter_mut().try_for_each(|(name, source)| feed.read(name, *source).map(drop))
+    };
+    seal_feed(sealing, &mut feed, known, cut, random)
+}
+
+/// Chunks, seals and ships what is fed. Packs go out while later ones are being made: at most two
+/// are in memory beside the one being filled.
+pub(crate) fn seal_feed(
+    sealing: &Sealing,
+    feed: Feeding<'_>,
     known: Option<&DedupIndex>,
     cut: Cut,
     random: &mut dyn Random,
@@ -71,10 +182,8 @@ pub(crate) fn seal_sources(
             queue.start(sealing.workers, scope);
         }
         let mut sealer = Sealer::new(sealing, known, sender, random, crew);
-        let sealed = sources
-            .iter_mut()
-            .try_for_each(|(name, source)| sealer.source(name, *source, cut))
-            .and_then(|()| sealer.finish());
+        let fed = feed(&mut SourceFeed { sealer: &mut sealer, cut, names: BTreeSet::new() });
+        let sealed = fed.and_then(|()| sealer.finish());
         let shipped = match shipper.join() {
             Ok(shipped) => shipped,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -216,14 +325,16 @@ impl<'a> Sealer<'a> {
         }
     }
 
-    fn source(&mut self, name: &str, source: &mut dyn Read, cut: Cut) -> Result<()> {
-        let (mut length_bytes, mut refs) = (0, Vec::new());
+    fn source(&mut self, name: &str, source: &mut dyn Read, cut: Cut) -> Result<SealedSource> {
+        let (mut length_bytes, mut refs, mut ids) = (0, Vec::new(), Vec::new());
         let mut hasher = blake3::Hasher::new();
         let mut chunks = Chunks::new(name, source, cut, self.sealing.id_key.chunker_seed());
         while let Some(chunk) = chunks.next()? {
             hasher.update(chunk);
             length_bytes += chunk.len() as u64;
-            refs.push(self.chunk(chunk, cut)?);
+            let reference = self.chunk(chunk, cut)?;
+            ids.push((reference.id, u32::try_from(chunk.len()).unwrap_or(u32::MAX)));
+            refs.push(reference);
             while let Some(batch) = self.crew.take()? {
                 self.pack(batch)?;
             }
@@ -235,25 +346,16 @@ impl<'a> Sealer<'a> {
             hash,
             chunks: refs,
         });
-        Ok(())
+        Ok(SealedSource { length_bytes, hash, chunks: ids })
     }
 
     /// A reference to a chunk; that of a new one holds its number until [`Sealer::finish`].
     fn chunk(&mut self, chunk: &[u8], cut: Cut) -> Result<ChunkRef> {
         let id = self.sealing.id_key.chunk_id(chunk);
         let length = chunk.len() as u64;
-        // An id decides what is inside only together with the length: never trust a place of
-        // another size.
-        if let Some((number, _)) = self.own.get(&id).filter(|(_, own)| *own == length) {
+        if let Some(reference) = self.find(&id, length) {
             self.sealed.bytes_dedup += length;
-            return Ok(ChunkRef { object: *number, place: NOWHERE, id });
-        }
-        let known = self.known.and_then(|known| known.find(&id));
-        if let Some((number, place)) = known.filter(|(_, at)| u64::from(at.plain_bytes) == length) {
-            let next = u32::try_from(self.reused.len()).unwrap_or(u32::MAX);
-            self.reused.entry(number).or_insert(next);
-            self.sealed.bytes_dedup += length;
-            return Ok(ChunkRef { object: number | OLD, place, id });
+            return Ok(self.refer(reference));
         }
         self.crew.add(id, chunk)?;
         let number = self.new;
@@ -269,6 +371,33 @@ impl<'a> Sealer<'a> {
         }
         self.sealed.bytes_new += length;
         Ok(ChunkRef { object: number, place: NOWHERE, id })
+    }
+
+    /// A reference to a chunk that this point, or one before it, brought. An id decides what is
+    /// inside only together with the length: a place of another size is never trusted.
+    fn find(&self, id: &[u8; 32], length: u64) -> Option<ChunkRef> {
+        if let Some((number, _)) = self.own.get(id).filter(|(_, own)| *own == length) {
+            return Some(ChunkRef { object: *number, place: NOWHERE, id: *id });
+        }
+        let known = self.known.and_then(|known| known.find(id));
+        let known = known.filter(|(_, at)| u64::from(at.plain_bytes) == length);
+        known.map(|(number, place)| ChunkRef { object: number | OLD, place, id: *id })
+    }
+
+    /// Counts the pack of a reference among the reused.
+    fn refer(&mut self, reference: ChunkRef) -> ChunkRef {
+        if reference.object & OLD != 0 {
+            let next = u32::try_from(self.reused.len()).unwrap_or(u32::MAX);
+            self.reused.entry(reference.object & !OLD).or_insert(next);
+        }
+        reference
+    }
+
+    /// References to chunks, if all of them are known.
+    fn refer_to(&mut self, chunks: &[([u8; 32], u32)]) -> Option<Vec<ChunkRef>> {
+        let find = |(id, length): &([u8; 32], u32)| self.find(id, (*length).into());
+        let found: Option<Vec<ChunkRef>> = chunks.iter().map(find).collect();
+        Some(found?.into_iter().map(|reference| self.refer(reference)).collect())
     }
 
     fn pack(&mut self, batch: Vec<Compressed>) -> Result<()> {

@@ -149,6 +149,12 @@ impl Writer {
         self.head.tail_last.or(parent).map(|last| last.saturating_add(1))
     }
 
+    /// The position of the newest recovery point of this lineage, as its records say.
+    #[must_use]
+    pub fn point_position(&self) -> Option<u64> {
+        self.head.point_position
+    }
+
     /// Number of the current key period, if one has begun.
     #[must_use]
     pub fn period(&self) -> Option<u64> {

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::demo_args::{ClientsCommand, DemoCommand, Role, Slot};
 use super::failover_args::{FailoverArgs, RecoverQuorumArgs};
-use super::journal_args::JournalReplayArgs;
+use super::files_args::{BackupArgs, DiffArgs, LsArgs, ProtectArgs};
+use super::journal_args::JournalCommand;
 use super::keys_args::KeysCommand;
 use super::margin_args::MarginCommand;
 use super::place::Place;
@@ -69,6 +70,43 @@ pub enum Command {
     #[command(after_help = "Example:\n  evenkeel status --json\n\nExit codes: 0 shown, 10 no \
         configuration there")]
     Status(StatusArgs),
+
+    /// Protect files and folders from now on: a home, the first recovery point, the first drill
+    ///
+    /// Lays out a home with three sites where there is none, and adds the paths to it. Afterwards
+    /// move the recovery identity away, and have `backup` run by a timer.
+    #[command(
+        after_help = "Example:\n  evenkeel protect ~/bot/orders.sqlite ~/bot/logs --home desk \
+        --site /mnt/usb1/ek --site /mnt/nas/ek --site ~/ek\n\nExit codes: 0 protected and proven, 3 \
+        something could not be read or proven, 20 the drill failed, 21 too few sites"
+    )]
+    Protect(ProtectArgs),
+
+    /// Back up files and folders: one recovery point, now
+    ///
+    /// Reads what changed since the last one, seals it and sends it to the sites; whatever could
+    /// not be read is named. Live SQLite databases are copied consistently.
+    #[command(after_help = "Example:\n  evenkeel backup /srv/bot ~/keys.sqlite --exclude '*.tmp' \
+        --home desk\n\nExit codes: 0 it is at the sites, 3 something could not be read, 11 another \
+        backup runs, 21 too few sites")]
+    Backup(BackupArgs),
+
+    /// List what a recovery point of files holds
+    ///
+    /// Reads the sites only; nothing is written.
+    #[command(after_help = "Example:\n  evenkeel ls /srv/bot --home desk --identity \
+        recovery-identity.txt\n\nExit codes: 0 listed, 1 no such path in it, 10 no point yet, 12 \
+        wrong identity, 21 not enough sites")]
+    Ls(LsArgs),
+
+    /// Say what differs between two recovery points of files
+    ///
+    /// Added, removed, changed in content, changed in mode, owner or time only.
+    #[command(
+        after_help = "Example:\n  evenkeel diff 3f0a6c11-7 3f0a6c11-9 --home desk --identity \
+        recovery-identity.txt\n\nExit codes: 0 compared, 12 wrong identity, 21 not enough sites"
+    )]
+    Diff(DiffArgs),
 
     /// List the recovery points, from the sites alone
     ///
@@ -281,6 +319,14 @@ pub struct InitArgs {
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
 
+    /// Give the home at --home the keys of a lineage of files, which an older one has not
+    #[arg(long, requires = "identity", conflicts_with_all = ["seed", "dashboard"])]
+    pub add_files: bool,
+
+    /// The recovery identity, for --add-files
+    #[arg(long, value_name = "FILE", requires = "add_files")]
+    pub identity: Option<PathBuf>,
+
     /// Seed of the demonstration market
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -362,6 +408,14 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "N")]
     pub at_position: Option<u64>,
 
+    /// Restore this recovery point, as `evenkeel points` names it
+    #[arg(long, value_name = "ID", conflicts_with_all = ["at_time", "at_position"])]
+    pub point: Option<String>,
+
+    /// Bring back only this file or folder of a recovery point of files; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub only: Vec<PathBuf>,
+
     /// Bring back only what is needed to resume, not the journal's older history
     #[arg(long)]
     pub without_history: bool,
@@ -418,79 +472,6 @@ pub struct RepairArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
-}
-
-/// `journal …`
-#[derive(Debug, Subcommand)]
-pub enum JournalCommand {
-    /// Say what the journal holds: identity, positions, term, chain, root, files
-    ///
-    /// Reads the whole journal once.
-    #[command(after_help = "Example:\n  evenkeel journal inspect --home evenkeel-demo\n\n\
-        Exit codes: 0 shown, 10 no journal there, 20 damaged")]
-    Inspect(JournalShowArgs),
-
-    /// Check every byte of the journal, unused space included
-    ///
-    /// Damage is listed with file, offset and positions. Nothing is changed; `repair` mends.
-    #[command(after_help = "Example:\n  evenkeel journal verify --dir copy-of-journal --json\n\n\
-        Exit codes: 0 intact (harmless damage is listed), 10 no journal there, 20 damaged")]
-    Verify(JournalShowArgs),
-
-    /// Print `position entry_hash` for each entry
-    ///
-    /// The hash is the entry's leaf of the journal root (RFC 6962, SHA-256). Beside a running
-    /// daemon the last batch may not be acknowledged yet.
-    #[command(after_help = "Example:\n  evenkeel journal hashes --from 1000 --to 1010\n\n\
-        Exit codes: 0 printed, 10 no journal there, 20 damaged (what precedes it was printed)")]
-    Hashes(JournalHashesArgs),
-
-    /// Apply the journal from the newest snapshot before a position, and say the state there
-    ///
-    /// Prints position, state root and output digest. Takes no lock and changes nothing.
-    #[command(after_help = "Example:\n  evenkeel journal replay --until 1000\n\n\
-        Exit codes: 0 printed, 10 no journal there, 20 damaged, 23 an entry cannot be applied")]
-    Replay(JournalReplayArgs),
-}
-
-/// Which journal.
-#[derive(Debug, Clone, Default, Args)]
-pub struct JournalPlace {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub place: Place,
-
-    /// The journal's folder itself, for a copy
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["home", "config"])]
-    pub dir: Option<PathBuf>,
-}
-
-/// Arguments of `journal inspect` and `journal verify`.
-#[derive(Debug, Clone, Default, Args)]
-pub struct JournalShowArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub place: JournalPlace,
-
-    /// Print one JSON document
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `journal hashes`.
-#[derive(Debug, Clone, Default, Args)]
-pub struct JournalHashesArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub place: JournalPlace,
-
-    /// First position [default: the first one the journal holds]
-    #[arg(long, value_name = "POSITION")]
-    pub from: Option<u64>,
-
-    /// Last position [default: the last one]
-    #[arg(long, value_name = "POSITION")]
-    pub to: Option<u64>,
 }
 
 /// `sites …`

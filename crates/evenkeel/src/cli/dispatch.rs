@@ -1,7 +1,8 @@
 //! From what was typed to who does it.
 
-use super::args::{Command, ConfigCommand, ConfigShowArgs, InitArgs, JournalCommand, SitesCommand};
+use super::args::{Command, ConfigCommand, ConfigShowArgs, InitArgs, SitesCommand};
 use super::demo_args::{ClientsCommand, DemoCommand};
+use super::journal_args::JournalCommand;
 use super::manual;
 use super::margin_args::MarginCommand;
 use super::place::Place;
@@ -18,6 +19,10 @@ pub(super) fn run(command: Command) -> Result<Exit> {
     match command {
         Command::Up(args) => node::private(|| node::up(&args)),
         Command::Status(args) => node::status(&args),
+        Command::Protect(args) => node::private(|| node::protect(&args)),
+        Command::Backup(args) => node::private(|| node::backup(&args)),
+        Command::Ls(args) => node::list_files(&args),
+        Command::Diff(args) => node::diff_files(&args),
         Command::Points(args) => node::points(&args),
         Command::Drill(args) => node::private(|| node::drill(&args)),
         Command::Restore(args) => node::private(|| node::restore(&args)),
@@ -25,7 +30,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Vault(VaultCommand::Audit(args)) => node::audit(&args),
         Command::Vault(VaultCommand::Prune(command)) => node::private(|| node::prune(&command)),
         Command::Repair(args) => node::private(|| node::repair(&args)),
-        Command::Init(args) => init(&args),
+        Command::Init(args) => node::private(|| init(&args)),
         Command::Replay(args) => replay(&args),
         Command::Price(args) => price::run(&args),
         Command::Journal(JournalCommand::Inspect(args)) => journal_cmd::inspect(&args),
@@ -63,8 +68,30 @@ fn replay(args: &ReplayArgs) -> Result<Exit> {
     outcome.map(|()| Exit::Ok).map_err(Report::from)
 }
 
+/// The keys of a lineage of files, for a home that has none.
+fn add_files(args: &InitArgs, identity: &std::path::Path) -> Result<Exit> {
+    let place = Place { home: args.home.clone(), config: None };
+    let config = place.load()?;
+    let lineage = init::add_files(&config, identity)?.to_string();
+    if args.json {
+        output::document(&serde_json::json!({
+            "message_type": "init_files",
+            "home": place.home(),
+            "config": config.file,
+            "lineage": lineage,
+        }))?;
+    } else {
+        output::result(&format!("files have the lineage {lineage} now"))?;
+    }
+    output::note(&format!("next:  evenkeel backup PATH --config {}", config.file.display()));
+    Ok(Exit::Ok)
+}
+
 fn init(args: &InitArgs) -> Result<Exit> {
-    let options = InitOptions { seed: args.seed, dashboard: args.dashboard };
+    if let (true, Some(identity)) = (args.add_files, &args.identity) {
+        return add_files(args, identity);
+    }
+    let options = InitOptions { seed: args.seed, dashboard: args.dashboard, desk: None };
     let home = args.home.clone().unwrap_or_else(|| Place::default().home());
     let config = init::init_home(&home, &options)?;
     let domain = config.domains.state.as_ref();

@@ -4,6 +4,7 @@ mod args;
 mod demo_args;
 mod dispatch;
 mod failover_args;
+mod files_args;
 mod journal_args;
 mod keys_args;
 mod manual;
@@ -19,14 +20,17 @@ use clap::{CommandFactory, Parser};
 
 pub use args::{
     Cli, Command, CompletionsArgs, ConfigCheckArgs, ConfigCommand, ConfigShowArgs, DoctorArgs,
-    DrillArgs, InitArgs, JournalCommand, JournalHashesArgs, JournalPlace, JournalShowArgs, ManArgs,
-    PointsArgs, RepairArgs, RestoreArgs, SitesArgs, SitesCommand, StatusArgs, UpArgs, VerifyArgs,
+    DrillArgs, InitArgs, ManArgs, PointsArgs, RepairArgs, RestoreArgs, SitesArgs, SitesCommand,
+    StatusArgs, UpArgs, VerifyArgs,
 };
 pub use demo_args::{
     ClientsCommand, ClientsKeyArgs, DemoClientsArgs, DemoCommand, KillPrimaryArgs, Role, Slot,
 };
 pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
-pub use journal_args::JournalReplayArgs;
+pub use files_args::{BackupArgs, DiffArgs, LsArgs, ProtectArgs};
+pub use journal_args::{
+    JournalCommand, JournalHashesArgs, JournalPlace, JournalReplayArgs, JournalShowArgs,
+};
 pub use keys_args::{KeysCommand, Slip39Command, Slip39RecoverArgs, Slip39SplitArgs};
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;

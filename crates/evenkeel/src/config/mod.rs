@@ -7,6 +7,7 @@ mod clients;
 mod deletion;
 mod environment;
 mod explain;
+mod files;
 mod link;
 mod load;
 mod model;
@@ -20,6 +21,7 @@ mod tests;
 pub use clients::{ClientsConfig, GatewayConfig};
 pub use deletion::DeletionConfig;
 pub use environment::{Variable, environment_keys};
+pub use files::FilesConfig;
 pub use link::{FollowMode, LinkConfig, StandbyConfig};
 pub use model::{
     Config, DashboardBind, DashboardConfig, DemoConfig, DomainConfig, Domains, DrillConfig,

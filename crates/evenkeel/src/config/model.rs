@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clients::ClientsConfig;
 use super::deletion::DeletionConfig;
+use super::files::FilesConfig;
 use super::link::{LinkConfig, StandbyConfig};
 use super::quorum::QuorumConfig;
 use super::site::{SiteConfig, SiteKind};
@@ -29,6 +30,8 @@ pub struct Config {
     pub sites: Vec<SiteConfig>,
     /// Tail, recovery points and limits.
     pub recovery: RecoveryConfig,
+    /// Files and folders that are backed up.
+    pub files: FilesConfig,
     /// Restore drills.
     pub drill: DrillConfig,
     /// The web page and the metrics.
@@ -71,6 +74,8 @@ pub enum VenueSource {
     /// The seeded demonstration market.
     #[default]
     Demo,
+    /// Nothing: this home protects files only.
+    None,
 }
 
 /// `[venue]`: what drives the engine.
@@ -402,6 +407,12 @@ impl Config {
         }
     }
 
+    /// What `backup` keeps on the host: all of it can be lost.
+    #[must_use]
+    pub fn files_dir(&self) -> PathBuf {
+        self.host.data.join("files")
+    }
+
     /// The journal's folder.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {
@@ -463,6 +474,9 @@ impl Config {
             }
         };
         resolve(&mut self.host.data);
+        resolve(&mut self.files.writer_key_file);
+        resolve(&mut self.files.writer_certificate_file);
+        self.files.paths.iter_mut().for_each(resolve);
         resolve(&mut self.drill.home);
         resolve(&mut self.drill.identity_file);
         resolve(&mut self.drill.report_key_file);

@@ -16,11 +16,25 @@ pub struct PointsDocument {
     pub points: Vec<PointDocument>,
 }
 
+/// What a recovery point holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PointKind {
+    /// The state of the venue, with its journal.
+    #[default]
+    Venue,
+    /// Files and folders.
+    Files,
+}
+
 /// One recovery point.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PointDocument {
     /// Its id.
     pub id: String,
+    /// What it holds.
+    #[serde(default)]
+    pub kind: PointKind,
     /// Security domain.
     pub domain: String,
     /// Lineage, hex.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::PointKind;
+
 /// Whether the newest data there is was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,4 +51,16 @@ pub struct RestoreDocument {
     pub promoted_lineage: Option<String>,
     /// Whether the newest data there is was seen.
     pub freshness: Freshness,
+    /// What was restored; of files, the fields about entries and roots are 0 and empty.
+    pub kind: PointKind,
+    /// Files brought back, each name counted.
+    pub files: u64,
+    /// Folders brought back.
+    pub folders: u64,
+    /// Symbolic links brought back.
+    pub links: u64,
+    /// Bytes of files brought back, each compared with its hash.
+    pub file_bytes: u64,
+    /// BLAKE3 of the tree of files, hex; empty for a venue.
+    pub tree_hash: String,
 }

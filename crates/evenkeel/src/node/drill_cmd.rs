@@ -6,13 +6,14 @@ use std::time::Duration;
 use evenkeel_journal::Identity as JournalIdentity;
 use evenkeel_recovery::report::Text;
 use evenkeel_recovery::{
-    DrillPlan, DrillReport, Drilled, Level, SignedReport, Verdict, drill, read_report,
+    DrillPlan, DrillReport, Drilled, Level, SignedReport, Verdict, drill_with, read_report,
 };
 use evenkeel_types::Canonical as _;
 use evenkeel_vault::{Identity, Pin};
 
 use super::clock::SystemClock;
 use super::domain::{Domain, STATE};
+use super::files::{FilesDrill, remove_all};
 use super::journal_sink::JournalSink;
 use super::restore_cmd::site_name;
 use crate::cli::{DrillArgs, format_time_ns};
@@ -64,6 +65,12 @@ fn on_the_host(config: &Config) -> Result<DrillDocument> {
     })
 }
 
+/// D3 with the drill host's own identity.
+pub(super) fn prove(config: &Config) -> Result<DrillDocument> {
+    let (document, error) = here(config, LevelName::D3, None)?;
+    error.map_or(Ok(document), Err)
+}
+
 /// D1, D3 and D4: in this process, which plays the drill host.
 fn here(
     config: &Config,
@@ -99,9 +106,17 @@ fn here(
     // The scratch journal is thrown away, so its identity is nobody's.
     let nobody = JournalIdentity { cluster_id: [0; 16], lineage: [0; 16] };
     let mut sink = JournalSink::new(scratch.path(), nobody, config.journal.segment_bytes);
-    let drilled = drill(plan, &mut sink, &key);
+    let mut files = FilesDrill {
+        scratch: scratch.path().to_path_buf(),
+        seen: Pin::load(&home.files_pin())?,
+        pin: None,
+    };
+    let drilled = drill_with(plan, &mut sink, &key, Some(&mut files));
     drop(scratch);
     home.keep(config, &drilled)?;
+    if let Some(pin) = files.pin {
+        pin.save(&home.files_pin())?;
+    }
     Ok((document(&drilled.report), drilled.error.map(Report::from)))
 }
 
@@ -148,6 +163,11 @@ impl DrillHome {
 
     fn pin(&self) -> Result<Option<Pin>> {
         Pin::load(&self.dir.join("pin")).map_err(Report::from)
+    }
+
+    /// The newest record of files seen here.
+    fn files_pin(&self) -> PathBuf {
+        self.dir.join("files.pin")
     }
 
     fn scratch(&self) -> Result<Scratch> {
@@ -202,7 +222,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What remains after a failure is removed by hand; it is plaintext and says so by its name.
-        let _ = std::fs::remove_dir_all(&self.0);
+        remove_all(&self.0);
     }
 }
 
@@ -212,7 +232,7 @@ fn remove_stale_scratch(dir: &Path) {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix("scratch-"));
         if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            let _ = std::fs::remove_dir_all(entry.path());
+            remove_all(&entry.path());
         }
     }
 }

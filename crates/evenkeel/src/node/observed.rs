@@ -9,11 +9,12 @@ use evenkeel_recovery::Promise;
 use evenkeel_types::Mode;
 use evenkeel_vault::{Catalog, Point};
 
+use super::files::kind_of;
 use super::link_board::LinkBoard;
 use super::market::OpenMarket;
 use super::scrub_loop::ScrubFigures;
 use crate::cli::format_time_ns;
-use crate::documents::{ConditionDocument, DrillDocument, PointDocument, Severity};
+use crate::documents::{ConditionDocument, DrillDocument, PointDocument, PointKind, Severity};
 use crate::keyfile::hex;
 
 /// Locks even if a thread died holding it: figures are replaced whole, never half.
@@ -84,6 +85,7 @@ impl PointFigures {
     pub(crate) fn note(&mut self, point: &Point, position: u64, time_ns: u64, promise: &Promise) {
         self.points.push(PointDocument {
             id: point.id.to_string(),
+            kind: PointKind::Venue,
             domain: super::domain::STATE.to_owned(),
             lineage: point.id.lineage.to_string(),
             position,
@@ -117,8 +119,15 @@ impl PointFigures {
     }
 }
 
-/// The catalog's points, oldest first, as documents; the age is filled in when they are shown.
+/// The venue's points of the catalog; see [`all_point_documents`].
 pub(crate) fn point_documents(catalog: &Catalog) -> Vec<PointDocument> {
+    let mut points = all_point_documents(catalog);
+    points.retain(|point| point.kind == PointKind::Venue);
+    points
+}
+
+/// The catalog's points, oldest first, as documents; the age is filled in when they are shown.
+pub(crate) fn all_point_documents(catalog: &Catalog) -> Vec<PointDocument> {
     let names: Vec<String> = catalog.sites().iter().map(|site| site.name().to_owned()).collect();
     let mut points = catalog.points();
     points.sort_by_key(|point| (point.time_ns, point.position));
@@ -133,6 +142,7 @@ pub(crate) fn point_documents(catalog: &Catalog) -> Vec<PointDocument> {
             let full = usize::try_from(point.margin).is_ok_and(|margin| margin >= spare);
             PointDocument {
                 id: point.id.to_string(),
+                kind: kind_of(point.id.lineage),
                 domain: catalog.domain().to_owned(),
                 lineage: point.id.lineage.to_string(),
                 position: point.position,

@@ -242,7 +242,7 @@ impl PointLoop {
         }
         let journal_max = limit / 100 * JOURNAL_PERCENT;
         let points = catalog.points();
-        let full = points.iter().rfind(|point| {
+        let full = points.iter().filter(|point| point.id.lineage == self.lineage).rfind(|point| {
             point.self_contained && usize::try_from(point.margin).is_ok_and(|margin| margin > 0)
         });
         if let (true, Some(point)) = (limit > 0, full) {

@@ -5,10 +5,10 @@ use evenkeel_vault::{Freshness as VaultFreshness, Pin};
 
 use super::clock::SystemClock;
 use super::domain::Domain;
-use super::observed::point_documents;
+use super::observed::all_point_documents;
 use super::status::age_seconds;
 use crate::cli::PointsArgs;
-use crate::documents::{ErasureDocument, Freshness, PointsDocument};
+use crate::documents::{ErasureDocument, Freshness, PointKind, PointsDocument};
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &PointsArgs) -> Result<Exit> {
     let pin = Pin::load(&config.drill.home.join("pin")).ok().flatten();
     let catalog = domain.catalog(pin)?;
     let now_ns = SystemClock::new().wall_ns();
-    let mut points = point_documents(&catalog);
+    let mut points = all_point_documents(&catalog);
     for point in &mut points {
         point.age_seconds = age_seconds(&point.time, now_ns);
     }
@@ -43,7 +43,8 @@ pub(crate) fn run(args: &PointsArgs) -> Result<Exit> {
     if document.points.is_empty() {
         return Err(Report::new(Exit::NothingYet, "there is no recovery point yet")
             .safe("nothing was changed")
-            .next("evenkeel up   (makes the first one within seconds)"));
+            .next("evenkeel up   (makes the first one within seconds)")
+            .next("evenkeel backup PATH   (makes one of files)"));
     }
     Ok(Exit::Ok)
 }
@@ -58,11 +59,14 @@ pub(crate) fn freshness(freshness: &VaultFreshness) -> Freshness {
 
 fn print(document: &PointsDocument) -> Result<()> {
     let mut results = output::Results::new();
-    results.line("id               position  time                      margin  state root")?;
+    results.line("id               position  time                      margin  holds")?;
     for point in &document.points {
-        let root = point.state_root.get(..16).unwrap_or_default();
+        let holds = match (point.kind, point.state_root.get(..16)) {
+            (PointKind::Files, _) => "files".to_owned(),
+            (PointKind::Venue, root) => format!("state {}…", root.unwrap_or_default()),
+        };
         results.line(&format!(
-            "{:<14} {:>10}  {:<24}  {:>6}  {root}…{}",
+            "{:<14} {:>10}  {:<24}  {:>6}  {holds}{}",
             point.id,
             point.position,
             point.time,

@@ -11,12 +11,13 @@ use evenkeel_recovery::{
 };
 use evenkeel_types::Timestamp;
 use evenkeel_vault::{
-    Catalog, IdKey, Lineage, Opener, OsRandom, Parent, Pin, RecoveryIdentity, WriterKey,
+    Catalog, IdKey, Lineage, Opener, OsRandom, Parent, Pin, PointInfo, RecoveryIdentity, WriterKey,
 };
 
 use super::attestation;
 use super::clock::SystemClock;
 use super::domain::{Domain, STATE, cluster_id};
+use super::files;
 use super::journal_sink::JournalSink;
 use super::points_cmd::freshness;
 use super::snapshots::Snapshots;
@@ -58,7 +59,15 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         false => Pin::load(&config.drill.home.join("pin"))?,
     };
     let catalog = Arc::new(domain.catalog(pin)?);
-    let from = choose_lineage(&catalog, args.lineage.as_deref())?;
+    if let Some(point) = files::choose(args, &catalog)? {
+        let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, identity)?;
+        return files::restore(args, &opener, &point, begun);
+    }
+    let named = args.point.as_deref().map(|named| catalog.point(named)).transpose()?;
+    let from = match &named {
+        Some(point) => point.id.lineage,
+        None => choose_lineage(&catalog, args.lineage.as_deref())?,
+    };
     if args.promote {
         attestation::check(&config, &catalog, from, args.attest_primary_dead)?;
     }
@@ -66,7 +75,12 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     let restorer = Restorer::new(&catalog, &opener, from)?;
     let home = NewHome::begin(&args.to, &config, authority)?;
     let result = restorer
-        .restore(target(args), history(args), None, &mut home.sink(&config, from, &domain))
+        .restore(
+            target(args, named.as_ref()),
+            history(args),
+            None,
+            &mut home.sink(&config, from, &domain),
+        )
         .map_err(Report::from)
         .and_then(|restored| home.finish(&restored, &catalog, from).map(|new| (restored, new)));
     let (restored, promoted) = match result {
@@ -94,6 +108,7 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         lineage: from.to_string(),
         promoted_lineage: promoted.map(|lineage| lineage.to_string()),
         freshness: freshness(catalog.freshness()),
+        ..RestoreDocument::default()
     };
     let answered = |site: &String| !document.sites_missing.contains(site);
     for problem in seen.problems.iter().filter(|problem| answered(&problem.site)) {
@@ -141,7 +156,25 @@ fn show(document: &RestoreDocument, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn target(args: &RestoreArgs) -> Target {
+/// What this drill host has seen of files is another record than what it has seen of the venue.
+fn files_catalog(
+    config: &Config,
+    domain: &Domain<'_>,
+    args: &RestoreArgs,
+    catalog: Arc<Catalog>,
+) -> Result<Arc<Catalog>> {
+    let seen =
+        if args.without_pin { None } else { Pin::load(&config.drill.home.join("files.pin"))? };
+    match seen {
+        Some(pin) => domain.catalog(Some(pin)).map(Arc::new),
+        None => Ok(catalog),
+    }
+}
+
+fn target(args: &RestoreArgs, point: Option<&PointInfo>) -> Target {
+    if let Some(point) = point {
+        return Target::Position(point.position);
+    }
     match (args.at_time, args.at_position) {
         (Some(time_ns), _) => Target::Time(Timestamp(time_ns)),
         (None, Some(position)) => Target::Position(position),
@@ -154,7 +187,7 @@ fn history(args: &RestoreArgs) -> History {
 }
 
 /// Names of the sites that did not answer.
-fn missing(catalog: &Catalog) -> Vec<String> {
+pub(crate) fn missing(catalog: &Catalog) -> Vec<String> {
     let unreachable = catalog.unreachable();
     unreachable.iter().map(|text| site_name(text).to_owned()).collect()
 }
@@ -226,6 +259,9 @@ impl NewHome {
         config.host.data.clone_from(&host);
         config.file = home.join(FILE_NAME);
         let keys = host.join("keys").join(STATE);
+        // Where there are none, `backup` says how to make them: two homes never share a writer.
+        config.files.writer_key_file = keys.join("files.key");
+        config.files.writer_certificate_file = keys.join("files.certificate");
         if let Some(domain) = &mut config.domains.state {
             domain.writer_key_file = keys.join("writer.key");
             domain.writer_certificate_file = keys.join("writer.certificate");

@@ -12,7 +12,7 @@ use super::drill_cmd::history;
 use super::observed::point_documents;
 use super::status::{age_seconds, drill_summaries, folder_bytes};
 use crate::cli::{StatusArgs, format_time_ns};
-use crate::config::Config;
+use crate::config::{Config, VenueSource};
 use crate::control::{self, Request};
 use crate::documents::{
     ErasureDocument, JournalDocument, LatestPointDocument, ModeName, PointsSummaryDocument,
@@ -57,7 +57,7 @@ fn at_rest(config: &Config) -> Result<StatusDocument> {
         time: format_time_ns(now_ns),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         home: config.home().display().to_string(),
-        demonstration: true,
+        demonstration: config.venue.source == VenueSource::Demo,
         domain: super::domain::STATE.to_owned(),
         mode: ModeName::Starting,
         mode_cause: Some("no daemon runs".to_owned()),

@@ -66,6 +66,7 @@ const BEAT: Duration = Duration::from_millis(20);
 /// Runs the command.
 pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     let config = configuration(args)?;
+    super::files::refuse_without_venue(&config)?;
     // Before the rules: a copy for inspection has no writer keys, and need not mend that.
     super::restore_cmd::refuse_unpromoted(&config)?;
     let findings = config.refuse()?;

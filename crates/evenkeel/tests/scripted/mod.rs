@@ -8,9 +8,10 @@ use evenkeel::dashboard::StatusSource;
 use evenkeel::documents::{
     CheckDocument, ConditionDocument, DrillDocument, DrillLevel, EngineDocument, ErasureDocument,
     FailoverDocument, FailoverKind, Freshness, JournalDocument, LastDrillDocument,
-    LatestPointDocument, ModeName, Outcome, PhaseDocument, PointDocument, PointsDocument,
-    PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument, Severity, SiteClass, SiteDocument,
-    SiteState, SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
+    LatestPointDocument, ModeName, Outcome, PhaseDocument, PointDocument, PointKind,
+    PointsDocument, PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument, Severity,
+    SiteClass, SiteDocument, SiteState, SitesRpoDocument, StandbyDocument, StatusDocument,
+    TailDocument, TailState,
 };
 
 /// What is going on.
@@ -262,6 +263,7 @@ pub fn points(scene: Scene, elapsed_seconds: f64) -> PointsDocument {
         let back_seconds = f64::from(41 - number) * 15.0 + 8.0;
         PointDocument {
             id: format!("p-{number:06}"),
+            kind: PointKind::Venue,
             domain: "state".to_owned(),
             lineage: "7c0e4be2a9d14f6f8b1d2c3e4f506172".to_owned(),
             position: 590_000 + u64::from(number) * 14_800,

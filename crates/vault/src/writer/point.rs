@@ -18,7 +18,7 @@ use crate::record::{Kind, PointId};
 use crate::resume::check_names;
 use crate::shipping::{ShardsHeld, Tally};
 use crate::site::Site;
-use crate::source::{Sealing, describe, seal_sources};
+use crate::source::{Feeding, Sealing, SourceFeed, describe, seal_feed};
 use crate::writing::{Point, PointHead, PointInput, Shipped};
 
 use super::Writer;
@@ -60,12 +60,23 @@ impl PointSealer {
     /// [`Error::NotEnoughSites`]; [`Error::Stream`] if a source fails; [`Error::Invalid`] for
     /// names of sources that cannot be; [`Error::EncodeCheck`] if what was encoded does not
     /// decode. The chain is as it was: begin again.
-    pub fn seal(mut self, sources: &mut [(String, &mut dyn Read)]) -> Result<SealedPoint> {
+    pub fn seal(self, sources: &mut [(String, &mut dyn Read)]) -> Result<SealedPoint> {
         check_names(sources)?;
+        self.seal_feed(&mut |feed: &mut SourceFeed<'_, '_>| {
+            sources.iter_mut().try_for_each(|(name, source)| feed.read(name, *source).map(drop))
+        })
+    }
+
+    /// As [`PointSealer::seal`], of sources that are not known beforehand: `feed` reads them one
+    /// after the other, or refers to earlier ones again.
+    ///
+    /// # Errors
+    /// As [`PointSealer::seal`], and whatever `feed` gives.
+    pub fn seal_feed(mut self, feed: Feeding<'_>) -> Result<SealedPoint> {
         self.forget_lost_packs();
         let (sealing, known) = (&self.sealing, self.known.as_deref());
         let random = &mut self.random;
-        let mut sealed = seal_sources(sealing, sources, known, Cut::Content, random)?;
+        let mut sealed = seal_feed(sealing, feed, known, Cut::Content, random)?;
         // Without a reused pack it is self-contained, whatever was intended.
         let self_contained = sealed.packs.len() == sealed.entries.len();
         let body = describe(sealing, &mut sealed, random)?;
