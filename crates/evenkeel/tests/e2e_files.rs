@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "what only tests call is a test as well"
 )]
 
@@ -15,6 +16,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::damage::objects;
@@ -271,16 +273,17 @@ fn a_backup_killed_at_any_moment_leaves_points_that_restore_and_the_next_one_wor
     let mut killed = 0;
     for round in 0..14_u64 {
         write(&rig, &format!("grows/{round}"), bytes(600_000, 100 + round));
-        let mut child = rig.command("backup data --home h --json").spawn().unwrap();
+        let mut child =
+            rig.command("backup data --home h --json").stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(20 + 25 * round + random.below(20)));
         killed += u64::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
         let verified = rig.json("verify --home h --json");
-        let damage = verified["problems"].as_array().unwrap();
-        let harmful = damage.iter().filter(|one| one["kind"] != "unexpected").count();
-        // A record on its way is at some sites only: the next writer completes it.
-        assert!(harmful == 0 || round < 14, "{verified}");
+        // What was half sent is referred to by nothing; a record or key on its way is at some sites
+        // only, and the next writer completes it.
+        let harmless = |one: &Value| one["kind"] == "unexpected" || one["kind"] == "missing";
+        assert!(verified["problems"].as_array().unwrap().iter().all(harmless), "{verified}");
     }
     assert!(killed >= 4, "{killed}");
     let last = backup(&rig, "");
@@ -300,7 +303,7 @@ fn two_backups_at_once_do_not_meet() {
     for number in 0..60 {
         write(&rig, &format!("{number}"), bytes(1_000_000, number));
     }
-    let mut first = rig.command("backup data --home h").spawn().unwrap();
+    let mut first = rig.command("backup data --home h").stdout(Stdio::null()).spawn().unwrap();
     let lock = rig.path("h/host/files/lock");
     let begun = Instant::now();
     while !lock.exists() && begun.elapsed() < Duration::from_secs(20) {
@@ -321,10 +324,11 @@ fn a_live_database_comes_back_whole_while_a_program_writes_it_all_the_time() {
     let stop = std::sync::atomic::AtomicBool::new(false);
     let mut at_backup = Vec::new();
     std::thread::scope(|scope| {
-        let writing = scope.spawn(|| {
-            let mut seq = 0_u64;
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let note = vec![seq as u8; 3_000];
+        let stopped = &stop;
+        let writing = scope.spawn(move || {
+            let mut seq = 0_i64;
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                let note = vec![(seq % 251) as u8; 3_000];
                 writer.execute("INSERT INTO fills VALUES(?1, ?2)", (seq, note)).unwrap();
                 seq += 1;
             }
@@ -334,7 +338,7 @@ fn a_live_database_comes_back_whole_while_a_program_writes_it_all_the_time() {
             at_backup.push(backup(&rig, ""));
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(writing.join().unwrap() > 10);
+        assert!(writing.join().unwrap() > 10_i64);
     });
     let mut last = 0;
     for (round, made) in at_backup.iter().enumerate() {
@@ -378,7 +382,7 @@ fn a_path_that_cannot_be_read_is_named_and_the_exit_says_partial() {
     let nothing = rig.run("backup absent --home h");
     nothing.refuses(1, &["no such file", "absent", "no recovery point was made"]);
     rig.run("backup --home h").refuses(2, &["files.paths is empty", "backup PATH"]);
-    let configured = Rig::new().with("EVENKEEL_FILES_PATHS", "[\"../data\"]");
+    let configured = Rig::new().with("EVENKEEL_FILES_PATHS", "../data");
     configured.ok("init --home h");
     fs::create_dir(configured.path("data")).unwrap();
     fs::write(configured.path("data/x"), "x").unwrap();

@@ -58,7 +58,9 @@ pub(crate) fn choose(args: &RestoreArgs, catalog: &Catalog) -> Result<Option<Poi
         return newest.map(Some).ok_or_else(nothing_yet);
     };
     files.sort_by_key(|point| point.time_ns);
-    let found = files.iter().rfind(|point| point.time_ns <= time_ns);
+    // Times are shown in milliseconds: the one that `points` prints of a point is that point's.
+    let millis = |time_ns: u64| time_ns / 1_000_000;
+    let found = files.iter().rfind(|point| millis(point.time_ns) <= millis(time_ns));
     let first = files.first().map(|point| format_time_ns(point.time_ns));
     found.map(|point| Some((*point).clone())).ok_or_else(|| {
         Report::new(Exit::NothingYet, "there is no recovery point of files from before that time")
