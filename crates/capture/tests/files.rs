@@ -463,7 +463,7 @@ fn an_unreadable_file_is_named_and_makes_the_point_partial() {
     }
     let mut desk = Desk::new();
     desk.write("secret", "x");
-    fs::set_permissions(desk.path("data/secret"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(desk.path("data/secret"), fs::Permissions::from_mode(0o000)).unwrap();
     let taken = desk.take_later();
     assert_eq!(taken.tree.notes[0].kind, NoteKind::Unreadable);
     assert!(taken.tree.find(b"data/secret").is_none());
