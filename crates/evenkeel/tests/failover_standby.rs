@@ -179,7 +179,7 @@ fn a_mirror_keeps_snapshots_of_its_own_so_that_it_need_not_replay_everything_aga
         (newest_snapshot(&rig, "m")? >= began + 4_000).then_some(())
     });
     mirror.kill();
-    let mut mirror = Daemon::spawn(&rig, &mut mirror::command(&rig, true));
+    let mirror = Daemon::spawn(&rig, &mut mirror::command(&rig, true));
     primary.until_followed(&rig, 1);
     mirror.end();
     primary.end();
