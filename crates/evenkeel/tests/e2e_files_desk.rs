@@ -121,6 +121,7 @@ fn a_venue_and_files_share_a_home_and_neither_is_in_the_others_way() {
     rig.ok("verify --home h");
     let status = rig.ok("status --home h --json").json();
     assert_eq!(status["recovery_points"]["count"].as_u64().unwrap(), kinds("venue") as u64);
-    let daemon = Daemon::start(&rig, "");
+    let mut daemon = Daemon::start(&rig, "");
+    daemon.until_points(&rig, 1);
     drop(daemon.end());
 }
