@@ -1,4 +1,5 @@
-//! The tree of files: any bytes are a tree that brings nothing back outside its folder, or an error.
+//! The tree of files: any bytes are an error, or a tree that brings nothing back outside its
+//! folder.
 #![no_main]
 
 use std::path::{Component, Path};

@@ -375,12 +375,12 @@ impl<'a> Sealer<'a> {
 
     /// A reference to a chunk that this point, or one before it, brought. An id decides what is
     /// inside only together with the length: a place of another size is never trusted.
-    fn find(&self, id: &[u8; 32], length: u64) -> Option<ChunkRef> {
-        if let Some((number, _)) = self.own.get(id).filter(|(_, own)| *own == length) {
+    fn find(&self, id: &[u8; 32], plain_bytes: u64) -> Option<ChunkRef> {
+        if let Some((number, _)) = self.own.get(id).filter(|(_, own)| *own == plain_bytes) {
             return Some(ChunkRef { object: *number, place: NOWHERE, id: *id });
         }
         let known = self.known.and_then(|known| known.find(id));
-        let known = known.filter(|(_, at)| u64::from(at.plain_bytes) == length);
+        let known = known.filter(|(_, at)| u64::from(at.plain_bytes) == plain_bytes);
         known.map(|(number, place)| ChunkRef { object: number | OLD, place, id: *id })
     }
 

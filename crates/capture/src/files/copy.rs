@@ -12,8 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Copies what is committed, at one moment, into a file of the scratch folder, and gives it open and
-/// already without a name. Writers in WAL mode are not held up.
+/// Copies what is committed, at one moment, into a file of the scratch folder, and gives it open
+/// and already without a name. Writers in WAL mode are not held up.
 pub(super) fn copy(database: &Path, scratch: &Path) -> io::Result<File> {
     let target = Temporary(scratch.join(format!("copy-{}.sqlite", std::process::id())));
     target.remove();

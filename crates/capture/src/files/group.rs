@@ -31,14 +31,14 @@ pub(super) fn groups(listing: &Listing) -> Vec<Group> {
         if !matches!(found.kind, FoundKind::File) {
             continue;
         }
-        if found.stat.size > SMALL_BYTES_MAX {
+        if found.stat.size_bytes > SMALL_BYTES_MAX {
             done.push(Group { id: new_id(found, &mut ids), members: vec![at] });
             continue;
         }
         let (group, bytes) = open
             .get_or_insert_with(|| (Group { id: new_id(found, &mut ids), members: Vec::new() }, 0));
         group.members.push(at);
-        *bytes += found.stat.size;
+        *bytes += found.stat.size_bytes;
         if *bytes >= GROUP_BYTES_MAX || ends(found) {
             done.extend(open.take().map(|(group, _)| group));
         }
@@ -72,14 +72,14 @@ mod tests {
     use super::*;
 
     fn listing(names: impl Iterator<Item = (String, u64)>) -> Listing {
-        let found = names.map(|(name, size)| Found {
+        let found = names.map(|(name, size_bytes)| Found {
             disk: name.clone().into(),
             path: name.into_bytes(),
             kind: FoundKind::File,
             mode: 0,
             uid: 0,
             gid: 0,
-            stat: Stat { size, mtime_ns: 0, ctime_ns: 0, device: 0, inode: 0 },
+            stat: Stat { size_bytes, mtime_ns: 0, ctime_ns: 0, device: 0, inode: 0 },
         });
         Listing { found: found.collect(), ..Listing::default() }
     }
@@ -97,7 +97,7 @@ mod tests {
         let mut members: Vec<usize> = groups.iter().flat_map(|one| one.members.clone()).collect();
         members.sort_unstable();
         assert_eq!(members, (0..2_000).collect::<Vec<_>>());
-        let large = |at: usize| listing.found[at].stat.size > SMALL_BYTES_MAX;
+        let large = |at: usize| listing.found[at].stat.size_bytes > SMALL_BYTES_MAX;
         assert!(
             groups
                 .iter()

@@ -103,7 +103,7 @@ pub(super) fn beside(database: &Path) -> Vec<Option<Stat>> {
 
 impl Canonical for Stat {
     fn encode(&self, writer: &mut Writer) {
-        writer.u64(self.size);
+        writer.u64(self.size_bytes);
         writer.i64(self.mtime_ns);
         writer.i64(self.ctime_ns);
         writer.u64(self.device);
@@ -112,7 +112,7 @@ impl Canonical for Stat {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
-            size: reader.u64()?,
+            size_bytes: reader.u64()?,
             mtime_ns: reader.i64()?,
             ctime_ns: reader.i64()?,
             device: reader.u64()?,
@@ -195,7 +195,7 @@ mod tests {
     fn what_is_known_reads_back_and_a_damaged_file_is_nothing_known() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("known");
-        let stat = Stat { size: 1, mtime_ns: -2, ctime_ns: 3, device: 4, inode: 5 };
+        let stat = Stat { size_bytes: 1, mtime_ns: -2, ctime_ns: 3, device: 4, inode: 5 };
         let mut known = Known::default();
         known.files.insert(
             b"/x".to_vec(),

@@ -32,7 +32,7 @@ pub struct Selection {
 /// What tells whether a file was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stat {
-    pub(super) size: u64,
+    pub(super) size_bytes: u64,
     pub(super) mtime_ns: i64,
     pub(super) ctime_ns: i64,
     pub(super) device: u64,
@@ -42,7 +42,7 @@ pub(super) struct Stat {
 impl Stat {
     pub(super) fn of(meta: &Metadata) -> Self {
         Self {
-            size: meta.size(),
+            size_bytes: meta.size(),
             mtime_ns: nanoseconds(meta.mtime(), meta.mtime_nsec()),
             ctime_ns: nanoseconds(meta.ctime(), meta.ctime_nsec()),
             device: meta.dev(),
@@ -93,7 +93,7 @@ impl Listing {
     #[must_use]
     pub fn sizes(&self) -> (u64, u64) {
         let files = self.found.iter().filter(|one| matches!(one.kind, FoundKind::File));
-        let sum = |(count, bytes), one: &Found| (count + 1, bytes + one.stat.size);
+        let sum = |(count, bytes), one: &Found| (count + 1, bytes + one.stat.size_bytes);
         files.fold((0, 0), sum)
     }
 }

@@ -1,8 +1,9 @@
 //! Files and folders: what is there now, as one tree and the contents of its files.
 //!
 //! [`list()`] walks what was named, [`take()`] reads it into a [`Store`] and gives the [`Tree`];
-//! [`extract()`] brings a tree back. Small files that stand beside each other are read as one group,
-//! so that many thousands of them are quick; a group whose files have not changed is not read again.
+//! [`extract()`] brings a tree back. Small files that stand beside each other are read as one
+//! group, so that many thousands of them are quick; a group whose files have not changed is not
+//! read again.
 //!
 //! ```text
 //!  paths ▸ list ▸ groups ▸ changed? read : refer ▸ store      (SQLite: one consistent copy)

@@ -110,12 +110,13 @@ impl<'a> GroupReader<'a> {
     fn close(&mut self, open: Open, trouble: Option<(NoteKind, String)>) {
         let changed = || {
             let after = open.file.metadata().map(|meta| Stat::of(&meta)).ok()?;
-            let same = after.size == open.before.size && after.mtime_ns == open.before.mtime_ns;
+            let same = after.size_bytes == open.before.size_bytes
+                && after.mtime_ns == open.before.mtime_ns;
             let short = open.read_bytes != open.expected_bytes;
             ((!same && !open.database) || short).then(|| {
                 let detail = format!(
                     "{} bytes were read; it had {} before and {} after",
-                    open.read_bytes, open.before.size, after.size
+                    open.read_bytes, open.before.size_bytes, after.size_bytes
                 );
                 (NoteKind::ChangedWhileRead, detail)
             })
@@ -179,12 +180,12 @@ fn open(at: usize, path: &Path, scratch: &Path) -> io::Result<Open> {
     }
     let before = Stat::of(&meta);
     let mut begin = [0; SQLITE.len()];
-    let database = before.size >= DATABASE_BYTES_MIN
+    let database = before.size_bytes >= DATABASE_BYTES_MIN
         && file.read_exact_at(&mut begin, 0).is_ok_and(|()| begin == *SQLITE);
     // Looked at before the copy is made: what is written later must not count as copied.
     let beside = if database { beside(path) } else { Vec::new() };
     let source = if database { copy(path, scratch)? } else { file.try_clone()? };
-    let expected_bytes = if database { source.metadata()?.len() } else { before.size };
+    let expected_bytes = if database { source.metadata()?.len() } else { before.size_bytes };
     Ok(Open {
         at,
         file,

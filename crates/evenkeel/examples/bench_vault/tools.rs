@@ -92,8 +92,12 @@ impl Tool {
                     std::fs::write(&path, config)?;
                 }
             }
-            Kind::Restic | Kind::Rustic => drop(self.run(home, &["init"])?),
-            Kind::Borg => drop(self.run(home, &["init", "--encryption", "repokey-blake2"])?),
+            Kind::Restic | Kind::Rustic => {
+                self.run(home, &["init"])?;
+            }
+            Kind::Borg => {
+                self.run(home, &["init", "--encryption", "repokey-blake2"])?;
+            }
         }
         Ok(())
     }

@@ -77,8 +77,8 @@ pub enum Command {
     /// move the recovery identity away, and have `backup` run by a timer.
     #[command(
         after_help = "Example:\n  evenkeel protect ~/bot/orders.sqlite ~/bot/logs --home desk \
-        --site /mnt/usb1/ek --site /mnt/nas/ek --site ~/ek\n\nExit codes: 0 protected and proven, 3 \
-        something could not be read or proven, 20 the drill failed, 21 too few sites"
+        --site /mnt/usb1/ek --site /mnt/nas/ek --site ~/ek\n\nExit codes: 0 protected and proven, \
+        3 something could not be read or proven, 20 the drill failed, 21 too few sites"
     )]
     Protect(ProtectArgs),
 

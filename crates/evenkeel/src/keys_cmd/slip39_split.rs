@@ -159,6 +159,7 @@ fn sync(folder: &Path) -> Result<()> {
         .map_err(|error| Report::io("sync the folder", folder, &error))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "shape of map_err")]
 fn refused(error: SplitError) -> Report {
     let exit = match error {
         SplitError::Random(_) | SplitError::Unproven => Exit::Failed,

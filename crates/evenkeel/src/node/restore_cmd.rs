@@ -91,31 +91,36 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         }
     };
     let seen = opener.seen();
-    let document = RestoreDocument {
-        position: restored.position,
-        state_root: hex(&restored.engine.state_root()),
-        elapsed_seconds: begun.elapsed().as_secs_f64(),
-        bytes_read: seen.bytes,
-        sites_missing: missing(&catalog),
-        sites_used: seen.sites_used,
-        last_shipped_time: Some(format_time_ns(restored.last_shipped_ns)),
-        to: args.to.display().to_string(),
-        recovery_point: restored.point.id.to_string(),
-        entries_replayed: restored.replayed,
-        entry_time: Some(format_time_ns(restored.engine.time().0)),
-        journal_root: hex(&restored.journal_root),
-        output_digest: hex(&restored.engine.output_digest()),
-        lineage: from.to_string(),
-        promoted_lineage: promoted.map(|lineage| lineage.to_string()),
-        freshness: freshness(catalog.freshness()),
-        ..RestoreDocument::default()
-    };
+    let mut document = described(&restored, &catalog, from);
+    document.elapsed_seconds = begun.elapsed().as_secs_f64();
+    document.bytes_read = seen.bytes;
+    document.sites_used = seen.sites_used;
+    document.to = args.to.display().to_string();
+    document.promoted_lineage = promoted.map(|lineage| lineage.to_string());
     let answered = |site: &String| !document.sites_missing.contains(site);
     for problem in seen.problems.iter().filter(|problem| answered(&problem.site)) {
         output::note(&format!("passed over: {problem}"));
     }
     show(&document, args.json)?;
     Ok(Exit::Ok)
+}
+
+/// What came back, and what it was taken from.
+fn described(restored: &Restored, catalog: &Catalog, from: Lineage) -> RestoreDocument {
+    RestoreDocument {
+        position: restored.position,
+        state_root: hex(&restored.engine.state_root()),
+        sites_missing: missing(catalog),
+        last_shipped_time: Some(format_time_ns(restored.last_shipped_ns)),
+        recovery_point: restored.point.id.to_string(),
+        entries_replayed: restored.replayed,
+        entry_time: Some(format_time_ns(restored.engine.time().0)),
+        journal_root: hex(&restored.journal_root),
+        output_digest: hex(&restored.engine.output_digest()),
+        lineage: from.to_string(),
+        freshness: freshness(catalog.freshness()),
+        ..RestoreDocument::default()
+    }
 }
 
 fn show(document: &RestoreDocument, json: bool) -> Result<()> {
