@@ -1,4 +1,5 @@
 //! `evenkeel keys …` as people and scripts use it: files, exit codes, and what is never printed.
+#![allow(clippy::unwrap_used, reason = "what only tests call is a test as well")]
 
 mod cli_support;
 
