@@ -455,6 +455,22 @@ fn a_database_is_taken_with_what_only_its_log_holds() {
 }
 
 #[test]
+fn a_database_at_rest_comes_back_byte_for_byte() {
+    for mode in ["DELETE", "WAL"] {
+        let mut desk = Desk::new();
+        let path = desk.path("data/orders.sqlite");
+        let writer = Connection::open(&path).unwrap();
+        writer.pragma_update(None, "journal_mode", mode).unwrap();
+        writer.execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(1);").unwrap();
+        writer.close().unwrap();
+        let taken = desk.take_later();
+        desk.restore(&taken.tree, "back").unwrap();
+        let back = fs::read(desk.path("back/data/orders.sqlite")).unwrap();
+        assert!(back == fs::read(&path).unwrap(), "{mode}");
+    }
+}
+
+#[test]
 fn an_unreadable_file_is_named_and_makes_the_point_partial() {
     if rustix::process::geteuid().is_root() {
         // Nothing is unreadable for the administrator: then a folder's disk error stands for it.

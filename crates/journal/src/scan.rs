@@ -191,14 +191,23 @@ impl Cursor {
         Ok(false)
     }
 
-    /// The header of a frame of this journal that stands here and was written for another place.
-    pub(crate) fn misplaced_header(&mut self) -> Result<Option<FrameHeader>> {
-        if self.header.length_bytes.saturating_sub(self.offset) < SECTOR {
-            return Ok(None);
+    /// Of the frames of this journal that lie from here to below `to` and were written for another
+    /// place, the one that reaches farthest: where it lies, and its header.
+    pub(crate) fn misplaced_header(&mut self, to: u64) -> Result<Option<(u64, FrameHeader)>> {
+        let (from, end) = (self.offset, to.min(self.header.length_bytes));
+        let mut farthest: Option<(u64, FrameHeader)> = None;
+        while self.offset + SECTOR <= end {
+            if let Probe::Header(header) = frame::probe(self.peek(SECTOR)?)
+                && header.identity == self.header.identity
+                && header.own_offset != self.offset
+                && farthest.as_ref().is_none_or(|(_, known)| header.next() > known.next())
+            {
+                farthest = Some((self.offset, header));
+            }
+            self.offset += SECTOR;
         }
-        let Probe::Header(header) = frame::probe(self.peek(SECTOR)?) else { return Ok(None) };
-        let is_ours = header.identity == self.header.identity;
-        Ok((is_ours && header.own_offset != self.offset).then_some(header))
+        self.offset = from;
+        Ok(farthest)
     }
 
     /// Reads the disk again next time: it may have been written since.

@@ -2,6 +2,7 @@
 
 use crate::disk::{Access, Disk};
 use crate::error::{IoContext as _, JournalError, Problem, ProblemKind, Result};
+use crate::frame::FRAME_BYTES_MAX;
 use crate::log::{broken_link, held_segments};
 use crate::meta::Meta;
 use crate::root::RootTracker;
@@ -128,7 +129,7 @@ impl Walk<'_> {
                     }
                 }
                 Progress::Rest(tail) => {
-                    self.note_astray(&mut cursor)?;
+                    self.note_astray(&mut cursor, &tail)?;
                     let Some((offset, header)) = self.rest(*tail) else {
                         break;
                     };
@@ -170,12 +171,17 @@ impl Walk<'_> {
     }
 
     /// A write that went astray leaves nothing where it belongs: at the journal's end, where it
-    /// landed is the only trace of it.
-    fn note_astray(&mut self, cursor: &mut Cursor) -> Result<()> {
-        let Some(header) = cursor.misplaced_header()? else { return Ok(()) };
+    /// landed is the only trace of it, anywhere in what it damaged.
+    fn note_astray(&mut self, cursor: &mut Cursor, tail: &Tail) -> Result<()> {
+        let to = match (&tail.corrupt, &tail.resume) {
+            (None, _) => cursor.offset + sector::SECTOR,
+            (Some(_), Some((offset, _))) => *offset,
+            (Some(_), None) => cursor.offset + FRAME_BYTES_MAX,
+        };
+        let Some((offset, header)) = cursor.misplaced_header(to)? else { return Ok(()) };
         let farthest = self.astray.as_ref().map_or(0, |(_, _, next)| *next);
         if header.next() > farthest {
-            self.astray = Some((cursor.name.clone(), cursor.offset, header.next()));
+            self.astray = Some((cursor.name.clone(), offset, header.next()));
         }
         Ok(())
     }

@@ -326,6 +326,29 @@ fn a_last_frame_that_went_astray_is_missed_although_nothing_follows_its_place() 
 }
 
 #[test]
+fn a_last_frame_that_fell_into_the_middle_of_another_is_missed_as_well() {
+    let (fault, disk) = fault_disk();
+    let mut log = create(&disk, &dir(), SMALL);
+    for count in [60, 3, 4] {
+        append(&mut log, count).unwrap();
+    }
+    drop(log);
+    let path = segments(disk.as_ref(), &dir()).remove(0);
+    let bytes = fault.bytes(&path).unwrap();
+    let all = frames(&bytes);
+    let (first, last) = (all[0].0.clone(), all[2].0.clone());
+    assert!(first.len() > last.len() + 1_024, "the first frame has room in its middle");
+    for start in (first.start + 512..first.end - last.len()).step_by(512) {
+        let mut changed = bytes.clone();
+        changed[last.clone()].fill(0);
+        changed[start..start + last.len()].copy_from_slice(&bytes[last.clone()]);
+        fault.set_bytes(&path, &changed);
+        let report = verify(disk.as_ref(), &dir()).unwrap();
+        assert_eq!((report.is_intact(), report.written_next()), (false, 67), "at {start}");
+    }
+}
+
+#[test]
 fn a_damaged_last_frame_counts_as_written() {
     let (fault, disk) = fault_disk();
     let mut log = create(&disk, &dir(), SMALL);

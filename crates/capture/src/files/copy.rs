@@ -29,6 +29,9 @@ fn copy_into(database: &Path, target: &Path) -> rusqlite::Result<()> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     source.busy_timeout(PATIENCE)?;
+    if copied_as_it_is(&source, database, target)? {
+        return Ok(());
+    }
     let mut into = Connection::open(target)?;
     // It is read once and thrown away: nothing of it has to survive a crash.
     into.pragma_update(None, "synchronous", "OFF")?;
@@ -56,16 +59,37 @@ fn copy_into(database: &Path, target: &Path) -> rusqlite::Result<()> {
     into.close().map_err(|(_, error)| error)
 }
 
+/// A database of which nothing lies in a log or a journal beside it is its file, byte for byte. A
+/// read transaction keeps writers of a rollback journal, and checkpoints of a log, from changing
+/// that file meanwhile. False if the file alone is not the database, or cannot be copied.
+fn copied_as_it_is(source: &Connection, database: &Path, target: &Path) -> rusqlite::Result<bool> {
+    source.execute_batch("BEGIN")?;
+    // The first statement that reads begins the transaction and takes its lock.
+    source.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    let is_empty =
+        |ending: &str| fs::metadata(beside(database, ending)).map_or(true, |meta| meta.len() == 0);
+    let copied =
+        ["-wal", "-journal"].into_iter().all(is_empty) && fs::copy(database, target).is_ok();
+    // Closing any handle of the file gives the lock up, so this is only said for order's sake.
+    source.execute_batch("ROLLBACK")?;
+    Ok(copied)
+}
+
+/// The file beside a database whose name ends so.
+fn beside(database: &Path, ending: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
 /// Removed when it goes, whatever happened.
 struct Temporary(PathBuf);
 
 impl Temporary {
     fn remove(&self) {
         for ending in ["", "-wal", "-shm", "-journal"] {
-            let mut name = self.0.clone().into_os_string();
-            name.push(ending);
             // What is not there need not be removed; what cannot be is in a private folder.
-            let _ = fs::remove_file(PathBuf::from(name));
+            let _ = fs::remove_file(beside(&self.0, ending));
         }
     }
 }
