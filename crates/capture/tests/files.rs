@@ -473,8 +473,7 @@ fn a_database_at_rest_comes_back_byte_for_byte() {
 #[test]
 fn an_unreadable_file_is_named_and_makes_the_point_partial() {
     if rustix::process::geteuid().is_root() {
-        // Nothing is unreadable for the administrator: then a folder's disk error stands for it.
-        assert!(NoteKind::Unreadable.is_partial());
+        eprintln!("NOT TESTED: nothing is unreadable for the system's administrator");
         return;
     }
     let mut desk = Desk::new();

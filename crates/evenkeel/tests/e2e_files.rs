@@ -268,14 +268,17 @@ fn a_backup_killed_at_any_moment_leaves_points_that_restore_and_the_next_one_wor
     let rig = desk();
     let mut random = Random::new(seed());
     write(&rig, "kept", bytes(400_000, 3));
+    let begun = Instant::now();
     let first = backup(&rig, "");
+    let one_takes = begun.elapsed();
     let first_look = look(&rig.path("data"));
     let mut killed = 0;
-    for round in 0..14_u64 {
-        write(&rig, &format!("grows/{round}"), bytes(600_000, 100 + round));
+    for round in 0..14_u32 {
+        write(&rig, &format!("grows/{round}"), bytes(600_000, 100 + u64::from(round)));
         let mut child =
             rig.command("backup data --home h --json").stdout(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(20 + 25 * round + random.below(20)));
+        let part = Duration::from_micros(random.below(one_takes.as_micros() as u64 / 14));
+        std::thread::sleep(one_takes * round / 14 + part);
         killed += u64::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
