@@ -357,6 +357,14 @@ impl Standby {
         is_agreed.then(|| self.replica.checkpoint())
     }
 
+    /// The state here, which counts only once both have agreed on everything before it: see
+    /// [`Standby::agreed_next`]. `None` if they differ, or an entry panicked here.
+    #[must_use]
+    pub fn unagreed_checkpoint(&self) -> Option<Checkpoint> {
+        let is_sound = self.divergence().is_none() && self.poisoned().is_none();
+        is_sound.then(|| self.replica.checkpoint().0)
+    }
+
     /// Everything before this position gave the same output on both sides; the beginning counts.
     #[must_use]
     pub fn agreed_next(&self) -> u64 {

@@ -352,6 +352,9 @@ impl Following<'_> {
         let copy =
             takeover::open_copy(self.config, &Domain::of(self.config)?, self.lineage, &self.disk)?;
         let skips = self.standby.skips().clone();
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.forget();
+        }
         self.standby = takeover::begin_standby(self.config, Some(&copy), &self.disk, skips)?;
         self.copy = Some(copy);
         self.tell(&error.to_string());
@@ -366,6 +369,9 @@ impl Following<'_> {
         output::note(&format!(
             "the journal passes over entry {position}: this standby begins again from before it"
         ));
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.forget();
+        }
         self.standby = takeover::begin_standby(self.config, self.copy.as_ref(), &self.disk, skips)?;
         Ok(())
     }

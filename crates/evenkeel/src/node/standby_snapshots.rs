@@ -4,7 +4,7 @@
 use std::io;
 use std::thread::{self, JoinHandle};
 
-use evenkeel_recovery::Standby;
+use evenkeel_recovery::{Checkpoint, Standby};
 
 use super::snapshots::Snapshots;
 use crate::config::Config;
@@ -16,6 +16,8 @@ pub(super) struct OwnSnapshots {
     every_entries: u64,
     /// Position of the newest.
     newest: u64,
+    /// Taken, and waiting until the primary's output is known to be the same up to there.
+    taken: Option<Checkpoint>,
     saving: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -25,11 +27,11 @@ impl OwnSnapshots {
         let keep = usize::try_from(config.recovery.snapshot_keep).unwrap_or(usize::MAX);
         let snapshots = Snapshots::new(config.snapshots_dir(), keep);
         let every_entries = config.recovery.point_every_entries;
-        Self { snapshots, every_entries, newest, saving: None }
+        Self { snapshots, every_entries, newest, taken: None, saving: None }
     }
 
-    /// Saves a snapshot if one is due and standby and primary agree on everything before it. What
-    /// it stands for is in this host's journal already.
+    /// Takes a snapshot if one is due, and saves it once standby and primary agree on everything
+    /// before it. What it stands for is in this host's journal already.
     pub(super) fn look(&mut self, standby: &Standby) {
         if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
             return;
@@ -37,14 +39,25 @@ impl OwnSnapshots {
         if let Some(Ok(Err(error))) = self.saving.take().map(JoinHandle::join) {
             output::note(&format!("a snapshot cannot be kept on this host: {error}"));
         }
-        if standby.position() < self.newest.saturating_add(self.every_entries) {
+        if standby.divergence().is_some() {
+            self.taken = None;
             return;
         }
-        let Some((checkpoint, _)) = standby.checkpoint() else {
-            return;
-        };
-        self.newest = checkpoint.position();
-        let snapshots = self.snapshots.clone();
-        self.saving = Some(thread::spawn(move || snapshots.save(&checkpoint)));
+        if self.taken.is_none()
+            && standby.position() >= self.newest.saturating_add(self.every_entries)
+        {
+            self.taken = standby.unagreed_checkpoint();
+        }
+        let agreed = standby.agreed_next();
+        if let Some(checkpoint) = self.taken.take_if(|taken| taken.position() <= agreed) {
+            self.newest = checkpoint.position();
+            let snapshots = self.snapshots.clone();
+            self.saving = Some(thread::spawn(move || snapshots.save(&checkpoint)));
+        }
+    }
+
+    /// Forgets what was taken: the standby begins again, from before an entry that is passed over.
+    pub(super) fn forget(&mut self) {
+        self.taken = None;
     }
 }
