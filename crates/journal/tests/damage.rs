@@ -8,7 +8,9 @@ use common::{
     root_before, segments,
 };
 use evenkeel_journal::fault_disk::FaultDisk;
-use evenkeel_journal::{Admission, Disk, FileLog, JournalError, ProblemKind, Reader, verify};
+use evenkeel_journal::{
+    Admission, Disk, FileLog, JournalError, Options, ProblemKind, Reader, verify,
+};
 use proptest::prelude::*;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -328,7 +330,7 @@ fn a_last_frame_that_went_astray_is_missed_although_nothing_follows_its_place() 
 #[test]
 fn a_last_frame_that_fell_into_the_middle_of_another_is_missed_as_well() {
     let (fault, disk) = fault_disk();
-    let mut log = create(&disk, &dir(), SMALL);
+    let mut log = create(&disk, &dir(), Options { segment_bytes: 64 << 10, ..SMALL });
     for count in [60, 3, 4] {
         append(&mut log, count).unwrap();
     }
