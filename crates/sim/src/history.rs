@@ -1,6 +1,6 @@
 //! One history, from its seed to the verdict.
 
-use evenkeel_journal::{Batch, Reader};
+use evenkeel_journal::{Batch, JournalError, Reader};
 
 use crate::bugs::Bug;
 use crate::coverage::Coverage;
@@ -78,32 +78,32 @@ fn judge(world: &World) -> Result<u64, String> {
         history.push(batch.clone());
     }
     let reached = history.last().map_or(0, Batch::next);
-    let mut reader = Reader::follow(host.disk.clone(), log.dir(), base, log.watermark())
-        .map_err(|error| format!("the journal cannot be read in the end: {error}"))?;
     if reached != base || world.sites.confirmed() < base {
         return Err(format!(
             "positions {reached} to below {base} were trimmed, and nobody has them"
         ));
     }
-    loop {
-        match reader.next_batch() {
-            Ok(Some(batch)) => history.push(batch),
-            Ok(None) => break,
-            Err(error) if was_damaged(&world.plan) => {
-                // Damage that nobody has read yet is not lost: the copies are compared instead.
-                let from = history.last().map_or(0, Batch::next);
-                let rest = world.sites.shipped().iter().skip_while(|one| one.first < from);
-                history.extend(rest.cloned());
-                let from = history.last().map_or(0, Batch::next);
-                history.extend(frames(&host.disk, log.dir(), from, log.next()));
-                if history.last().map_or(0, Batch::next) < log.next() {
-                    return Ok(0);
-                }
-                let _ = error;
-                break;
-            }
-            Err(error) => return Err(format!("the journal is damaged in the end: {error}")),
+    let mut read = || {
+        let mut reader = Reader::follow(host.disk.clone(), log.dir(), base, log.watermark())?;
+        while let Some(batch) = reader.next_batch()? {
+            history.push(batch);
         }
+        Ok::<(), JournalError>(())
+    };
+    match read() {
+        Ok(()) => {}
+        Err(_) if was_damaged(&world.plan) => {
+            // Damage that nobody has read yet is not lost: the copies are compared instead.
+            let from = history.last().map_or(0, Batch::next);
+            let rest = world.sites.shipped().iter().skip_while(|one| one.first < from);
+            history.extend(rest.cloned());
+            let from = history.last().map_or(0, Batch::next);
+            history.extend(frames(&host.disk, log.dir(), from, log.next()));
+            if history.last().map_or(0, Batch::next) < log.next() {
+                return Ok(0);
+            }
+        }
+        Err(error) => return Err(format!("the journal is damaged in the end: {error}")),
     }
     let judged = world.oracle.judge(&history)?;
     if judged.digest != serving.primary.engine().output_digest() {

@@ -186,6 +186,18 @@ impl Host {
         self.hurt = true;
     }
 
+    /// Takes the journal's folder off this disk, so that no later look at it finds that again.
+    pub fn clear_journal(&mut self) {
+        for path in self.faults.paths() {
+            if path.parent() == Some(&self.dir) {
+                // What is gone already need not be removed.
+                let _ = self.faults.remove(&path);
+            }
+        }
+        // A name that is not synced away comes back with the power.
+        let _ = self.faults.sync_dir(&self.dir);
+    }
+
     /// Opens the journal. Its end is not confirmed yet.
     ///
     /// # Errors
@@ -307,20 +319,14 @@ impl Host {
             let frames = mirror.frames_from(log.next());
             copy_all(&mut log, frames.into_iter()).map_err(later)?;
         }
-        let elsewhere = log.next();
         if salvage(&mut log, &self.disk, &self.dir).map_err(later)? > 0 {
             self.ways.push(Way::Salvage);
         }
         missing(&log, sites)?;
+        // What the operator is told: everything that was written here once and did not come back.
+        let is_told = found.is_err() || found.is_ok_and(|it| it.written_next() > log.next());
         log.close().map_err(later)?;
-        self.hurt |= self.flipped
-            && match found {
-                Ok(report) => report
-                    .problems
-                    .iter()
-                    .any(|problem| !problem.harmless && problem.positions.end > elsewhere),
-                Err(_) => true,
-            };
+        self.hurt |= self.flipped && is_told;
         self.dir = dir;
         self.epoch += 1;
         self.mended = true;

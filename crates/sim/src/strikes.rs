@@ -159,6 +159,7 @@ impl World {
             // What it wrote last may be of a branch, or of a lineage that was given up: the
             // operator does not take it for the one that goes on.
             self.tell(|| "operator: what the older disk holds is set aside".to_owned());
+            self.hosts[host].clear_journal();
             self.hosts[host].lose_journal();
         }
     }
