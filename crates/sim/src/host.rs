@@ -319,12 +319,18 @@ impl Host {
             let frames = mirror.frames_from(log.next());
             copy_all(&mut log, frames.into_iter()).map_err(later)?;
         }
+        let elsewhere = log.next();
         if salvage(&mut log, &self.disk, &self.dir).map_err(later)? > 0 {
             self.ways.push(Way::Salvage);
         }
         missing(&log, sites)?;
-        // What the operator is told: everything that was written here once and did not come back.
-        let is_told = found.is_err() || found.is_ok_and(|it| it.written_next() > log.next());
+        // What the operator is told: something that was written here once did not come back, or
+        // may not have.
+        let is_told = found.map_or(true, |report| {
+            let damaged = report.problems.iter().filter(|problem| !problem.harmless);
+            let is_lost = damaged.map(|problem| problem.positions.end).any(|end| end > elsewhere);
+            is_lost || report.written_next() > log.next()
+        });
         log.close().map_err(later)?;
         self.hurt |= self.flipped && is_told;
         self.dir = dir;
