@@ -133,7 +133,11 @@ impl Opener {
     /// What was read so far, and what was bad on the way.
     #[must_use]
     pub fn seen(&self) -> Seen {
-        lock(&self.seen).clone()
+        let mut seen = lock(&self.seen).clone();
+        // Sites race, so who answered first says nothing: the order is the configuration's.
+        let sites = self.catalog.sites();
+        seen.sites_used.sort_by_key(|used| sites.iter().position(|site| site.name() == used));
+        seen
     }
 
     /// The sources of a recovery point.

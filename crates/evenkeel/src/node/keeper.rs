@@ -41,6 +41,8 @@ use crate::{control, dashboard, output};
 const BEAT: Duration = Duration::from_millis(10);
 /// How often a line says how it goes.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// A process that ended in failure no longer ago than this was not replaced in good order.
+const JUST_NOW: Duration = Duration::from_secs(2);
 /// Processes of a keeper that was killed may hold the journal for a moment.
 const LOCKED_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -64,6 +66,7 @@ pub(crate) fn run(config: &Config, args: &UpArgs, stop: &Stop) -> Result<Exit> {
         status,
         wanted,
         failover: None,
+        ended_badly: None,
         term: 0,
         next_failover: None,
         clients: Vec::new(),
@@ -85,6 +88,8 @@ struct Keeper {
     status: Arc<KeeperStatus>,
     wanted: Receiver<Wanted>,
     failover: Option<Failover>,
+    /// When a process last ended in failure.
+    ended_badly: Option<Instant>,
     /// Of the primary whose beginning was last noticed.
     term: u64,
     next_failover: Option<Instant>,
@@ -204,6 +209,13 @@ impl Keeper {
             if was_primary && self.failover.is_none() {
                 self.failover = Some(Failover::new(FailoverKind::Unplanned, self.term));
             }
+            // Its standby may have been quicker than this look: nothing was handed over, then.
+            if !status.success() {
+                self.ended_badly = Some(Instant::now());
+                if let Some(failover) = &mut self.failover {
+                    failover.was_not_planned();
+                }
+            }
         }
         for at in 0..self.kept.len() {
             if self.kept[at].is_due() {
@@ -222,7 +234,9 @@ impl Keeper {
         }
         // Nobody died, and another one is the primary: it was handed over.
         if self.failover.is_none() && term > self.term {
-            self.failover = Some(Failover::new(FailoverKind::Planned, self.term));
+            let died = self.ended_badly.is_some_and(|at| at.elapsed() < JUST_NOW);
+            let kind = if died { FailoverKind::Unplanned } else { FailoverKind::Planned };
+            self.failover = Some(Failover::new(kind, self.term));
         }
         while let Ok(wanted) = self.wanted.try_recv() {
             self.kill_primary(Some(wanted));

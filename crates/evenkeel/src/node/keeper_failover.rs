@@ -24,6 +24,13 @@ pub(crate) struct Failover {
 }
 
 impl Failover {
+    /// A process ended in failure: if this was taken for a hand-over, it was none.
+    pub(crate) fn was_not_planned(&mut self) {
+        if self.kind == FailoverKind::Planned {
+            self.kind = FailoverKind::Unplanned;
+        }
+    }
+
     pub(crate) fn new(kind: FailoverKind, term_before: u64) -> Self {
         Self { kind, term_before, wanted: Vec::new(), audit: None }
     }
