@@ -27,12 +27,12 @@ pub enum Slip39Command {
     /// Bring a secret back from its cards, or say what is wrong with them
     ///
     /// More cards than needed are checked against each other. Nothing secret is printed without
-    /// --reveal. A wrong passphrase gives another secret and no error: without a fingerprint the
-    /// result is UNVERIFIED.
+    /// --reveal. A wrong passphrase gives another secret and no error, so the result is
+    /// UNVERIFIED: compare it with what you know of the wallet.
     #[command(after_help = "Example:\n  evenkeel keys slip39 recover --shares words.txt \
         --passphrase-file passphrase.txt\n\n\
-        Exit codes: 0 recovered, 2 a word is not in the list, 12 not the recorded key (wrong \
-        passphrase), 20 a card is damaged, forged or of another set, 22 not enough cards")]
+        Exit codes: 0 recovered, 2 a word is not in the list, 20 a card is \
+        damaged, forged or of another set, 22 not enough cards")]
     Recover(Slip39RecoverArgs),
 }
 
