@@ -3,16 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
 
 use evenkeel_recovery::Clock as _;
 
 use super::clock::SystemClock;
 use super::failover_audit::{Compared, compare};
 use super::keeper_status::Wanted;
-use super::meter::{Found, Meter};
+use super::meter::{Found, Meter, Waits};
 use crate::cli::format_time_ns;
 use crate::documents::{FailoverDocument, FailoverKind};
 use crate::report::{Exit, Report, Result};
+
+/// After so long without a question nobody was kept waiting by a failover.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A failover under way.
 pub(crate) struct Failover {
@@ -60,14 +64,16 @@ impl Failover {
             }));
         }
         let found = meter.primary().filter(|found| found.term > self.term_before)?;
-        if meter.is_settled(found.since) {
-            self.begin_audit(meter, found, journal);
+        // Clients that ask for nothing are not kept waiting: there is nothing to measure, then.
+        let waits = meter.waits_since_found();
+        let waits = waits.or_else(|| (found.since.elapsed() >= QUIET).then(Waits::default));
+        if let Some(waits) = waits.filter(|_| meter.is_settled(found.since)) {
+            self.begin_audit(meter, found, waits, journal);
         }
         None
     }
 
-    fn begin_audit(&mut self, meter: &Arc<Meter>, found: Found, journal: PathBuf) {
-        let waits = meter.waits_since(found.since);
+    fn begin_audit(&mut self, meter: &Arc<Meter>, found: Found, waits: Waits, journal: PathBuf) {
         let document = FailoverDocument {
             kind: self.kind,
             time: format_time_ns(SystemClock::new().wall_ns()),

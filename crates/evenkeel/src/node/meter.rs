@@ -47,6 +47,8 @@ struct Figures {
     acknowledgements: u64,
     last: Option<Instant>,
     found: Option<Found>,
+    /// Longest waits that ended since then, however short; nobody was answered yet without any.
+    since_found: Option<Waits>,
     /// When each line that waits for an answer first asked.
     waiting: BTreeMap<u64, Instant>,
     lines: u64,
@@ -82,6 +84,7 @@ impl Meter {
         let mut figures = lock(&self.0);
         if figures.found.is_none_or(|found| found.term < term) {
             figures.found = Some(Found { at, term, since: Instant::now() });
+            figures.since_found = None;
         }
     }
 
@@ -105,6 +108,12 @@ impl Meter {
         lock(&self.0).waiting.values().all(|since| *since > moment)
     }
 
+    /// The longest waits that ended since the present primary was found; `None` until it answered
+    /// anyone.
+    pub(crate) fn waits_since_found(&self) -> Option<Waits> {
+        lock(&self.0).since_found
+    }
+
     /// A line was acknowledged something.
     pub(crate) fn acknowledged(&self, line: u64, ack: &Ack) {
         let mut figures = lock(&self.0);
@@ -113,6 +122,9 @@ impl Meter {
         let last = figures.last.replace(now).unwrap_or(now);
         let client = now.saturating_duration_since(asked);
         let all = silence(now, last, figures.waiting.values().copied().min());
+        let longest = figures.since_found.unwrap_or_default();
+        figures.since_found =
+            Some(Waits { client: longest.client.max(client), all: longest.all.max(all) });
         if client.max(all) >= LONG {
             if figures.waits.len() == WAITS_MAX {
                 figures.waits.pop_front();
