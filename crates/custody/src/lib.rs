@@ -2,7 +2,10 @@
 //!
 //! [`slip39`] splits a secret into mnemonics of words (SLIP-0039), any agreed number of which bring
 //! it back, and says of every set of cards what is wrong with it: which word, which card, which
-//! group, how many are missing.
+//! group, how many are missing. [`bip39`] reads and writes the sentences of wallets, [`bip32`] and
+//! [`address`] give the public keys and addresses that tell one key from another; a
+//! [`fingerprint`] keeps them without any secret. By a [`drill`] the holder of one card alone
+//! proves that it is still good.
 //!
 //! **Architecture invariants**
 //! - No file, no socket, no terminal, no clock. Randomness comes in through [`Random`].
@@ -29,11 +32,19 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+pub mod address;
+mod base58;
+pub mod bip32;
+pub mod bip39;
+pub mod drill;
+pub mod fingerprint;
 mod gf256;
+mod mix;
 mod random;
 mod secret;
 pub mod slip39;
 mod spelling;
 
+pub use mix::mix;
 pub use random::{Random, RandomError};
 pub use secret::{Secret, same_bytes};

@@ -161,6 +161,14 @@ impl Share {
         self.header().to_be_bytes()
     }
 
+    /// Header and value: all that the words say.
+    pub(crate) fn material(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(8 + self.value.len()));
+        bytes.extend(self.header_bytes());
+        bytes.extend(self.value.reveal());
+        bytes
+    }
+
     fn numbers(&self) -> Zeroizing<Vec<u16>> {
         let mut numbers = Zeroizing::new(Vec::with_capacity(WORDS_MAX));
         let bits = self.header();
