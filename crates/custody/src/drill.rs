@@ -2,8 +2,8 @@
 //!
 //! At the split a key is derived from every card and its public half recorded. A drill signs a
 //! fresh challenge with the key that the words give now. It shows that the words are
-//! unchanged; that the cards recombine was shown at the split. Nothing that helps to guess a card leaves: the value
-//! behind a public key has 128 bits or more.
+//! unchanged; that the cards recombine was shown at the split. Nothing that helps to guess a card
+//! leaves: the value behind a public key has 128 bits or more.
 //!
 //! ```text
 //! drill key = Ed25519 of HKDF-SHA256(salt: "evenkeel card drill 1", input: header and value)
