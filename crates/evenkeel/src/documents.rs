@@ -14,6 +14,7 @@ mod keys;
 mod lines;
 mod margin;
 mod points;
+mod protected;
 mod restore;
 mod sites;
 mod status;
@@ -35,6 +36,7 @@ pub use margin::{
     RollShockDocument,
 };
 pub use points::{PointDocument, PointKind, PointsDocument};
+pub use protected::{ProtectedDocument, ProvenSourceDocument, SourceKind, SourceState};
 pub use restore::{Freshness, RestoreDocument};
 pub use sites::{AttemptDocument, AttemptOutcome, MeasuredDocument, ProbeDocument, SitesDocument};
 pub use status::{

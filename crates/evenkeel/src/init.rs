@@ -300,6 +300,8 @@ fn lay_out_desk(text: &mut String, desk: &Desk) {
     set(text, "sites =", &format!("sites = [{}]", names.join(", ")));
     set(text, "data_shards =", &format!("data_shards = {}", data_shards(sites.len())));
     set(text, "paths =", &format!("paths = {}", path_list(&desk.paths)));
+    // A drill brings all of it back: for a desk that is much, and once a day enough.
+    set_in(text, "[drill]", "every_seconds =", "every_seconds = 86400");
     let begin = text.find("\n[[sites]]\n").map(|at| at + 1);
     let end = text.find("\n# --- Tail").map(|at| at + 1);
     if let (Some(begin), Some(end)) = (begin, end) {
@@ -353,6 +355,16 @@ pub fn add_paths(config: &Config, paths: &[PathBuf]) -> Result<()> {
     keyfile::write_new(&part, text.as_bytes())?;
     fs::rename(&part, &config.file).map_err(failed)?;
     sync_folder(config.home())
+}
+
+/// Replaces the first line behind `section` that begins with `start`.
+fn set_in(text: &mut String, section: &str, start: &str, line: &str) {
+    let Some(at) = text.find(&format!("\n{section}\n")).map(|at| at + 1) else {
+        return;
+    };
+    let mut rest = text.split_off(at);
+    set(&mut rest, start, line);
+    text.push_str(&rest);
 }
 
 /// Replaces the first line that begins with `start`.

@@ -1,4 +1,4 @@
-//! `[files]`: files and folders whose recovery points `evenkeel backup` makes.
+//! `[files]` and `[[databases]]`: what a desk has protected.
 
 use std::path::PathBuf;
 
@@ -19,6 +19,12 @@ pub struct FilesConfig {
     /// Every how many points one stands alone, without packs of earlier key periods; it is read
     /// and written whole.
     pub self_contained_every_points: u32,
+    /// `evenkeel up` makes a recovery point this often, in seconds. 0: never.
+    pub every_seconds: u64,
+    /// How old what the sites hold of the files may be, in seconds; beyond it is an alarm.
+    pub rpo_seconds: u64,
+    /// How long a drill may take until all of them are back, in seconds.
+    pub rto_seconds: u64,
 }
 
 impl Default for FilesConfig {
@@ -29,6 +35,9 @@ impl Default for FilesConfig {
             writer_key_file: "host/keys/state/files.key".into(),
             writer_certificate_file: "host/keys/state/files.certificate".into(),
             self_contained_every_points: 500,
+            every_seconds: 60,
+            rpo_seconds: 120,
+            rto_seconds: 3_600,
         }
     }
 }

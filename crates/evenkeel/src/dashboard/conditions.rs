@@ -4,7 +4,8 @@
 //! once per second would be noise. Figures stand beside them.
 
 use crate::documents::{
-    ConditionDocument, ModeName, Outcome, Severity, SiteState, StatusDocument, TailState,
+    ConditionDocument, ModeName, Outcome, Severity, SiteState, SourceState, StatusDocument,
+    TailState,
 };
 
 use super::words;
@@ -29,6 +30,7 @@ pub fn conditions(status: &StatusDocument) -> Vec<ConditionDocument> {
     let mut all: Vec<_> = status.conditions.iter().map(in_sentences).collect();
     let derived = [
         sites(status),
+        sources(status),
         vec![drill(status), stale_proof(status), rpo(status), tail(status)]
             .into_iter()
             .flatten()
@@ -211,6 +213,36 @@ fn rpo(status: &StatusDocument) -> Option<ConditionDocument> {
         "Nothing is lost while this host lives; if it vanished now, the newest entries would be.",
         command(status, "sites probe"),
     ))
+}
+
+/// Files and databases whose copies at the sites are older than promised.
+fn sources(status: &StatusDocument) -> Vec<ConditionDocument> {
+    let names = |wanted: SourceState| {
+        let of_it = status.protected.iter().filter(|source| source.state == wanted);
+        of_it.map(|source| source.name.as_str()).collect::<Vec<_>>()
+    };
+    let mut found = Vec::new();
+    let behind = names(SourceState::Behind);
+    if !behind.is_empty() && status.running {
+        found.push(condition(
+            "source_behind",
+            Severity::Warning,
+            format!("What the sites hold of {} is older than promised.", words::list(&behind)),
+            "What was shipped before comes back; what came later is on this host alone.",
+            command(status, "status"),
+        ));
+    }
+    let unprotected = names(SourceState::Unprotected);
+    if !unprotected.is_empty() {
+        found.push(condition(
+            "source_unprotected",
+            Severity::Critical,
+            format!("What happens now to {} cannot be brought back.", words::list(&unprotected)),
+            "Everything before comes back; the interval is recorded and shown.",
+            command(status, "status"),
+        ));
+    }
+    found
 }
 
 fn tail(status: &StatusDocument) -> Option<ConditionDocument> {

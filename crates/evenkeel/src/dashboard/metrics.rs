@@ -14,7 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::documents::{
-    DrillDocument, DrillLevel, ModeName, Outcome, Severity, SiteState, StatusDocument, TailState,
+    DrillDocument, DrillLevel, ModeName, Outcome, Severity, SiteState, SourceState, StatusDocument,
+    TailState,
 };
 
 use super::publish::Snapshot;
@@ -57,6 +58,7 @@ pub(super) fn encode(snapshot: &Snapshot) -> String {
     tail(&mut registry, status);
     sites(&mut registry, status);
     points(&mut registry, status);
+    sources(&mut registry, status);
     engine(&mut registry, status);
     failovers(&mut registry, status);
     standbys(&mut registry, status);
@@ -239,6 +241,41 @@ fn points(registry: &mut Registry, status: &StatusDocument) {
         let help = "Smallest margin among all recovery points";
         gauge(registry, "recovery_points_margin_min_sites", help, signed(least));
     }
+}
+
+/// Files and databases, each as a source of its own.
+fn sources(registry: &mut Registry, status: &StatusDocument) {
+    if status.protected.is_empty() {
+        return;
+    }
+    let rpo = Family::<Labels, Float>::default();
+    let target = Family::<Labels, Float>::default();
+    let proven = Family::<Labels, Float>::default();
+    let unprotected = Family::<Labels, Gauge>::default();
+    let gaps = Family::<Labels, Counter>::default();
+    for source in &status.protected {
+        let labels = vec![("source", source.name.clone()), ("kind", source.kind.word().to_owned())];
+        if let Some(seconds) = source.rpo_seconds {
+            rpo.get_or_create(&labels).set(seconds);
+        }
+        target.get_or_create(&labels).set(source.rpo_target_seconds);
+        // Never proven is older than any bound: an alert has to see it.
+        let age = source.last_proven_restore.as_ref().map(|proven| proven.age_seconds);
+        proven.get_or_create(&labels).set(age.unwrap_or(f64::INFINITY));
+        let is_lost = source.state == SourceState::Unprotected;
+        unprotected.get_or_create(&labels).set(i64::from(is_lost));
+        gaps.get_or_create(&labels).inc_by(source.gaps);
+    }
+    let help = "Age of what the sites hold of the source";
+    registry.register_with_unit("source_rpo", help, Unit::Seconds, rpo);
+    let help = "Promised bound of evenkeel_source_rpo_seconds";
+    registry.register_with_unit("source_rpo_target", help, Unit::Seconds, target);
+    let help = "Age of the last drill that brought the source back; +Inf before the first";
+    registry.register_with_unit("source_proven_restore_age", help, Unit::Seconds, proven);
+    let help = "1 while what happens to the source cannot be brought back";
+    registry.register("source_unprotected", help, unprotected);
+    let help = "Intervals of the source that cannot be brought back, since the start";
+    registry.register("source_gaps", help, gaps);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "margins are small")]

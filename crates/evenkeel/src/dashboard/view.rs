@@ -1,13 +1,16 @@
 //! What the templates show, as finished words: templates decide nothing.
 
 use crate::documents::{
-    ConditionDocument, FailoverDocument, ModeName, Outcome, Severity, StatusDocument,
+    ConditionDocument, FailoverDocument, ModeName, Outcome, ProtectedDocument, Severity,
+    SourceKind, SourceState, StatusDocument,
 };
 
 use super::words::{self, Part};
 
 /// Findings shown unfolded, unless more are critical.
 const CONDITIONS_SHOWN: usize = 3;
+/// Sources of a desk among the figures; `status` has all of them.
+const SOURCES_SHOWN: usize = 5;
 /// A longer message is set as a sentence and its particulars.
 const MESSAGE_MAX_BYTES: usize = 140;
 
@@ -100,6 +103,9 @@ fn verdict_sentence(
             "The journal is being read back and compared with the sites; then orders are admitted."
                 .to_owned()
         }
+        "wait" if status.role == "desk" => {
+            "The first recovery point is made; then a drill proves that it comes back.".to_owned()
+        }
         "wait" => "Orders are admitted and journaled. The first drill will prove that they come \
                    back."
             .to_owned(),
@@ -185,6 +191,12 @@ pub(super) fn facts(status: &StatusDocument, conditions: &[ConditionDocument]) -
             _ => "calm",
         }
     };
+    if status.role == "desk" {
+        let tone = tone_of(&["source_behind", "source_unprotected", "files_not_protected"]);
+        let mut facts = vec![points_fact(status, tone_of(&["margin_thin"]))];
+        facts.extend(status.protected.iter().take(SOURCES_SHOWN).map(|one| source_fact(one, tone)));
+        return facts;
+    }
     let mut facts = vec![
         rpo_fact(
             status,
@@ -197,6 +209,27 @@ pub(super) fn facts(status: &StatusDocument, conditions: &[ConditionDocument]) -
     let tone = tone_of(&["failover", "failover_unclean", "standby_missing"]);
     facts.extend(status.last_failover.as_ref().map(|last| failover_fact(last, tone)));
     facts
+}
+
+/// One protected source of a desk.
+fn source_fact(source: &ProtectedDocument, tone: &'static str) -> Fact {
+    let is_well = matches!(source.state, SourceState::Protected | SourceState::Waiting);
+    let proven = match &source.last_proven_restore {
+        Some(proven) => format!("Proven {} ago.", words::age(proven.age_seconds)),
+        None => "Not proven yet.".to_owned(),
+    };
+    let promised = words::round_duration(source.rpo_target_seconds);
+    let mut lines = vec![format!("{}. Promised: at most {promised}.", source.name), proven];
+    if source.gaps > 0 {
+        lines.push(words::count(source.gaps, "unprotected interval.", "unprotected intervals."));
+    }
+    lines.extend(source.detail.clone());
+    let label = match source.kind {
+        SourceKind::Files => "Files, RPO",
+        SourceKind::Sqlite => "Database, RPO",
+    };
+    let value = source.rpo_seconds.map_or_else(|| "–".to_owned(), words::duration);
+    Fact { label, value, unit: "", tone: if is_well { "calm" } else { tone }, lines }
 }
 
 fn failover_fact(last: &FailoverDocument, tone: &'static str) -> Fact {

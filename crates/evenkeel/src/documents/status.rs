@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrillLevel, FailoverDocument, Outcome};
+use super::{DrillLevel, FailoverDocument, Outcome, ProtectedDocument};
 
 /// `status --json` and `/api/status`: the state of everything protected, as of `time`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -14,7 +14,8 @@ pub struct StatusDocument {
     pub version: String,
     /// The home folder.
     pub home: String,
-    /// What this process is: `primary`, `standby` or `keeper`; empty for a folder at rest.
+    /// What this process is: `primary`, `standby`, `keeper`, or `desk` without a venue; empty for
+    /// a folder at rest.
     pub role: String,
     /// Whether this is the embedded demonstration.
     pub demonstration: bool,
@@ -52,6 +53,8 @@ pub struct StatusDocument {
     pub drill_interval_seconds: Option<f64>,
     /// Seconds until the next recovery point is due; `null` when unknown.
     pub next_point_seconds: Option<f64>,
+    /// Files and databases that this home protects, each as a source of its own.
+    pub protected: Vec<ProtectedDocument>,
     /// The standbys that this primary serves; of a standby, itself.
     pub standbys: Vec<StandbyDocument>,
     /// The last change of the primary that this keeper's clients went through.

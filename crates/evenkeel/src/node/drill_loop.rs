@@ -1,14 +1,14 @@
 //! The drill thread: starts a drill in a process of its own, now and then, and keeps its result.
 //! The process stands for the drill host: it has its own identity and reads the sites only.
 
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::desk::run_child;
 use super::observed::{Observed, lock};
 use super::stop::Stop;
-use crate::config::Config;
+use crate::config::{Config, VenueSource};
 use crate::documents::{DrillDocument, Outcome, Severity};
 use crate::report::Result;
 
@@ -28,7 +28,7 @@ impl DrillLoop {
             return Ok(());
         }
         // The first drill follows the first recovery point.
-        while lock(&self.observed.points).points.is_empty() {
+        while !self.has_point() {
             if stop.sleep(BEAT) {
                 return Ok(());
             }
@@ -45,6 +45,13 @@ impl DrillLoop {
         }
     }
 
+    fn has_point(&self) -> bool {
+        let venue = !lock(&self.observed.points).points.is_empty();
+        venue
+            || self.config.venue.source == VenueSource::None
+                && self.observed.sources.can_be_drilled()
+    }
+
     fn drill(&self, stop: &Stop) {
         match self.spawn(stop) {
             Some(Ok(document)) => self.note(document),
@@ -55,44 +62,13 @@ impl DrillLoop {
 
     /// `None` if the daemon ends meanwhile.
     fn spawn(&self, stop: &Stop) -> Option<Result<DrillDocument, String>> {
-        let program = match std::env::current_exe() {
-            Ok(program) => program,
-            Err(error) => return Some(Err(error.to_string())),
+        let words = ["drill", "--json", "--config"].map(OsStr::new);
+        let words: Vec<&OsStr> = words.into_iter().chain([self.config.file.as_os_str()]).collect();
+        let ended = match run_child(&words, stop, Duration::ZERO)? {
+            Ok(ended) => ended,
+            Err(why) => return Some(Err(why)),
         };
-        let child = Command::new(program)
-            .arg("drill")
-            .arg("--config")
-            .arg(&self.config.file)
-            .arg("--json")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Ctrl-C at the terminal is for the daemon, which ends the drill itself.
-            .process_group(0)
-            .spawn();
-        let child = match child {
-            Ok(child) => child,
-            Err(error) => return Some(Err(error.to_string())),
-        };
-        let mut child = child;
-        // Its answer is small: it never waits for somebody to read it.
-        while matches!(child.try_wait(), Ok(None)) {
-            if stop.sleep(BEAT) {
-                // The daemon must not wait for a site that hangs.
-                let _ = child.kill();
-                let _ = child.wait();
-                return None;
-            }
-        }
-        let output = match child.wait_with_output() {
-            Ok(output) => output,
-            Err(error) => return Some(Err(error.to_string())),
-        };
-        if stop.is_set() {
-            return None;
-        }
-        let parsed = serde_json::from_slice(&output.stdout);
-        Some(parsed.map_err(|_| String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        Some(serde_json::from_slice(&ended.out).map_err(|_| ended.err))
     }
 
     fn note(&self, document: DrillDocument) {
@@ -122,7 +98,7 @@ impl DrillLoop {
             "drill_failed",
             Severity::Critical,
             format!("the last drill did not pass: {why}"),
-            "trading goes on; what is at the sites was not changed by the drill",
+            "protection goes on; what is at the sites was not changed by the drill",
             "evenkeel drill --level D3",
         );
     }

@@ -14,6 +14,7 @@ mod client_tls;
 mod clients;
 mod clock;
 mod demo_clients;
+mod desk;
 mod domain;
 mod doors;
 mod drill_cmd;

@@ -9,6 +9,7 @@ use evenkeel_recovery::Promise;
 use evenkeel_types::Mode;
 use evenkeel_vault::{Catalog, Point};
 
+use super::desk::Sources;
 use super::files::kind_of;
 use super::link_board::LinkBoard;
 use super::market::OpenMarket;
@@ -282,4 +283,6 @@ pub(crate) struct Observed {
     pub(crate) market: Mutex<Option<OpenMarket>>,
     pub(crate) conditions: Conditions,
     pub(crate) link: LinkBoard,
+    /// Files and databases.
+    pub(crate) sources: Sources,
 }

@@ -20,7 +20,7 @@ use crate::control::{ControlHandler, Request};
 use crate::dashboard::StatusSource;
 use crate::documents::{
     DrillDocument, DrillLevel, EngineDocument, ErasureDocument, Freshness, JournalDocument,
-    LastDrillDocument, LatestPointDocument, ModeName, Outcome, PointsDocument,
+    LastDrillDocument, LatestPointDocument, ModeName, Outcome, PointDocument, PointsDocument,
     PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument, SiteDocument, SiteState,
     SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
 };
@@ -197,25 +197,31 @@ impl Status {
         };
         self.config.sites_of(domain).map(document).collect()
     }
+}
 
-    fn points_summary(&self) -> PointsSummaryDocument {
-        let points = self.points().points;
-        PointsSummaryDocument {
-            count: points.len() as u64,
-            margin_min: points.iter().map(|point| point.margin).min(),
-            latest: points.last().map(|point| LatestPointDocument {
-                id: point.id.clone(),
-                position: point.position,
-                time: point.time.clone(),
-                age_seconds: point.age_seconds,
-                state_root: point.state_root.clone(),
-                margin: point.margin,
-            }),
-        }
+/// Points in short.
+pub(super) fn points_summary(points: &[PointDocument]) -> PointsSummaryDocument {
+    PointsSummaryDocument {
+        count: points.len() as u64,
+        margin_min: points.iter().map(|point| point.margin).min(),
+        latest: points.last().map(|point| LatestPointDocument {
+            id: point.id.clone(),
+            position: point.position,
+            time: point.time.clone(),
+            age_seconds: point.age_seconds,
+            state_root: point.state_root.clone(),
+            margin: point.margin,
+        }),
     }
 }
 
-fn drill_interval_seconds(config: &Config) -> Option<f64> {
+/// An answer that could not be written.
+pub(super) fn error_answer(error: &serde_json::Error) -> serde_json::Value {
+    serde_json::json!({"message_type": "error",
+        "exit_code": 1, "message": error.to_string(), "safe": "", "next": ""})
+}
+
+pub(super) fn drill_interval_seconds(config: &Config) -> Option<f64> {
     let every = config.drill.every_seconds;
     (every > 0).then(|| std::time::Duration::from_secs(every).as_secs_f64())
 }
@@ -298,7 +304,7 @@ impl StatusSource for Status {
             engine: self.engine(&primary),
             tail: self.tail(),
             erasure: self.erasure(),
-            recovery_points: self.points_summary(),
+            recovery_points: points_summary(&self.points().points),
             sites: self.sites(),
             last_drill,
             last_proven_restore,
@@ -306,6 +312,7 @@ impl StatusSource for Status {
                 .map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64()),
             next_point_seconds: Some(lock(&self.observed.points).next_in.as_secs_f64()),
             drill_interval_seconds: drill_interval_seconds(&self.config),
+            protected: self.observed.sources.documents(now_ns, &self.drills()),
             standbys: self.standbys(),
             last_failover: None,
             failovers: 0,
@@ -350,9 +357,6 @@ impl ControlHandler for Status {
                 next: "ask for status, points, drills, drill or stop".to_owned(),
             }),
         };
-        answer.unwrap_or_else(|error| {
-            serde_json::json!({"message_type": "error",
-            "exit_code": 1, "message": error.to_string(), "safe": "", "next": ""})
-        })
+        answer.unwrap_or_else(|error| error_answer(&error))
     }
 }

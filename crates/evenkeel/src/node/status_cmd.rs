@@ -7,16 +7,18 @@ use evenkeel_journal::{RealDisk, verify};
 use evenkeel_recovery::Clock as _;
 
 use super::clock::SystemClock;
+use super::desk::{FILES, Sources};
 use super::domain::Domain;
 use super::drill_cmd::history;
-use super::observed::point_documents;
+use super::observed::all_point_documents;
 use super::status::{age_seconds, drill_summaries, folder_bytes};
-use crate::cli::{StatusArgs, format_time_ns};
+use crate::cli::{StatusArgs, format_time_ns, parse_time_ns};
 use crate::config::{Config, VenueSource};
 use crate::control::{self, Request};
 use crate::documents::{
-    ErasureDocument, JournalDocument, LatestPointDocument, ModeName, PointsSummaryDocument,
-    SiteDocument, SiteState, StatusDocument, TailDocument,
+    ErasureDocument, JournalDocument, LatestPointDocument, ModeName, PointDocument, PointKind,
+    PointsSummaryDocument, ProtectedDocument, SiteDocument, SiteState, StatusDocument,
+    TailDocument,
 };
 use crate::keyfile::hex;
 use crate::output;
@@ -82,7 +84,17 @@ fn at_rest(config: &Config) -> Result<StatusDocument> {
     if let Ok(catalog) = domain.catalog(None) {
         let lineage = catalog.current_lineage();
         document.lineage = lineage.map(|lineage| lineage.to_string()).unwrap_or_default();
-        document.recovery_points = summary(point_documents(&catalog), now_ns);
+        let (mut points, mut files) = (all_point_documents(&catalog), Vec::new());
+        points.retain(|point| match point.kind {
+            PointKind::Venue => true,
+            PointKind::Files => {
+                files.push(point.clone());
+                false
+            }
+        });
+        let is_desk = config.venue.source == VenueSource::None;
+        note_files(config, &files, &mut document.protected, now_ns);
+        document.recovery_points = summary(if is_desk { files } else { points }, now_ns);
         let tail = lineage.and_then(|lineage| catalog.tails_after(lineage, None).pop());
         document.tail = TailDocument {
             shipped_position: tail.as_ref().map_or(0, |tail| tail.last + 1),
@@ -94,6 +106,24 @@ fn at_rest(config: &Config) -> Result<StatusDocument> {
     let (last, proven) = drill_summaries(&history(config), now_ns);
     (document.last_drill, document.last_proven_restore) = (last, proven);
     Ok(document)
+}
+
+/// The files' newest point, as a source.
+fn note_files(
+    config: &Config,
+    points: &[PointDocument],
+    protected: &mut Vec<ProtectedDocument>,
+    now_ns: u64,
+) {
+    let Some(newest) = points.last() else { return };
+    let sources = Sources::default();
+    sources.note(FILES, |source| {
+        source.target = Duration::from_secs(config.files.rpo_seconds);
+        source.recovery_point = Some(newest.id.clone());
+        source.complete_ns = parse_time_ns(&newest.time).ok();
+        source.margin = Some(newest.margin);
+    });
+    *protected = sources.documents(now_ns, &history(config));
 }
 
 fn summary(points: Vec<crate::documents::PointDocument>, now_ns: u64) -> PointsSummaryDocument {
@@ -128,6 +158,39 @@ fn sites(domain: &Domain<'_>) -> Vec<SiteDocument> {
     domain.sites().iter().map(document).collect()
 }
 
+/// Journal and tail; nothing of a home without a venue.
+fn venue_words(status: &StatusDocument) -> Vec<String> {
+    let journal = &status.journal;
+    if status.role == "desk" || (!status.running && !status.demonstration) {
+        return vec!["sites".to_owned()];
+    }
+    vec![
+        format!(
+            "journal   position {} (durable {}), term {}, {:.0} entries/s",
+            journal.position, journal.durable_position, journal.term, journal.entries_per_second
+        ),
+        format!(
+            "sites     everything before {}; {:.1} s and {} entries behind",
+            status.tail.shipped_position, status.tail.rpo.seconds, status.tail.rpo.entries
+        ),
+    ]
+}
+
+fn source_words(source: &ProtectedDocument) -> String {
+    let age = source.rpo_seconds.map_or_else(
+        || "nothing at the sites yet".to_owned(),
+        |age| format!("{age:.1} s old at the sites (promised {:.0} s)", source.rpo_target_seconds),
+    );
+    let margin = source.margin.map_or_else(String::new, |margin| format!(", margin {margin}"));
+    let proven = source.last_proven_restore.as_ref().map_or_else(
+        || "never proven".to_owned(),
+        |proven| format!("proven {:.0} s ago", proven.age_seconds),
+    );
+    let detail =
+        source.detail.as_ref().map_or_else(String::new, |why| format!("\n          {why}"));
+    format!("{:<9} {}; {age}{margin}; {proven}{detail}", source.name, source.state.word())
+}
+
 fn words(status: &StatusDocument) -> String {
     let mut lines = vec![format!(
         "{}  {}  lineage {}",
@@ -135,15 +198,8 @@ fn words(status: &StatusDocument) -> String {
         if status.running { status.mode.word() } else { "no daemon runs" },
         status.lineage
     )];
-    let journal = &status.journal;
-    lines.push(format!(
-        "journal   position {} (durable {}), term {}, {:.0} entries/s",
-        journal.position, journal.durable_position, journal.term, journal.entries_per_second
-    ));
-    lines.push(format!(
-        "sites     everything before {}; {:.1} s and {} entries behind",
-        status.tail.shipped_position, status.tail.rpo.seconds, status.tail.rpo.entries
-    ));
+    lines.extend(venue_words(status));
+    lines.extend(status.protected.iter().map(source_words));
     for site in &status.sites {
         let detail = site.detail.as_ref().map_or_else(String::new, |why| format!("  {why}"));
         let bytes = site.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());

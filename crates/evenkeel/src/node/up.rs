@@ -25,6 +25,7 @@ use evenkeel_vault::Lineage;
 use super::client_door::{ClientDoor, Duty};
 use super::clients::{self, AckLog, ClientContext};
 use super::clock::SystemClock;
+use super::desk;
 use super::domain::Domain;
 use super::doors::{
     open_clients, open_link, open_soon, serve_dashboard, standby_socket, status_line,
@@ -54,7 +55,7 @@ use super::suspect;
 use super::threads::{Finished, ended_early, join, spawn};
 use super::vault_writer::{JournalView, VaultWriter};
 use crate::cli::{Place, Role, Slot, UpArgs};
-use crate::config::{Config, Finding, FollowMode};
+use crate::config::{Config, Finding, FollowMode, VenueSource};
 use crate::dashboard::StatusSource as _;
 use crate::report::{Exit, Result};
 use crate::{control, dashboard, init, output, signals};
@@ -66,7 +67,6 @@ const BEAT: Duration = Duration::from_millis(20);
 /// Runs the command.
 pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     let config = configuration(args)?;
-    super::files::refuse_without_venue(&config)?;
     // Before the rules: a copy for inspection has no writer keys, and need not mend that.
     super::restore_cmd::refuse_unpromoted(&config)?;
     let findings = config.refuse()?;
@@ -81,6 +81,9 @@ pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
     })?;
     if args.slot.is_some() {
         keeper_children::die_with_keeper(&stop);
+    }
+    if config.venue.source == VenueSource::None {
+        return desk::run(&config, args, &stop);
     }
     let is_here = config.standby.mode == FollowMode::Shared;
     if args.role == Some(Role::Keeper) || (args.role.is_none() && is_here) {
@@ -482,6 +485,9 @@ impl Daemon {
             move || drills.run(&stop)
         });
         self.write("mending", move || mend.run(&stop));
+        let (stop, finished) = (&self.stop, &self.finished.0);
+        let beside = desk::beside(&self.live.config, &self.live.observed, stop, finished);
+        self.writing.extend(beside);
         self.start_scrub();
         Ok(())
     }

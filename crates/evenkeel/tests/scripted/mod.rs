@@ -9,9 +9,10 @@ use evenkeel::documents::{
     CheckDocument, ConditionDocument, DrillDocument, DrillLevel, EngineDocument, ErasureDocument,
     FailoverDocument, FailoverKind, Freshness, JournalDocument, LastDrillDocument,
     LatestPointDocument, ModeName, Outcome, PhaseDocument, PointDocument, PointKind,
-    PointsDocument, PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument, Severity,
-    SiteClass, SiteDocument, SiteState, SitesRpoDocument, StandbyDocument, StatusDocument,
-    TailDocument, TailState,
+    PointsDocument, PointsSummaryDocument, ProtectedDocument, ProvenRestoreDocument,
+    ProvenSourceDocument, ScrubDocument, Severity, SiteClass, SiteDocument, SiteState,
+    SitesRpoDocument, SourceKind, SourceState, StandbyDocument, StatusDocument, TailDocument,
+    TailState,
 };
 
 /// What is going on.
@@ -131,6 +132,7 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
         last_failover: (!fresh).then(last_failover),
         role: "primary".to_owned(),
         standbys: vec![standby(position)],
+        protected: vec![protected(scene)],
         failovers: if fresh { 0 } else { 3 },
         conditions: notices(scene),
     }
@@ -147,6 +149,24 @@ fn last_failover() -> FailoverDocument {
         acknowledged_lost: 0,
         repeated: 31,
         applied_twice: 0,
+    }
+}
+
+fn protected(scene: Scene) -> ProtectedDocument {
+    let fresh = scene == Scene::Fresh;
+    ProtectedDocument {
+        name: "/srv/bot/orders.sqlite".to_owned(),
+        kind: SourceKind::Sqlite,
+        state: if fresh { SourceState::Waiting } else { SourceState::Protected },
+        recovery_point: (!fresh).then(|| "3f0a6c11-7".to_owned()),
+        time: (!fresh).then(|| clock(39 * 60, 0.0)),
+        rpo_seconds: (!fresh).then_some(0.4),
+        rpo_target_seconds: 2.0,
+        margin: (!fresh).then_some(2),
+        gaps: 0,
+        detail: None,
+        last_proven_restore: (!fresh)
+            .then(|| ProvenSourceDocument { time: clock(39 * 60, 0.0), age_seconds: 41.0 }),
     }
 }
 

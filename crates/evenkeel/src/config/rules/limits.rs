@@ -64,6 +64,9 @@ fn numbers(config: &Config, findings: &mut Findings) {
     limit("recovery.spool_limit_bytes", recovery.spool_limit_bytes, 1 << 20..=1 << 40);
     limit("recovery.snapshot_keep", recovery.snapshot_keep.into(), 1..=1_000);
     limit("recovery.disk_limit_bytes", recovery.disk_limit_bytes, 0..=1 << 50);
+    limit("files.every_seconds", config.files.every_seconds, 0..=86_400 * 31);
+    limit("files.rpo_seconds", config.files.rpo_seconds, 1..=86_400 * 366);
+    limit("files.rto_seconds", config.files.rto_seconds, 1..=86_400 * 366);
     limit("drill.every_seconds", config.drill.every_seconds, 0..=86_400 * 31);
     limit("drill.history_keep", config.drill.history_keep.into(), 1..=100_000);
     if recovery.tail_interval_ms > 1_000 {

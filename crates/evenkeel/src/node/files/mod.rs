@@ -17,33 +17,19 @@ pub(crate) use ls_cmd::run as list_files;
 pub(crate) use opened::remove_all;
 pub(crate) use protect_cmd::run as protect;
 pub(crate) use restore::{choose, restore};
+pub(crate) use writer::refuse_without_keys;
 
 use evenkeel_capture::files::{Error, Note, shown};
 use evenkeel_vault::Lineage;
 
-use crate::config::{Config, VenueSource};
 use crate::documents::{FileProblemDocument, PointKind};
 use crate::init::FILES_LINEAGE;
-use crate::report::{Exit, Report, Result};
+use crate::report::{Exit, Report};
 
 /// The tree's hash among a point's signed roots.
 pub(super) const TREE_ROOT: &str = "files_tree";
 /// The tree among a point's sources; the others are groups, named by 16 hexadecimal digits.
 pub(super) const TREE_SOURCE: &str = "tree";
-
-/// `up` runs a venue; a home for files has none.
-pub(crate) fn refuse_without_venue(config: &Config) -> Result<()> {
-    if config.venue.source != VenueSource::None {
-        return Ok(());
-    }
-    let home = config.home().display();
-    Err(Report::new(Exit::Usage, "this home protects files and runs no venue (venue.source)")
-        .at(config.file.display().to_string())
-        .safe("nothing was started; its recovery points are as they were")
-        .next(format!("evenkeel backup --home {home}   (one recovery point, now)"))
-        .next(format!("evenkeel drill --level D3 --home {home}   (proves that it comes back)"))
-        .next("have both run by cron or systemd: `evenkeel protect` prints the lines"))
-}
 
 /// What the points of a lineage hold.
 pub(crate) fn kind_of(lineage: Lineage) -> PointKind {

@@ -133,6 +133,7 @@ fn tell(config: &Config, backup: &BackupDocument, drill: &DrillDocument) -> Resu
     let program = program.display();
     output::note(&format!(
         "\nRPO is the age of the last point: have one made every minute, and one drill a day\n  \
+         daemon:   {program} up --home {home}\n  \
          crontab:  * * * * *  {program} backup --home {home}\n            \
          17 3 * * * {program} drill --level D3 --home {home}\n  \
          systemd:  systemd-run --user --on-calendar=minutely {program} backup --home {home}\n\

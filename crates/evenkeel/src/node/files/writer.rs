@@ -79,7 +79,7 @@ pub(super) fn writer(config: &Config, domain: &Domain<'_>, home: &FilesHome) -> 
 }
 
 /// A home made before there were lineages of files has no keys for one.
-pub(super) fn refuse_without_keys(config: &Config) -> Result<()> {
+pub(crate) fn refuse_without_keys(config: &Config) -> Result<()> {
     let files = &config.files;
     let missing = [&files.writer_key_file, &files.writer_certificate_file];
     let Some(missing) = missing.into_iter().find(|file| !file.exists()) else {
