@@ -121,6 +121,25 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// Whatever the system says.
     fn length_bytes(&self) -> io::Result<u64>;
+
+    /// Says what this handle is for; what it said before holds no longer. Does not wait: `false` if
+    /// another handle's claim stands against it, in this process or another. A claim ends with its
+    /// handle.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn claim(&self, claim: Claim) -> io::Result<bool>;
+}
+
+/// What a handle is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing that others need mind.
+    None,
+    /// What is read must stay what it is. Any number at once.
+    Shared,
+    /// Other content takes the place of what is there: only where nobody reads.
+    Exclusive,
 }
 
 /// Holds a lock while it lives.

@@ -42,7 +42,7 @@ mod tail;
 mod verify;
 mod watermark;
 
-pub use disk::{Access, Disk, DiskFile, DiskLock, LockRefused};
+pub use disk::{Access, Claim, Disk, DiskFile, DiskLock, LockRefused};
 pub use error::{Holder, JournalError, Problem, ProblemKind, Result};
 pub use frame::{FRAME_BYTES_MAX, chain_behind};
 pub use inspect::{Inspection, SegmentSummary, inspect};

@@ -1,6 +1,6 @@
 //! The operating system's files: `pread`, `pwrite`, `fdatasync`, `fsync`, `fallocate`, `flock`.
 
-use crate::disk::{Access, Disk, DiskFile, DiskLock, LockRefused};
+use crate::disk::{Access, Claim, Disk, DiskFile, DiskLock, LockRefused};
 use crate::error::Holder;
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock, statvfs};
 use rustix::io::Errno;
@@ -163,5 +163,18 @@ impl DiskFile for RealFile {
 
     fn length_bytes(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn claim(&self, claim: Claim) -> io::Result<bool> {
+        let operation = match claim {
+            Claim::None => FlockOperation::Unlock,
+            Claim::Shared => FlockOperation::NonBlockingLockShared,
+            Claim::Exclusive => FlockOperation::NonBlockingLockExclusive,
+        };
+        match flock(&self.0, operation) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }

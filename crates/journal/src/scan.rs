@@ -1,11 +1,12 @@
 //! Walks the frames of one segment, comparing each with its place and with the one before.
 
-use crate::disk::{Access, Disk, DiskFile, read_full};
+use crate::disk::{Access, Claim, Disk, DiskFile, read_full};
 use crate::error::{IoContext as _, JournalError, Problem, ProblemKind, Result};
 use crate::frame::{self, BodyFault, FRAME_BYTES_MAX, Frame, FrameHeader, Probe};
 use crate::sector::{SECTOR, SECTOR_BYTES};
 use crate::segment::{self, FRAMES_AT, HeaderSector, SegmentHeader};
 use crate::{Chain, Identity, Position};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -67,11 +68,20 @@ impl Cursor {
         let name = segment::file_name(first);
         let path = dir.join(&name);
         let file = disk.open(&path, access).during("open", &path)?;
+        // A segment that is given up may be used again, but not while it is read.
+        if access == Access::Read && !file.claim(Claim::Shared).during("lock", &path)? {
+            return Err(io::ErrorKind::NotFound.into()).during("open", &path);
+        }
         let mut sector = [0; SECTOR_BYTES];
         let got = read_full(file.as_ref(), &mut sector, 0).during("read", &path)?;
         let length = file.length_bytes().during("measure", &path)?;
-        let (header, padding_damaged) = check_header(&sector[..got], first, identity, length)
-            .map_err(|(kind, detail)| JournalError::Corrupt {
+        let checked = check_header(&sector[..got], first, identity, length);
+        if checked.is_err() {
+            // Between the two it may have been: then its name is gone.
+            disk.open(&path, Access::Read).during("open", &path)?;
+        }
+        let (header, padding_damaged) =
+            checked.map_err(|(kind, detail)| JournalError::Corrupt {
                 dir: dir.to_owned(),
                 problem: Box::new(Problem {
                     file: name.clone(),

@@ -1,16 +1,14 @@
 //! Segment files: named by their first position, preallocated, zero-filled, begun by one sector of
 //! header. Drawn in `docs/formats/journal.md`.
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Access, Claim, Disk, DiskFile};
 use crate::envelope::{self, Contents, Magic};
 use crate::sector::{self, SECTOR_BYTES};
 use crate::{Chain, Identity, Position};
 use evenkeel_types::codec::{DecodeError, Reader};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 const MAGIC: &Magic = b"evenkeel journal segment docs/formats/\r\n";
 const FIELD_BYTES: usize = 100;
@@ -21,6 +19,10 @@ const FLAG_NO_PREVIOUS: u32 = 2;
 pub(crate) const FRAMES_AT: u64 = SECTOR_BYTES as u64;
 /// A zero-filled segment prepared ahead of need.
 pub(crate) const SPARE: &str = "spare.seg";
+/// A spare still being filled.
+pub(crate) const SPARE_NEW: &str = "spare.new";
+/// Ending of a segment's name once it was given up.
+const GIVEN_UP: &str = ".old";
 /// A zero-filled segment kept for the day the disk is full.
 pub(crate) const RESERVE: &str = "reserve.seg";
 /// A reserve still being filled.
@@ -131,36 +133,31 @@ pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Position>> {
     Ok(firsts)
 }
 
-/// How fast zeros are written.
-#[derive(Debug, Default)]
-pub(crate) struct Pace {
-    stop: AtomicBool,
-    leisurely: AtomicBool,
+/// File name of a segment that was given up and may be filled with zeros again.
+pub(crate) fn given_up_name(first: Position) -> String {
+    format!("{first:016x}{GIVEN_UP}")
 }
 
-impl Pace {
-    /// The work ends early, with `Interrupted`.
-    pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
+/// Segments that were given up and not yet used again.
+pub(crate) fn given_up(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let names = disk.list(dir)?.into_iter();
+    Ok(names.filter(|name| name.ends_with(GIVEN_UP)).map(|name| dir.join(name)).collect())
+}
 
-    /// Whether there is time: then half of it is left to the syncs of appends, which otherwise
-    /// wait behind the zeros.
-    pub(crate) fn take_time(&self, leisurely: bool) {
-        self.leisurely.store(leisurely, Ordering::Relaxed);
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// Pauses for as long as the last portion took, within a bound.
-    fn pause(&self, portion_took: Duration) {
-        const LONGEST: Duration = Duration::from_millis(20);
-        if self.leisurely.load(Ordering::Relaxed) {
-            thread::sleep(portion_took.min(LONGEST));
+/// Gives their space back; says whether there was any.
+pub(crate) fn remove_given_up(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
+    let mut removed = false;
+    for path in given_up(disk, dir)? {
+        match disk.remove(&path) {
+            // The preparer took it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => {
+                other?;
+                removed = true;
+            }
         }
     }
+    Ok(removed)
 }
 
 /// Creates a file of zeros, allocated and durable. On error nothing remains of it.
@@ -168,15 +165,10 @@ pub(crate) fn create_zeroed(
     disk: &dyn Disk,
     path: &Path,
     length_bytes: u64,
-    pace: &Pace,
 ) -> io::Result<Box<dyn DiskFile>> {
-    match disk.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = disk.create(path)?;
-    match fill(file.as_ref(), length_bytes, pace) {
-        Ok(()) => Ok(file),
+    let mut zeroing = Zeroing::begin(disk, path, length_bytes)?;
+    match zeroing.fill_to(length_bytes, &AtomicBool::new(false)) {
+        Ok(()) => Ok(zeroing.file),
         Err(error) => {
             // Space is what is short: give back what was taken. The first error is the one to tell.
             let _ = disk.remove(path);
@@ -185,26 +177,78 @@ pub(crate) fn create_zeroed(
     }
 }
 
-fn fill(file: &dyn DiskFile, length_bytes: u64, pace: &Pace) -> io::Result<()> {
-    static CHUNK: [u8; 1 << 16] = [0; 1 << 16];
-    const SYNC_EVERY_BYTES: u64 = 1 << 20;
-    file.preallocate(length_bytes)?;
-    let (mut at, mut begun) = (0, Instant::now());
-    while at < length_bytes {
-        if pace.is_stopped() {
-            return Err(io::ErrorKind::Interrupted.into());
+/// A file that is being filled with zeros.
+#[derive(Debug)]
+pub(crate) struct Zeroing {
+    pub(crate) file: Box<dyn DiskFile>,
+    length_bytes: u64,
+    /// Zeros before this are durable.
+    at: u64,
+}
+
+impl Zeroing {
+    /// Creates the file and allocates its space; what had its name is replaced. On error nothing
+    /// remains of it.
+    pub(crate) fn begin(disk: &dyn Disk, path: &Path, length_bytes: u64) -> io::Result<Self> {
+        match disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        let part = CHUNK.len().min(usize::try_from(length_bytes - at).unwrap_or(CHUNK.len()));
-        file.write_all_at(&CHUNK[..part], at)?;
-        at += part as u64;
-        // In small portions, so that an append's sync never waits for a whole segment of zeros.
-        if at % SYNC_EVERY_BYTES == 0 {
-            file.sync_data()?;
-            pace.pause(begun.elapsed());
-            begun = Instant::now();
+        let file = disk.create(path)?;
+        if let Err(error) = file.preallocate(length_bytes) {
+            // As above.
+            let _ = disk.remove(path);
+            return Err(error);
         }
+        Ok(Self { file, length_bytes, at: 0 })
     }
-    file.sync_all()
+
+    /// Takes a segment that was given up instead, and gives it the name, if there is one that
+    /// nobody reads: its blocks were all written before, so that the file system has nothing to
+    /// note, and its syncs wait for nothing but the bytes.
+    pub(crate) fn reuse(
+        disk: &dyn Disk,
+        dir: &Path,
+        path: &Path,
+        length_bytes: u64,
+    ) -> io::Result<Option<Self>> {
+        for old in given_up(disk, dir)? {
+            let file = disk.open(&old, Access::ReadWrite)?;
+            if file.length_bytes()? == length_bytes && file.claim(Claim::Exclusive)? {
+                disk.rename(&old, path)?;
+                return Ok(Some(Self { file, length_bytes, at: 0 }));
+            }
+            disk.remove(&old)?;
+        }
+        Ok(None)
+    }
+
+    /// Whether it is full and durable.
+    pub(crate) fn is_done(&self) -> bool {
+        self.at == self.length_bytes
+    }
+
+    /// Fills it up to an offset, and syncs it. Told to stop, it ends early, with `Interrupted`.
+    pub(crate) fn fill_to(&mut self, end: u64, stop: &AtomicBool) -> io::Result<()> {
+        // In small portions, so that an append's sync never waits for a whole segment of zeros.
+        static PORTION: [u8; 1 << 18] = [0; 1 << 18];
+        let end = end.min(self.length_bytes);
+        while self.at < end {
+            if stop.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let left = usize::try_from(end - self.at).unwrap_or(PORTION.len());
+            let part = &PORTION[..left.min(PORTION.len())];
+            self.file.write_all_at(part, self.at)?;
+            self.file.sync_data()?;
+            self.at += part.len() as u64;
+            if self.is_done() {
+                self.file.sync_all()?;
+                self.file.claim(Claim::None)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Opens a prepared file again if it is whole and still all zero.
@@ -213,7 +257,7 @@ pub(crate) fn reopen_zeroed(
     path: &Path,
     length_bytes: u64,
 ) -> io::Result<Option<Box<dyn DiskFile>>> {
-    let file = match disk.open(path, crate::disk::Access::ReadWrite) {
+    let file = match disk.open(path, Access::ReadWrite) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_journal::fault_disk::FaultDisk;
-use evenkeel_journal::{Access, Disk, DiskFile, DiskLock, LockRefused};
+use evenkeel_journal::{Access, Claim, Disk, DiskFile, DiskLock, LockRefused};
 
 use crate::bugs::Bug;
 
@@ -111,5 +111,9 @@ impl DiskFile for Retrying {
 
     fn length_bytes(&self) -> io::Result<u64> {
         self.inner.length_bytes()
+    }
+
+    fn claim(&self, claim: Claim) -> io::Result<bool> {
+        self.inner.claim(claim)
     }
 }

@@ -3,13 +3,15 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::logs::{DurableLog, LOGS};
+use crate::logs::{DurableLog, KEPT};
 use crate::{Outcome, Plan};
 
 const ENTRY_BYTES: usize = 256;
 /// A writer takes what has come meanwhile, up to this many entries.
 const BATCH_MAX: usize = 4_096;
 const ROUNDS: usize = 3;
+const WARM: &str = "each drops old entries from the first round on; what one left unwritten is \
+                    written before the next one's turn";
 
 /// Entries with nothing to compress in them.
 fn entries(seed: u64) -> Vec<Vec<u8>> {
@@ -41,20 +43,24 @@ fn fill(log: &mut dyn DurableLog, batch: &[&[u8]], run: Duration) -> Outcome<(f6
 /// What each log carries with one batch under way: the most it can take of one writer.
 pub(crate) fn flat_out(plan: &Plan) -> Outcome {
     let run = Duration::from_millis(if plan.quick { 300 } else { 5_000 });
-    let entries = entries(plan.seed);
+    let owned = entries(plan.seed);
+    let entries: Vec<&[u8]> = owned.iter().map(Vec::as_slice).collect();
     println!("== flat out   (load average {})", load_average());
     println!("entries of {ENTRY_BYTES} bytes, each batch durable before the next begins;");
-    println!("{ROUNDS} rounds of {run:?} in turn, the median of the rates");
+    println!("{ROUNDS} rounds of {run:?} in turn, the median of the rates; {WARM}");
     for size in [128, 1_024, BATCH_MAX] {
-        let batch: Vec<&[u8]> = entries[..size].iter().map(Vec::as_slice).collect();
+        let batch = &entries[..size];
         let scratch = plan.scratch()?;
         let mut logs = Vec::new();
-        for (name, open) in LOGS {
-            logs.push((name, open(scratch.path())?, Vec::new(), Vec::new()));
+        for log in plan.logs() {
+            let mut log_in_use = (log.open)(scratch.path())?;
+            warm_up(log_in_use.as_mut(), &entries, plan.quick)?;
+            logs.push((log.name, log_in_use, Vec::new(), Vec::new()));
         }
         for _ in 0..ROUNDS {
             for (_, log, rates, took) in &mut logs {
-                let (rate, mut more) = fill(log.as_mut(), &batch, run)?;
+                settle();
+                let (rate, mut more) = fill(log.as_mut(), batch, run)?;
                 rates.push(rate);
                 took.append(&mut more);
             }
@@ -101,6 +107,21 @@ fn at_rate(
     Ok((taken as f64 / started.elapsed().as_secs_f64(), late))
 }
 
+/// Brings a log to where it drops old entries, as one in use does all the time.
+fn warm_up(log: &mut dyn DurableLog, entries: &[&[u8]], quick: bool) -> Outcome {
+    let wanted = if quick { KEPT / 100 } else { KEPT + KEPT / 2 };
+    for _ in 0..wanted.div_ceil(entries.len() as u64) {
+        log.append(entries)?;
+    }
+    Ok(())
+}
+
+/// What the turn before left to be written is written now, so that no log waits for another's.
+fn settle() {
+    rustix::fs::sync();
+    thread::sleep(Duration::from_millis(500));
+}
+
 /// All at the same rates: half of the goal, the goal, and half of what ours carries flat out.
 pub(crate) fn under_load(plan: &Plan) -> Outcome {
     let run = Duration::from_secs(if plan.quick { 1 } else { 10 });
@@ -108,15 +129,19 @@ pub(crate) fn under_load(plan: &Plan) -> Outcome {
     let entries: Vec<&[u8]> = owned.iter().map(Vec::as_slice).collect();
     println!("== at a steady rate   (load average {})", load_average());
     println!("entries of {ENTRY_BYTES} bytes; a batch is what has arrived, up to {BATCH_MAX};");
-    println!("from the moment an entry is due to when it is durable; {ROUNDS} rounds of {run:?}");
+    println!("from the moment an entry is due to when it is durable; {ROUNDS} rounds of {run:?};");
+    println!("{WARM}");
     for per_second in [100_000.0, 250_000.0, 500_000.0] {
         let scratch = plan.scratch()?;
         let mut logs = Vec::new();
-        for (name, open) in LOGS {
-            logs.push((name, open(scratch.path())?, Vec::new(), Vec::new()));
+        for log in plan.logs() {
+            let mut log_in_use = (log.open)(scratch.path())?;
+            warm_up(log_in_use.as_mut(), &entries, plan.quick)?;
+            logs.push((log.name, log_in_use, Vec::new(), Vec::new()));
         }
         for _ in 0..ROUNDS {
             for (_, log, rates, late) in &mut logs {
+                settle();
                 let (rate, mut more) = at_rate(log.as_mut(), &entries, per_second, run)?;
                 rates.push(rate);
                 late.append(&mut more);

@@ -17,20 +17,22 @@ pub(crate) trait DurableLog {
 }
 
 /// Entries that are kept; what is older may be dropped.
-const KEPT: u64 = 2_000_000;
-/// Appends between two looks at what may be dropped.
-const LOOK_EVERY: u64 = 1_000;
+pub(crate) const KEPT: u64 = 2_000_000;
+/// Entries between two looks at what may be dropped.
+const LOOK_EVERY: u64 = 100_000;
 
 struct Own {
     log: FileLog,
-    appends: u64,
+    /// Entries since the last look.
+    unlooked: u64,
 }
 
 impl DurableLog for Own {
     fn append(&mut self, batch: &[&[u8]]) -> Outcome {
         self.log.append(batch, Admission::Normal)?;
-        self.appends += 1;
-        if self.appends.is_multiple_of(LOOK_EVERY) {
+        self.unlooked += batch.len() as u64;
+        if self.unlooked >= LOOK_EVERY {
+            self.unlooked = 0;
             self.log.trim_beside(self.log.next().saturating_sub(KEPT))?;
         }
         Ok(())
@@ -62,7 +64,8 @@ impl DurableLog for Sqlite {
 struct Raft {
     engine: Engine,
     next: u64,
-    appends: u64,
+    /// Entries since the last look.
+    unlooked: u64,
 }
 
 const REGION: u64 = 1;
@@ -91,8 +94,9 @@ impl DurableLog for Raft {
         write.add_entries::<Whole>(REGION, &entries)?;
         self.engine.write(&mut write, true)?;
         self.next += batch.len() as u64;
-        self.appends += 1;
-        if self.appends.is_multiple_of(LOOK_EVERY) {
+        self.unlooked += batch.len() as u64;
+        if self.unlooked >= LOOK_EVERY {
+            self.unlooked = 0;
             self.engine.compact_to(REGION, self.next.saturating_sub(KEPT));
             self.engine.purge_expired_files()?;
         }
@@ -106,7 +110,7 @@ fn own(dir: &Path) -> Outcome<Box<dyn DurableLog>> {
     let mut log = FileLog::create(disk, &home, identity, Base::genesis(), Options::default())?;
     log.confirm_end(&[])?;
     log.begin_term(1)?;
-    Ok(Box::new(Own { log, appends: 0 }))
+    Ok(Box::new(Own { log, unlooked: 0 }))
 }
 
 fn raft(dir: &Path) -> Outcome<Box<dyn DurableLog>> {
@@ -116,7 +120,7 @@ fn raft(dir: &Path) -> Outcome<Box<dyn DurableLog>> {
         batch_compression_threshold: ReadableSize(0),
         ..Config::default()
     };
-    Ok(Box::new(Raft { engine: Engine::open(config)?, next: 1, appends: 0 }))
+    Ok(Box::new(Raft { engine: Engine::open(config)?, next: 1, unlooked: 0 }))
 }
 
 fn sqlite(dir: &Path) -> Outcome<Box<dyn DurableLog>> {
@@ -133,9 +137,18 @@ fn sqlite(dir: &Path) -> Outcome<Box<dyn DurableLog>> {
     Ok(Box::new(Sqlite { connection, position: 0 }))
 }
 
-/// A log by name, empty.
-pub(crate) type Open = fn(&Path) -> Outcome<Box<dyn DurableLog>>;
+/// A log that takes part.
+pub(crate) struct Log {
+    /// What it is called on the command line.
+    pub(crate) key: &'static str,
+    pub(crate) name: &'static str,
+    /// Makes an empty one in a folder.
+    pub(crate) open: fn(&Path) -> Outcome<Box<dyn DurableLog>>,
+}
 
-/// Ours first: the others are told as ratios to it.
-pub(crate) const LOGS: [(&str, Open); 3] =
-    [("FileLog", own), ("raft-engine 0.4.2", raft), ("SQLite WAL, FULL", sqlite)];
+/// Ours first.
+pub(crate) const LOGS: [Log; 3] = [
+    Log { key: "own", name: "FileLog", open: own },
+    Log { key: "raft", name: "raft-engine 0.4.2", open: raft },
+    Log { key: "sqlite", name: "SQLite WAL, FULL", open: sqlite },
+];

@@ -6,7 +6,7 @@
 
 mod changes;
 
-use crate::disk::{Access, Disk, DiskFile, DiskLock, LockRefused};
+use crate::disk::{Access, Claim, Disk, DiskFile, DiskLock, LockRefused};
 use crate::error::Holder;
 use changes::{Change, Dice, NameChange, persist};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +69,8 @@ struct State {
     durable_names: BTreeMap<PathBuf, usize>,
     pending_names: Vec<NameChange>,
     locks: BTreeSet<PathBuf>,
+    /// What living handles said they are for.
+    claims: Vec<(usize, Claim)>,
     operations: u64,
     faults: BTreeMap<u64, Fault>,
     capacity_bytes: Option<u64>,
@@ -90,6 +92,7 @@ impl FaultDisk {
     pub fn fork(&self) -> Self {
         let mut state = self.state().clone();
         state.locks.clear();
+        state.claims.clear();
         state.faults.clear();
         state.no_power = false;
         state.life += 1;
@@ -130,6 +133,7 @@ impl FaultDisk {
         }
         state.names = state.durable_names.clone();
         state.locks.clear();
+        state.claims.clear();
         state.faults.clear();
         state.no_power = false;
         state.life += 1;
@@ -219,6 +223,12 @@ impl State {
         if self.no_power { Err(power_is_off()) } else { Ok(()) }
     }
 
+    fn release(&mut self, inode: usize, claim: Claim) {
+        if let Some(at) = self.claims.iter().position(|held| *held == (inode, claim)) {
+            self.claims.swap_remove(at);
+        }
+    }
+
     fn used_bytes(&self) -> u64 {
         self.names.values().map(|inode| self.inodes[*inode].seen.len() as u64).sum()
     }
@@ -266,7 +276,7 @@ impl Disk for FaultDisk {
         }
         let inode = *state.names.get(path).ok_or_else(not_found)?;
         let writable = access == Access::ReadWrite;
-        Ok(Box::new(FaultFile { disk: self.clone(), inode, writable, life: state.life }))
+        Ok(Box::new(FaultFile::new(self, inode, writable, state.life)))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -277,7 +287,7 @@ impl Disk for FaultDisk {
         let inode = state.inodes.len();
         state.inodes.push(Inode::default());
         state.change_names(NameChange::Set(path.to_owned(), inode))?;
-        Ok(Box::new(FaultFile { disk: self.clone(), inode, writable: true, life: state.life }))
+        Ok(Box::new(FaultFile::new(self, inode, true, state.life)))
     }
 
     fn create_dir_all(&self, _dir: &Path) -> io::Result<()> {
@@ -371,9 +381,14 @@ struct FaultFile {
     inode: usize,
     writable: bool,
     life: u64,
+    claim: Mutex<Claim>,
 }
 
 impl FaultFile {
+    fn new(disk: &FaultDisk, inode: usize, writable: bool, life: u64) -> Self {
+        Self { disk: disk.clone(), inode, writable, life, claim: Mutex::new(Claim::None) }
+    }
+
     fn state(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.disk.state();
         if state.no_power || state.life != self.life { Err(power_is_off()) } else { Ok(state) }
@@ -438,5 +453,34 @@ impl DiskFile for FaultFile {
 
     fn length_bytes(&self) -> io::Result<u64> {
         Ok(self.state()?.inodes[self.inode].seen.len() as u64)
+    }
+
+    fn claim(&self, claim: Claim) -> io::Result<bool> {
+        let mut state = self.state()?;
+        let mut own = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        state.release(self.inode, *own);
+        *own = Claim::None;
+        let stands_against = |(inode, other): &(usize, Claim)| {
+            *inode == self.inode && (claim == Claim::Exclusive || *other == Claim::Exclusive)
+        };
+        if claim == Claim::None {
+            return Ok(true);
+        }
+        if state.claims.iter().any(stands_against) {
+            return Ok(false);
+        }
+        state.claims.push((self.inode, claim));
+        *own = claim;
+        Ok(true)
+    }
+}
+
+impl Drop for FaultFile {
+    fn drop(&mut self) {
+        let own = *self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.disk.state();
+        if state.life == self.life {
+            state.release(self.inode, own);
+        }
     }
 }

@@ -123,6 +123,7 @@ impl FileLog {
         self.chain = frame::chain_after(&header, self.body.as_bytes());
         self.sealed = header.seal;
         self.durable_term = header.term;
+        self.keep_pace();
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::meta::{META, Meta};
 use crate::preparer::Preparer;
 use crate::scan::{Cursor, Expect};
 use crate::sector;
-use crate::segment::{self, FRAMES_AT, Pace, SegmentHeader};
+use crate::segment::{self, FRAMES_AT, SegmentHeader};
 use crate::tail::{self, Progress, Tail, TornTail};
 use crate::watermark::Watermark;
 use crate::{Base, Chain, Identity, Position};
@@ -106,9 +106,8 @@ impl FileLog {
             chain: base.chain,
         };
         let spare = dir.join(segment::SPARE);
-        let file =
-            segment::create_zeroed(disk.as_ref(), &spare, header.length_bytes, &Pace::default())
-                .during("create", &spare)?;
+        let file = segment::create_zeroed(disk.as_ref(), &spare, header.length_bytes)
+            .during("create", &spare)?;
         file.write_all_at(&header.to_sector(), 0).during("write", &spare)?;
         file.sync_all().during("sync", &spare)?;
         let path = dir.join(segment::file_name(header.first));
@@ -121,7 +120,7 @@ impl FileLog {
         log.ensure_reserve()?;
         // Last: only with this file is it a journal.
         meta.write(log.disk.as_ref(), dir)?;
-        log.preparer.request();
+        log.keep_pace();
         Ok(log)
     }
 
@@ -163,7 +162,7 @@ impl FileLog {
         log.sealed = opened.sealed;
         log.dirty = dirty;
         log.ensure_reserve()?;
-        log.preparer.request();
+        log.keep_pace();
         Ok((log, opened))
     }
 

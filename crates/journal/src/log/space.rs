@@ -3,7 +3,7 @@
 use super::{Active, Admission, FileLog};
 use crate::disk::{DiskFile, is_out_of_space};
 use crate::error::{JournalError, Result};
-use crate::segment::{self, FRAMES_AT, Pace, RESERVE, RESERVE_NEW, SPARE, SegmentHeader};
+use crate::segment::{self, FRAMES_AT, RESERVE, RESERVE_NEW, SPARE, SegmentHeader};
 use std::io;
 
 impl FileLog {
@@ -56,15 +56,22 @@ impl FileLog {
         };
         self.full = false;
         self.begin(file, SPARE, self.options.segment_bytes, false)?;
-        self.preparer.request();
+        self.keep_pace();
         Ok(())
+    }
+
+    /// Has the next segment prepared as this one fills.
+    pub(super) fn keep_pace(&mut self) {
+        self.preparer.keep_pace(self.segment.offset, self.segment.header.length_bytes);
     }
 
     /// The spare. What the preparer found long ago does not count against space freed since.
     fn take_spare(&mut self) -> io::Result<Box<dyn DiskFile>> {
         match self.preparer.take() {
             Err(error)
-                if is_out_of_space(&error) && self.free_bytes() >= self.options.segment_bytes =>
+                if is_out_of_space(&error)
+                    && (segment::remove_given_up(self.disk.as_ref(), &self.dir)?
+                        || self.free_bytes() >= self.options.segment_bytes) =>
             {
                 self.preparer.take()
             }
@@ -136,7 +143,15 @@ impl FileLog {
         let length_bytes = self.options.reserve_bytes;
         let made = segment::reopen_zeroed(disk, &path, length_bytes).and_then(|found| {
             if found.is_none() {
-                segment::create_zeroed(disk, &new, length_bytes, &Pace::default())?;
+                match segment::create_zeroed(disk, &new, length_bytes) {
+                    Err(error)
+                        if is_out_of_space(&error)
+                            && segment::remove_given_up(disk, &self.dir)? =>
+                    {
+                        segment::create_zeroed(disk, &new, length_bytes)?;
+                    }
+                    other => drop(other?),
+                }
                 disk.rename(&new, &path)?;
                 disk.sync_dir(&self.dir)?;
             }

@@ -14,6 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
+/// Files of segments given up that are kept at most, to be filled with zeros and used again.
+const KEPT_MAX: usize = 8;
+
 /// What a trim did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trimmed {
@@ -89,6 +92,8 @@ impl FileLog {
             watermark: self.watermark(),
             first,
             given_up: firsts.into_iter().filter(|one| *one < first).collect(),
+            // A full disk needs the space at once.
+            kept_max: if self.full { 0 } else { KEPT_MAX },
             stop: Arc::clone(&self.trimmer.stop),
         }))
     }
@@ -105,6 +110,8 @@ struct Trim {
     /// Where the log is to begin.
     first: Position,
     given_up: Vec<Position>,
+    /// Files that may be kept, to be used again.
+    kept_max: usize,
     stop: Arc<AtomicBool>,
 }
 
@@ -118,9 +125,15 @@ impl Trim {
         // First what the log is, then what it is no longer: a crash in between leaves segments
         // before the base, which the next start removes.
         Meta { identity: self.identity, base: base.clone() }.write(disk, &self.dir)?;
-        for one in &self.given_up {
+        let kept = segment::given_up(disk, &self.dir).during("list", &self.dir)?.len();
+        for (one, kept) in self.given_up.iter().zip(kept..) {
             let path = self.dir.join(segment::file_name(*one));
-            disk.remove(&path).during("remove", &path)?;
+            if kept < self.kept_max {
+                let old = self.dir.join(segment::given_up_name(*one));
+                disk.rename(&path, &old).during("rename", &path)?;
+            } else {
+                disk.remove(&path).during("remove", &path)?;
+            }
         }
         disk.sync_dir(&self.dir).during("sync", &self.dir)?;
         Ok(Some((base, self.given_up.len())))

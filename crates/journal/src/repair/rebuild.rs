@@ -7,7 +7,7 @@ use crate::error::{IoContext as _, JournalError, Problem, Result};
 use crate::frame::{self, FrameHeader, HEADER_BYTES, Probe};
 use crate::scan::{Cursor, Damage, Expect, Step};
 use crate::sector::{self, SECTOR, SECTOR_BYTES, is_zero};
-use crate::segment::{self, FRAMES_AT, Pace, SegmentHeader};
+use crate::segment::{self, FRAMES_AT, SegmentHeader};
 use crate::tail;
 use evenkeel_types::codec::Writer;
 use std::io;
@@ -120,8 +120,8 @@ fn copy(
     header: &SegmentHeader,
     new: &Path,
 ) -> Result<Box<dyn DiskFile>> {
-    let file = segment::create_zeroed(disk, new, header.length_bytes, &Pace::default())
-        .during("make room for", new)?;
+    let file =
+        segment::create_zeroed(disk, new, header.length_bytes).during("make room for", new)?;
     file.write_all_at(&header.to_sector(), 0).during("write", new)?;
     let path = place.dir.join(place.name());
     let old = match disk.open(&path, Access::Read) {
