@@ -46,6 +46,11 @@ const NEEDS: &[Need] = &[
         purpose: "is somebody else's WebDAV server",
     },
     Need {
+        program: "pg_createcluster",
+        packages: &["postgresql"],
+        purpose: "brings the PostgreSQL server that is captured",
+    },
+    Need {
         program: "pip3",
         packages: &["python3-pip"],
         purpose: "brings what the second reader of the vault needs",

@@ -1,6 +1,7 @@
 //! Capture: what other programs write, followed as they write it.
 //!
 //! [`sqlite`] follows a live database in WAL mode that other processes write, page by page.
+//! [`postgres`] follows a PostgreSQL server as a standby does, and takes base backups.
 //! [`files`] takes files and folders as they are at one time, and brings them back.
 //!
 //! **Architecture invariants**
@@ -16,6 +17,7 @@
 mod error;
 pub mod files;
 pub mod pages;
+pub mod postgres;
 pub mod restore;
 pub mod spool;
 pub mod sqlite;
