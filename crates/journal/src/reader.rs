@@ -220,7 +220,7 @@ impl Reader {
                 Step::Frame(frame) => return Ok(Some(frame)),
                 Step::End if !crossed && self.cross()? => crossed = true,
                 Step::End | Step::Bad(_) if !*reopened && self.reopen()? => *reopened = true,
-                Step::End => return Err(self.vanished(durable_next)),
+                Step::End => return Err(self.vanished(durable_next)?),
                 Step::Bad(damage) => {
                     return Err(self.cursor.corrupt(Problem {
                         file: self.cursor.name.clone(),
@@ -323,15 +323,22 @@ impl Reader {
         }
     }
 
-    fn vanished(&self, durable_next: Position) -> JournalError {
-        self.cursor.corrupt(Problem {
+    /// Nothing stands where the writer's watermark says that something does.
+    fn vanished(&self, durable_next: Position) -> Result<JournalError> {
+        let (meta, _) = Meta::read(self.disk.as_ref(), &self.dir)?;
+        let (asked, first) = (self.cursor.expect.position, meta.base.position);
+        if asked < first {
+            // The writer gave it up before it was read.
+            return Ok(JournalError::OutOfRange { asked, first, next: durable_next });
+        }
+        Ok(self.cursor.corrupt(Problem {
             file: self.cursor.name.clone(),
             offset: self.cursor.offset,
             positions: self.cursor.expect.position..durable_next,
             kind: ProblemKind::DamagedFrame,
             detail: "durable entries are no longer here".to_owned(),
             harmless: false,
-        })
+        }))
     }
 
     fn out_of_range(&self, asked: Position, next: Position) -> Result<JournalError> {

@@ -2,12 +2,12 @@
 
 use crate::disk::{Access, Disk};
 use crate::error::{IoContext as _, JournalError, Problem, ProblemKind, Result};
-use crate::frame::FRAME_BYTES_MAX;
+use crate::frame::{self, FRAME_BYTES_MAX, Probe};
 use crate::log::{broken_link, held_segments};
 use crate::meta::Meta;
 use crate::root::RootTracker;
 use crate::scan::{Cursor, Expect};
-use crate::segment::{self, RESERVE};
+use crate::segment::{self, HeaderSector, RESERVE, SegmentHeader};
 use crate::tail::{self, Progress, Tail};
 use crate::{Chain, Position, sector};
 use evenkeel_types::merkle::Hash;
@@ -50,6 +50,16 @@ impl Report {
         let ends = damaged.map(|problem| problem.positions.end).filter(|end| *end < Position::MAX);
         ends.fold(self.next, Position::max)
     }
+
+    /// Whether it may have held entries at or beyond `next` of which nothing here tells: where a
+    /// whole segment cannot be read, or a frame before which `next` still is.
+    #[must_use]
+    pub fn may_reach_beyond(&self, next: Position) -> bool {
+        let whole = [ProblemKind::Gap, ProblemKind::DamagedSegment, ProblemKind::ForeignSegment];
+        let damaged = self.problems.iter().filter(|problem| !problem.harmless);
+        let mut open = damaged.filter(|problem| problem.positions.end == Position::MAX);
+        open.any(|problem| whole.contains(&problem.kind) || next <= problem.positions.start)
+    }
 }
 
 /// Walks every segment of the journal in `dir`. It takes no lock and writes nothing; beside a
@@ -81,8 +91,7 @@ pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<Report> {
                 walk.segment(cursor, index == 0)?;
             }
             Err(JournalError::Corrupt { problem, .. }) => {
-                walk.root = None;
-                walk.problems.push(*problem);
+                walk.headerless(first, *problem, &meta)?;
             }
             Err(other) => return Err(other),
         }
@@ -141,6 +150,32 @@ impl Walk<'_> {
         if cursor.expect.position >= self.expect.position {
             self.expect = cursor.expect;
         }
+        Ok(())
+    }
+
+    /// A segment whose header cannot be read: its frames tell how far it reaches.
+    fn headerless(&mut self, first: Position, mut problem: Problem, meta: &Meta) -> Result<()> {
+        self.root = None;
+        let path = self.dir.join(segment::file_name(first));
+        let file = self.disk.open(&path, Access::Read).during("open", &path)?;
+        let length = file.length_bytes().during("measure", &path)?;
+        let (mut is_damaged, mut end) = (false, first);
+        sector::for_each_nonzero(file.as_ref(), 0, length, |at, bytes| {
+            if at == 0 {
+                is_damaged = matches!(SegmentHeader::from_sector(bytes), HeaderSector::Damaged);
+            } else if let Probe::Header(header) = frame::probe(bytes)
+                && header.identity == meta.identity
+                && header.own_offset == at
+            {
+                end = end.max(header.next());
+            }
+        })
+        .during("read", &path)?;
+        // A readable one that is not right says that the file itself is not what it was.
+        if is_damaged {
+            problem.positions.end = end;
+        }
+        self.problems.push(problem);
         Ok(())
     }
 

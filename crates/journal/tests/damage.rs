@@ -505,3 +505,29 @@ fn a_follower_that_meets_damage_behind_a_seal_says_so_and_does_not_look_for_ever
     let refused = reader.next_batch().unwrap_err();
     assert!(refused.is_corruption(), "{refused}");
 }
+
+#[test]
+fn behind_a_damaged_header_it_is_known_how_far_the_journal_reached() {
+    let (fault, next) = sample_journal();
+    let disk = as_disk(&fault);
+    let last = segments(disk.as_ref(), &dir()).pop().unwrap();
+    assert!(!verify(disk.as_ref(), &dir()).unwrap().may_reach_beyond(next));
+    fault.flip_bit(&last, 8 * 50);
+    let found = verify(disk.as_ref(), &dir()).unwrap();
+    assert!(found.next < next, "{found:?}");
+    assert_eq!(found.written_next(), next);
+    assert!(!found.may_reach_beyond(next), "all of it is accounted for");
+}
+
+#[test]
+fn a_last_frame_whose_header_is_lost_may_reach_beyond_what_is_held() {
+    let (fault, next) = sample_journal();
+    let disk = as_disk(&fault);
+    let last = segments(disk.as_ref(), &dir()).pop().unwrap();
+    let bytes = fault.bytes(&last).unwrap();
+    let (range, _) = frames(&bytes).pop().unwrap();
+    fault.flip_bit(&last, 8 * (range.start as u64 + 50));
+    let found = verify(disk.as_ref(), &dir()).unwrap();
+    assert!(found.may_reach_beyond(found.next), "{found:?}");
+    assert!(!found.may_reach_beyond(next), "a whole frame came back from elsewhere");
+}

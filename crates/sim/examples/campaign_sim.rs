@@ -1,13 +1,14 @@
 //! Plays histories on all cores until a number of them, or a time, is reached.
 //!
-//! `cargo xtask campaign sim [--histories N] [--minutes N] [--seed N] [--bug NAME] [--story SEED]`
+//! `cargo xtask campaign sim [--histories N] [--minutes N] [--seed N] [--bug NAME] [--story SEED]
+//! [--cells FAULT/PATH,...]`: with `--cells` only histories that are aimed at one of them.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use evenkeel_sim::{AIMED, Bug, Coverage, Plan, TRIO, play_seed, shrink, story};
+use evenkeel_sim::{AIMED, Bug, Coverage, Fault, Path, Plan, TRIO, aim, play_seed, shrink, story};
 
 #[derive(Default)]
 struct Sums {
@@ -47,11 +48,34 @@ fn main() -> ExitCode {
     let histories =
         number("--histories").unwrap_or(if minutes.is_some() { u64::MAX } else { 1_000 });
     let begun = Instant::now();
-    let sums = campaign(first, histories, minutes.map(|one| Duration::from_secs(one * 60)), bug);
+    let lasts = minutes.map(|one| Duration::from_secs(one * 60));
+    let Some(cells) = wanted_cells() else { return ExitCode::FAILURE };
+    let sums = campaign(first, histories, lasts, &cells, bug);
     report(&sums, first, begun.elapsed(), bug)
 }
 
-fn campaign(first: u64, histories: u64, lasts: Option<Duration>, bug: Option<Bug>) -> Sums {
+/// The cells of `--cells`; `None` if one of them is none.
+fn wanted_cells() -> Option<Vec<(Fault, Path)>> {
+    let text = option("--cells").unwrap_or_default();
+    let all: Vec<(Fault, Path)> =
+        Coverage::default().rarest().into_iter().map(|(_, fault, path)| (fault, path)).collect();
+    let find = |name: &str| {
+        let found = all.iter().find(|(fault, path)| format!("{fault:?}/{path:?}") == name);
+        if found.is_none() {
+            eprintln!("{name} is no cell: write them as StoreFull/Unharmed,SyncError/FetchMirror");
+        }
+        found.copied()
+    };
+    text.split(',').filter(|name| !name.is_empty()).map(find).collect()
+}
+
+fn campaign(
+    first: u64,
+    histories: u64,
+    lasts: Option<Duration>,
+    cells: &[(Fault, Path)],
+    bug: Option<Bug>,
+) -> Sums {
     let (next, stops) = (AtomicU64::new(0), AtomicBool::new(false));
     let sums = Mutex::new(Sums::default());
     let begun = Instant::now();
@@ -66,6 +90,9 @@ fn campaign(first: u64, histories: u64, lasts: Option<Duration>, bug: Option<Bug
                         break;
                     }
                     let seed = kind(first.wrapping_add(at), at, bug);
+                    if !cells.is_empty() && !is_aimed_at(seed, cells) {
+                        continue;
+                    }
                     let played = play_seed(seed, bug);
                     own.histories += 1;
                     own.acknowledged += played.acknowledged as u64;
@@ -93,6 +120,10 @@ fn campaign(first: u64, histories: u64, lasts: Option<Duration>, bug: Option<Bug
         }
     });
     sums.into_inner().unwrap_or_default()
+}
+
+fn is_aimed_at(seed: u64, cells: &[(Fault, Path)]) -> bool {
+    seed & AIMED != 0 && aim::cells(seed).iter().any(|cell| cells.contains(cell))
 }
 
 /// Every fourth history is of three hosts; three of four are aimed. Mistakes are looked for in

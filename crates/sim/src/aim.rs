@@ -205,6 +205,16 @@ impl Aim {
 /// The history of a seed that is aimed.
 #[must_use]
 pub fn plan(seed: u64) -> Plan {
+    draw(seed).0
+}
+
+/// What it is aimed at: faults, each with the way back of its round.
+#[must_use]
+pub fn cells(seed: u64) -> Vec<(Fault, Path)> {
+    draw(seed).1
+}
+
+fn draw(seed: u64) -> (Plan, Vec<(Fault, Path)>) {
     let mut random = Random::new(seed);
     let mode = match seed & TRIO != 0 {
         true => Mode::Trio,
@@ -221,17 +231,18 @@ pub fn plan(seed: u64) -> Plan {
     let segment_bytes = random.pick(&[16, 16, 16, 32]) << 10;
     let burst = random.pick(&[8, 14, 14, 14]);
     let on_margin = random.one_in(2);
-    let mut aim = Aim { random, faults: Vec::new() };
+    let (mut aim, mut cells) = (Aim { random, faults: Vec::new() }, Vec::new());
     for round in 0..ROUNDS {
         let begins = 5_000 + round * ROUND;
-        let path = aim.random.pick(aims);
+        let (path, before) = (aim.random.pick(aims), aim.faults.len());
         if path == Path::Unharmed {
             aim.alone(begins, &mild, mode != Mode::Trio && round == 0);
-            continue;
+        } else {
+            let at = begins + BEFORE + aim.random.below(10_000);
+            aim.before(at, any);
+            if mode == Mode::Trio { aim.lead_trio(path, at) } else { aim.lead(path, at) }
         }
-        let at = begins + BEFORE + aim.random.below(10_000);
-        aim.before(at, any);
-        if mode == Mode::Trio { aim.lead_trio(path, at) } else { aim.lead(path, at) }
+        cells.extend(aim.faults.iter().skip(before).map(|one| (one.fault, path)));
     }
     while (aim.faults.len() as u64) < FAULTS_MIN {
         aim.alone(5_000 + ROUND * ROUNDS, &mild, false);
@@ -240,7 +251,7 @@ pub fn plan(seed: u64) -> Plan {
     faults.sort_by_key(|one| match one.when {
         When::At(at) | When::Before(_, at) => at,
     });
-    Plan { seed, mode, commands, burst, segment_bytes, on_margin, faults }
+    (Plan { seed, mode, commands, burst, segment_bytes, on_margin, faults }, cells)
 }
 
 fn is_mild(fault: Fault) -> bool {

@@ -165,9 +165,10 @@ fn replace(
         count => format!("journal: {count} entries beyond that came from the damaged one"),
     });
     let next = restored.position + salvaged;
-    let found = evenkeel_journal::verify(&RealDisk, &dir);
-    let unread = found.is_err() && holds_segments(&dir);
-    let held = found.map_or(next, |found| found.written_next());
+    let (held, unread) = match evenkeel_journal::verify(&RealDisk, &dir) {
+        Ok(found) => (found.written_next(), found.may_reach_beyond(next)),
+        Err(_) => (next, holds_segments(&dir)),
+    };
     take_place(config, &mended, &dir)?;
     let held = set_snapshots_aside(config, next)?.map_or(held, |snapshot| snapshot.max(held));
     if held > next {
