@@ -126,8 +126,15 @@ fn damage_in_an_older_segment_is_found_by_verify_and_mended() {
         .with("EVENKEEL_JOURNAL_SEGMENT_BYTES", "1048576")
         .with("EVENKEEL_VENUE_COMMANDS_PER_SECOND", "30000");
     let mut daemon = Daemon::start(&rig, "");
-    daemon.until("a second segment", || (flips::segments(&rig.journal()).len() > 1).then_some(()));
-    daemon.until_points(&rig, 1);
+    let second = daemon.until("a second segment", || {
+        let name = flips::segments(&rig.journal()).get(1)?.file_stem()?.to_str()?.to_owned();
+        u64::from_str_radix(&name, 16).ok()
+    });
+    // A start replays from the newest snapshot: it has to lie behind what will be damaged.
+    daemon.until("a point behind the first segment", || {
+        let latest = rig.json("status --home h --json")["recovery_points"]["latest"].clone();
+        (latest["position"].as_u64()? > second).then_some(())
+    });
     daemon.end();
     let all = frames(&rig);
     let by_file = all.iter().fold(BTreeMap::new(), |mut map, frame| {

@@ -1,6 +1,7 @@
 //! A host: its disk, its journal's folder, its snapshots, and how a journal on it is opened and
 //! mended. Here stands what operators and the daemon's start do, in the order in which they do it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -186,16 +187,22 @@ impl Host {
         self.hurt = true;
     }
 
-    /// Takes the journal's folder off this disk, so that no later look at it finds that again.
+    /// Takes every journal off this disk, also those that were mended into another folder, so that
+    /// no later look at it finds one of them again.
     pub fn clear_journal(&mut self) {
+        let mut folders = BTreeSet::new();
         for path in self.faults.paths() {
-            if path.parent() == Some(&self.dir) {
+            let Some(folder) = path.parent() else { continue };
+            if folder.to_string_lossy().starts_with("/journal-") {
                 // What is gone already need not be removed.
                 let _ = self.faults.remove(&path);
+                folders.insert(folder.to_owned());
             }
         }
-        // A name that is not synced away comes back with the power.
-        let _ = self.faults.sync_dir(&self.dir);
+        for folder in folders {
+            // A name that is not synced away comes back with the power.
+            let _ = self.faults.sync_dir(&folder);
+        }
     }
 
     /// Opens the journal. Its end is not confirmed yet.

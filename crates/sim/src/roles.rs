@@ -69,8 +69,12 @@ impl World {
                     self.tell(|| format!("mending: {mended:?}"));
                 }
             }
-            NotOpen::Broken(what) if self.oracle.lost() > 0 && self.is_of_the_past(slot) => {
-                // The other host still holds the history that was given up.
+            NotOpen::Broken(what)
+                if (self.oracle.lost() > 0 || self.hosts[host].epoch() > 0)
+                    && self.is_of_the_past(slot) =>
+            {
+                // The other host still holds the history that was given up, or what was on its way
+                // there when this one went back in time.
                 self.tell(|| what);
                 self.dies(1 - slot, "its copy is of a history that was given up");
                 self.set_aside(1 - slot);

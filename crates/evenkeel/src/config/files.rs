@@ -19,6 +19,8 @@ pub struct FilesConfig {
     /// Every how many points one stands alone, without packs of earlier key periods; it is read
     /// and written whole.
     pub self_contained_every_points: u32,
+    /// How hard it compresses: zstd's levels 1 to 19.
+    pub zstd_level: i32,
     /// `evenkeel up` makes a recovery point this often, in seconds. 0: never.
     pub every_seconds: u64,
     /// How old what the sites hold of the files may be, in seconds; beyond it is an alarm.
@@ -35,6 +37,7 @@ impl Default for FilesConfig {
             writer_key_file: "host/keys/state/files.key".into(),
             writer_certificate_file: "host/keys/state/files.certificate".into(),
             self_contained_every_points: 500,
+            zstd_level: 1,
             every_seconds: 60,
             rpo_seconds: 120,
             rto_seconds: 3_600,

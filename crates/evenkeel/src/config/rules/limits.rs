@@ -65,6 +65,8 @@ fn numbers(config: &Config, findings: &mut Findings) {
     limit("recovery.snapshot_keep", recovery.snapshot_keep.into(), 1..=1_000);
     limit("recovery.disk_limit_bytes", recovery.disk_limit_bytes, 0..=1 << 50);
     limit("files.every_seconds", config.files.every_seconds, 0..=86_400 * 31);
+    // A negative level is as wrong as one that is too high.
+    limit("files.zstd_level", u64::try_from(config.files.zstd_level).unwrap_or(0), 1..=19);
     limit("files.rpo_seconds", config.files.rpo_seconds, 1..=86_400 * 366);
     limit("files.rto_seconds", config.files.rto_seconds, 1..=86_400 * 366);
     limit("drill.every_seconds", config.drill.every_seconds, 0..=86_400 * 31);

@@ -63,6 +63,7 @@ pub(super) fn writer(config: &Config, domain: &Domain<'_>, home: &FilesHome) -> 
         self_contained_every: config.files.self_contained_every_points.into(),
         index_path: Some(home.dir.join("chunks.index")),
         state_path: Some(home.dir.join("writer.state")),
+        zstd_level: config.files.zstd_level,
         workers: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
         ..WriterOptions::new(settings.recipients.iter().map(parse).collect::<Result<Vec<_>>>()?)
     };
