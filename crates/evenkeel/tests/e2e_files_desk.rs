@@ -72,7 +72,7 @@ fn protect_again_adds_paths_and_named_folders_become_the_sites() {
     rig.run("protect bot --home other --site disks/one")
         .refuses(2, &["three are the least", "nothing was started"]);
     rig.run("protect postgresql://me:secret@db/orders --home other")
-        .refuses(2, &["PostgreSQL is not protected", "pg_dump"]);
+        .refuses(2, &["a password does not belong in a URL", "--password-file FILE"]);
     assert!(!rig.run("protect postgres://me:secret@db/x --home other").err.contains("secret"));
     rig.run("protect absent --home other").refuses(1, &["absent", "nothing was started"]);
     assert!(!rig.path("other").exists());

@@ -12,6 +12,7 @@ use super::journal_args::JournalCommand;
 use super::keys_args::KeysCommand;
 use super::margin_args::MarginCommand;
 use super::place::Place;
+use super::postgres_args::PostgresCommand;
 use super::site_args::SiteCommand;
 use super::time::parse_time_ns;
 use super::vault_args::VaultCommand;
@@ -178,6 +179,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  evenkeel price --csv options.csv --out prices.csv\n\n\
         Exit codes: 0 every row is priced, 2 a row is wrong and nothing was written")]
     Price(PriceArgs),
+
+    /// Capture PostgreSQL servers, and show what can be brought back of them
+    #[command(subcommand)]
+    Postgres(PostgresCommand),
 
     /// Read a journal: what it holds, whether it is intact, the hash of each entry
     ///
@@ -412,7 +417,15 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "ID", conflicts_with_all = ["at_time", "at_position"])]
     pub point: Option<String>,
 
-    /// Bring back only this file or folder of a recovery point of files; may be repeated
+    /// Of PostgreSQL: restore what was committed up to this position, such as 0/3000148
+    #[arg(long, value_name = "LSN", conflicts_with = "at_time")]
+    pub at_lsn: Option<String>,
+
+    /// Of PostgreSQL: restore up to this point of pg_create_restore_point
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["at_time", "at_lsn"])]
+    pub at_point: Option<String>,
+
+    /// Bring back only this file or folder, or postgres:NAME; files may be repeated
     #[arg(long, value_name = "PATH")]
     pub only: Vec<PathBuf>,
 

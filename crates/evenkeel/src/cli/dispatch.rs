@@ -6,6 +6,7 @@ use super::journal_args::JournalCommand;
 use super::manual;
 use super::margin_args::MarginCommand;
 use super::place::Place;
+use super::postgres_args::PostgresCommand;
 use super::site_args::SiteCommand;
 use super::vault_args::VaultCommand;
 use crate::config::{REFERENCE, Severity, environment_keys};
@@ -33,6 +34,10 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Init(args) => node::private(|| init(&args)),
         Command::Replay(args) => replay(&args),
         Command::Price(args) => price::run(&args),
+        Command::Postgres(PostgresCommand::Run(args)) => {
+            node::private(|| node::postgres_run(&args))
+        }
+        Command::Postgres(PostgresCommand::Status(args)) => node::postgres_status(&args),
         Command::Journal(JournalCommand::Inspect(args)) => journal_cmd::inspect(&args),
         Command::Journal(JournalCommand::Verify(args)) => journal_cmd::verify(&args),
         Command::Journal(JournalCommand::Hashes(args)) => journal_cmd::hashes(&args),

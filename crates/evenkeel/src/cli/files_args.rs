@@ -9,13 +9,17 @@ use super::place::Place;
 /// Arguments of `protect`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ProtectArgs {
-    /// Files and folders, also live SQLite databases
+    /// Files and folders, also live SQLite databases; PostgreSQL as postgresql://ROLE@HOST/DATABASE
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
 
     /// Where the home is, or is to be laid out [default: ./evenkeel-desk, or $EVENKEEL_HOME]
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
+
+    /// Holds the password of the PostgreSQL role, and nothing else
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
 
     /// A folder that is a site, such as a mounted disk; at least three [default: three in the home]
     #[arg(long, value_name = "DIR")]

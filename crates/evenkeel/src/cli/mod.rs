@@ -10,6 +10,7 @@ mod keys_args;
 mod manual;
 mod margin_args;
 mod place;
+mod postgres_args;
 mod site_args;
 mod time;
 mod vault_args;
@@ -34,6 +35,7 @@ pub use journal_args::{
 pub use keys_args::{KeysCommand, Slip39Command, Slip39RecoverArgs, Slip39SplitArgs};
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
+pub use postgres_args::{PostgresCommand, PostgresRunArgs, PostgresStatusArgs};
 pub use site_args::{SiteAddKeyArgs, SiteApproversArgs, SiteCommand, SiteServeArgs};
 pub use time::{format_time_ns, parse_time_ns};
 pub use vault_args::{

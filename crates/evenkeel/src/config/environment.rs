@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use super::explain::nearest;
 use super::model::{Config, DomainConfig};
+use super::postgres::PostgresConfig;
 use super::site::SiteConfig;
 use crate::report::{Exit, Report, Result};
 
@@ -99,6 +100,11 @@ fn everything_set() -> Config {
     config.quorum.password_file = Some(some());
     config.clients.listen = Some(([127, 0, 0, 1], 1).into());
     config.clients.advertise = "x".to_owned();
+    config.postgres.push(PostgresConfig {
+        password_file: Some(some()),
+        programs: Some(some()),
+        ..PostgresConfig::default()
+    });
     config.sites.push(SiteConfig {
         operator: "x".to_owned(),
         jurisdiction: "x".to_owned(),
@@ -116,9 +122,13 @@ fn everything_set() -> Config {
     config
 }
 
-/// Keys that a variable can set (all but those of `[[sites]]`, which have no fixed name).
+/// Keys that a variable can set (all but those of `[[sites]]` and `[[postgres]]`, which have no
+/// fixed name).
 fn settable() -> impl Iterator<Item = &'static Key> {
-    known_keys().iter().filter(|key| !key.path.starts_with("sites."))
+    known_keys().iter().filter(|key| {
+        let path = &key.path;
+        !path.starts_with("sites.") && !path.starts_with("postgres.")
+    })
 }
 
 /// Every variable that is understood, with the key it sets; for the documentation.

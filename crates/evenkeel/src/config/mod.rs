@@ -11,6 +11,7 @@ mod files;
 mod link;
 mod load;
 mod model;
+mod postgres;
 mod quorum;
 mod rules;
 mod show;
@@ -27,6 +28,7 @@ pub use model::{
     Config, DashboardBind, DashboardConfig, DemoConfig, DomainConfig, Domains, DrillConfig,
     DrillLevel, HostConfig, JournalConfig, RecoveryConfig, VenueConfig, VenueSource,
 };
+pub use postgres::{Confirm, OnOutage, PostgresConfig};
 pub use quorum::QuorumConfig;
 pub use rules::{Finding, Severity};
 pub use site::{SiteClassName, SiteConfig, SiteKind};

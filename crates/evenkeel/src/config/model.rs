@@ -10,6 +10,7 @@ use super::clients::ClientsConfig;
 use super::deletion::DeletionConfig;
 use super::files::FilesConfig;
 use super::link::{LinkConfig, StandbyConfig};
+use super::postgres::PostgresConfig;
 use super::quorum::QuorumConfig;
 use super::site::{SiteConfig, SiteKind};
 use crate::cli::Slot;
@@ -32,6 +33,9 @@ pub struct Config {
     pub recovery: RecoveryConfig,
     /// Files and folders that are backed up.
     pub files: FilesConfig,
+    /// PostgreSQL clusters that are captured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub postgres: Vec<PostgresConfig>,
     /// Restore drills.
     pub drill: DrillConfig,
     /// The web page and the metrics.
@@ -413,6 +417,18 @@ impl Config {
         self.host.data.join("files")
     }
 
+    /// What is captured of a PostgreSQL cluster, on this host alone.
+    #[must_use]
+    pub fn postgres_dir(&self, name: &str) -> PathBuf {
+        self.host.data.join("postgres").join(name)
+    }
+
+    /// What recovery points take of it.
+    #[must_use]
+    pub fn postgres_points_dir(&self, name: &str) -> PathBuf {
+        self.home().join("postgres").join(name)
+    }
+
     /// The journal's folder.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {
@@ -477,6 +493,10 @@ impl Config {
         resolve(&mut self.files.writer_key_file);
         resolve(&mut self.files.writer_certificate_file);
         self.files.paths.iter_mut().for_each(resolve);
+        for one in &mut self.postgres {
+            one.password_file.iter_mut().for_each(resolve);
+            one.programs.iter_mut().for_each(resolve);
+        }
         resolve(&mut self.drill.home);
         resolve(&mut self.drill.identity_file);
         resolve(&mut self.drill.report_key_file);

@@ -20,6 +20,7 @@ use super::domain::{Domain, STATE, cluster_id};
 use super::files;
 use super::journal_sink::JournalSink;
 use super::points_cmd::freshness;
+use super::postgres;
 use super::snapshots::Snapshots;
 use crate::cli::{RestoreArgs, format_time_ns};
 use crate::config::{Config, FILE_NAME};
@@ -53,12 +54,17 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         true => Some(keyfile::read_recovery_identity(&args.identity)?),
         false => None,
     };
+    let postgres_name = postgres::wanted(args)?;
     refuse_occupied(&args.to)?;
     let pin = match args.without_pin {
         true => None,
         false => Pin::load(&config.drill.home.join("pin"))?,
     };
     let catalog = Arc::new(domain.catalog(pin)?);
+    if let Some(name) = postgres_name {
+        let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, identity)?;
+        return postgres::restore(args, &opener, &name, begun);
+    }
     if let Some(point) = files::choose(args, &catalog)? {
         let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, identity)?;
         return files::restore(args, &opener, &point, begun);

@@ -5,6 +5,7 @@ mod circles;
 mod clients;
 mod deletion;
 mod limits;
+mod postgres;
 mod quorum;
 mod shared;
 mod sites;
@@ -94,6 +95,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     quorum::check(config, &mut findings);
     clients::check(config, &mut findings);
     deletion::check(config, &mut findings);
+    postgres::check(config, &mut findings);
     sites::check(config, &mut findings);
     shared::check(config, &mut findings);
     circles::check(config, &mut findings);

@@ -1,5 +1,6 @@
 //! `evenkeel up` in a home without a venue: recovery points of files, drills, and who asks.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,6 +16,7 @@ use super::super::observed::{Observed, lock};
 use super::super::stop::Stop;
 use super::super::threads::{Finished, ended_early, join, spawn};
 use super::super::up::place;
+use super::child;
 use super::files_loop::FilesLoop;
 use super::status::DeskStatus;
 use crate::cli::UpArgs;
@@ -26,6 +28,8 @@ use crate::{control, output};
 
 /// How often a line says how it goes.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// After a capture of PostgreSQL that ended by itself.
+const CAPTURE_RETRY: Duration = Duration::from_secs(10);
 const BEAT: Duration = Duration::from_millis(20);
 
 /// Starts what protects files and databases, beside a venue or alone.
@@ -42,7 +46,31 @@ pub(crate) fn beside(
         let files = FilesLoop { config, observed, alone };
         threads.push(spawn("files", finished.clone(), move || files.run(&stop)));
     }
+    if !config.postgres.is_empty() {
+        let (config, stop) = (config.clone(), stop.clone());
+        threads.push(spawn("postgres", finished.clone(), move || capture(&config, &stop)));
+    }
     threads
+}
+
+/// Captures PostgreSQL in a process of its own, which is started again whatever ends it: what it
+/// says last is said here.
+fn capture(config: &Config, stop: &Stop) -> Result<()> {
+    let words = ["postgres", "run", "--config"].map(OsStr::new);
+    let words: Vec<&OsStr> = words.into_iter().chain([config.file.as_os_str()]).collect();
+    // A capture that is killed loses nothing: it may as well be ended so.
+    while let Some(ended) = child::run(&words, stop, Duration::ZERO) {
+        let why = match ended {
+            Ok(ended) => ended.err,
+            Err(why) => why,
+        };
+        let told = why.lines().find(|line| line.starts_with("error: "));
+        output::note(&format!("postgres: {}", told.unwrap_or(&why)));
+        if stop.sleep(CAPTURE_RETRY) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Runs until asked to stop.
@@ -83,7 +111,7 @@ fn refuse_nothing_to_do(config: &Config) -> Result<()> {
     if FilesLoop::is_wanted(config) {
         return Ok(());
     }
-    let what = match config.files.paths.is_empty() {
+    let what = match config.files.paths.is_empty() && config.postgres.is_empty() {
         true => "this home protects nothing yet: it has no venue, and files.paths is empty",
         false => {
             "this home is to make no recovery points: it has no venue, and files.every_seconds = 0"

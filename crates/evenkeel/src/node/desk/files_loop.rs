@@ -37,7 +37,8 @@ pub(crate) struct FilesLoop {
 impl FilesLoop {
     /// Whether there is anything to do.
     pub(crate) fn is_wanted(config: &Config) -> bool {
-        !config.files.paths.is_empty() && config.files.every_seconds > 0
+        let some = !config.files.paths.is_empty() || !config.postgres.is_empty();
+        some && config.files.every_seconds > 0
     }
 
     /// Runs until asked to stop. Points that were missed are made up for by one.

@@ -14,6 +14,7 @@ use evenkeel_vault::{Point, PointHead, Root, SealedSource, SourceFeed, Writer};
 
 use super::super::clock::SystemClock;
 use super::super::domain::Domain;
+use super::super::postgres::publish;
 use super::progress::{ProgressLine, size};
 use super::writer::{FilesHome, refuse_without_keys, writer};
 use super::{TREE_ROOT, TREE_SOURCE, problem};
@@ -49,13 +50,14 @@ pub(super) fn exit_of(document: &BackupDocument) -> Exit {
 ///
 /// # Errors
 /// Whatever prevents it; then no point counts.
-pub(super) fn make(config: &Config, args: &BackupArgs) -> Result<BackupDocument> {
+pub(in super::super) fn make(config: &Config, args: &BackupArgs) -> Result<BackupDocument> {
     let begun = Instant::now();
     config.refuse()?;
     let domain = Domain::of(config)?;
     refuse_without_keys(config)?;
-    let selection = selection(config, &args.paths, &args.exclude)?;
     let home = FilesHome::open(config)?;
+    let captures = publish(config)?;
+    let selection = selection(config, args, captures)?;
     // Too few sites are better known before anything is read.
     let mut writer = writer(config, &domain, &home)?;
     let time_ns = SystemClock::new().wall_ns();
@@ -90,10 +92,11 @@ pub(super) fn make(config: &Config, args: &BackupArgs) -> Result<BackupDocument>
 }
 
 /// What is to be taken: what was typed, or else what the configuration names.
-fn selection(config: &Config, paths: &[PathBuf], exclude: &[String]) -> Result<Selection> {
+fn selection(config: &Config, args: &BackupArgs, captures: Vec<PathBuf>) -> Result<Selection> {
     let base = std::env::current_dir()
         .map_err(|error| Report::io("find the working folder", Path::new("."), &error))?;
-    let named = if paths.is_empty() { &config.files.paths } else { paths };
+    let configured: Vec<PathBuf> = config.files.paths.iter().cloned().chain(captures).collect();
+    let named = if args.paths.is_empty() { &configured } else { &args.paths };
     if named.is_empty() {
         return Err(Report::new(Exit::Usage, "no path was named, and files.paths is empty")
             .at(config.file.display().to_string())
@@ -102,7 +105,7 @@ fn selection(config: &Config, paths: &[PathBuf], exclude: &[String]) -> Result<S
     }
     let roots: Result<Vec<FileRoot>, _> =
         named.iter().map(|path| FileRoot::new(path, &base)).collect();
-    let patterns: Vec<&String> = config.files.exclude.iter().chain(exclude).collect();
+    let patterns: Vec<&String> = config.files.exclude.iter().chain(&args.exclude).collect();
     // Sealed copies of everything, keys and scratch: they would grow with every point.
     let mut own = vec![config.host.data.clone(), config.drill.home.clone()];
     own.push(config.recovery_identity_file());

@@ -9,12 +9,16 @@ use evenkeel_recovery::report::{Check, Verdict};
 use evenkeel_recovery::{BesideDrill, BesideFound};
 use evenkeel_vault::{Catalog, Opener, Pin, PointInfo};
 
+use super::super::postgres::drill;
 use super::opened::Opened;
+use crate::config::PostgresConfig;
 use crate::init::FILES_LINEAGE;
 use crate::report::Result;
 
 /// What a drill of files found.
 pub(crate) struct FilesDrill {
+    /// What is known of PostgreSQL clusters among them.
+    pub(crate) postgres: Vec<PostgresConfig>,
     /// Where it writes; removed by whoever made it.
     pub(crate) scratch: PathBuf,
     /// The newest record of files that this drill host has seen.
@@ -80,6 +84,7 @@ impl FilesDrill {
         );
         let mut checks = vec![Check::new("files", Verdict::Ok, detail)];
         checks.extend(self.databases(&opened, &to));
+        checks.extend(drill(&self.postgres, &opened.tree, &to, &self.scratch));
         Ok(checks)
     }
 

@@ -10,11 +10,13 @@ mod protect_cmd;
 mod restore;
 mod writer;
 
+pub(super) use backup_cmd::make as make_point;
 pub(crate) use backup_cmd::run as backup;
 pub(crate) use diff_cmd::run as diff_files;
 pub(crate) use drill::FilesDrill;
 pub(crate) use ls_cmd::run as list_files;
 pub(crate) use opened::remove_all;
+pub(super) use opened::{Opened, nothing_yet};
 pub(crate) use protect_cmd::run as protect;
 pub(crate) use restore::{choose, restore};
 pub(crate) use writer::refuse_without_keys;

@@ -20,16 +20,16 @@ use crate::keyfile::{self, hex};
 use crate::report::{Exit, Report, Result};
 
 /// One point.
-pub(super) struct Opened<'a> {
+pub(in super::super) struct Opened<'a> {
     opener: &'a Opener,
-    pub(super) tree: Tree,
+    pub(in super::super) tree: Tree,
     /// Of the tree, hex.
     pub(super) tree_hash: String,
     content: PointContent,
 }
 
 impl<'a> Opened<'a> {
-    pub(super) fn new(opener: &'a Opener, point: &PointInfo) -> Result<Self> {
+    pub(in super::super) fn new(opener: &'a Opener, point: &PointInfo) -> Result<Self> {
         let content = opener.content(point.id)?;
         let mut bytes = Vec::new();
         opener.read_content(&content, TREE_SOURCE, &mut bytes)?;
@@ -47,7 +47,7 @@ impl<'a> Opened<'a> {
     }
 
     /// Writes what was selected; nothing stays after a failure.
-    pub(super) fn extract(&self, selected: &Selected, to: &Path) -> Result<Extracted> {
+    pub(in super::super) fn extract(&self, selected: &Selected, to: &Path) -> Result<Extracted> {
         let existed = to.exists();
         let mut reader = Reader { opened: self, error: None };
         let order = |group: GroupId| self.content.place(&group.to_string());
@@ -135,7 +135,7 @@ pub(super) fn point_of_files(catalog: &Catalog, named: Option<&str>) -> Result<P
     }
 }
 
-pub(super) fn nothing_yet() -> Report {
+pub(in super::super) fn nothing_yet() -> Report {
     Report::new(Exit::NothingYet, "there is no recovery point of files yet")
         .safe("nothing was changed")
         .next("evenkeel backup PATH   (makes one)")

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::drill_cmd::prove;
+use super::super::postgres::{Wanted, add_protected, first_base, wanted_of};
 use super::backup_cmd::{exit_of, make, print};
 use crate::cli::{BackupArgs, ProtectArgs};
 use crate::config::{Config, DashboardBind, FILE_NAME};
@@ -18,7 +19,14 @@ const SITES_MIN: usize = 3;
 
 /// Runs the command.
 pub(crate) fn run(args: &ProtectArgs) -> Result<Exit> {
-    let paths = absolute(&args.paths)?;
+    let (mut clusters, mut named) = (Vec::new(), Vec::new());
+    for word in &args.paths {
+        match wanted_of(word)? {
+            Some(cluster) => clusters.push(cluster),
+            None => named.push(word.clone()),
+        }
+    }
+    let paths = absolute(&named)?;
     let home = args.home.clone().or_else(|| {
         let set = std::env::var_os("EVENKEEL_HOME").filter(|home| !home.is_empty());
         set.map(PathBuf::from)
@@ -26,6 +34,7 @@ pub(crate) fn run(args: &ProtectArgs) -> Result<Exit> {
     let home = home.unwrap_or_else(|| DEFAULT_HOME.into());
     let is_new = !init::is_home(&home);
     let config = if is_new { lay_out(&home, args, &paths)? } else { extend(&home, args, &paths)? };
+    let config = protect_clusters(config, &clusters, args.password_file.as_deref())?;
     let backup = make(&config, &BackupArgs { json: args.json, ..BackupArgs::default() })?;
     let drill = prove(&config)?;
     if args.json {
@@ -53,16 +62,25 @@ pub(crate) fn run(args: &ProtectArgs) -> Result<Exit> {
     })
 }
 
+/// Into the configuration, and to where something can be brought back.
+fn protect_clusters(
+    config: Config,
+    clusters: &[Wanted],
+    password_file: Option<&Path>,
+) -> Result<Config> {
+    if clusters.is_empty() {
+        return Ok(config);
+    }
+    add_protected(&config, clusters, password_file)?;
+    let config = Config::load(&config.file)?;
+    config.refuse()?;
+    first_base(&config)?;
+    Ok(config)
+}
+
 fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
-        let text = path.to_string_lossy();
-        if ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
-            return Err(Report::new(Exit::Usage, "PostgreSQL is not protected by this version")
-                .at(text.split('@').next_back().unwrap_or_default().to_owned())
-                .safe("nothing was started")
-                .next("write a dump into a folder (pg_dump) and protect that folder"));
-        }
         let Some(text) = path.to_str() else {
             let what = "a path in the configuration has to be text (UTF-8)";
             return Err(Report::new(Exit::Usage, what)

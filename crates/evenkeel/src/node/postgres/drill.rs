@@ -1,0 +1,209 @@
+//! The part of a drill that concerns PostgreSQL: the newest moment is laid out, a server is started
+//! on it, its pages are checked, and the configured queries are asked.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use evenkeel_capture::files::Tree;
+use evenkeel_capture::postgres::{Address, Holdings, LaidOut, Plan, Target, lay_out};
+use evenkeel_recovery::report::{Check, Verdict};
+
+use super::super::files::remove_all;
+use super::captures;
+use super::server::{Scratch, User, programs};
+use crate::cli::format_time_ns;
+use crate::config::PostgresConfig;
+
+/// Everything of the checks that a server is needed for.
+struct Bench<'a> {
+    name: String,
+    of: PostgresConfig,
+    scratch: &'a Path,
+}
+
+/// Drills every capture in a tree that was brought back below `files`.
+pub(in super::super) fn drill(
+    configured: &[PostgresConfig],
+    tree: &Tree,
+    files: &Path,
+    scratch: &Path,
+) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (name, path) in captures(tree) {
+        let folder = tree.entries.iter().find(|entry| {
+            use std::os::unix::ffi::OsStrExt as _;
+            entry.path == path.as_os_str().as_bytes()
+        });
+        let Some(folder) = folder.map(|entry| entry.below(files)) else {
+            continue;
+        };
+        let of = configured.iter().find(|one| one.name == name).cloned().unwrap_or_default();
+        let bench = Bench { name, of, scratch };
+        checks.extend(bench.run(&folder));
+    }
+    checks
+}
+
+impl Bench<'_> {
+    fn check(&self, what: &str, verdict: Verdict, detail: String) -> Check {
+        let name = match what {
+            "" => format!("postgres_{}", self.name),
+            what => format!("postgres_{}_{what}", self.name),
+        };
+        Check::new(&name, verdict, detail)
+    }
+
+    fn run(&self, folder: &Path) -> Vec<Check> {
+        let shown = |ns| format_time_ns(ns);
+        let read = Holdings::read(folder).and_then(|holdings| {
+            holdings.plan(&Target::Latest, &shown).map(|plan| (holdings, plan))
+        });
+        let (holdings, plan) = match read {
+            Ok(read) => read,
+            Err(error) => return vec![self.check("", Verdict::Failed, error.to_string())],
+        };
+        let major = holdings.cluster.major_version();
+        let Some(programs) = programs(self.of.programs.as_deref(), major) else {
+            let detail = format!(
+                "no PostgreSQL {major} is on this drill host, so no server was started: apt \
+                 install postgresql-{major}"
+            );
+            return vec![self.check("", Verdict::NotConfigured, detail)];
+        };
+        let user = match User::find() {
+            Ok(user) => user,
+            Err(why) => return vec![self.check("", Verdict::Unproven, why)],
+        };
+        let place = user.scratch(self.scratch).join(format!("postgres-{}", self.name));
+        remove_all(&place);
+        let checks = self.look(&holdings, &plan, (&programs, user), &place);
+        remove_all(&place);
+        if let Some(parent) = place.parent().filter(|parent| *parent != self.scratch) {
+            // What another drill left is removed with it when that one ends.
+            let _ = fs::remove_dir(parent);
+        }
+        checks
+    }
+
+    fn look(
+        &self,
+        holdings: &Holdings,
+        plan: &Plan,
+        (programs, user): (&Path, User),
+        place: &Path,
+    ) -> Vec<Check> {
+        let begun = Instant::now();
+        let laid = fs::create_dir_all(place)
+            .map_err(|error| error.to_string())
+            .and_then(|()| lay_out(holdings, plan, place).map_err(|error| error.to_string()))
+            .and_then(|laid| {
+                let handed = place.parent().map_or(Ok(()), |parent| match parent == self.scratch {
+                    true => Ok(()),
+                    false => user.hand_over(parent),
+                });
+                handed.map_err(|error| error.to_string())?;
+                Ok(laid)
+            });
+        let laid = match laid {
+            Ok(laid) => laid,
+            Err(why) => return vec![self.check("", Verdict::Failed, why)],
+        };
+        let mut checks = vec![self.manifest(plan, &laid, programs, user)];
+        let server = Scratch::start((programs, user), &laid.data, place, &self.of.superuser);
+        let server = match server {
+            Ok(server) => server,
+            Err(why) => {
+                checks.push(self.check("", Verdict::Failed, why));
+                return checks;
+            }
+        };
+        let detail = format!(
+            "a server recovered {} files and {} segments up to {} ({}) in {:.1} s",
+            laid.files,
+            laid.segments,
+            plan.window.until,
+            format_time_ns(plan.window.until_ns),
+            begun.elapsed().as_secs_f64()
+        );
+        checks.insert(0, self.check("", Verdict::Ok, detail));
+        checks.extend(self.assertions(&server));
+        checks.push(match server.stop() {
+            Ok(()) => self.pages(&laid, programs, user),
+            Err(why) => self.check("pages", Verdict::Unproven, why),
+        });
+        checks
+    }
+
+    /// Every file of the base backup against the sums that the server made of it.
+    fn manifest(&self, plan: &Plan, laid: &LaidOut, programs: &Path, user: User) -> Check {
+        let copy = laid.data.with_file_name("manifest");
+        let copied = fs::copy(plan.base.manifest(), &copy).and_then(|_| user.hand_over(&copy));
+        let mut command = user.command(&programs.join("pg_verifybackup"));
+        command.args(["--no-parse-wal", "--quiet", "-m"]).arg(&copy);
+        for ours in [
+            "postgresql.auto.conf",
+            "postgresql.conf",
+            "pg_hba.conf",
+            "recovery.signal",
+            "standby.signal",
+            "tablespace_map",
+            "pg_tblspc",
+        ] {
+            command.arg(format!("--ignore={ours}"));
+        }
+        let output = copied.and_then(|()| command.arg(&laid.data).output());
+        self.verdict("files", output, "every file as the server's own manifest says")
+    }
+
+    /// Every page against its checksum.
+    fn pages(&self, laid: &LaidOut, programs: &Path, user: User) -> Check {
+        let mut command = user.command(&programs.join("pg_checksums"));
+        let output = command.args(["--check", "-D"]).arg(&laid.data).output();
+        let none = output
+            .as_ref()
+            .is_ok_and(|output| String::from_utf8_lossy(&output.stderr).contains("not enabled"));
+        if none {
+            let detail =
+                "the cluster keeps none: initdb --data-checksums, or pg_checksums --enable";
+            return self.check("pages", Verdict::NotConfigured, detail.to_owned());
+        }
+        self.verdict("pages", output, "every page has its checksum")
+    }
+
+    fn verdict(
+        &self,
+        what: &str,
+        output: std::io::Result<std::process::Output>,
+        ok: &str,
+    ) -> Check {
+        match output {
+            Ok(output) if output.status.success() => self.check(what, Verdict::Ok, ok.to_owned()),
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let line = said.lines().next().unwrap_or_default().to_owned();
+                self.check(what, Verdict::Failed, line)
+            }
+            Err(error) => self.check(what, Verdict::Unproven, error.to_string()),
+        }
+    }
+
+    fn assertions(&self, server: &Scratch) -> Option<Check> {
+        if self.of.checks.is_empty() {
+            return None;
+        }
+        let address = self.of.url.parse::<Address>().ok();
+        let database = address.and_then(|address| address.database);
+        let database = database.unwrap_or_else(|| "postgres".to_owned());
+        for sql in &self.of.checks {
+            let wrong = match server.query(&self.of.superuser, &database, sql) {
+                Ok(Some(answer)) if answer == "t" => continue,
+                Ok(answer) => format!("{sql}: {}", answer.unwrap_or_else(|| "NULL".to_owned())),
+                Err(why) => format!("{sql}: {why}"),
+            };
+            return Some(self.check("queries", Verdict::Failed, wrong));
+        }
+        let detail = format!("{} queries are true", self.of.checks.len());
+        Some(self.check("queries", Verdict::Ok, detail))
+    }
+}
