@@ -1,5 +1,6 @@
 //! Kills a PostgreSQL server and its capture under `pgbench`, loses both hosts, and holds what
-//! comes back against what writers were told, and random moments against the server's own commit times.
+//! comes back against what writers were told, and random moments against the server's own commit
+//! times.
 //!
 //! `cargo xtask campaign postgres [--runs N] [--kills N] [--moments N] [--seed N]`
 #![allow(clippy::unwrap_used, reason = "a campaign that cannot go on fails")]

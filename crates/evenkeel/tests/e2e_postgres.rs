@@ -149,8 +149,12 @@ fn a_protected_server_is_proven_by_one_that_starts_from_the_sites() {
     assert_eq!(check(&drill, "postgres_postgres_queries")["result"], "failed", "{drill}");
     assert_ne!(said.exit, 0);
     let left = fs::read_dir(std::env::temp_dir()).unwrap().filter_map(Result::ok);
-    let mine = format!("evenkeel-drill-{}", std::process::id());
-    assert!(!left.map(|entry| entry.file_name()).any(|name| name == *mine), "scratch is gone");
+    let mine = |name: std::ffi::OsString| {
+        let pid = name.to_str()?.strip_prefix("evenkeel-drill-")?.split('-').next()?.to_owned();
+        (!Path::new("/proc").join(&pid).exists()).then_some(pid)
+    };
+    let left: Vec<_> = left.filter_map(|entry| mine(entry.file_name())).collect();
+    assert_eq!(left, Vec::<String>::new(), "no ended drill leaves its scratch");
 }
 
 #[test]
@@ -199,6 +203,30 @@ fn a_moment_comes_back_from_the_sites_after_kills_of_capture() {
     assert!(!desk.bench.path("b4").exists());
     let occupied = desk.bench.run(&format!("{restore} --to b3"));
     assert_ne!(occupied.exit, 0, "what is there is never overwritten");
+    desk.kill_capture();
+}
+
+#[test]
+fn up_follows_the_server_and_its_points_hold_what_came() {
+    let mut desk = Desk::new();
+    desk.protect();
+    let points = |desk: &Desk| desk.ok("points --home h --json").out.lines().count();
+    let before = points(&desk);
+    let mut command = desk.bench.command("up --home h");
+    command.env("EVENKEEL_FILES_EVERY_SECONDS", "1").env("EVENKEEL_DRILL_EVERY_SECONDS", "0");
+    command.env("EVENKEEL_DASHBOARD_BIND", "off");
+    let log = fs::File::create(desk.bench.path("log")).unwrap();
+    desk.running = Some(command.stderr(log).spawn().unwrap());
+    desk.wait("it is followed", || {
+        desk.server.one("SELECT count(*) FROM pg_replication_slots WHERE active") == "1"
+    });
+    desk.server.sql("INSERT INTO orders SELECT n FROM generate_series(101, 200) n");
+    desk.wait_for_log();
+    desk.wait("a point holds it", || points(&desk) > before + 2);
+    desk.ok("restore --home h --identity h/recovery-identity.txt --only postgres:postgres --to up");
+    let mut back = desk.back("up");
+    assert_eq!(back.one("SELECT count(*) FROM orders"), "200");
+    back.stop();
     desk.kill_capture();
 }
 

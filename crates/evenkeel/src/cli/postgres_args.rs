@@ -28,6 +28,10 @@ pub struct PostgresRunArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    /// End with the process that started this one, as `up` has it
+    #[arg(long, hide = true)]
+    pub with_parent: bool,
 }
 
 /// Arguments of `postgres status`.

@@ -56,7 +56,7 @@ pub(crate) fn beside(
 /// Captures PostgreSQL in a process of its own, which is started again whatever ends it: what it
 /// says last is said here.
 fn capture(config: &Config, stop: &Stop) -> Result<()> {
-    let words = ["postgres", "run", "--config"].map(OsStr::new);
+    let words = ["postgres", "run", "--with-parent", "--config"].map(OsStr::new);
     let words: Vec<&OsStr> = words.into_iter().chain([config.file.as_os_str()]).collect();
     // A capture that is killed loses nothing: it may as well be ended so.
     while let Some(ended) = child::run(&words, stop, Duration::ZERO) {

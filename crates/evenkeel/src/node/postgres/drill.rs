@@ -75,12 +75,19 @@ impl Bench<'_> {
             Ok(user) => user,
             Err(why) => return vec![self.check("", Verdict::Unproven, why)],
         };
-        let place = user.scratch(self.scratch).join(format!("postgres-{}", self.name));
+        let scratch = match user.scratch(self.scratch) {
+            Ok(scratch) => scratch,
+            Err(error) => {
+                let detail = format!("no folder for the server: {error}");
+                return vec![self.check("", Verdict::Unproven, detail)];
+            }
+        };
+        let place = scratch.join(format!("postgres-{}", self.name));
         remove_all(&place);
         let checks = self.look(&holdings, &plan, (&programs, user), &place);
         remove_all(&place);
         if let Some(parent) = place.parent().filter(|parent| *parent != self.scratch) {
-            // What another drill left is removed with it when that one ends.
+            // It is empty now; the next drill removes it otherwise.
             let _ = fs::remove_dir(parent);
         }
         checks

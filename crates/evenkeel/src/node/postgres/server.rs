@@ -2,7 +2,7 @@
 //! own, with no address on any network.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt as _, lchown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 
 use evenkeel_capture::postgres::{Address, Connection, Host, Login, Purpose, Tls};
 
+use crate::keyfile::hex;
+
 /// How long recovery may take before it is called off.
 const RECOVERY_MAX: Duration = Duration::from_secs(3600);
 const BEAT: Duration = Duration::from_millis(50);
+const SCRATCH: &str = "evenkeel-drill-";
 /// Of a server's own words, so many lines are shown.
 const LINES_SHOWN: usize = 3;
 
@@ -46,16 +49,20 @@ impl User {
         found.map(|ids| Self(Some(ids))).ok_or_else(|| "there is no user to run it as".to_owned())
     }
 
-    /// Where such a user can reach it: a folder below one that only the administrator may enter
-    /// is of no use.
-    pub(super) fn scratch(self, own: &Path) -> PathBuf {
-        match self.0 {
-            None => own.to_path_buf(),
-            Some(_) => {
-                let name = format!("evenkeel-drill-{}", std::process::id());
-                std::env::temp_dir().join(name)
-            }
-        }
+    /// A folder that such a user can reach, which one below a home of the administrator's is not;
+    /// it did not exist before, so nobody else waits in it.
+    pub(super) fn scratch(self, own: &Path) -> std::io::Result<PathBuf> {
+        let Some((uid, _)) = self.0 else {
+            return Ok(own.to_path_buf());
+        };
+        let above = std::env::temp_dir();
+        remove_stale(&above, uid);
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+        let name = format!("{SCRATCH}{}-{}", std::process::id(), hex(&random));
+        let folder = above.join(name);
+        fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(folder)
     }
 
     pub(super) fn hand_over(self, path: &Path) -> std::io::Result<()> {
@@ -78,6 +85,21 @@ impl User {
             command.uid(uid).gid(gid);
         }
         command
+    }
+}
+
+/// A drill that was killed leaves plaintext behind: the next one removes it.
+fn remove_stale(above: &Path, uid: u32) {
+    for entry in fs::read_dir(above).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(SCRATCH));
+        let pid = rest.and_then(|rest| rest.split('-').next()).filter(|pid| !pid.is_empty());
+        let dead = pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        let ours = |meta: fs::Metadata| meta.is_dir() && [0, uid].contains(&meta.uid());
+        if dead && entry.metadata().is_ok_and(ours) {
+            // What stays is in the way of nobody, and the next drill tries again.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
