@@ -298,3 +298,88 @@ fn log_that_contradicts_what_was_acknowledged_is_refused() {
     assert!(matches!(refused, Error::Contradiction { .. }), "{refused}");
     assert_eq!(fs::read(&partial).unwrap(), bytes, "nothing was touched");
 }
+
+#[test]
+fn over_a_network_the_servers_name_is_checked_and_old_passwords_work() {
+    let mut server = Server::new(&[]);
+    let made = rcgen::generate_simple_self_signed(["db.internal".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["db.internal".to_owned()]).unwrap();
+    let by_address = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let file = |server: &Server, name: &str, text: String| {
+        let path = server.data.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        hand_over(&path);
+        path
+    };
+    file(&server, "server.crt", by_address.cert.pem());
+    file(&server, "server.key", by_address.signing_key.serialize_pem());
+    server.sql("SET password_encryption = 'md5'; CREATE ROLE old LOGIN REPLICATION PASSWORD 'x'");
+    server.stop();
+    server.port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    server.settings.extend(["listen_addresses=127.0.0.1".to_owned(), "ssl=on".to_owned()]);
+    server.start();
+    let open = |user: &str, password: &str, more: &str| {
+        let port = server.port;
+        let mut login = server.login_as(user, Some(password));
+        login.address = format!("postgresql://{user}@127.0.0.1:{port}/{more}").parse().unwrap();
+        Replication::open(&login).and_then(|mut replication| replication.identify())
+    };
+    let trusted = file(&server, "ca", by_address.cert.pem());
+    let system = open("keeper", "hunter2", &format!("?sslrootcert={}", trusted.display())).unwrap();
+    assert_eq!(system.timeline, 1);
+    // Loopback goes without, unless an authority is named; the password is asked for all the same.
+    assert_eq!(open("old", "x", "").unwrap(), system);
+    assert!(matches!(open("old", "y", "").unwrap_err(), Error::NotLetIn { .. }));
+    for wrong in [&made, &other] {
+        let path = file(&server, "wrong", wrong.cert.pem());
+        let refused = open("keeper", "hunter2", &format!("?sslrootcert={}", path.display()));
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, Error::Tls { .. }), "{refused}");
+        assert!(words(&refused).contains("sslrootcert=FILE"), "{refused}");
+    }
+    // The right authority, and a certificate of another name.
+    file(&server, "server.crt", made.cert.pem());
+    file(&server, "server.key", made.signing_key.serialize_pem());
+    server.sql("SELECT pg_reload_conf()");
+    let path = file(&server, "ca", made.cert.pem());
+    let begun = std::time::Instant::now();
+    // The server takes its new certificate a moment later; until then ours is not its authority.
+    let refused = loop {
+        let refused = open("keeper", "hunter2", &format!("?sslrootcert={}", path.display()));
+        let refused = words(&refused.unwrap_err());
+        if refused.contains("not valid for name") || begun.elapsed().as_secs() > 20 {
+            break refused;
+        }
+    };
+    assert!(refused.contains("not valid for name"), "{refused}");
+}
+
+#[test]
+fn a_tablespace_comes_back_in_a_folder_of_its_own() {
+    let server = Server::new(&[]);
+    let place = server.socket.join("fast disk");
+    fs::create_dir(&place).unwrap();
+    hand_over(&place);
+    server.sql(&format!("CREATE TABLESPACE fast LOCATION '{}'", place.display()));
+    server.sql("CREATE TABLE orders TABLESPACE fast AS SELECT generate_series(1, 500) AS id");
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("spool");
+    let capturing = Capturing::begin(&folder, server.login());
+    let base = capturing.base();
+    assert_eq!(base.tablespaces.len(), 1, "{base:?}");
+    server.sql("INSERT INTO orders VALUES (501)");
+    capturing.wait_until(server.lsn());
+    capturing.end();
+    drop(server);
+    let to = home.path().join("back");
+    fs::create_dir(&to).unwrap();
+    hand_over(home.path());
+    let (back, _) = bring_back(&folder, &Target::Latest, &to);
+    assert_eq!(back.one("SELECT count(*) FROM orders"), "501");
+    let location = back.one(
+        "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE \
+                             spcname = 'fast'",
+    );
+    assert!(Path::new(&location).starts_with(&to), "{location}");
+}

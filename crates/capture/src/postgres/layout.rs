@@ -55,6 +55,9 @@ pub fn lay_out(holdings: &Holdings, plan: &Plan, to: &Path) -> Result<LaidOut> {
         let folder = to.join("tablespaces").join(one.oid.to_string());
         make_folder(&folder)?;
         extract(&plan.base.tablespace_archive(one.oid), &folder, &mut laid)?;
+        // The server makes it anew from the map; whoever compares the manifest needs it before.
+        let link = data.join("pg_tblspc").join(one.oid.to_string());
+        std::os::unix::fs::symlink(&folder, &link).map_err(io_error("link", &link))?;
         map.push_str(&format!("{} {}\n", one.oid, folder.display()));
     }
     if !map.is_empty() {

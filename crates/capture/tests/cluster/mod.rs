@@ -92,6 +92,8 @@ pub struct Server {
     child: Option<Child>,
     pub data: PathBuf,
     pub socket: PathBuf,
+    /// In the socket's name, and of the network if it listens there.
+    pub port: u16,
     /// Settings on the command line.
     pub settings: Vec<String>,
     home: Option<TempDir>,
@@ -110,7 +112,7 @@ impl Server {
             data.join("pg_hba.conf"),
             "local replication keeper scram-sha-256\nlocal replication all trust\n\
              local all all trust\nhost all all 127.0.0.1/32 trust\n\
-             host replication keeper 127.0.0.1/32 md5\n",
+             host replication all 127.0.0.1/32 md5\n",
         )
         .unwrap();
         let mut server = Self::of(data, home.path().to_path_buf(), settings);
@@ -123,7 +125,7 @@ impl Server {
     /// A data folder that is there, not running.
     pub fn of(data: PathBuf, socket: PathBuf, settings: &[&str]) -> Self {
         let settings = settings.iter().map(|one| (*one).to_owned()).collect();
-        Self { child: None, data, socket, settings, home: None }
+        Self { child: None, data, socket, port: 5432, settings, home: None }
     }
 
     pub fn start(&mut self) {
@@ -134,6 +136,7 @@ impl Server {
         let fixed = [
             format!("unix_socket_directories={folder}"),
             "listen_addresses=".to_owned(),
+            format!("port={}", self.port),
             "fsync=off".to_owned(),
         ];
         for setting in fixed.iter().chain(&self.settings) {
@@ -197,7 +200,8 @@ impl Server {
     }
 
     pub fn login_as(&self, user: &str, password: Option<&str>) -> Login {
-        let url = format!("postgresql://{user}@/postgres?host={}&port=5432", self.socket.display());
+        let (folder, port) = (self.socket.display(), self.port);
+        let url = format!("postgresql://{user}@/postgres?host={folder}&port={port}");
         Login {
             address: url.parse().unwrap(),
             password: password.map(|text| Zeroizing::new(text.as_bytes().to_vec())),

@@ -155,7 +155,6 @@ impl Bench<'_> {
             "recovery.signal",
             "standby.signal",
             "tablespace_map",
-            "pg_tblspc",
         ] {
             command.arg(format!("--ignore={ours}"));
         }

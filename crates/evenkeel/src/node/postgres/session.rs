@@ -296,3 +296,48 @@ fn bound_spool(work: &Work) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn safe(confirm: Confirm, on_outage: OnOutage, outage_seconds: u64) -> Safe {
+        let of = PostgresConfig { confirm, on_outage, outage_seconds, ..PostgresConfig::default() };
+        Safe::new(&of)
+    }
+
+    #[test]
+    fn a_server_is_told_what_was_promised_and_not_more() {
+        let spool = safe(Confirm::Spool, OnOutage::Block, 0);
+        assert_eq!(spool.flushed(Lsn(7)), Lsn(7));
+        let block = safe(Confirm::Sites, OnOutage::Block, 0);
+        assert_eq!(block.flushed(Lsn(7)), Lsn(0), "no point holds it");
+        block.confirm(Lsn(5));
+        block.confirm(Lsn(3));
+        assert_eq!(block.flushed(Lsn(7)), Lsn(5), "what was confirmed stays confirmed");
+        assert!(!block.is_degraded());
+    }
+
+    #[test]
+    fn an_outage_degrades_only_where_that_was_asked_for_and_ends_with_a_confirmation() {
+        let patient = safe(Confirm::Sites, OnOutage::Degrade, 3600);
+        assert_eq!(patient.flushed(Lsn(7)), Lsn(0));
+        let hasty = safe(Confirm::Sites, OnOutage::Degrade, 0);
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(hasty.flushed(Lsn(7)), Lsn(7));
+        assert!(hasty.is_degraded());
+        hasty.confirm(Lsn(7));
+        assert_eq!(hasty.flushed(Lsn(7)), Lsn(7));
+        let patient = Safe { outage: Duration::from_secs(3600), ..hasty };
+        assert_eq!(patient.flushed(Lsn(9)), Lsn(7), "it waits again");
+        assert!(!patient.is_degraded());
+    }
+
+    #[test]
+    fn a_full_spool_takes_nothing_more() {
+        let safe = safe(Confirm::Spool, OnOutage::Block, 0);
+        assert!(safe.may_take());
+        safe.full.store(true, Ordering::SeqCst);
+        assert!(!safe.may_take());
+    }
+}
