@@ -5,7 +5,7 @@
 //! group, how many are missing. [`bip39`] reads and writes the sentences of wallets, [`bip32`] and
 //! [`address`] give the public keys and addresses that tell one key from another; a
 //! [`fingerprint`] keeps them without any secret. By a [`drill`] the holder of one card alone
-//! proves that it is still good.
+//! proves that it is still good. A [`group`] signs by a key that nobody holds.
 //!
 //! **Architecture invariants**
 //! - No file, no socket, no terminal, no clock. Randomness comes in through [`Random`].
@@ -39,6 +39,7 @@ pub mod bip39;
 pub mod drill;
 pub mod fingerprint;
 mod gf256;
+pub mod group;
 mod mix;
 mod random;
 mod secret;

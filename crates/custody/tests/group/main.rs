@@ -1,0 +1,19 @@
+//! A key nobody holds: founding, changes, signing, and whoever tries to spoil them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod bare;
+mod forge;
+mod malicious;
+mod spoil;
+mod story;
+#[path = "../slip39/support.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod support;
+mod vectors;
+mod world;
