@@ -161,6 +161,15 @@ fn a_protected_server_is_proven_by_one_that_starts_from_the_sites() {
 fn a_moment_comes_back_from_the_sites_after_kills_of_capture() {
     let mut desk = Desk::new();
     desk.protect();
+    let position = desk.bench.path("h/host/postgres/postgres/position");
+    let noted = fs::read_to_string(&position).unwrap();
+    let old = noted.lines().take(2).collect::<Vec<_>>().join("\n") + "\ntime_ns 1000000000\n";
+    fs::write(&position, old).unwrap();
+    let said = desk.ok("backup --home h");
+    for part in ["ends at 1970-01-01", "evenkeel postgres run"] {
+        assert!(said.err.contains(part), "nobody captures: {}", said.err);
+    }
+    fs::write(&position, noted).unwrap();
     desk.follow();
     desk.wait("it is followed", || {
         desk.server.one("SELECT count(*) FROM pg_replication_slots WHERE active") == "1"

@@ -7,11 +7,20 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use evenkeel_capture::postgres::Position;
+use evenkeel_recovery::Clock as _;
+
+use super::super::clock::SystemClock;
+use crate::cli::format_time_ns;
 use crate::config::Config;
+use crate::output;
 use crate::report::{Report, Result};
 
 /// Small files that are replaced as a whole. `position` first: it must not be ahead of the log.
 const SMALL: [&str; 3] = ["position", "events", "cluster"];
+
+/// While somebody captures, the server's clock is heard every second.
+const OLD_SECONDS: u64 = 60;
 
 /// Brings the folders of all captures up to date, and names them. Call it with the lock of
 /// whoever makes points.
@@ -22,12 +31,30 @@ pub(in super::super) fn publish(config: &Config) -> Result<Vec<PathBuf>> {
     let mut published = Vec::new();
     for one in &config.postgres {
         let (from, to) = (config.postgres_dir(&one.name), config.postgres_points_dir(&one.name));
+        say_if_old(&one.name, &from);
         if from.join("cluster").exists() {
             bring(&from, &to).map_err(|error| Report::io("bring up to date", &to, &error))?;
             published.push(to);
         }
     }
     Ok(published)
+}
+
+/// A point is as good as what was captured: that nobody captures any more must not be silent.
+fn say_if_old(name: &str, from: &Path) {
+    let next = "is `evenkeel postgres run` or `evenkeel up` at work, and the server within reach?";
+    let text = fs::read_to_string(from.join("position")).unwrap_or_default();
+    let Some(position) = Position::parse(&text).filter(|position| position.time_ns > 0) else {
+        output::note(&format!("postgres {name}: nothing was captured yet; {next}"));
+        return;
+    };
+    let age_seconds = SystemClock::new().wall_ns().saturating_sub(position.time_ns) / 1_000_000_000;
+    if age_seconds > OLD_SECONDS {
+        output::note(&format!(
+            "postgres {name}: what was captured ends at {}, {age_seconds} s ago; {next}",
+            format_time_ns(position.time_ns)
+        ));
+    }
 }
 
 fn bring(from: &Path, to: &Path) -> io::Result<()> {
