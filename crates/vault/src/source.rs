@@ -22,7 +22,7 @@ use crate::period::Period;
 use crate::proofs::Proofs;
 use crate::random::Random;
 use crate::record::REPLICATED_BYTES_MAX;
-use crate::shipping::{Tally, encode_pack, require, ship_shards};
+use crate::shipping::{EncodedPack, Tally, encode_pack, require, ship_shards};
 use crate::site::Site;
 
 /// Marks the number of a pack of the index; without it, it is that of a new chunk. Only until
@@ -165,7 +165,7 @@ pub(crate) fn seal_sources(
     seal_feed(sealing, &mut feed, known, cut, random)
 }
 
-/// Chunks, seals and ships what is fed. Packs go out while later ones are being made: at most two
+/// Chunks, seals and ships what is fed. Packs go out while later ones are being made: at most three
 /// are in memory beside the one being filled.
 pub(crate) fn seal_feed(
     sealing: &Sealing,
@@ -176,7 +176,7 @@ pub(crate) fn seal_feed(
 ) -> Result<Sealed> {
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(1);
-        let shipper = scope.spawn(move || ship_packs(sealing, &receiver));
+        let shipper = scope.spawn(move || ship_packs(sealing, receiver));
         let (crew, queue) = Crew::new(sealing.workers, sealing.zstd_level)?;
         if let Some(queue) = queue {
             queue.start(sealing.workers, scope);
@@ -241,16 +241,30 @@ struct ShippedPacks {
     tally: Tally,
 }
 
-fn ship_packs(sealing: &Sealing, packs: &Receiver<Pack>) -> Result<ShippedPacks> {
-    // Beside the shards, so that no pack waits for another one's proofs.
+/// A pack as shards, and what is in it.
+type Encoded = Result<(EncodedPack, Vec<PackEntry>)>;
+
+/// Encodes one pack while the one before is on its way: neither processors nor sites wait.
+fn ship_packs(sealing: &Sealing, packs: Receiver<Pack>) -> Result<ShippedPacks> {
     std::thread::scope(|scope| {
+        let (encoded, to_ship) = sync_channel::<Encoded>(0);
+        scope.spawn(move || {
+            for pack in packs {
+                let made = encode_pack(&pack, sealing.layout, &sealing.period, &sealing.id_key);
+                if encoded.send(made.map(|made| (made, pack.entries))).is_err() {
+                    // Shipping failed, and says so.
+                    return;
+                }
+            }
+        });
+        // Beside the shards, so that no pack waits for another one's proofs.
         let (proofs, waiting) = sync_channel::<Proofs>(2);
         scope.spawn(move || {
             for proofs in waiting {
                 proofs.ship(&sealing.sites, &sealing.domain, sealing.lineage);
             }
         });
-        let shipped = ship_each(sealing, packs, &proofs);
+        let shipped = ship_each(sealing, to_ship, &proofs);
         drop(proofs);
         shipped
     })
@@ -258,12 +272,12 @@ fn ship_packs(sealing: &Sealing, packs: &Receiver<Pack>) -> Result<ShippedPacks>
 
 fn ship_each(
     sealing: &Sealing,
-    packs: &Receiver<Pack>,
+    to_ship: Receiver<Encoded>,
     proofs: &SyncSender<Proofs>,
 ) -> Result<ShippedPacks> {
     let mut shipped = ShippedPacks::default();
-    for pack in packs {
-        let encoded = encode_pack(&pack, sealing.layout, &sealing.period, &sealing.id_key)?;
+    for encoded in to_ship {
+        let (encoded, entries) = encoded?;
         let delivery = ship_shards(&sealing.sites, &sealing.domain, sealing.lineage, &encoded);
         require(&delivery, sealing.layout.k(), "sending a pack")?;
         shipped.tally.add(&delivery, encoded.shards[0].len());
@@ -273,7 +287,7 @@ fn ship_each(
         }
         let period = sealing.period.reference;
         let indexed = IndexedPack { object: encoded.object, period };
-        shipped.packs.push((indexed, pack.entries));
+        shipped.packs.push((indexed, entries));
     }
     Ok(shipped)
 }
