@@ -1,6 +1,7 @@
 //! Durable logs side by side: what they carry, and how late an entry is at a given load.
 //!
-//! `cargo xtask bench log [--only flat-out,load] [--logs own,raft,sqlite] [--seed N] [--dir DIR] [--quick]`
+//! `cargo xtask bench log [--only flat-out,load] [--logs own,raft,sqlite] [--seed N] [--dir DIR]
+//! [--quick]`
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
