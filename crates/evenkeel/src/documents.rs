@@ -11,6 +11,7 @@ mod failover;
 mod files;
 mod integrity;
 mod keys;
+mod keys_group;
 mod lines;
 mod margin;
 mod points;
@@ -27,9 +28,12 @@ pub use files::{
 };
 pub use integrity::{ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument};
 pub use keys::{
-    Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument,
-    Slip39SplitDocument,
+    KeyAccountDocument, KeyAddressDocument, KeyCardDocument, KeyFingerprintDocument,
+    KeyGroupDocument, KeyScheme, KeySetDocument, ShareDrillDocument, ShareDrillState,
+    ShareDrillStatusDocument, ShareDrillsDocument, Slip39CardDocument, Slip39GroupDocument,
+    Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
 };
+pub use keys_group::{GroupDocument, GroupHolderDocument, GroupState};
 pub use lines::{ErrorDocument, ProgressDocument};
 pub use margin::{
     CorrelationDocument, MarginNumbers, MarginSimulationDocument, RiskVectorDocument,

@@ -24,6 +24,7 @@ fn split(policy: &str, threshold: u8) -> (Bench, Vec<String>) {
     let mut files: Vec<_> = std::fs::read_dir(bench.path("cards"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|file| file.extension().is_some_and(|ending| ending == "txt"))
         .collect();
     files.sort();
     let words = files.iter().map(|file| {

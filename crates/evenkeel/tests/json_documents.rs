@@ -9,11 +9,13 @@ use std::path::Path;
 use evenkeel::documents::{
     AuditDocument, BackupDocument, DiffDocument, DifferenceDocument, DrillDocument, ErrorDocument,
     FailoverCheck, FailoverCheckDocument, FailoverDocument, FileProblemDocument, ForecastDocument,
-    LsDocument, MarginSimulationDocument, Outcome, PlanDocument, PointsDocument, ProblemDocument,
-    ProgressDocument, PruneDocument, RepairDocument, RepairProblemDocument, RestoreDocument,
-    SiteAuditDocument, SitesDocument, Slip39CardDocument, Slip39GroupDocument,
-    Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument, StatusDocument,
-    VerifyDocument,
+    GroupDocument, GroupHolderDocument, KeyAccountDocument, KeyAddressDocument, KeyCardDocument,
+    KeyFingerprintDocument, KeyGroupDocument, KeySetDocument, LsDocument, MarginSimulationDocument,
+    Outcome, PlanDocument, PointsDocument, ProblemDocument, ProgressDocument, PruneDocument,
+    RepairDocument, RepairProblemDocument, RestoreDocument, ShareDrillDocument,
+    ShareDrillStatusDocument, ShareDrillsDocument, SiteAuditDocument, SitesDocument,
+    Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument,
+    Slip39SplitDocument, StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -142,6 +144,20 @@ fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
     let recovery = Slip39RecoveryDocument { groups, secret_hex, ..Default::default() };
     assert_fits("slip39_recovery", &recovery);
     assert_fits("slip39_split", &Slip39SplitDocument::default());
+    assert_fits("key_fingerprint", &KeyFingerprintDocument::default());
+    let addresses = vec![KeyAddressDocument::default()];
+    let accounts = vec![KeyAccountDocument { addresses, ..Default::default() }];
+    let cards = vec![KeyCardDocument { holder: Some("a".to_owned()), ..Default::default() }];
+    let groups = vec![KeyGroupDocument::default()];
+    let set = Some(KeySetDocument { groups, cards, ..Default::default() });
+    let record = KeyFingerprintDocument { accounts, set, ..Default::default() };
+    assert_fits("key_fingerprint", &record);
+    let holders = vec![GroupHolderDocument::default()];
+    let (generation, missing) = (Some(2), vec![1]);
+    assert_fits("key_group", &GroupDocument { holders, generation, missing, ..Default::default() });
+    assert_fits("share_drill", &ShareDrillDocument::default());
+    let cards = vec![ShareDrillStatusDocument { age_days: Some(3), ..Default::default() }];
+    assert_fits("share_drills", &ShareDrillsDocument { cards, ..Default::default() });
     let card = Slip39CardDocument {
         file: Some("a".into()),
         mnemonic: Some("b".into()),

@@ -10,6 +10,36 @@ pub enum KeysCommand {
     /// SLIP-39: a secret as cards of words, some of which bring it back
     #[command(subcommand)]
     Slip39(Slip39Command),
+
+    /// Make a new key, as a BIP-39 sentence
+    ///
+    /// From the system's randomness, with dice mixed in if there are any. Shows only what is no
+    /// secret: fingerprint, extended public keys, first addresses.
+    #[command(
+        after_help = "Example:\n  evenkeel keys generate --dice rolls.txt --out sentence.txt\n\n\
+        Exit codes: 0 made, 1 the file is there already"
+    )]
+    Generate(KeysGenerateArgs),
+
+    /// Record what tells a key from another, and is no secret
+    ///
+    /// Extended public keys, first addresses, and for cards who holds them where and the keys by
+    /// which they prove themselves in drills.
+    #[command(
+        after_help = "Example:\n  evenkeel keys fingerprint --shares words.txt --passphrase-file \
+        passphrase.txt --holders holders.txt --out fingerprint.json\n\n\
+        Exit codes: 0 recorded, 2 the secret or sentence is refused, 20 a card is damaged, 22 not \
+        enough cards"
+    )]
+    Fingerprint(KeysFingerprintArgs),
+
+    /// Prove that cards are still good, one holder at a time, with nothing secret sent
+    #[command(subcommand)]
+    Drill(DrillCommand),
+
+    /// A key that nobody holds: a quorum of holders signs, each on a machine of their own
+    #[command(subcommand)]
+    Group(super::GroupCommand),
 }
 
 /// `keys slip39 …`
@@ -27,12 +57,12 @@ pub enum Slip39Command {
     /// Bring a secret back from its cards, or say what is wrong with them
     ///
     /// More cards than needed are checked against each other. Nothing secret is printed without
-    /// --reveal. A wrong passphrase gives another secret and no error, so the result is
-    /// UNVERIFIED: compare it with what you know of the wallet.
+    /// --reveal. A wrong passphrase gives another secret and no error: without a fingerprint the
+    /// result is UNVERIFIED.
     #[command(after_help = "Example:\n  evenkeel keys slip39 recover --shares words.txt \
         --passphrase-file passphrase.txt\n\n\
-        Exit codes: 0 recovered, 2 a word is not in the list, 20 a card is \
-        damaged, forged or of another set, 22 not enough cards")]
+        Exit codes: 0 recovered, 2 a word is not in the list, 12 not the recorded key (wrong \
+        passphrase), 20 a card is damaged, forged or of another set, 22 not enough cards")]
     Recover(Slip39RecoverArgs),
 }
 
@@ -48,13 +78,32 @@ pub struct Slip39SplitArgs {
     pub group_threshold: u8,
 
     /// File with the secret as hexadecimal digits
-    #[arg(long, value_name = "FILE", required_unless_present = "generate")]
+    #[arg(long, value_name = "FILE", group = "secret", required = true)]
     pub secret_file: Option<PathBuf>,
 
     /// Draw a new secret of so many bits instead
-    #[arg(long, value_name = "128|256", conflicts_with = "secret_file")]
-    #[arg(value_parser = ["128", "256"])]
+    #[arg(long, value_name = "128|256", group = "secret", value_parser = ["128", "256"])]
     pub generate: Option<String>,
+
+    /// Split the entropy of the BIP-39 sentence in this file instead
+    #[arg(long, value_name = "FILE", group = "secret")]
+    pub bip39_file: Option<PathBuf>,
+
+    /// Passphrase of that sentence, for the fingerprint alone: it is not in the cards
+    #[arg(long, value_name = "FILE", requires = "bip39_file")]
+    pub bip39_passphrase_file: Option<PathBuf>,
+
+    /// File with rolls of a die (digits 1 to 6) to mix into a drawn secret
+    #[arg(long, value_name = "FILE", requires = "generate")]
+    pub dice: Option<PathBuf>,
+
+    /// Who gets which card and where it goes, a line each: GROUP.MEMBER PERSON @ PLACE
+    #[arg(long, value_name = "FILE")]
+    pub holders: Option<PathBuf>,
+
+    /// Which split of this key it is, counted from 1
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub generation: u32,
 
     /// File with the passphrase; its last line end is not part of it [default: no passphrase]
     #[arg(long, value_name = "FILE")]
@@ -94,9 +143,184 @@ pub struct Slip39RecoverArgs {
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 
+    /// Fingerprint record of the key: only the secret that it describes is accepted
+    #[arg(long, value_name = "FILE")]
+    pub fingerprint: Option<PathBuf>,
+
+    /// The secret is the entropy of a BIP-39 sentence; --reveal prints the sentence
+    #[arg(long)]
+    pub bip39: bool,
+
+    /// Passphrase of that sentence, for the fingerprint
+    #[arg(long, value_name = "FILE")]
+    pub bip39_passphrase_file: Option<PathBuf>,
+
     /// Print the secret, as hexadecimal digits
     #[arg(long)]
     pub reveal: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `keys drill …`
+#[derive(Debug, Subcommand)]
+pub enum DrillCommand {
+    /// Prove that one card still has the words that were dealt, alone and offline
+    ///
+    /// Signs a challenge with a key derived from the words. Nothing secret leaves.
+    #[command(after_help = "Example:\n  evenkeel keys drill prove --share card.txt --fingerprint \
+        fingerprint.json --log drills.jsonl\n\n\
+        Exit codes: 0 proven, 3 answered but not compared with a record, 20 not the card that was \
+        dealt, 2 a word is not in the list")]
+    Prove(DrillProveArgs),
+
+    /// Check a holder's answer to a challenge against the record, and log it
+    #[command(
+        after_help = "Example:\n  evenkeel keys drill check --answer answer.json --challenge \
+        9f…  --fingerprint fingerprint.json --log drills.jsonl\n\n\
+        Exit codes: 0 proven, 20 another challenge, or not the card that was dealt"
+    )]
+    Check(DrillCheckArgs),
+
+    /// Say when each card was last proven, and which are due
+    ///
+    /// Every line of the log is verified again; lines that prove nothing do not count.
+    #[command(
+        after_help = "Example:\n  evenkeel keys drill status --fingerprint fingerprint.json --log \
+        drills.jsonl --stale-days 90\n\n\
+        Exit codes: 0 all are fresh, 3 some are stale or were never drilled"
+    )]
+    Status(DrillStatusArgs),
+}
+
+/// Arguments of `keys generate`.
+#[derive(Debug, Clone, Args)]
+pub struct KeysGenerateArgs {
+    /// Words of the sentence: 12 (128 bits) or 24 (256 bits)
+    #[arg(long, value_name = "12|24", default_value = "24", value_parser = ["12", "24"])]
+    pub words: String,
+
+    /// File with rolls of a die (digits 1 to 6), mixed with the system's randomness
+    #[arg(long, value_name = "FILE")]
+    pub dice: Option<PathBuf>,
+
+    /// New file for the sentence, readable by the owner alone
+    #[arg(long, value_name = "FILE", required_unless_present = "reveal")]
+    pub out: Option<PathBuf>,
+
+    /// Print the sentence to stdout
+    #[arg(long)]
+    pub reveal: bool,
+}
+
+/// Arguments of `keys fingerprint`.
+#[derive(Debug, Clone, Args)]
+pub struct KeysFingerprintArgs {
+    /// File with the secret as hexadecimal digits: a BIP-32 seed, as SLIP-39 wallets use it
+    #[arg(long, value_name = "FILE", group = "source", required = true)]
+    pub secret_file: Option<PathBuf>,
+
+    /// File with a BIP-39 sentence, in any language
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub mnemonic_file: Option<PathBuf>,
+
+    /// File with enough SLIP-39 cards, one a line; their drill keys are recorded too
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub shares: Option<PathBuf>,
+
+    /// Passphrase of the cards
+    #[arg(long, value_name = "FILE", requires = "shares")]
+    pub passphrase_file: Option<PathBuf>,
+
+    /// The secret is the entropy of a BIP-39 sentence, not a seed
+    #[arg(long)]
+    pub bip39: bool,
+
+    /// Passphrase of the BIP-39 sentence
+    #[arg(long, value_name = "FILE")]
+    pub bip39_passphrase_file: Option<PathBuf>,
+
+    /// Who holds which card where, a line each: GROUP.MEMBER PERSON @ PLACE
+    #[arg(long, value_name = "FILE")]
+    pub holders: Option<PathBuf>,
+
+    /// Which split of this key it is, counted from 1
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub generation: u32,
+
+    /// New file for the record; it holds no secret
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `keys drill prove`.
+#[derive(Debug, Clone, Args)]
+pub struct DrillProveArgs {
+    /// File with the words of one card; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub share: PathBuf,
+
+    /// Challenge, as hexadecimal digits of 16 bytes or more [default: drawn here]
+    #[arg(long, value_name = "HEX")]
+    pub challenge: Option<String>,
+
+    /// Fingerprint record to compare with
+    #[arg(long, value_name = "FILE")]
+    pub fingerprint: Option<PathBuf>,
+
+    /// Log of drills to append to
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+
+    /// Print one JSON document: the answer to send
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `keys drill check`.
+#[derive(Debug, Clone, Args)]
+pub struct DrillCheckArgs {
+    /// The holder's answer, as `drill prove --json` printed it; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub answer: PathBuf,
+
+    /// The challenge that was sent
+    #[arg(long, value_name = "HEX")]
+    pub challenge: String,
+
+    /// Fingerprint record to compare with
+    #[arg(long, value_name = "FILE")]
+    pub fingerprint: PathBuf,
+
+    /// Log of drills to append to
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `keys drill status`.
+#[derive(Debug, Clone, Args)]
+pub struct DrillStatusArgs {
+    /// Fingerprint record with the cards
+    #[arg(long, value_name = "FILE")]
+    pub fingerprint: PathBuf,
+
+    /// Log of drills
+    #[arg(long, value_name = "FILE")]
+    pub log: PathBuf,
+
+    /// Older drills than this are stale
+    #[arg(long, value_name = "N", default_value_t = 90)]
+    pub stale_days: u64,
 
     /// Print one JSON document
     #[arg(long)]

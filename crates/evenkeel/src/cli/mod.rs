@@ -7,6 +7,7 @@ mod failover_args;
 mod files_args;
 mod journal_args;
 mod keys_args;
+mod keys_group_args;
 mod manual;
 mod margin_args;
 mod place;
@@ -32,7 +33,14 @@ pub use files_args::{BackupArgs, DiffArgs, LsArgs, ProtectArgs};
 pub use journal_args::{
     JournalCommand, JournalHashesArgs, JournalPlace, JournalReplayArgs, JournalShowArgs,
 };
-pub use keys_args::{KeysCommand, Slip39Command, Slip39RecoverArgs, Slip39SplitArgs};
+pub use keys_args::{
+    DrillCheckArgs, DrillCommand, DrillProveArgs, DrillStatusArgs, KeysCommand,
+    KeysFingerprintArgs, KeysGenerateArgs, Slip39Command, Slip39RecoverArgs, Slip39SplitArgs,
+};
+pub use keys_group_args::{
+    GroupCommand, GroupCurve, GroupEnrollArgs, GroupPlanArgs, GroupRequestArgs, GroupSignArgs,
+    GroupStepArgs, GroupVerifyArgs,
+};
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
 pub use postgres_args::{PostgresCommand, PostgresRunArgs, PostgresStatusArgs};

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use evenkeel_custody::slip39::{RecoverError, Share, ShareError};
+use evenkeel_custody::Secret;
+use evenkeel_custody::slip39::{RecoverError, Recovered, Share, ShareError, recover};
 
 use super::input;
 use crate::report::{Exit, Report, Result};
@@ -38,6 +39,11 @@ impl Cards {
         if faults.is_empty() { Ok(cards) } else { Err(cards.unreadable(&faults)) }
     }
 
+    /// The secret of these cards, or what is wrong with them and where.
+    pub(super) fn recover(&self, passphrase: &Secret) -> Result<Recovered> {
+        recover(&self.shares, passphrase.reveal()).map_err(|error| self.report(&error))
+    }
+
     fn unreadable(&self, faults: &[(usize, ShareError)]) -> Report {
         let typing = faults.iter().any(|(_, error)| matches!(error, ShareError::UnknownWords(_)));
         let exit = if typing { Exit::Usage } else { Exit::Integrity };
@@ -60,7 +66,7 @@ impl Cards {
     }
 
     /// What is wrong with readable cards together, and where they are.
-    pub(super) fn report(&self, error: &RecoverError) -> Report {
+    fn report(&self, error: &RecoverError) -> Report {
         let exit = match error {
             RecoverError::NotEnough { .. } | RecoverError::Nothing => Exit::NotEnoughShares,
             _ => Exit::Integrity,

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use evenkeel_custody::bip39::Mnemonic;
 use evenkeel_custody::{Random, RandomError, Secret};
 use zeroize::Zeroizing;
 
@@ -94,6 +95,21 @@ pub(super) fn secret(file: &Path) -> Result<Secret> {
         return Err(not_hexadecimal(file));
     }
     Ok(Secret::from(bytes))
+}
+
+/// A BIP-39 sentence from a file; lines that begin with # do not count.
+pub(super) fn sentence(file: &Path) -> Result<Mnemonic> {
+    let text = read_text(file, "the sentence")?;
+    let mut words = Zeroizing::new(String::with_capacity(text.len() + 1));
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        words.push_str(line);
+        words.push(' ');
+    }
+    Mnemonic::parse(&words).map_err(|error| {
+        Report::new(Exit::Usage, error.to_string())
+            .at(file.display().to_string())
+            .safe("nothing was made of it, and nothing is ever corrected by itself")
+    })
 }
 
 fn not_hexadecimal(file: &Path) -> Report {

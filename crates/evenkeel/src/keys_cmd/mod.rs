@@ -3,12 +3,17 @@
 //! Nothing secret goes to stdout or stderr unless `--reveal` was given.
 
 mod cards;
+mod drills;
+mod generate;
+mod group;
 mod guard;
+mod holders;
 mod input;
+mod record;
 mod slip39_recover;
 mod slip39_split;
 
-use crate::cli::{KeysCommand, Slip39Command};
+use crate::cli::{DrillCommand, KeysCommand, Slip39Command};
 use crate::report::{Exit, Result};
 
 /// Runs a command, in a process whose memory is kept from disk as far as the machine allows.
@@ -17,5 +22,11 @@ pub(crate) fn run(command: &KeysCommand) -> Result<Exit> {
     match command {
         KeysCommand::Slip39(Slip39Command::Split(args)) => slip39_split::run(args),
         KeysCommand::Slip39(Slip39Command::Recover(args)) => slip39_recover::run(args),
+        KeysCommand::Group(command) => group::run(command),
+        KeysCommand::Generate(args) => generate::generate(args),
+        KeysCommand::Fingerprint(args) => generate::fingerprint(args),
+        KeysCommand::Drill(DrillCommand::Prove(args)) => drills::prove(args),
+        KeysCommand::Drill(DrillCommand::Check(args)) => drills::check(args),
+        KeysCommand::Drill(DrillCommand::Status(args)) => drills::status(args),
     }
 }

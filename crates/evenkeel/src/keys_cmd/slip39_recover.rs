@@ -1,25 +1,29 @@
 //! `keys slip39 recover`
 
-use evenkeel_custody::slip39::{Recovered, recover};
+use evenkeel_custody::Secret;
+use evenkeel_custody::bip39::Mnemonic;
+use evenkeel_custody::slip39::Recovered;
 use zeroize::Zeroizing;
 
-use super::{cards::Cards, input};
+use super::{cards::Cards, input, record};
 use crate::cli::Slip39RecoverArgs;
-use crate::documents::{Slip39GroupUseDocument, Slip39RecoveryDocument};
+use crate::documents::{KeyScheme, Slip39GroupUseDocument, Slip39RecoveryDocument};
 use crate::keyfile::hex;
 use crate::output;
-use crate::report::{Exit, Result};
+use crate::report::{Exit, Report, Result};
 
 pub(super) fn run(args: &Slip39RecoverArgs) -> Result<Exit> {
     let passphrase = input::passphrase(args.passphrase_file.as_deref())?;
     let cards = Cards::read(&args.shares)?;
-    let recovered =
-        recover(&cards.shares, passphrase.reveal()).map_err(|error| cards.report(&error))?;
+    let recovered = cards.recover(&passphrase)?;
     if passphrase.reveal().iter().any(|byte| !(32..=126).contains(byte)) {
         output::note("warning: the passphrase holds bytes that are not printable ASCII");
     }
-    let document = document(&recovered, cards.shares.len(), args.reveal);
-    unverified();
+    let bip39_passphrase = input::passphrase(args.bip39_passphrase_file.as_deref())?;
+    let document = document(&recovered, cards.shares.len(), args, &bip39_passphrase)?;
+    if !document.verified {
+        unverified(&document);
+    }
     for unchecked in &recovered.unchecked {
         let group = unchecked.group_index + 1;
         output::note(&format!(
@@ -30,26 +34,48 @@ pub(super) fn run(args: &Slip39RecoverArgs) -> Result<Exit> {
     if args.json {
         output::document(&document)?;
     } else {
-        summary(&document, &recovered, args.reveal)?;
+        summary(&document, &recovered, args)?;
     }
     Ok(Exit::Ok)
 }
 
-fn unverified() {
+fn unverified(document: &Slip39RecoveryDocument) {
     output::note(
         "UNVERIFIED: any passphrase gives some secret; only a fingerprint tells the right one.\n\
-         Compare an address or extended public key of this secret before you rely on it.",
+         Give the record with --fingerprint FILE, or compare an address of this secret:",
     );
+    for address in document.accounts.iter().filter_map(|account| account.addresses.first()) {
+        output::note(&format!("  {}  {}", address.path, address.address));
+    }
 }
 
-fn document(recovered: &Recovered, cards: usize, reveal: bool) -> Slip39RecoveryDocument {
+/// Compares with the record, if there is one, before anything of the secret is put anywhere.
+fn document(
+    recovered: &Recovered,
+    cards: usize,
+    args: &Slip39RecoverArgs,
+    bip39_passphrase: &Secret,
+) -> Result<Slip39RecoveryDocument> {
+    let mut scheme = if args.bip39 { KeyScheme::Bip39 } else { KeyScheme::Seed };
+    if let Some(file) = &args.fingerprint {
+        let known = record::read(file)?;
+        record::compare(&known, &recovered.secret, bip39_passphrase)?;
+        scheme = known.scheme;
+    }
+    let seed = record::seed(scheme, &recovered.secret, bip39_passphrase)?;
+    let fingerprint = record::fingerprint(&seed)?;
+    let sentence = match (scheme, args.reveal) {
+        (KeyScheme::Bip39, true) => Some(sentence(&recovered.secret)?),
+        _ => None,
+    };
+
     let groups = recovered.groups.iter().map(|group| Slip39GroupUseDocument {
         group: group.group_index + 1,
         member_threshold: group.member_threshold,
         members: group.members.iter().map(|member| member + 1).collect(),
         complete: group.is_complete(),
     });
-    Slip39RecoveryDocument {
+    Ok(Slip39RecoveryDocument {
         set: recovered.set.identifier,
         extendable: recovered.set.extendable,
         iteration_exponent: recovered.set.iteration_exponent,
@@ -61,14 +87,28 @@ fn document(recovered: &Recovered, cards: usize, reveal: bool) -> Slip39Recovery
         shares_unchecked: recovered.unchecked.len(),
         shares_repeated: recovered.repeated.len(),
         has_digest: recovered.has_digest,
-        verified: false,
+        verified: args.fingerprint.is_some(),
+        scheme,
+        master_fingerprint: hex(&fingerprint.master),
+        accounts: record::accounts(&fingerprint),
         secret_bits: recovered.secret.len() * 8,
-        secret_hex: reveal.then(|| hex(recovered.secret.reveal())),
-    }
+        secret_hex: args.reveal.then(|| hex(recovered.secret.reveal())),
+        bip39_sentence: sentence,
+    })
+}
+
+fn sentence(secret: &Secret) -> Result<String> {
+    let sentence = Mnemonic::from_entropy(secret.clone())
+        .map_err(|error| Report::new(Exit::Usage, error.to_string()))?;
+    Ok(sentence.sentence().to_string())
 }
 
 /// For people; with `--reveal` the secret alone is on stdout, and the rest beside it.
-fn summary(document: &Slip39RecoveryDocument, recovered: &Recovered, reveal: bool) -> Result<()> {
+fn summary(
+    document: &Slip39RecoveryDocument,
+    recovered: &Recovered,
+    args: &Slip39RecoverArgs,
+) -> Result<()> {
     let mut lines = vec![format!(
         "recovered  {} bits from {} cards of set {}",
         document.secret_bits, document.shares, recovered.set
@@ -88,9 +128,16 @@ fn summary(document: &Slip39RecoveryDocument, recovered: &Recovered, reveal: boo
         (0, true) => "  checked    the digest holds; no card to spare".to_owned(),
         (extra, _) => format!("  checked    the digest holds; {extra} more cards agree"),
     });
-    if reveal {
+    lines.push(format!("  key        master fingerprint {}", document.master_fingerprint));
+    if document.verified {
+        lines.push("  verified   it is the key of the record".to_owned());
+    }
+    if args.reveal {
         lines.iter().for_each(|line| output::note(line));
-        return output::result(&Zeroizing::new(hex(recovered.secret.reveal())));
+        return match &document.bip39_sentence {
+            Some(sentence) => output::result(sentence),
+            None => output::result(&Zeroizing::new(hex(recovered.secret.reveal()))),
+        };
     }
     lines.push("  secret     not shown (--reveal prints it)".to_owned());
     output::result(&lines.join("\n"))

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use evenkeel_custody::Secret;
 use evenkeel_custody::slip39::{Policy, Share, SplitError, SplitOptions, split};
-use evenkeel_custody::{Random, Secret};
 use zeroize::Zeroizing;
 
+use super::holders::Holders;
 use super::input::{self, OsRandom};
+use super::{generate, record};
 use crate::cli::Slip39SplitArgs;
-use crate::documents::{Slip39CardDocument, Slip39GroupDocument, Slip39SplitDocument};
+use crate::documents::{KeyScheme, Slip39CardDocument, Slip39GroupDocument, Slip39SplitDocument};
 use crate::keyfile::write_new;
 use crate::output;
 use crate::report::{Exit, Report, Result};
@@ -16,10 +18,12 @@ use crate::report::{Exit, Report, Result};
 pub(super) fn run(args: &Slip39SplitArgs) -> Result<Exit> {
     let policy = Policy::parse(&args.groups, args.group_threshold).map_err(refused)?;
     let passphrase = input::passphrase(args.passphrase_file.as_deref())?;
+    let bip39_passphrase = input::passphrase(args.bip39_passphrase_file.as_deref())?;
+    let holders = Holders::read(args.holders.as_deref())?;
     if let Some(folder) = &args.out {
         make_folder(folder)?;
     }
-    let secret = secret(args)?;
+    let (scheme, secret) = secret(args)?;
     let options = SplitOptions {
         iteration_exponent: args.iteration_exponent,
         extendable: !args.not_extendable,
@@ -27,6 +31,10 @@ pub(super) fn run(args: &Slip39SplitArgs) -> Result<Exit> {
     };
     let groups = split(&policy, secret.reveal(), passphrase.reveal(), options, &mut OsRandom)
         .map_err(refused)?;
+    let mut fingerprint = record::new(scheme, &secret, &bip39_passphrase, args.generation)?;
+    let all: Vec<Share> = groups.iter().flatten().cloned().collect();
+    fingerprint.set = record::set(&all, Some(&policy), &holders)?;
+    fingerprint.warnings = holders.warnings(&policy);
     let mut cards = Vec::new();
     for card in groups.iter().flatten() {
         let file = match &args.out {
@@ -41,22 +49,39 @@ pub(super) fn run(args: &Slip39SplitArgs) -> Result<Exit> {
         });
     }
     if let Some(folder) = &args.out {
+        record::write(&folder.join(record::FILE), &fingerprint)?;
         sync(folder)?;
     }
+    traps(scheme);
+    fingerprint.warnings.iter().for_each(|it| output::note(&format!("WARNING: {it}")));
     tell(args, &policy, &groups, cards, secret.len() * 8)?;
     Ok(Exit::Ok)
 }
 
-fn secret(args: &Slip39SplitArgs) -> Result<Secret> {
-    match (&args.secret_file, args.generate.as_deref()) {
-        (Some(file), _) => input::secret(file),
-        (None, bits) => {
-            let bytes = if bits == Some("128") { 16 } else { 32 };
-            let mut secret = Zeroizing::new(vec![0; bytes]);
-            OsRandom.fill(&mut secret).map_err(|error| refused(error.into()))?;
-            Ok(Secret::from(secret))
-        }
+fn secret(args: &Slip39SplitArgs) -> Result<(KeyScheme, Secret)> {
+    if let Some(file) = &args.bip39_file {
+        return Ok((KeyScheme::Bip39, input::sentence(file)?.entropy().clone()));
     }
+    if let Some(file) = &args.secret_file {
+        return Ok((KeyScheme::Seed, input::secret(file)?));
+    }
+    let bytes = if args.generate.as_deref() == Some("128") { 16 } else { 32 };
+    Ok((KeyScheme::Seed, generate::entropy(bytes, args.dice.as_deref())?))
+}
+
+/// What is confused at a price, said where it happens.
+fn traps(scheme: KeyScheme) {
+    output::note(match scheme {
+        KeyScheme::Seed => {
+            "note: wallets use this secret itself as the BIP-32 seed. It is not the entropy of a \
+             BIP-39 sentence:\nthe same bytes written as a sentence would be another wallet."
+        }
+        KeyScheme::Bip39 => {
+            "note: the cards hold the entropy of the sentence. A wallet that recovers them as \
+             SLIP-39 opens another,\nempty wallet: recover here with --bip39 and type the \
+             sentence. Its BIP-39 passphrase, if any, is not in the cards."
+        }
+    });
 }
 
 fn tell(

@@ -1,0 +1,180 @@
+//! `keys group …`: a key that nobody holds, among holders who exchange files.
+//!
+//! Two folders: the holder's own, readable by nobody else, and the *table*, which everybody reads
+//! and writes: a shared drive, or a stick that goes round. Nothing on the table is secret.
+
+mod files;
+mod plan;
+mod sign;
+mod step;
+
+use evenkeel_custody::group::{Fault, HolderKey, Plan, Record, Refusal};
+
+use super::input::OsRandom;
+use crate::cli::{GroupCommand, GroupEnrollArgs, GroupVerifyArgs};
+use crate::documents::{GroupDocument, GroupHolderDocument, GroupState};
+use crate::keyfile::hex;
+use crate::output;
+use crate::report::{Exit, Report, Result};
+use files::{Own, armored, read_bytes};
+
+pub(super) fn run(command: &GroupCommand) -> Result<Exit> {
+    match command {
+        GroupCommand::Enroll(args) => enroll(args),
+        GroupCommand::Plan(args) => plan::run(args),
+        GroupCommand::Step(args) => step::run(args),
+        GroupCommand::Request(args) => sign::request(args),
+        GroupCommand::Sign(args) => sign::run(args),
+        GroupCommand::Verify(args) => verify(args),
+    }
+}
+
+fn enroll(args: &GroupEnrollArgs) -> Result<Exit> {
+    let own = Own::new(&args.holder);
+    own.make()?;
+    let key = HolderKey::generate(&mut OsRandom)
+        .map_err(|error| Report::new(Exit::Failed, error.to_string()))?;
+    let enrolment = key.enrol(&args.name, &args.place);
+    own.write_key(&key, &enrolment)?;
+    let file = own.enrolment();
+    let document = GroupDocument {
+        state: GroupState::Enrolled,
+        holders: vec![GroupHolderDocument {
+            number: 0,
+            name: enrolment.name,
+            place: enrolment.place,
+            key_hex: hex(&enrolment.key),
+        }],
+        written: vec![file.display().to_string()],
+        next: vec![format!(
+            "give {} to whoever makes the plan, and read its key aloud: {}",
+            file.display(),
+            hex(&enrolment.key)
+        )],
+        ..GroupDocument::default()
+    };
+    say(&format!("enrolled  {} at {}", args.name, args.place), &document, args.json)?;
+    Ok(Exit::Ok)
+}
+
+fn verify(args: &GroupVerifyArgs) -> Result<Exit> {
+    let (record, said) = match (&args.holder, &args.record) {
+        (Some(folder), _) => {
+            let own = Own::new(folder);
+            let sealed = own.record()?.ok_or_else(|| own.without("record.txt"))?;
+            let share = own.share()?.ok_or_else(|| own.without("share.key"))?;
+            share.check(sealed.record()).map_err(|it| refused(&it))?;
+            (sealed, format!("good  the share of holder {}", share.number))
+        }
+        (None, Some(file)) => {
+            let sealed = armored::sealed(file)?;
+            let mut said = "good  the record is in force".to_owned();
+            if let (Some(message), Some(signature)) = (&args.message, &args.signature) {
+                let text = super::input::read_text(signature, "the signature")?;
+                let bytes = crate::keyfile::unhex(text.trim()).unwrap_or_default();
+                let message = read_bytes(message, "the message")?;
+                sealed.record().verify(&message, &bytes).map_err(|it| refused(&it))?;
+                "good  signed by the group".clone_into(&mut said);
+            }
+            (sealed, said)
+        }
+        (None, None) => return Err(Report::new(Exit::Usage, "nothing to check")),
+    };
+    let document = GroupDocument { state: GroupState::Good, ..of_record(record.record()) };
+    say(&said, &document, args.json)?;
+    Ok(Exit::Ok)
+}
+
+/// The document with what a record says.
+fn of_record(record: &Record) -> GroupDocument {
+    GroupDocument {
+        curve: Some(record.curve.to_string()),
+        generation: Some(record.generation),
+        threshold: Some(record.threshold),
+        group_key_hex: Some(hex(&record.group_key)),
+        id: Some(hex(&record.hash())),
+        holders: holders(&record.holders),
+        ..GroupDocument::default()
+    }
+}
+
+/// The document with what a plan says.
+fn of_plan(plan: &Plan) -> GroupDocument {
+    GroupDocument {
+        curve: Some(plan.curve.to_string()),
+        generation: Some(plan.generation),
+        threshold: Some(plan.threshold),
+        id: Some(hex(&plan.id())),
+        holders: holders(&plan.holders),
+        ..GroupDocument::default()
+    }
+}
+
+fn holders(all: &[evenkeel_custody::group::Holder]) -> Vec<GroupHolderDocument> {
+    let each = all.iter().map(|holder| GroupHolderDocument {
+        number: holder.number,
+        name: holder.name.clone(),
+        place: holder.place.clone(),
+        key_hex: hex(&holder.key),
+    });
+    each.collect()
+}
+
+/// The result, for people or as JSON.
+fn say(headline: &str, document: &GroupDocument, json: bool) -> Result<()> {
+    for why in &document.set_aside {
+        output::note(&format!("not counted: {why}"));
+    }
+    document.warnings.iter().for_each(|it| output::note(&format!("WARNING: {it}")));
+    if json {
+        return output::document(document);
+    }
+    let mut lines = vec![headline.to_owned()];
+    if let Some(key) = &document.group_key_hex {
+        lines.push(format!("  key        {key}"));
+    }
+    if let (Some(generation), Some(threshold)) = (document.generation, document.threshold) {
+        let count = document.holders.len();
+        lines.push(format!("  generation {generation}, {threshold} of {count} needed"));
+    }
+    for holder in &document.holders {
+        lines.push(format!("  holder {:<3} {} at {}", holder.number, holder.name, holder.place));
+    }
+    lines.extend(document.written.iter().map(|file| format!("  wrote      {file}")));
+    if let Some(signature) = &document.signature_hex {
+        lines.push(format!("  signature  {signature}"));
+    }
+    lines.extend(document.next.iter().map(|next| format!("  next       {next}")));
+    output::result(&lines.join("\n"))
+}
+
+/// Somebody did wrong, or nobody knows who.
+fn fault(plan_names: impl Fn(u16) -> String, fault: &Fault) -> Report {
+    let safe = "nothing was switched; the record that was in force stays in force";
+    match fault {
+        Fault::Culprit { holder, misdeed } => {
+            Report::new(Exit::Integrity, format!("{} {misdeed}", plan_names(*holder)))
+                .safe(safe)
+                .next("keep the table as evidence; make a new plan or request without this holder")
+        }
+        Fault::CannotTell { a, b, doubt } => Report::new(
+            Exit::Integrity,
+            format!("cannot tell which of {} and {} is wrong", plan_names(*a), plan_names(*b)),
+        )
+        .detail(format!("because {doubt}"))
+        .safe(safe)
+        .next("compare the copies, then make a new plan or request"),
+        Fault::Refused(refusal) => refused(refusal).safe(safe),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Report {
+    let exit = match refusal {
+        Refusal::Dealers { .. } => Exit::NotEnoughShares,
+        Refusal::NotAHolder | Refusal::Other(_) => Exit::WrongKey,
+        Refusal::NotInForce | Refusal::Signature => Exit::Integrity,
+        Refusal::Random(_) | Refusal::Calculation | Refusal::Interrupted => Exit::Failed,
+        _ => Exit::Usage,
+    };
+    Report::new(exit, refusal.to_string())
+}
