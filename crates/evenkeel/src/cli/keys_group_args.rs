@@ -15,7 +15,7 @@ pub enum GroupCommand {
     /// Plan a new key, or a change of one: refresh, repair, removal, addition
     ///
     /// Nothing is drawn yet: everybody reads the plan first, then runs `keys group step`.
-    #[command(after_help = "Examples:\n  evenkeel keys group plan --table founding --curve \
+    #[command(after_help = "Example:\n  evenkeel keys group plan --table founding --curve \
         ed25519 --threshold 2 --enrolment ada/enrolment.txt --enrolment bob/enrolment.txt \
         --enrolment eve/enrolment.txt\n  \
         evenkeel keys group plan --table refresh --record ada/record.txt\n  \
@@ -52,7 +52,7 @@ pub enum GroupCommand {
     Sign(GroupSignArgs),
 
     /// Check a group's signature, or that a holder's share is still good
-    #[command(after_help = "Examples:\n  evenkeel keys group verify --record ada/record.txt \
+    #[command(after_help = "Example:\n  evenkeel keys group verify --record ada/record.txt \
         --message grant.bin --signature grant/signature.txt\n  \
         evenkeel keys group verify --holder ada\n\n\
         Exit codes: 0 good, 12 the share is of another generation, 20 not signed by this group")]
