@@ -6,24 +6,32 @@ mod common;
 use std::sync::Arc;
 
 use common::{SMALL, append, assert_history, create, dir, fault_disk, read_from, segments};
-use evenkeel_journal::{Disk, JournalError, Options, Preparation, Reader, RealDisk, verify};
+use evenkeel_journal::{
+    Disk, FileLog, JournalError, Options, Preparation, Reader, RealDisk, verify,
+};
 
 fn given_up(disk: &dyn Disk) -> usize {
     let names = disk.list(&dir()).unwrap();
     names.iter().filter(|name| name.ends_with(".old")).count()
 }
 
+fn append_fives(log: &mut FileLog, batches: u64) {
+    for _ in 0..batches {
+        append(log, 5).unwrap();
+    }
+}
+
 #[test]
 fn a_segment_that_was_given_up_becomes_a_new_one() {
     let (_, disk) = fault_disk();
     let mut log = create(&disk, &dir(), SMALL);
-    (0..40).for_each(|_| drop(append(&mut log, 5).unwrap()));
+    append_fives(&mut log, 40);
     let removed = log.trim_before(150).unwrap().segments_removed;
     assert!((3..=8).contains(&removed), "{removed}");
     let first = log.base().position;
     // The spare was made before the trim.
     assert_eq!(given_up(disk.as_ref()), removed);
-    (0..60).for_each(|_| drop(append(&mut log, 5).unwrap()));
+    append_fives(&mut log, 60);
     assert_eq!(given_up(disk.as_ref()), 0, "all of them were used");
     assert!(verify(disk.as_ref(), &dir()).unwrap().problems.is_empty());
     assert_history(&read_from(&disk, &dir(), first).unwrap(), first);
@@ -33,13 +41,13 @@ fn a_segment_that_was_given_up_becomes_a_new_one() {
 fn what_somebody_reads_is_not_used_again_under_him() {
     let (_, disk) = fault_disk();
     let mut log = create(&disk, &dir(), SMALL);
-    (0..40).for_each(|_| drop(append(&mut log, 5).unwrap()));
+    append_fives(&mut log, 40);
     let mut reader = Reader::follow(Arc::clone(&disk), &dir(), 0, log.watermark()).unwrap();
     let mut read = reader.next_batch().unwrap().unwrap().records;
     let second = &segments(disk.as_ref(), &dir())[1];
     let end = u64::from_str_radix(second.file_stem().unwrap().to_str().unwrap(), 16).unwrap();
     log.trim_before(150).unwrap();
-    (0..60).for_each(|_| drop(append(&mut log, 5).unwrap()));
+    append_fives(&mut log, 60);
     let gone = loop {
         match reader.next_batch() {
             Ok(batch) => read.extend(batch.unwrap().records),
@@ -56,7 +64,7 @@ fn what_somebody_reads_is_not_used_again_under_him() {
 fn a_disk_that_is_full_gets_their_space_back() {
     let (fault, disk) = fault_disk();
     let mut log = create(&disk, &dir(), SMALL);
-    (0..40).for_each(|_| drop(append(&mut log, 5).unwrap()));
+    append_fives(&mut log, 40);
     log.trim_before(150).unwrap();
     let kept = given_up(disk.as_ref()) as u64;
     // No more room than there is: only what was given up can make more.
