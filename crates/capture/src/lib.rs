@@ -17,6 +17,7 @@
 mod error;
 pub mod files;
 pub mod pages;
+pub mod parcel;
 pub mod postgres;
 pub mod restore;
 pub mod spool;

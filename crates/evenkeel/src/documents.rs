@@ -41,7 +41,7 @@ pub use margin::{
 };
 pub use points::{PointDocument, PointKind, PointsDocument};
 pub use protected::{ProtectedDocument, ProvenSourceDocument, SourceKind, SourceState};
-pub use restore::{Freshness, RestoreDocument};
+pub use restore::{Freshness, GapDocument, RestoreDocument, RestoredDatabaseDocument};
 pub use sites::{AttemptDocument, AttemptOutcome, MeasuredDocument, ProbeDocument, SitesDocument};
 pub use status::{
     ConditionDocument, EngineDocument, ErasureDocument, JournalDocument, LastDrillDocument,

@@ -47,6 +47,8 @@ const WRITER_KEY: &str = "host/keys/state/writer.key";
 const CERTIFICATE: &str = "host/keys/state/writer.certificate";
 const FILES_KEY: &str = "host/keys/state/files.key";
 const FILES_CERTIFICATE: &str = "host/keys/state/files.certificate";
+const LIVE_KEY: &str = "host/keys/state/live.key";
+const LIVE_CERTIFICATE: &str = "host/keys/state/live.certificate";
 const CHUNK_ID_KEY: &str = "host/keys/state/chunk-id.key";
 const DRILL_IDENTITY: &str = "drill-host/drill-identity.txt";
 const REPORT_KEY: &str = "drill-host/report.key";
@@ -57,6 +59,8 @@ const FILES: &[&str] = &[
     CERTIFICATE,
     FILES_KEY,
     FILES_CERTIFICATE,
+    LIVE_KEY,
+    LIVE_CERTIFICATE,
     CHUNK_ID_KEY,
     DRILL_IDENTITY,
     REPORT_KEY,
@@ -64,6 +68,8 @@ const FILES: &[&str] = &[
 
 /// The kind of the lineages of files, in the domain's catalog.
 pub(crate) const FILES_LINEAGE: [u8; 4] = *b"file";
+/// The kind of the lineages of followed databases.
+pub(crate) const LIVE_LINEAGE: [u8; 4] = *b"live";
 
 /// What a new home's configuration says instead of the defaults.
 #[derive(Debug, Clone, Default)]
@@ -214,7 +220,8 @@ fn write_keys(home: &Path) -> Result<Public> {
     keyfile::write_recovery_identity(&file(RECOVERY), &recovery)?;
     keyfile::write_writer_key(&file(WRITER_KEY), DOMAIN, &writer)?;
     keyfile::write_certificate(&file(CERTIFICATE), &certificate)?;
-    certify_files(&recovery, &file(FILES_KEY), &file(FILES_CERTIFICATE))?;
+    certify(FILES_LINEAGE, &recovery, &file(FILES_KEY), &file(FILES_CERTIFICATE))?;
+    certify(LIVE_LINEAGE, &recovery, &file(LIVE_KEY), &file(LIVE_CERTIFICATE))?;
     keyfile::write_chunk_id_key(&file(CHUNK_ID_KEY), DOMAIN, &chunk_id)?;
     keyfile::write_drill_identity(&file(DRILL_IDENTITY), &drill)?;
     keyfile::write_report_key(&file(REPORT_KEY), &report)?;
@@ -226,12 +233,17 @@ fn write_keys(home: &Path) -> Result<Public> {
     })
 }
 
-/// Makes a writer for a new lineage of files.
-fn certify_files(recovery: &RecoveryIdentity, key_file: &Path, certificate: &Path) -> Result<()> {
+/// Makes a writer for a new lineage beside the main line.
+fn certify(
+    kind: [u8; 4],
+    recovery: &RecoveryIdentity,
+    key_file: &Path,
+    certificate: &Path,
+) -> Result<()> {
     let key = WriterKey::generate(&mut OsRandom)?;
     let mut name = [0; 8];
     name.copy_from_slice(&random()?[..8]);
-    let lineage = Lineage::beside(FILES_LINEAGE, name);
+    let lineage = Lineage::beside(kind, name);
     let signed = recovery.certify(lineage, None, key.public(), now_ns())?;
     keyfile::write_writer_key(key_file, DOMAIN, &key)?;
     keyfile::write_certificate(certificate, &signed)
@@ -252,18 +264,25 @@ pub fn add_files(config: &Config, identity: &Path) -> Result<Lineage> {
             .safe("nothing was written")
             .next("name the recovery-identity.txt that was made with this home"));
     }
-    let (key, certificate) = (&config.files.writer_key_file, &config.files.writer_certificate_file);
-    if let Some(there) = [key, certificate].into_iter().find(|file| file.exists()) {
+    let files = &config.files;
+    let all = [
+        (FILES_LINEAGE, &files.writer_key_file, &files.writer_certificate_file),
+        (LIVE_LINEAGE, &files.live_writer_key_file, &files.live_writer_certificate_file),
+    ];
+    let is_there = |key: &Path, certificate: &Path| key.exists() || certificate.exists();
+    if all.iter().all(|(_, key, certificate)| is_there(key, certificate)) {
         return Err(Report::new(Exit::Failed, "this home has keys for files already")
-            .at(there.display().to_string())
+            .at(files.writer_key_file.display().to_string())
             .safe("they were left untouched")
             .next(format!("evenkeel backup PATH --config {}", config.file.display())));
     }
-    let folder = key.parent().unwrap_or(Path::new("."));
-    make_folder(folder)?;
-    certify_files(&recovery, key, certificate)?;
-    sync_folder(folder)?;
-    Ok(keyfile::read_certificate(certificate)?.lineage)
+    for (kind, key, certificate) in all.into_iter().filter(|one| !is_there(one.1, one.2)) {
+        let folder = key.parent().unwrap_or(Path::new("."));
+        make_folder(folder)?;
+        certify(kind, &recovery, key, certificate)?;
+        sync_folder(folder)?;
+    }
+    Ok(keyfile::read_certificate(&files.writer_certificate_file)?.lineage)
 }
 
 /// The reference with this home's public keys in the places where examples stand.
@@ -359,12 +378,11 @@ pub fn add_paths(config: &Config, paths: &[PathBuf]) -> Result<()> {
 
 /// Replaces the first line behind `section` that begins with `start`.
 fn set_in(text: &mut String, section: &str, start: &str, line: &str) {
-    let Some(at) = text.find(&format!("\n{section}\n")).map(|at| at + 1) else {
-        return;
-    };
-    let mut rest = text.split_off(at);
-    set(&mut rest, start, line);
-    text.push_str(&rest);
+    if let Some(at) = text.find(&format!("\n{section}\n")) {
+        let mut rest = text.split_off(at + 1);
+        set(&mut rest, start, line);
+        text.push_str(&rest);
+    }
 }
 
 /// Replaces the first line that begins with `start`.

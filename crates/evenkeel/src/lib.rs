@@ -27,5 +27,7 @@ pub mod replay;
 pub mod report;
 pub mod signals;
 mod site_cmd;
+#[cfg(debug_assertions)]
+mod site_far;
 mod site_open;
 pub mod sites_cmd;

@@ -18,7 +18,7 @@ pub fn segment_path(folder: &Path, segment: u64) -> PathBuf {
     folder.join(format!("{segment:016}{SUFFIX}"))
 }
 
-fn segment_number(name: &str) -> Option<u64> {
+pub(super) fn segment_number(name: &str) -> Option<u64> {
     name.strip_suffix(SUFFIX)?.parse().ok()
 }
 
@@ -385,7 +385,11 @@ fn read_all(file: &dyn DiskFile) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read_full(file: &dyn DiskFile, bytes: &mut [u8], offset: u64) -> std::io::Result<usize> {
+pub(super) fn read_full(
+    file: &dyn DiskFile,
+    bytes: &mut [u8],
+    offset: u64,
+) -> std::io::Result<usize> {
     let mut done = 0;
     while done < bytes.len() {
         match file.read_at(&mut bytes[done..], offset + done as u64) {

@@ -6,6 +6,7 @@
 mod frame;
 mod history;
 mod image;
+mod reader;
 mod record;
 mod replay;
 mod writer;
@@ -17,6 +18,7 @@ pub use frame::{
 pub use history::{Gap, History, Kind, Lost, RecordAt, Run, segment_path};
 pub(crate) use image::read_or_zeros;
 pub use image::{Digest, Image, xor};
+pub use reader::{SpoolReader, Stretch};
 pub use record::{BATCH_BYTES_MAX, Batch, Body, Commit, GapBegin, Item, Why};
 pub use replay::replay;
 pub use writer::Spool;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::demo_args::{ClientsCommand, DemoCommand, Role, Slot};
+use super::demo_args::{ClientsCommand, DemoCommand, DemoKind, Role, Slot};
 use super::failover_args::{FailoverArgs, RecoverQuorumArgs};
 use super::files_args::{BackupArgs, DiffArgs, LsArgs, ProtectArgs};
 use super::journal_args::JournalCommand;
@@ -17,8 +17,7 @@ use super::site_args::SiteCommand;
 use super::time::parse_time_ns;
 use super::vault_args::VaultCommand;
 use crate::config::{DashboardBind, DrillLevel};
-use crate::price::PriceArgs;
-use crate::replay::ReplayArgs;
+use crate::{price::PriceArgs, replay::ReplayArgs};
 
 const CODES: &str = "\
 Exit codes of every command:
@@ -295,6 +294,10 @@ pub struct UpArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub accounts: Option<u32>,
 
+    /// Another demonstration than the market, in ./evenkeel-KIND unless --home says where
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub demo: Option<DemoKind>,
+
     /// End cleanly after this many seconds, as if by Ctrl-C
     #[arg(long, value_name = "SECONDS")]
     pub exit_after: Option<u64>,
@@ -303,8 +306,7 @@ pub struct UpArgs {
     #[arg(long, value_name = "ROLE", value_enum)]
     pub role: Option<Role>,
 
-    /// Several hosts: the store that decides which one writes, as etcd://HOST:PORT,HOST:PORT,…
-    /// [overrides quorum.endpoints and standby.mode]
+    /// Several hosts: their store, as etcd://HOST:PORT,… [overrides quorum and standby.mode]
     #[arg(long, value_name = "URL")]
     pub log: Option<String>,
 

@@ -46,6 +46,13 @@ impl std::fmt::Display for Slot {
     }
 }
 
+/// What is demonstrated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoKind {
+    /// A bot with an order history in SQLite and logs in JSON, protected as it runs.
+    Desk,
+}
+
 /// What can be done to the demonstration.
 #[derive(Debug, Subcommand)]
 pub enum DemoCommand {
@@ -58,6 +65,12 @@ pub enum DemoCommand {
         was lost, or applied twice")]
     KillPrimary(KillPrimaryArgs),
 
+    /// A bot with an order history in SQLite and logs in JSON, as `up --demo desk` runs one
+    #[command(hide = true)]
+    #[command(after_help = "Example:\n  evenkeel demo bot --folder bot --rate 20\n\nExit codes: \
+        0 ended, 1 its history cannot be written")]
+    Bot(DemoBotArgs),
+
     /// Trade with a venue on other machines, over TLS, with whichever host is the primary
     ///
     /// Orders and cancels of the demonstration's accounts, until Ctrl-C. When the primary is gone
@@ -65,6 +78,23 @@ pub enum DemoCommand {
     #[command(after_help = "Example:\n  evenkeel demo clients --at host-a:7173,host-b:7173 \
         --credentials gateway-1\n\nExit codes: 0 ended, 12 the credentials cannot be used")]
     Clients(DemoClientsArgs),
+}
+
+/// Arguments of `demo bot`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoBotArgs {
+    /// Its folder
+    #[arg(long, value_name = "DIR")]
+    pub folder: PathBuf,
+
+    /// Orders per second
+    #[arg(long, value_name = "N", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: u32,
+
+    /// Append `order time_before time_after` to this file for every order that was committed
+    #[arg(long, value_name = "FILE")]
+    pub note: Option<PathBuf>,
 }
 
 /// Arguments of `demo clients`.

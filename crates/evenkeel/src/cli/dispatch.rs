@@ -47,6 +47,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Failover(args) => node::failover(&args),
         Command::RecoverQuorum(args) => node::recover_quorum(&args),
         Command::Demo(DemoCommand::KillPrimary(args)) => node::kill_primary(&args),
+        Command::Demo(DemoCommand::Bot(args)) => node::private(|| node::demo_bot(&args)),
         Command::Demo(DemoCommand::Clients(args)) => node::demo_clients(&args),
         Command::Clients(ClientsCommand::Key(args)) => node::private(|| node::client_key(&args)),
         Command::Sites(SitesCommand::List(args)) => sites_cmd::list(&args),

@@ -26,7 +26,8 @@ pub use args::{
     StatusArgs, UpArgs, VerifyArgs,
 };
 pub use demo_args::{
-    ClientsCommand, ClientsKeyArgs, DemoClientsArgs, DemoCommand, KillPrimaryArgs, Role, Slot,
+    ClientsCommand, ClientsKeyArgs, DemoBotArgs, DemoClientsArgs, DemoCommand, DemoKind,
+    KillPrimaryArgs, Role, Slot,
 };
 pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
 pub use files_args::{BackupArgs, DiffArgs, LsArgs, ProtectArgs};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::explain::nearest;
+use super::files::DatabaseConfig;
 use super::model::{Config, DomainConfig};
 use super::postgres::PostgresConfig;
 use super::site::SiteConfig;
@@ -105,6 +106,7 @@ fn everything_set() -> Config {
         programs: Some(some()),
         ..PostgresConfig::default()
     });
+    config.databases.push(DatabaseConfig { path: some(), ..DatabaseConfig::default() });
     config.sites.push(SiteConfig {
         operator: "x".to_owned(),
         jurisdiction: "x".to_owned(),
@@ -122,13 +124,11 @@ fn everything_set() -> Config {
     config
 }
 
-/// Keys that a variable can set (all but those of `[[sites]]` and `[[postgres]]`, which have no
-/// fixed name).
+/// Keys that a variable can set (all but those of `[[sites]]`, `[[postgres]]` and `[[databases]]`,
+/// which have no fixed name).
 fn settable() -> impl Iterator<Item = &'static Key> {
-    known_keys().iter().filter(|key| {
-        let path = &key.path;
-        !path.starts_with("sites.") && !path.starts_with("postgres.")
-    })
+    let lists = ["sites.", "postgres.", "databases."];
+    known_keys().iter().filter(move |key| !lists.iter().any(|list| key.path.starts_with(list)))
 }
 
 /// Every variable that is understood, with the key it sets; for the documentation.

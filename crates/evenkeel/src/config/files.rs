@@ -27,6 +27,12 @@ pub struct FilesConfig {
     pub rpo_seconds: u64,
     /// How long a drill may take until all of them are back, in seconds.
     pub rto_seconds: u64,
+    /// Whether `evenkeel up` follows the SQLite databases among the paths as they change.
+    pub follow_databases: bool,
+    /// The signing key of the lineage of followed databases.
+    pub live_writer_key_file: PathBuf,
+    /// What the root signed for that writer.
+    pub live_writer_certificate_file: PathBuf,
 }
 
 impl Default for FilesConfig {
@@ -40,6 +46,46 @@ impl Default for FilesConfig {
             zstd_level: 1,
             every_seconds: 60,
             rpo_seconds: 120,
+            rto_seconds: 3_600,
+            follow_databases: true,
+            live_writer_key_file: "host/keys/state/live.key".into(),
+            live_writer_certificate_file: "host/keys/state/live.certificate".into(),
+        }
+    }
+}
+
+/// What keeps a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseKind {
+    /// A file of SQLite, in WAL mode.
+    #[default]
+    Sqlite,
+}
+
+/// `[[databases]]`: a database that `evenkeel up` follows as it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// What keeps it.
+    pub kind: DatabaseKind,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What was captured goes to the sites this often, in seconds.
+    pub every_seconds: u64,
+    /// How old the sites' copy may be, in seconds; beyond it is an alarm.
+    pub rpo_seconds: u64,
+    /// How long a drill may take until it is back, in seconds.
+    pub rto_seconds: u64,
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self {
+            kind: DatabaseKind::Sqlite,
+            path: PathBuf::new(),
+            every_seconds: 1,
+            rpo_seconds: 2,
             rto_seconds: 3_600,
         }
     }

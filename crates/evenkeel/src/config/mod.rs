@@ -22,7 +22,7 @@ mod tests;
 pub use clients::{ClientsConfig, GatewayConfig};
 pub use deletion::DeletionConfig;
 pub use environment::{Variable, environment_keys};
-pub use files::FilesConfig;
+pub use files::{DatabaseConfig, DatabaseKind, FilesConfig};
 pub use link::{FollowMode, LinkConfig, StandbyConfig};
 pub use model::{
     Config, DashboardBind, DashboardConfig, DemoConfig, DomainConfig, Domains, DrillConfig,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clients::ClientsConfig;
 use super::deletion::DeletionConfig;
-use super::files::FilesConfig;
+use super::files::{DatabaseConfig, FilesConfig};
 use super::link::{LinkConfig, StandbyConfig};
 use super::postgres::PostgresConfig;
 use super::quorum::QuorumConfig;
@@ -36,6 +36,9 @@ pub struct Config {
     /// PostgreSQL clusters that are captured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub postgres: Vec<PostgresConfig>,
+    /// Databases that are followed as they change.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<DatabaseConfig>,
     /// Restore drills.
     pub drill: DrillConfig,
     /// The web page and the metrics.
@@ -429,6 +432,12 @@ impl Config {
         self.home().join("postgres").join(name)
     }
 
+    /// What was captured of followed databases, until the sites have it and longer.
+    #[must_use]
+    pub fn live_dir(&self) -> PathBuf {
+        self.host.data.join("live")
+    }
+
     /// The journal's folder.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {
@@ -492,11 +501,14 @@ impl Config {
         resolve(&mut self.host.data);
         resolve(&mut self.files.writer_key_file);
         resolve(&mut self.files.writer_certificate_file);
+        resolve(&mut self.files.live_writer_key_file);
+        resolve(&mut self.files.live_writer_certificate_file);
         self.files.paths.iter_mut().for_each(resolve);
         for one in &mut self.postgres {
             one.password_file.iter_mut().for_each(resolve);
             one.programs.iter_mut().for_each(resolve);
         }
+        self.databases.iter_mut().map(|one| &mut one.path).for_each(resolve);
         resolve(&mut self.drill.home);
         resolve(&mut self.drill.identity_file);
         resolve(&mut self.drill.report_key_file);

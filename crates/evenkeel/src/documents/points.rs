@@ -25,6 +25,8 @@ pub enum PointKind {
     Venue,
     /// Files and folders.
     Files,
+    /// Databases that are followed as they change.
+    Live,
 }
 
 /// One recovery point.

@@ -63,4 +63,36 @@ pub struct RestoreDocument {
     pub file_bytes: u64,
     /// BLAKE3 of the tree of files, hex; empty for a venue.
     pub tree_hash: String,
+    /// Followed databases that came back, each as of a commit.
+    pub databases: Vec<RestoredDatabaseDocument>,
+}
+
+/// A followed database that came back.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RestoredDatabaseDocument {
+    /// Its path.
+    pub path: String,
+    /// Recovery point it started from; empty if tails alone brought it back.
+    pub recovery_point: String,
+    /// Number of the commit, counted since it is followed.
+    pub commit: u64,
+    /// The commit was certainly not there yet at this time, RFC 3339 UTC …
+    pub after_time: String,
+    /// … and seen at this time.
+    pub time: String,
+    /// Whether the time asked for lies in an interval that cannot be brought back.
+    pub within_gap: bool,
+    /// Intervals in what the sites hold of it that cannot be brought back.
+    pub gaps: Vec<GapDocument>,
+}
+
+/// An interval of a database that cannot be brought back.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GapDocument {
+    /// Time of the last commit before it, RFC 3339 UTC.
+    pub from: String,
+    /// Time of the first behind it; `null` while it lasts.
+    pub until: Option<String>,
+    /// How it came about.
+    pub why: String,
 }

@@ -107,7 +107,7 @@ fn here(
     let nobody = JournalIdentity { cluster_id: [0; 16], lineage: [0; 16] };
     let mut sink = JournalSink::new(scratch.path(), nobody, config.journal.segment_bytes);
     let mut files = FilesDrill {
-        postgres: config.postgres.clone(),
+        config,
         scratch: scratch.path().to_path_buf(),
         seen: Pin::load(&home.files_pin())?,
         pin: None,

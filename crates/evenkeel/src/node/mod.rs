@@ -81,6 +81,7 @@ use crate::report::{Exit, Report};
 
 pub(crate) use audit_cmd::run as audit;
 pub(crate) use demo_clients::{key as client_key, run as demo_clients};
+pub(crate) use desk::bot as demo_bot;
 pub(crate) use drill_cmd::run as drill;
 pub(crate) use explain_cmd::run as explain;
 pub(crate) use failover_cmd::run as failover;

@@ -63,6 +63,7 @@ fn print(document: &PointsDocument) -> Result<()> {
     for point in &document.points {
         let holds = match (point.kind, point.state_root.get(..16)) {
             (PointKind::Files, _) => "files".to_owned(),
+            (PointKind::Live, _) => "followed databases".to_owned(),
             (PointKind::Venue, root) => format!("state {}…", root.unwrap_or_default()),
         };
         results.line(&format!(

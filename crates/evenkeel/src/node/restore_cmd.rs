@@ -65,10 +65,17 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, identity)?;
         return postgres::restore(args, &opener, &name, begun);
     }
-    if let Some(point) = files::choose(args, &catalog)? {
+    let point = files::choose(args, &catalog);
+    let may_be_followed = !args.only.is_empty() && args.point.is_none();
+    if may_be_followed || matches!(point, Ok(Some(_))) {
         let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, identity)?;
+        if let Some(paths) = files::asked_for(args, &opener)? {
+            return files::restore_databases(args, &opener, &paths, begun);
+        }
+        let point = point?.ok_or_else(files::nothing_yet)?;
         return files::restore(args, &opener, &point, begun);
     }
+    point?;
     let named = args.point.as_deref().map(|named| catalog.point(named)).transpose()?;
     let from = match &named {
         Some(point) => point.id.lineage,
@@ -273,6 +280,8 @@ impl NewHome {
         // Where there are none, `backup` says how to make them: two homes never share a writer.
         config.files.writer_key_file = keys.join("files.key");
         config.files.writer_certificate_file = keys.join("files.certificate");
+        config.files.live_writer_key_file = keys.join("live.key");
+        config.files.live_writer_certificate_file = keys.join("live.certificate");
         if let Some(domain) = &mut config.domains.state {
             domain.writer_key_file = keys.join("writer.key");
             domain.writer_certificate_file = keys.join("writer.certificate");

@@ -91,6 +91,7 @@ fn at_rest(config: &Config) -> Result<StatusDocument> {
                 files.push(point.clone());
                 false
             }
+            PointKind::Live => false,
         });
         let is_desk = config.venue.source == VenueSource::None;
         note_files(config, &files, &mut document.protected, now_ns);

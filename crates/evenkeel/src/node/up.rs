@@ -66,7 +66,7 @@ const BEAT: Duration = Duration::from_millis(20);
 
 /// Runs the command.
 pub(crate) fn run(args: &UpArgs) -> Result<Exit> {
-    let config = configuration(args)?;
+    let config = desk::demonstration(args)?.map_or_else(|| configuration(args), Ok)?;
     // Before the rules: a copy for inspection has no writer keys, and need not mend that.
     super::restore_cmd::refuse_unpromoted(&config)?;
     let findings = config.refuse()?;

@@ -15,6 +15,7 @@ pub mod flips;
 #[cfg(feature = "etcd")]
 pub mod hosts;
 pub mod kills;
+pub mod live;
 #[cfg(feature = "etcd")]
 pub mod losses;
 pub mod mirror;
@@ -28,6 +29,7 @@ pub mod series;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -46,7 +48,7 @@ pub fn program() -> Command {
 
 /// A folder of its own with a home `h` in it, and what every command there is told besides.
 pub struct Rig {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     environment: Vec<(String, String)>,
 }
 
@@ -61,7 +63,7 @@ pub struct Said {
 impl Rig {
     /// Small segments and no drills: many segments are crossed, and nothing else is at work.
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         fs::create_dir(folder.path().join("disk")).unwrap();
         let rig = Self { folder, environment: Vec::new() };
         rig.with("EVENKEEL_JOURNAL_SEGMENT_BYTES", "2097152")
@@ -74,6 +76,14 @@ impl Rig {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The same folder, for commands without a variable.
+    pub fn without(&self, name: &str) -> Self {
+        let environment = self.environment.iter().filter(|(known, _)| known != name);
+        let mut rig = Self { folder: Arc::clone(&self.folder), environment: Vec::new() };
+        rig.environment.extend(environment.cloned());
+        rig
     }
 
     /// A file beside the disk that holds the homes.
@@ -149,12 +159,12 @@ impl Rig {
 
     /// Leaves the folder where it is; says where.
     pub fn leave(self) -> String {
-        self.folder.keep().display().to_string()
+        Arc::into_inner(self.folder).unwrap().keep().display().to_string()
     }
 
     /// A copy of this folder with everything in it; nothing may be running.
     pub fn copy(&self) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         copy_tree(self.folder.path(), folder.path());
         let environment = self.environment.clone();
         let moved = Self { folder, environment };

@@ -69,6 +69,12 @@ fn numbers(config: &Config, findings: &mut Findings) {
     limit("files.zstd_level", u64::try_from(config.files.zstd_level).unwrap_or(0), 1..=19);
     limit("files.rpo_seconds", config.files.rpo_seconds, 1..=86_400 * 366);
     limit("files.rto_seconds", config.files.rto_seconds, 1..=86_400 * 366);
+    for database in &config.databases {
+        let key = |name: &str| format!("databases.{name} of {}", database.path.display());
+        limit(&key("every_seconds"), database.every_seconds, 1..=3_600);
+        limit(&key("rpo_seconds"), database.rpo_seconds, 1..=86_400 * 366);
+        limit(&key("rto_seconds"), database.rto_seconds, 1..=86_400 * 366);
+    }
     limit("drill.every_seconds", config.drill.every_seconds, 0..=86_400 * 31);
     limit("drill.history_keep", config.drill.history_keep.into(), 1..=100_000);
     if recovery.tail_interval_ms > 1_000 {

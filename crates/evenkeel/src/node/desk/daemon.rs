@@ -17,7 +17,9 @@ use super::super::stop::Stop;
 use super::super::threads::{Finished, ended_early, join, spawn};
 use super::super::up::place;
 use super::child;
+use super::demo;
 use super::files_loop::FilesLoop;
+use super::live::LiveLoop;
 use super::status::DeskStatus;
 use crate::cli::UpArgs;
 use crate::config::{Config, VenueSource};
@@ -49,6 +51,10 @@ pub(crate) fn beside(
     if !config.postgres.is_empty() {
         let (config, stop) = (config.clone(), stop.clone());
         threads.push(spawn("postgres", finished.clone(), move || capture(&config, &stop)));
+    }
+    if LiveLoop::is_wanted(config) {
+        let (live, stop) = (LiveLoop::new(config, observed), stop.clone());
+        threads.push(spawn("databases", finished.clone(), move || live.run(&stop)));
     }
     threads
 }
@@ -82,6 +88,10 @@ pub(crate) fn run(config: &Config, args: &UpArgs, stop: &Stop) -> Result<Exit> {
     refuse_nothing_to_do(config)?;
     refuse_without_keys(config)?;
     let mut daemon = DeskDaemon::start(config, stop)?;
+    if args.demo.is_some() {
+        let config = config.clone();
+        daemon.begin("bot", move |stop| demo::keep_bot(&config, stop));
+    }
     let result = daemon.watch(args);
     daemon.end();
     result.map(|()| Exit::Ok)
@@ -108,7 +118,7 @@ fn refuse_venue_options(args: &UpArgs) -> Result<()> {
 }
 
 fn refuse_nothing_to_do(config: &Config) -> Result<()> {
-    if FilesLoop::is_wanted(config) {
+    if FilesLoop::is_wanted(config) || LiveLoop::is_wanted(config) {
         return Ok(());
     }
     let what = match config.files.paths.is_empty() && config.postgres.is_empty() {
@@ -183,7 +193,7 @@ impl DeskDaemon {
 
     /// Waits until asked to stop, saying now and then how it goes.
     fn watch(&mut self, args: &UpArgs) -> Result<()> {
-        self.say_where();
+        self.say_where(args.demo.is_some());
         let deadline = args.exit_after.map(|after| Instant::now() + Duration::from_secs(after));
         let mut next_line = Instant::now() + Duration::from_secs(3);
         while !self.stop.sleep(BEAT) {
@@ -201,12 +211,15 @@ impl DeskDaemon {
         Ok(())
     }
 
-    fn say_where(&self) {
+    fn say_where(&self, is_demo: bool) {
         let place = place(&self.config);
         if let Some(dashboard) = &self.dashboard {
             output::note(&format!("dashboard  http://{}/", dashboard.local_addr()));
         }
         output::note(&format!("status     evenkeel status{place}"));
+        if is_demo {
+            demo::say_what_to_break(&self.config);
+        }
         output::note("end        Ctrl-C\n");
     }
 

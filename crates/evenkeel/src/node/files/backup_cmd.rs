@@ -16,7 +16,7 @@ use super::super::clock::SystemClock;
 use super::super::domain::Domain;
 use super::super::postgres::publish;
 use super::progress::{ProgressLine, size};
-use super::writer::{FilesHome, refuse_without_keys, writer};
+use super::writer::{Keys, WriterHome, open_writer, refuse_without_keys};
 use super::{TREE_ROOT, TREE_SOURCE, problem};
 use crate::cli::{BackupArgs, format_time_ns};
 use crate::config::Config;
@@ -55,11 +55,11 @@ pub(in super::super) fn make(config: &Config, args: &BackupArgs) -> Result<Backu
     config.refuse()?;
     let domain = Domain::of(config)?;
     refuse_without_keys(config)?;
-    let home = FilesHome::open(config)?;
+    let home = WriterHome::open(&config.files_dir())?;
     let captures = publish(config)?;
     let selection = selection(config, args, captures)?;
     // Too few sites are better known before anything is read.
-    let mut writer = writer(config, &domain, &home)?;
+    let mut writer = open_writer(config, &domain, &home, &Keys::files(config))?;
     let time_ns = SystemClock::new().wall_ns();
     let listing = list(selection)?;
     let excluded = listing.excluded;
@@ -114,7 +114,7 @@ fn selection(config: &Config, args: &BackupArgs, captures: Vec<PathBuf>) -> Resu
 }
 
 struct Request<'a> {
-    home: &'a FilesHome,
+    home: &'a WriterHome,
     force: bool,
     json: bool,
     time_ns: u64,
@@ -126,7 +126,7 @@ impl Request<'_> {
         let memory = self.home.dir.join("known");
         let known = if self.force { Known::default() } else { Known::load(&memory) };
         let sealer = writer.begin_point(self.time_ns, false)?;
-        let scratch = self.home.scratch();
+        let scratch = self.home.scratch()?;
         let mut line = ProgressLine::new(listing.sizes(), self.json);
         let moment = Moment { time_ns: self.time_ns, tag: self.tag };
         let mut begin = Some((listing, moment));

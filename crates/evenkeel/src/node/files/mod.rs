@@ -3,6 +3,7 @@
 mod backup_cmd;
 mod diff_cmd;
 mod drill;
+mod live;
 mod ls_cmd;
 mod opened;
 mod progress;
@@ -14,18 +15,19 @@ pub(super) use backup_cmd::make as make_point;
 pub(crate) use backup_cmd::run as backup;
 pub(crate) use diff_cmd::run as diff_files;
 pub(crate) use drill::FilesDrill;
+pub(crate) use live::{asked_for, restore_databases};
 pub(crate) use ls_cmd::run as list_files;
 pub(crate) use opened::remove_all;
 pub(super) use opened::{Opened, nothing_yet};
 pub(crate) use protect_cmd::run as protect;
 pub(crate) use restore::{choose, restore};
-pub(crate) use writer::refuse_without_keys;
+pub(crate) use writer::{Keys, WriterHome, open_writer, refuse_without_keys};
 
 use evenkeel_capture::files::{Error, Note, shown};
 use evenkeel_vault::Lineage;
 
 use crate::documents::{FileProblemDocument, PointKind};
-use crate::init::FILES_LINEAGE;
+use crate::init::{FILES_LINEAGE, LIVE_LINEAGE};
 use crate::report::{Exit, Report};
 
 /// The tree's hash among a point's signed roots.
@@ -37,6 +39,7 @@ pub(super) const TREE_SOURCE: &str = "tree";
 pub(crate) fn kind_of(lineage: Lineage) -> PointKind {
     match lineage.kind_beside() {
         Some(FILES_LINEAGE) => PointKind::Files,
+        Some(LIVE_LINEAGE) => PointKind::Live,
         _ => PointKind::Venue,
     }
 }

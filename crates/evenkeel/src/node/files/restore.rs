@@ -8,9 +8,9 @@ use evenkeel_vault::{Catalog, Opener, PointInfo};
 
 use super::super::points_cmd::freshness;
 use super::super::restore_cmd::missing;
-use super::kind_of;
 use super::opened::{Opened, nothing_yet, point_of_files};
 use super::progress::size;
+use super::{kind_of, live};
 use crate::cli::{RestoreArgs, format_time_ns};
 use crate::documents::{PointKind, RestoreDocument};
 use crate::output;
@@ -100,6 +100,10 @@ pub(crate) fn restore(
         .map_err(|error| Report::io("find the working folder", Path::new("."), &error))?;
     let selected = select(&opened.tree, &args.only, &base)?;
     let done = opened.extract(&selected, &args.to)?;
+    let databases = match args.point {
+        Some(_) => Vec::new(),
+        None => live::over_files(args, opener)?,
+    };
     let seen = opener.seen();
     let catalog = opener.catalog();
     let document = RestoreDocument {
@@ -119,6 +123,7 @@ pub(crate) fn restore(
         links: done.links,
         file_bytes: done.bytes,
         tree_hash: opened.tree_hash.clone(),
+        databases,
         ..RestoreDocument::default()
     };
     let answered = |site: &String| !document.sites_missing.contains(site);
@@ -139,7 +144,7 @@ pub(crate) fn restore(
     Ok(Exit::Ok)
 }
 
-fn print(document: &RestoreDocument) -> Result<()> {
+pub(super) fn print(document: &RestoreDocument) -> Result<()> {
     let mut results = output::Results::new();
     results.line(&format!(
         "restored {} files, {} folders and {} links into {} in {:.2} s",
@@ -154,6 +159,7 @@ fn print(document: &RestoreDocument) -> Result<()> {
         size(document.bytes_read),
         document.sites_used.join(", ")
     ))?;
+    live::print(document, &mut results)?;
     if !document.sites_missing.is_empty() {
         results.line(&format!("  sites missing {}", document.sites_missing.join(", ")))?;
     }

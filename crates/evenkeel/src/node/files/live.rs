@@ -1,0 +1,156 @@
+//! `evenkeel restore`, where it brings back followed databases: alone, or over the copies among
+//! restored files, which are older.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use evenkeel_vault::Opener;
+
+use super::super::desk::{LiveRestored, LiveSelection, bring_back, databases};
+use super::super::points_cmd::freshness;
+use super::super::restore_cmd::missing;
+use super::remove_all;
+use super::restore::print as print_document;
+use crate::cli::{RestoreArgs, format_time_ns};
+use crate::documents::{GapDocument, PointKind, RestoreDocument, RestoredDatabaseDocument};
+use crate::init::LIVE_LINEAGE;
+use crate::output;
+use crate::report::{Exit, Report, Result};
+
+/// The databases that are asked for, if all that is asked for are followed databases.
+///
+/// # Errors
+/// What reading the names of the followed ones says.
+pub(crate) fn asked_for(args: &RestoreArgs, opener: &Opener) -> Result<Option<Vec<PathBuf>>> {
+    if args.only.is_empty() || args.point.is_some() {
+        return Ok(None);
+    }
+    let known = databases(opener)?;
+    let whole = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let asked: Vec<PathBuf> = args.only.iter().map(whole).collect();
+    Ok(asked.iter().all(|path| known.contains(path)).then_some(asked))
+}
+
+/// Brings followed databases back, and nothing else.
+///
+/// # Errors
+/// Whatever prevents it; nothing half restored stays.
+pub(crate) fn restore_databases(
+    args: &RestoreArgs,
+    opener: &Opener,
+    paths: &[PathBuf],
+    begun: Instant,
+) -> Result<Exit> {
+    let existed = args.to.exists();
+    let done = bring(args, opener, paths);
+    if done.is_err() {
+        for entry in args.to.read_dir().into_iter().flatten().flatten() {
+            remove_all(&entry.path());
+        }
+        if !existed {
+            // What stays is an empty folder.
+            let _ = std::fs::remove_dir(&args.to);
+        }
+    }
+    let done = done?;
+    let (catalog, seen) = (opener.catalog(), opener.seen());
+    let lineage = catalog.current_lineage_of(Some(LIVE_LINEAGE));
+    let shipped_ns = done.iter().map(|one| one.shipped_ns).max();
+    let document = RestoreDocument {
+        elapsed_seconds: begun.elapsed().as_secs_f64(),
+        bytes_read: seen.bytes,
+        sites_missing: missing(catalog),
+        sites_used: seen.sites_used,
+        last_shipped_time: shipped_ns.map(format_time_ns),
+        to: args.to.display().to_string(),
+        recovery_point: done.first().map(|one| one.point.clone()).unwrap_or_default(),
+        lineage: lineage.map(|lineage| lineage.to_string()).unwrap_or_default(),
+        freshness: freshness(catalog.freshness()),
+        kind: PointKind::Live,
+        files: done.len() as u64,
+        file_bytes: done.iter().map(|one| length(&args.to, &one.database)).sum(),
+        databases: done.iter().map(document_of).collect(),
+        ..RestoreDocument::default()
+    };
+    if args.json {
+        output::document(&document)?;
+    } else {
+        print_document(&document)?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn length(to: &Path, database: &Path) -> u64 {
+    let place = to.join(database.strip_prefix("/").unwrap_or(database));
+    place.metadata().map_or(0, |meta| meta.len())
+}
+
+/// Puts what the sites hold of followed databases over the copies that a point of files had.
+pub(super) fn over_files(
+    args: &RestoreArgs,
+    opener: &Opener,
+) -> Result<Vec<RestoredDatabaseDocument>> {
+    let is_back = |path: &PathBuf| args.to.join(path.strip_prefix("/").unwrap_or(path)).is_file();
+    let paths: Vec<PathBuf> = databases(opener)?.into_iter().filter(is_back).collect();
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    match bring(args, opener, &paths) {
+        Ok(done) => Ok(done.iter().map(document_of).collect()),
+        // It may be followed only since: the copy of the point of files is what there is.
+        Err(report) if report.exit() == Exit::NothingYet => {
+            output::note(&format!("databases are as of the point of files: {}", report.message()));
+            Ok(Vec::new())
+        }
+        Err(report) => Err(report),
+    }
+}
+
+fn bring(args: &RestoreArgs, opener: &Opener, paths: &[PathBuf]) -> Result<Vec<LiveRestored>> {
+    let scratch = args.to.join(format!(".evenkeel-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch)
+        .map_err(|error| Report::io("make the folder", &scratch, &error))?;
+    let selection = LiveSelection { paths, time_ns: args.at_time };
+    let done = bring_back(opener, &selection, &scratch, &args.to);
+    remove_all(&scratch);
+    done
+}
+
+fn document_of(one: &LiveRestored) -> RestoredDatabaseDocument {
+    let commit = one.restored.commit;
+    RestoredDatabaseDocument {
+        path: one.database.display().to_string(),
+        recovery_point: one.point.clone(),
+        commit: commit.number,
+        after_time: format_time_ns(commit.after_ns),
+        time: format_time_ns(commit.time_ns),
+        within_gap: one.restored.within_gap.is_some(),
+        gaps: one
+            .gaps
+            .iter()
+            .map(|gap| GapDocument {
+                from: format_time_ns(gap.begin.from_ns),
+                until: gap.until.map(|until| format_time_ns(until.time_ns)),
+                why: gap.begin.why.words().to_owned(),
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn print(document: &RestoreDocument, results: &mut output::Results) -> Result<()> {
+    for one in &document.databases {
+        results.line(&format!(
+            "  {} as of commit {}, seen at {}; PRAGMA integrity_check ok",
+            one.path, one.commit, one.time
+        ))?;
+        if one.within_gap {
+            results.line("    the time asked for lies in an interval that was not protected")?;
+        }
+        for gap in &one.gaps {
+            let until = gap.until.as_deref().unwrap_or("now");
+            results
+                .line(&format!("    not protected from {} to {until}: {}", gap.from, gap.why))?;
+        }
+    }
+    Ok(())
+}
