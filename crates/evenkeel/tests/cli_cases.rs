@@ -292,7 +292,7 @@ fn no_secret_is_ever_printed() {
             text.lines().filter(secret).map(str::to_owned).collect::<Vec<_>>()
         })
         .collect();
-    assert_eq!(secrets.len(), 9, "two in the recovery file, one in each of seven others");
+    assert_eq!(secrets.len(), 11, "two in the recovery file, one in each of nine others");
     for typed in ["config show", "config show --json", "config check", "doctor", "sites list"] {
         let said = bench.run(&format!("{typed} --home h"));
         for secret in &secrets {

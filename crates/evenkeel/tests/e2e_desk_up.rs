@@ -137,6 +137,10 @@ fn a_desk_says_what_it_cannot_do() {
     let rig = desk();
     rig.run("up --home h --role standby --dashboard off")
         .refuses(2, &["--role is for a venue", "nothing was started"]);
-    let rig = rig.with("EVENKEEL_FILES_EVERY_SECONDS", "0");
+    let rig = rig
+        .with("EVENKEEL_FILES_EVERY_SECONDS", "0")
+        .with("EVENKEEL_FILES_FOLLOW_DATABASES", "perhaps");
+    rig.run("up --home h --dashboard off").refuses(2, &["`true` or `false` is expected"]);
+    let rig = rig.with("EVENKEEL_FILES_FOLLOW_DATABASES", "false");
     rig.run("up --home h --dashboard off").refuses(2, &["every_seconds = 0", "evenkeel protect"]);
 }

@@ -22,6 +22,7 @@ pub(super) enum Kind {
     Integer,
     Text,
     List,
+    Flag,
 }
 
 /// A key of the configuration.
@@ -69,6 +70,7 @@ fn collect(prefix: &str, table: &toml::Table, keys: &mut Vec<Key>) {
                 _ => keys.push(Key { path, kind: Kind::List }),
             },
             toml::Value::Integer(_) => keys.push(Key { path, kind: Kind::Integer }),
+            toml::Value::Boolean(_) => keys.push(Key { path, kind: Kind::Flag }),
             _ => keys.push(Key { path, kind: Kind::Text }),
         }
     }
@@ -197,6 +199,11 @@ fn set(table: &mut toml::Table, key: &Key, variable: &Variable) -> Result<()> {
                 .map(toml::Value::Integer)
                 .map_err(|_| refused(variable, "a whole number is expected"))?
         }
+        Kind::Flag => match variable.value.trim() {
+            "true" => toml::Value::Boolean(true),
+            "false" => toml::Value::Boolean(false),
+            _ => return Err(refused(variable, "`true` or `false` is expected")),
+        },
         Kind::List => {
             let items = variable.value.split(',').map(str::trim).filter(|item| !item.is_empty());
             items.map(str::to_owned).collect::<Vec<_>>().into()

@@ -65,17 +65,11 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, identity)?;
         return postgres::restore(args, &opener, &name, begun);
     }
-    let point = files::choose(args, &catalog);
-    let may_be_followed = !args.only.is_empty() && args.point.is_none();
-    if may_be_followed || matches!(point, Ok(Some(_))) {
+    let wanted = files::wanted(args, &catalog)?;
+    if wanted.is_beside() {
         let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, identity)?;
-        if let Some(paths) = files::asked_for(args, &opener)? {
-            return files::restore_databases(args, &opener, &paths, begun);
-        }
-        let point = point?.ok_or_else(files::nothing_yet)?;
-        return files::restore(args, &opener, &point, begun);
+        return wanted.restore(args, &opener, begun);
     }
-    point?;
     let named = args.point.as_deref().map(|named| catalog.point(named)).transpose()?;
     let from = match &named {
         Some(point) => point.id.lineage,

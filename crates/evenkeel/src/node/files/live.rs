@@ -21,7 +21,7 @@ use crate::report::{Exit, Report, Result};
 ///
 /// # Errors
 /// What reading the names of the followed ones says.
-pub(crate) fn asked_for(args: &RestoreArgs, opener: &Opener) -> Result<Option<Vec<PathBuf>>> {
+pub(super) fn asked_for(args: &RestoreArgs, opener: &Opener) -> Result<Option<Vec<PathBuf>>> {
     if args.only.is_empty() || args.point.is_some() {
         return Ok(None);
     }
@@ -35,7 +35,7 @@ pub(crate) fn asked_for(args: &RestoreArgs, opener: &Opener) -> Result<Option<Ve
 ///
 /// # Errors
 /// Whatever prevents it; nothing half restored stays.
-pub(crate) fn restore_databases(
+pub(super) fn restore_databases(
     args: &RestoreArgs,
     opener: &Opener,
     paths: &[PathBuf],

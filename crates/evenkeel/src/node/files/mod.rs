@@ -15,12 +15,11 @@ pub(super) use backup_cmd::make as make_point;
 pub(crate) use backup_cmd::run as backup;
 pub(crate) use diff_cmd::run as diff_files;
 pub(crate) use drill::FilesDrill;
-pub(crate) use live::{asked_for, restore_databases};
 pub(crate) use ls_cmd::run as list_files;
 pub(crate) use opened::remove_all;
 pub(super) use opened::{Opened, nothing_yet};
 pub(crate) use protect_cmd::run as protect;
-pub(crate) use restore::{choose, restore};
+pub(crate) use restore::wanted;
 pub(crate) use writer::{Keys, WriterHome, open_writer, refuse_without_keys};
 
 use evenkeel_capture::files::{Error, Note, shown};

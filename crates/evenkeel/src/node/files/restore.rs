@@ -20,7 +20,7 @@ use crate::report::{Exit, Report, Result};
 ///
 /// # Errors
 /// Arguments that contradict each other; a point that is not there.
-pub(crate) fn choose(args: &RestoreArgs, catalog: &Catalog) -> Result<Option<PointInfo>> {
+fn choose(args: &RestoreArgs, catalog: &Catalog) -> Result<Option<PointInfo>> {
     let points = catalog.points();
     let of = |kind| points.iter().filter(move |point| kind_of(point.id.lineage) == kind);
     let of_lineage = |point: &&PointInfo| {
@@ -82,6 +82,50 @@ fn refuse_venue_options(args: &RestoreArgs) -> Result<()> {
                 .safe("nothing was written")
                 .next("leave it out; --at-time and --only choose what comes back"))
         }
+    }
+}
+
+/// What is to come back that is not the venue.
+pub(crate) struct Wanted {
+    /// The point of files, or why there is none.
+    point: Result<Option<PointInfo>>,
+    /// What is named may be databases that are followed.
+    may_be_followed: bool,
+}
+
+/// Looks at what is asked for.
+///
+/// # Errors
+/// As [`choose`], unless followed databases may be meant.
+pub(crate) fn wanted(args: &RestoreArgs, catalog: &Catalog) -> Result<Wanted> {
+    let may_be_followed = !args.only.is_empty() && args.point.is_none();
+    match choose(args, catalog) {
+        Err(report) if !may_be_followed => Err(report),
+        point => Ok(Wanted { point, may_be_followed }),
+    }
+}
+
+impl Wanted {
+    /// Whether it is files or databases.
+    pub(crate) fn is_beside(&self) -> bool {
+        self.may_be_followed || matches!(self.point, Ok(Some(_)))
+    }
+
+    /// Brings it back.
+    ///
+    /// # Errors
+    /// Whatever prevents it; nothing half restored stays.
+    pub(crate) fn restore(
+        self,
+        args: &RestoreArgs,
+        opener: &Opener,
+        begun: Instant,
+    ) -> Result<Exit> {
+        if let Some(paths) = live::asked_for(args, opener)? {
+            return live::restore_databases(args, opener, &paths, begun);
+        }
+        let point = self.point?.ok_or_else(nothing_yet)?;
+        restore(args, opener, &point, begun)
     }
 }
 

@@ -51,7 +51,7 @@ impl WriterHome {
     /// [`Exit::Locked`] if another process has it.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir).map_err(|error| Report::io("make the folder", dir, &error))?;
-        let path = dir.join("writer.lock");
+        let path = dir.join("lock");
         let failed = |error: std::io::Error| Report::io("lock", &path, &error);
         let mut open = OpenOptions::new();
         let lock = open.write(true).create(true).truncate(false).mode(0o600).open(&path);

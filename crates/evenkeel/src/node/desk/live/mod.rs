@@ -1,8 +1,7 @@
 //! Databases that are followed as they change, and shipped about once a second.
 //!
 //! ```text
-//!  database ─▸ capture (a thread each) ─▸ spool in host/live ─▸ shipper ─▸ tails ──┐
-//!                                                                └▸ points ─────────┴▸ sites
+//!  database ─▸ capture (a thread each) ─▸ spool in host/live ─▸ shipper ─▸ tails, points ─▸ sites
 //! ```
 //!
 //! A tail is a parcel of what the spools got since the one before; a point holds the spools whole,
