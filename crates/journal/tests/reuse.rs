@@ -27,10 +27,9 @@ fn a_segment_that_was_given_up_becomes_a_new_one() {
     let mut log = create(&disk, &dir(), SMALL);
     append_fives(&mut log, 40);
     let removed = log.trim_before(150).unwrap().segments_removed;
-    assert!((3..=8).contains(&removed), "{removed}");
+    assert!(removed >= 3, "{removed}");
     let first = log.base().position;
-    // The spare was made before the trim.
-    assert_eq!(given_up(disk.as_ref()), removed);
+    assert_eq!(given_up(disk.as_ref()), 2, "no more are kept, however many were given up");
     append_fives(&mut log, 60);
     assert_eq!(given_up(disk.as_ref()), 0, "all of them were used");
     assert!(verify(disk.as_ref(), &dir()).unwrap().problems.is_empty());

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// Files of segments given up that are kept at most, to be filled with zeros and used again.
-const KEPT_MAX: usize = 8;
+/// Files of segments given up that are kept at most, to be filled with zeros and used again. Few:
+/// whoever trims to stay below a limit counts on their space.
+const KEPT_MAX: usize = 2;
 
 /// What a trim did.
 #[derive(Debug, Clone, PartialEq, Eq)]
