@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use evenkeel_capture::files::{
     Change, Contents, Counts, Error, Globs, GroupId, Known, Moment, NoteKind, Root, Selection,
-    Store, Taken, Tree, compare, extract, list, select, take,
+    Store, Stored, Taken, Tree, compare, extract, list, select, take,
 };
 use evenkeel_types::Canonical as _;
 use rusqlite::Connection;
@@ -33,13 +33,13 @@ impl Store for Shelf {
         Ok(held.is_some_and(|held| blake3::hash(held).as_bytes() == sealed))
     }
 
-    fn read(&mut self, name: &str, source: &mut dyn Read) -> io::Result<Vec<u8>> {
+    fn read(&mut self, name: &str, source: &mut dyn Read) -> io::Result<Stored> {
         let mut bytes = Vec::new();
         source.read_to_end(&mut bytes)?;
         self.reads += 1;
-        let hash = blake3::hash(&bytes).as_bytes().to_vec();
+        let hash = *blake3::hash(&bytes).as_bytes();
         self.contents.insert(name.to_owned(), bytes);
-        Ok(hash)
+        Ok(Stored { sealed: hash.to_vec(), hash })
     }
 }
 
@@ -343,7 +343,7 @@ impl Store for Meddler<'_> {
         self.shelf.again(name, sealed)
     }
 
-    fn read(&mut self, name: &str, source: &mut dyn Read) -> io::Result<Vec<u8>> {
+    fn read(&mut self, name: &str, source: &mut dyn Read) -> io::Result<Stored> {
         let mut begin = vec![0; 1_000];
         let count = source.read(&mut begin)?;
         begin.truncate(count);

@@ -11,6 +11,7 @@ use reed_solomon_simd::engine::tables::get_exp_log;
 use reed_solomon_simd::engine::{DefaultEngine, Engine};
 
 use crate::error::{Error, Result};
+use crate::outboard::Groups;
 
 /// Parity shards of the code, whatever number is stored.
 pub const PARITY_MAX: usize = 8;
@@ -43,26 +44,43 @@ pub fn encode_shards(bytes: &[u8], k: usize) -> Result<Vec<Vec<u8>>> {
     Ok(shards)
 }
 
-/// BLAKE3 of each shard.
-type Roots = Vec<[u8; 32]>;
+/// An object as shards, with what proves them.
+pub(crate) struct Coded {
+    /// The first n.
+    pub(crate) shards: Vec<Vec<u8>>,
+    /// What lies beside each of these for audits; `None` for one so short that it needs none.
+    pub(crate) outboards: Vec<Option<Vec<u8>>>,
+    /// BLAKE3 of all k + [`PARITY_MAX`].
+    pub(crate) roots: Vec<[u8; 32]>,
+}
 
-/// The first `n` shards of `bytes`, and the BLAKE3 of all k + [`PARITY_MAX`].
-pub(crate) fn encode_with_roots(bytes: &[u8], k: usize, n: usize) -> Result<(Vec<Vec<u8>>, Roots)> {
+/// Codes `bytes`; each shard is hashed once, while it is in the cache.
+pub(crate) fn encode_proven(bytes: &[u8], k: usize, n: usize) -> Result<Coded> {
     let size = shard_bytes(bytes.len(), k);
     let mut shards = split(bytes, k)?;
     let kept = n.saturating_sub(k);
     let mut parity: Vec<Vec<u8>> = (0..kept).map(|_| Vec::with_capacity(size)).collect();
-    let mut hashers = vec![blake3::Hasher::new(); k + PARITY_MAX];
+    let mut groups: Vec<Groups> = (0..k + kept).map(|_| Groups::new(size)).collect();
+    let mut hashers = vec![blake3::Hasher::new(); PARITY_MAX.saturating_sub(kept)];
     code_stripes(&shards, |data, at, stripe| {
         let number = if data { at } else { k + at };
-        hashers[number].update(stripe);
+        if let Some(groups) = groups.get_mut(number) {
+            groups.add(stripe);
+        } else {
+            hashers[at - kept].update(stripe);
+        }
         if let Some(shard) = parity.get_mut(at).filter(|_| !data) {
             shard.extend_from_slice(stripe);
         }
     })?;
     shards.append(&mut parity);
-    let roots = hashers.iter().map(|hasher| *hasher.finalize().as_bytes()).collect();
-    Ok((shards, roots))
+    let (mut roots, mut outboards) = (Vec::new(), Vec::new());
+    for (groups, shard) in groups.iter().zip(&shards) {
+        roots.push(groups.root().unwrap_or_else(|| *blake3::hash(shard).as_bytes()));
+        outboards.push(groups.outboard());
+    }
+    roots.extend(hashers.iter().map(|hasher| *hasher.finalize().as_bytes()));
+    Ok(Coded { shards, outboards, roots })
 }
 
 /// Zero-padded data shards.
@@ -253,6 +271,7 @@ fn code(error: reed_solomon_simd::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outboard::outboard_of;
 
     fn bytes(length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
@@ -281,7 +300,9 @@ mod tests {
         for (k, n, length) in [(3, 5, 200_000), (3, 3, 77), (2, 10, 65_537)] {
             let object = bytes(length);
             let all = encode_shards(&object, k).unwrap();
-            let (stored, roots) = encode_with_roots(&object, k, n).unwrap();
+            let Coded { shards: stored, outboards, roots } = encode_proven(&object, k, n).unwrap();
+            let made: Vec<_> = stored.iter().map(|shard| outboard_of(shard)).collect();
+            assert_eq!(outboards, made);
             assert_eq!(stored, all[..n]);
             let hashes: Vec<[u8; 32]> =
                 all.iter().map(|shard| *blake3::hash(shard).as_bytes()).collect();

@@ -1,10 +1,11 @@
 //! A local folder as a site: honest about being mutable, durable about every object.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::direct;
 use crate::site::{Janitor, ObjectInfo, Site, SiteClass, SiteError, SiteErrorKind};
 
 /// Folder for objects being written; never listed.
@@ -112,7 +113,7 @@ impl FolderSite {
         fs::create_dir_all(&temporary)?;
         let number = TEMPORARY_NUMBER.fetch_add(1, Ordering::Relaxed);
         let temporary = temporary.join(format!("{}-{number}", std::process::id()));
-        let written = write_synced(&temporary, bytes)
+        let written = direct::write_synced(&temporary, bytes)
             .and_then(|()| place(&temporary, path))
             .and_then(|()| sync_folder(folder));
         // After a link, this removes the second name; after a failure, the unfinished file.
@@ -196,16 +197,18 @@ impl Site for FolderSite {
         let path = self.path("put", key)?;
         match self.write_new(&path, bytes) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::read(&path) {
-                Ok(present) if present == bytes => Ok(()),
-                Ok(_) => Err(self.fail(
-                    "put",
-                    key,
-                    SiteErrorKind::Exists,
-                    "an object with other content has this name; it was left untouched",
-                )),
-                Err(error) => Err(self.error("put", key, &error)),
-            },
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match direct::holds(&path, bytes) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(self.fail(
+                        "put",
+                        key,
+                        SiteErrorKind::Exists,
+                        "an object with other content has this name; it was left untouched",
+                    )),
+                    Err(error) => Err(self.error("put", key, &error)),
+                }
+            }
             Err(error) => Err(self.error("put", key, &error)),
         }
     }
@@ -213,6 +216,11 @@ impl Site for FolderSite {
     fn get(&self, key: &str) -> Result<Vec<u8>, SiteError> {
         let path = self.path("get", key)?;
         fs::read(&path).map_err(|error| self.error("get", key, &error))
+    }
+
+    fn holds(&self, key: &str, bytes: &[u8]) -> Result<bool, SiteError> {
+        let path = self.path("read back", key)?;
+        direct::holds(&path, bytes).map_err(|error| self.error("read back", key, &error))
     }
 
     fn get_range(
@@ -312,12 +320,6 @@ pub fn check_object_name(key: &str) -> Result<(), &'static str> {
         return Err("no part of an object name may be empty or start with a dot");
     }
     Ok(())
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// Gives the file its name, failing if the name is taken.

@@ -45,6 +45,7 @@ mod chain;
 mod crew;
 mod cutting;
 mod deletion;
+mod direct;
 mod erasure;
 mod error;
 mod facts;

@@ -121,11 +121,51 @@ fn group_value(bytes: &[u8], group: usize) -> ChainingValue {
 
 /// The chaining values of the groups of an object; none if it is a single one.
 pub(crate) fn groups_of(bytes: &[u8]) -> Vec<ChainingValue> {
-    if bytes.len() <= GROUP_BYTES {
-        return Vec::new();
+    let mut groups = Groups::new(bytes.len());
+    groups.add(bytes);
+    groups.values
+}
+
+/// The groups of an object that comes in pieces, each of whole groups but the last.
+pub(crate) struct Groups {
+    length_bytes: u64,
+    /// None for an object that is a single group.
+    values: Vec<ChainingValue>,
+}
+
+impl Groups {
+    pub(crate) fn new(length_bytes: usize) -> Self {
+        Self { length_bytes: length_bytes as u64, values: Vec::new() }
     }
-    let groups = bytes.chunks(GROUP_BYTES).enumerate();
-    groups.map(|(group, bytes)| group_value(bytes, group)).collect()
+
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        if self.length_bytes > GROUP_BYTES as u64 {
+            for group in piece.chunks(GROUP_BYTES) {
+                self.values.push(group_value(group, self.values.len()));
+            }
+        }
+    }
+
+    /// The object's hash; `None` if it is a single group.
+    pub(crate) fn root(&self) -> Option<[u8; 32]> {
+        root_of(&self.values, self.length_bytes, GROUP_BYTES)
+    }
+
+    /// The object's outboard; `None` if it needs none.
+    pub(crate) fn outboard(&self) -> Option<Vec<u8>> {
+        let division = Division::of(self.length_bytes)?;
+        let mut outboard = MAGIC.to_vec();
+        outboard.extend_from_slice(&division.length_bytes.to_le_bytes());
+        if division.branches() > 0 {
+            for (branch, groups) in self.values.chunks(BRANCH_GROUPS).enumerate() {
+                let from = (branch * BRANCH_BYTES) as u64;
+                let below = (self.length_bytes - from).min(BRANCH_BYTES as u64);
+                outboard.extend_from_slice(&value_of(groups, below, GROUP_BYTES)?);
+            }
+        }
+        outboard.extend_from_slice(self.values.as_flattened());
+        Some(outboard)
+    }
 }
 
 /// Whether `bytes` are group `group` of an object that has these groups.
@@ -169,19 +209,9 @@ fn halves(
 
 /// The outboard of an object; `None` if it needs none.
 pub(crate) fn outboard_of(bytes: &[u8]) -> Option<Vec<u8>> {
-    let division = Division::of(bytes.len() as u64)?;
-    let groups = groups_of(bytes);
-    let mut outboard = MAGIC.to_vec();
-    outboard.extend_from_slice(&division.length_bytes.to_le_bytes());
-    if division.branches() > 0 {
-        for (branch, groups) in groups.chunks(BRANCH_GROUPS).enumerate() {
-            let from = branch * BRANCH_BYTES;
-            let below = (bytes.len() - from).min(BRANCH_BYTES) as u64;
-            outboard.extend_from_slice(&value_of(groups, below, GROUP_BYTES)?);
-        }
-    }
-    outboard.extend_from_slice(groups.as_flattened());
-    Some(outboard)
+    let mut groups = Groups::new(bytes.len());
+    groups.add(bytes);
+    groups.outboard()
 }
 
 /// An object's outboard, read strictly: whatever decodes is the outboard of an object of that

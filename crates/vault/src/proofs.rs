@@ -9,15 +9,11 @@ use crate::verify::Audit;
 
 /// What belongs beside the shards of a pack.
 pub(crate) struct Proofs {
-    pack: [u8; 32],
-    outboards: Vec<Option<Vec<u8>>>,
+    pub(crate) pack: [u8; 32],
+    pub(crate) outboards: Vec<Option<Vec<u8>>>,
 }
 
 impl Proofs {
-    pub(crate) fn of(pack: [u8; 32], shards: &[Vec<u8>]) -> Self {
-        Self { pack, outboards: shards.iter().map(|shard| outboard_of(shard)).collect() }
-    }
-
     /// Sends each to its site. One that does not arrive costs no data, only that an audit cannot
     /// look at that shard without reading it whole; repair makes it again.
     pub(crate) fn ship(&self, sites: &Sites, domain: &str, lineage: Lineage) {

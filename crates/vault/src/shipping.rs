@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::chain::{Listing, list_under};
-use crate::erasure::{decode_shards, encode_with_roots};
+use crate::erasure::{Coded, decode_shards, encode_proven};
 use crate::error::{Error, Result};
 use crate::keys::IdKey;
 use crate::layout::{Layout, Lineage, ObjectName};
@@ -135,6 +135,8 @@ pub(crate) fn require(delivery: &Delivery, needed: usize, what: &str) -> Result<
 pub(crate) struct EncodedPack {
     pub(crate) object: ObjectRef,
     pub(crate) shards: Vec<Vec<u8>>,
+    /// What belongs beside each shard.
+    pub(crate) outboards: Vec<Option<Vec<u8>>>,
 }
 
 /// Codes a pack, then decodes it from shards that include parity, opens every chunk and compares.
@@ -145,7 +147,7 @@ pub(crate) fn encode_pack(
     id_key: &IdKey,
 ) -> Result<EncodedPack> {
     let k = layout.k();
-    let (shards, shard_roots) = encode_with_roots(&pack.bytes, k, layout.n())?;
+    let Coded { shards, outboards, roots } = encode_proven(&pack.bytes, k, layout.n())?;
     // Leave out as many data shards as the stored parity can replace: what remains contains all
     // of that parity.
     let some: Vec<(usize, &[u8])> =
@@ -162,7 +164,7 @@ pub(crate) fn encode_pack(
         pack: *blake3::hash(&pack.bytes).as_bytes(),
         length_bytes: pack.bytes.len() as u64,
         period: period.reference.number,
-        shard_roots,
+        shard_roots: roots,
     };
-    Ok(EncodedPack { object, shards })
+    Ok(EncodedPack { object, shards, outboards })
 }

@@ -114,6 +114,15 @@ pub trait Site: Send + Sync {
     /// [`SiteErrorKind::NotFound`], or why it could not be read.
     fn get(&self, key: &str) -> Result<Vec<u8>, SiteError>;
 
+    /// Whether an object is there with exactly these bytes, as the site gives it back: read from
+    /// where it is kept for good, if the site can tell.
+    ///
+    /// # Errors
+    /// As [`Site::get`].
+    fn holds(&self, key: &str, bytes: &[u8]) -> Result<bool, SiteError> {
+        Ok(self.get(key)? == bytes)
+    }
+
     /// `length_bytes` from `offset_bytes`; fewer at the object's end.
     ///
     /// # Errors
@@ -220,7 +229,7 @@ pub(crate) fn each_site<T: Send>(
 /// Puts and reads back: only what the site gives again counts as written.
 pub(crate) fn put_verified(site: &dyn Site, key: &str, bytes: &[u8]) -> Result<(), SiteError> {
     site.put(key, bytes)?;
-    if site.get(key)? == bytes {
+    if site.holds(key, bytes)? {
         return Ok(());
     }
     Err(SiteError {

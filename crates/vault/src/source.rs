@@ -282,8 +282,9 @@ fn ship_each(
         require(&delivery, sealing.layout.k(), "sending a pack")?;
         shipped.tally.add(&delivery, encoded.shards[0].len());
         if sealing.proofs {
+            let (pack, outboards) = (encoded.object.pack, encoded.outboards);
             // Its thread ends only after this sender is gone.
-            let _ = proofs.send(Proofs::of(encoded.object.pack, &encoded.shards));
+            let _ = proofs.send(Proofs { pack, outboards });
         }
         let period = sealing.period.reference;
         let indexed = IndexedPack { object: encoded.object, period };

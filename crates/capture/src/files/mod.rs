@@ -35,5 +35,5 @@ pub use known::Known;
 pub use list::{Listing, Selection, list};
 pub use note::{Note, NoteKind};
 pub use path::{Root, shown};
-pub use take::{Counts, Moment, Progress, Store, Taken, take};
+pub use take::{Counts, Moment, Progress, Store, Stored, Taken, take};
 pub use tree::{Content, Entry, GroupId, Kind, Tree};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::copy::copy;
+use super::copy::Consistent;
 use super::known::beside;
 use super::list::{Found, SQLITE, Stat};
 use super::note::NoteKind;
@@ -39,6 +39,8 @@ pub(super) struct GroupReader<'a> {
     scratch: &'a Path,
     open: Option<Open>,
     offset_bytes: u64,
+    /// A file that is alone has the hash of the stream, and need not be hashed again.
+    is_alone: bool,
     done: Vec<WasRead>,
     each: &'a mut dyn FnMut(u64),
 }
@@ -48,7 +50,7 @@ struct Open {
     /// The file itself, to be looked at again.
     file: File,
     before: Stat,
-    source: io::Take<File>,
+    source: io::Take<Box<dyn Read>>,
     /// How long it should be.
     expected_bytes: u64,
     begin_bytes: u64,
@@ -66,16 +68,21 @@ impl<'a> GroupReader<'a> {
         each: &'a mut dyn FnMut(u64),
     ) -> Self {
         let (open, done) = (None, Vec::with_capacity(members.len()));
-        Self { found, left: members.iter(), scratch, open, offset_bytes: 0, done, each }
+        let (left, is_alone) = (members.iter(), members.len() == 1);
+        Self { found, left, scratch, open, offset_bytes: 0, is_alone, done, each }
     }
 
-    /// What was read. Files that nobody asked for any more count as unreadable.
-    pub(super) fn finish(mut self) -> Vec<WasRead> {
+    /// What was read, as a stream with this hash. Files that nobody asked for any more count as
+    /// unreadable.
+    pub(super) fn finish(mut self, hash: [u8; 32]) -> Vec<WasRead> {
         if let Some(open) = self.open.take() {
             self.close(open, Some((NoteKind::Unreadable, "it was not read to its end".to_owned())));
         }
         for at in self.left.clone() {
             self.fail(*at, NoteKind::Unreadable, "it was not read".to_owned());
+        }
+        if self.is_alone {
+            self.done.iter_mut().for_each(|one| one.hash = hash);
         }
         self.done
     }
@@ -153,7 +160,9 @@ impl Read for GroupReader<'_> {
             match open.source.read(into) {
                 Ok(0) => self.close(open, None),
                 Ok(count) => {
-                    open.hasher.update(&into[..count]);
+                    if !self.is_alone {
+                        open.hasher.update(&into[..count]);
+                    }
                     open.read_bytes += count as u64;
                     self.offset_bytes += count as u64;
                     (self.each)(count as u64);
@@ -184,8 +193,13 @@ fn open(at: usize, path: &Path, scratch: &Path) -> io::Result<Open> {
         && file.read_exact_at(&mut begin, 0).is_ok_and(|()| begin == *SQLITE);
     // Looked at before the copy is made: what is written later must not count as copied.
     let beside = if database { beside(path) } else { Vec::new() };
-    let source = if database { copy(path, scratch)? } else { file.try_clone()? };
-    let expected_bytes = if database { source.metadata()?.len() } else { before.size_bytes };
+    let (source, expected_bytes): (Box<dyn Read>, u64) = if database {
+        let consistent = Consistent::of(path, scratch)?;
+        let length_bytes = consistent.length_bytes()?;
+        (Box::new(consistent), length_bytes)
+    } else {
+        (Box::new(file.try_clone()?), before.size_bytes)
+    };
     Ok(Open {
         at,
         file,

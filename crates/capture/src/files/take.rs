@@ -28,11 +28,20 @@ pub trait Store {
     /// Whatever ends the whole point.
     fn again(&mut self, name: &str, sealed: &[u8]) -> Result<bool, Self::Error>;
 
-    /// Stores a stream to its end; gives what [`Store::again`] needs.
+    /// Stores a stream to its end.
     ///
     /// # Errors
     /// Whatever ends the whole point.
-    fn read(&mut self, name: &str, source: &mut dyn Read) -> Result<Vec<u8>, Self::Error>;
+    fn read(&mut self, name: &str, source: &mut dyn Read) -> Result<Stored, Self::Error>;
+}
+
+/// A stream in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// What [`Store::again`] needs.
+    pub sealed: Vec<u8>,
+    /// BLAKE3 of the stream.
+    pub hash: [u8; 32],
 }
 
 /// How far it is.
@@ -187,8 +196,8 @@ impl Run<'_> {
             each(progress);
         };
         let mut reader = GroupReader::new(self.found, &group.members, scratch, &mut note);
-        let sealed = store.read(&group.id.to_string(), &mut reader)?;
-        let read = reader.finish();
+        let stored = store.read(&group.id.to_string(), &mut reader)?;
+        let read = reader.finish(stored.hash);
         self.progress = Progress { files: progress.files + read.len() as u64, ..progress };
         self.counts.bytes_read = self.progress.bytes_read;
         let whole = read.iter().all(|one| one.trouble.is_none());
@@ -197,9 +206,10 @@ impl Run<'_> {
         }
         if whole {
             let members = members(self.found, group);
-            self.next
-                .groups
-                .insert(group.id, KnownGroup { first: self.first(group), members, sealed });
+            self.next.groups.insert(
+                group.id,
+                KnownGroup { first: self.first(group), members, sealed: stored.sealed },
+            );
         }
         Ok(())
     }

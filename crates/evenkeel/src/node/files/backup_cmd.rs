@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use evenkeel_capture::files::{
-    Counts, Globs, Known, Listing, Moment, NoteKind, Root as FileRoot, Selection, Store, Taken,
-    Tree, list, take,
+    Counts, Globs, Known, Listing, Moment, NoteKind, Root as FileRoot, Selection, Store, Stored,
+    Taken, Tree, list, take,
 };
 use evenkeel_recovery::Clock as _;
 use evenkeel_types::Canonical as _;
@@ -178,8 +178,9 @@ impl Store for Feed<'_, '_, '_> {
         }
     }
 
-    fn read(&mut self, name: &str, source: &mut dyn Read) -> Result<Vec<u8>, Self::Error> {
-        self.0.read(name, source).map(|sealed| sealed.to_bytes())
+    fn read(&mut self, name: &str, source: &mut dyn Read) -> Result<Stored, Self::Error> {
+        let sealed = self.0.read(name, source)?;
+        Ok(Stored { sealed: sealed.to_bytes(), hash: sealed.hash })
     }
 }
 
