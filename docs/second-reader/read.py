@@ -90,6 +90,21 @@ def certificate(data, root):
     return {"domain": domain, "lineage": lineage, "writer": writer, "hash": hash_of(data)}
 
 
+def rewrapped(data, root, expected):
+    """The age file in a key wrapped anew, which the root signed for this very period."""
+    r = Reader(data)
+    require(r.take(5) == b"EVKY\x01", "no key wrapped anew")
+    of = (r.text(), r.take(16), r.int(), r.take(32))
+    r.int()
+    age = r.bytes()
+    signed = data[:r.at]
+    Ed25519PublicKey.from_public_bytes(root).verify(
+        r.take(64), b"evenkeel vault re-wrap v1\0" + signed)
+    r.end()
+    require(of == expected, "wrapped for another period")
+    return age
+
+
 def record(data, writer):
     r = Reader(data)
     require(r.take(5) == b"EVKR\x01", "no record")
@@ -255,7 +270,7 @@ def decode(shards, k, length):
 # --- the vault ----------------------------------------------------------------------------------
 class Vault:
     def __init__(self, sites, root):
-        self.sites, self.lineages = sites, {}
+        self.sites, self.root, self.lineages = sites, root, {}
         for site in sites:
             for folder, _, names in os.walk(site):
                 if "certificate" in names:
@@ -302,16 +317,38 @@ class Vault:
         return [r for chain in self.records.values() for r in chain if r["kind"] == "point"]
 
     def key(self, rec, number, secret):
+        """From the first key object, or from one that was wrapped anew and that the root signed."""
         expected = dict(rec["periods"])[number]
-        name = f"{rec['domain']}/{rec['lineage'].hex()}/keys/{number:016x}.age"
-        for data in self.copies(name):
-            if hash_of(data) == expected:
+        found = [data for data in self.copies(f"{self.keys(rec)}/{number:016x}.age")
+                 if hash_of(data) == expected][:1]
+        for data in found + list(self.wraps(rec, number, expected)):
+            try:
                 r = Reader(open_age(data, secret))
-                require(r.take(5) == b"EVKK\x01", "no key object")
-                of = (r.text(), r.take(16), r.int())
-                require(of == (rec["domain"], rec["lineage"], number), "the key of another period")
-                return r.take(32)
-        raise Bad(f"no good copy of {name}")
+            except Bad:
+                continue
+            require(r.take(5) == b"EVKK\x01", "no key object")
+            of = (r.text(), r.take(16), r.int())
+            require(of == (rec["domain"], rec["lineage"], number), "the key of another period")
+            return r.take(32)
+        raise Bad(f"this identity opens key period {number} of lineage {rec['lineage'].hex()} "
+                  "neither as it was first wrapped nor as it was wrapped anew")
+
+    def keys(self, rec):
+        return f"{rec['domain']}/{rec['lineage'].hex()}/keys"
+
+    def wraps(self, rec, number, expected):
+        names = {name for site in self.sites if os.path.isdir(os.path.join(site, self.keys(rec)))
+                 for name in os.listdir(os.path.join(site, self.keys(rec)))
+                 if name.startswith(f"{number:016x}.") and name.endswith(".wrap")}
+        for name in sorted(names):
+            for data in self.copies(f"{self.keys(rec)}/{name}"):
+                try:
+                    require(hash_of(data).hex() == name.split(".")[1], "not what it is named by")
+                    of = (rec["domain"], rec["lineage"], number, expected)
+                    yield rewrapped(data, self.root, of)
+                    break
+                except (Bad, InvalidSignature) as error:
+                    print(f"passed over a copy of {name}: {error!r}", file=sys.stderr)
 
     def pack(self, rec, obj):
         prefix, good = f"{rec['domain']}/{rec['lineage'].hex()}/shards/{obj['pack'].hex()}", {}

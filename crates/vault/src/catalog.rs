@@ -125,6 +125,7 @@ impl Catalog {
             .map(|name| match name {
                 ObjectName::Certificate(lineage)
                 | ObjectName::Period(lineage, _)
+                | ObjectName::Wrap(lineage, ..)
                 | ObjectName::Record(lineage, _)
                 | ObjectName::Shard(lineage, _, _)
                 | ObjectName::Proof(lineage, _, _) => *lineage,

@@ -56,6 +56,11 @@ impl RootPublicKey {
     pub(crate) fn new(key: VerifyingKey) -> Self {
         Self(key)
     }
+
+    /// Whether the root signed exactly this.
+    pub(crate) fn has_signed(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
+        self.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+    }
 }
 
 impl fmt::Display for RootPublicKey {

@@ -71,6 +71,7 @@ pub fn plan_deletion(catalog: &Catalog, keep: &Keep) -> Removable {
             names.insert(name, Some(record.hash));
             names.extend(hashes(record).filter(|(name, _)| !needed.contains(name)));
         }
+        names.extend(wraps_of(catalog, &names));
         for (name, hash) in names {
             let sizes = catalog.listings.iter().flatten();
             let sizes = sizes.filter_map(|listing| listing.objects.get(&name));
@@ -85,6 +86,24 @@ pub fn plan_deletion(catalog: &Catalog, keep: &Keep) -> Removable {
     found.points_kept -= found.points;
     found.entries.sort_by(|one, other| one.object.cmp(&other.object));
     found
+}
+
+/// What the sites list of keys wrapped anew for periods that go; their names are their hashes.
+fn wraps_of(
+    catalog: &Catalog,
+    gone: &BTreeMap<ObjectName, Option<[u8; 32]>>,
+) -> Vec<(ObjectName, Option<[u8; 32]>)> {
+    let listed = catalog.listings.iter().flatten().flat_map(|listing| listing.objects.keys());
+    let found: BTreeSet<ObjectName> = listed.copied().collect();
+    let wraps = found.into_iter().filter_map(|name| match name {
+        ObjectName::Wrap(lineage, number, hash)
+            if gone.contains_key(&ObjectName::Period(lineage, number)) =>
+        {
+            Some((name, Some(hash)))
+        }
+        _ => None,
+    });
+    wraps.collect()
 }
 
 /// What a record needs, with the hashes it gives.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use age::secrecy::ExposeSecret;
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer as _, SigningKey};
 use zeroize::Zeroizing;
 
 use crate::certificate::{Certificate, Parent, RootPublicKey};
@@ -71,6 +71,10 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// Stands for a recipient in the key objects of one lineage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecipientMark(pub(crate) [u8; 16]);
+
 /// Somebody for whom key periods are wrapped.
 #[derive(Clone)]
 pub struct Recipient(age::x25519::Recipient);
@@ -90,6 +94,17 @@ impl Recipient {
 
     pub(crate) fn age(&self) -> &age::x25519::Recipient {
         &self.0
+    }
+
+    /// By what a key object of `lineage` says that it is wrapped for this recipient: who knows the
+    /// recipient can tell, and nobody learns it from this.
+    #[must_use]
+    pub fn mark(&self, lineage: Lineage) -> RecipientMark {
+        let mut hasher = blake3::Hasher::new_derive_key("evenkeel vault recipient mark v1");
+        hasher.update(&lineage.0).update(self.to_string().as_bytes());
+        let mut mark = [0; 16];
+        mark.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        RecipientMark(mark)
     }
 }
 
@@ -168,6 +183,11 @@ impl RecoveryIdentity {
         issued_time_ns: u64,
     ) -> Result<Certificate> {
         Certificate::issue(&self.root, &self.domain, lineage, parent, writer, issued_time_ns)
+    }
+
+    /// Signs as the domain's root.
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.root.sign(message).to_bytes()
     }
 
     /// The text of the recovery file. [`RecoveryIdentity::parse`] reads it.

@@ -118,6 +118,8 @@ pub(crate) fn check_domain(domain: &str) -> Result<()> {
 pub(crate) enum ObjectName {
     Certificate(Lineage),
     Period(Lineage, u64),
+    /// A period's key wrapped anew, named by its own hash.
+    Wrap(Lineage, u64, [u8; 32]),
     Record(Lineage, u64),
     Shard(Lineage, [u8; 32], usize),
     /// What proves parts of that shard.
@@ -129,6 +131,9 @@ impl ObjectName {
         match self {
             Self::Certificate(lineage) => format!("{domain}/{lineage}/certificate"),
             Self::Period(lineage, period) => format!("{domain}/{lineage}/keys/{period:016x}.age"),
+            Self::Wrap(lineage, period, hash) => {
+                format!("{domain}/{lineage}/keys/{period:016x}.{}.wrap", hex(hash))
+            }
             Self::Record(lineage, counter) => {
                 format!("{domain}/{lineage}/records/{counter:016x}")
             }
@@ -149,7 +154,12 @@ impl ObjectName {
         let name = match rest.split_once('/') {
             None => Self::Certificate(lineage),
             Some(("keys", name)) => {
-                Self::Period(lineage, u64::from_str_radix(name.strip_suffix(".age")?, 16).ok()?)
+                let (period, kind) = name.split_once('.')?;
+                let period = u64::from_str_radix(period, 16).ok()?;
+                match kind {
+                    "age" => Self::Period(lineage, period),
+                    _ => Self::Wrap(lineage, period, unhex(kind.strip_suffix(".wrap")?)?),
+                }
             }
             Some(("records", name)) => Self::Record(lineage, u64::from_str_radix(name, 16).ok()?),
             Some((kind @ ("shards" | "proofs"), name)) => {
@@ -204,6 +214,7 @@ mod tests {
         for name in [
             ObjectName::Certificate(lineage),
             ObjectName::Period(lineage, 7),
+            ObjectName::Wrap(lineage, 7, [0xcd; 32]),
             ObjectName::Record(lineage, u64::MAX),
             ObjectName::Shard(lineage, [9; 32], 4),
             ObjectName::Proof(lineage, [9; 32], 4),

@@ -19,6 +19,7 @@ use crate::period::{self, PeriodKey};
 use crate::record::{Kind, ObjectRef, PeriodRef, PointId, Record, RecordHeader};
 use crate::seal::{Decompressor, SealingKey};
 use crate::verify::{EVERY_SITE, Problem};
+use crate::wrap;
 
 /// Packs kept in memory between chunks: 4 × 16 MiB at most.
 const CACHED_PACKS: usize = 4;
@@ -326,12 +327,21 @@ impl Opener {
             return Ok(key.clone());
         }
         let reference = period_ref(header, period)?;
-        let name = ObjectName::Period(header.lineage, period);
-        let object = self.replicated(name, reference.hash)?;
-        let domain = self.catalog.domain();
-        let key = period::open(domain, header.lineage, period, &object, &self.identity)?;
+        let key = match self.first_key(header, reference) {
+            Ok(key) => key,
+            // Somebody added later, or the first object is gone: what was wrapped anew may open.
+            Err(first) => wrap::open_any(&self.catalog, header.lineage, reference, &self.identity)
+                .ok_or(first)?,
+        };
         lock(&self.keys).insert(at, key.clone());
         Ok(key)
+    }
+
+    fn first_key(&self, header: &RecordHeader, period: PeriodRef) -> Result<PeriodKey> {
+        let name = ObjectName::Period(header.lineage, period.number);
+        let object = self.replicated(name, period.hash)?;
+        let domain = self.catalog.domain();
+        period::open(domain, header.lineage, period.number, &object, &self.identity)
     }
 
     fn body(&self, record: &Record) -> Result<Body> {

@@ -1,5 +1,6 @@
 //! Key periods: one data key for at most a day, wrapped for recipients, never stored by the writer.
 
+use std::collections::{BTreeSet, HashSet};
 use std::io::{Read, Write};
 
 use evenkeel_types::{Canonical, Reader, Writer as Encoder};
@@ -7,8 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::certificate::{magic, text};
 use crate::error::{Error, Result};
-use crate::keys::{Identity, Recipient};
-use crate::layout::{Lineage, ObjectName};
+use crate::keys::{Identity, Recipient, RecipientMark};
+use crate::layout::{Lineage, ObjectName, hex, unhex};
 use crate::random::{self, Random};
 use crate::record::PeriodRef;
 use crate::verify::EVERY_SITE;
@@ -17,6 +18,8 @@ const MAGIC: &[u8; 4] = b"EVKK";
 const VERSION: u8 = 1;
 /// A key object holds one key for a handful of recipients; anything larger is not one.
 const PLAIN_BYTES_MAX: u64 = 4096;
+/// Lines of a key object's header that are looked at.
+const HEADER_LINES_MAX: usize = 1024;
 
 /// The key of one period.
 pub(crate) type PeriodKey = Zeroizing<[u8; 32]>;
@@ -40,29 +43,70 @@ impl Period {
         random: &mut dyn Random,
     ) -> Result<Self> {
         let key: PeriodKey = Zeroizing::new(random::array(random)?);
-        let mut plain = Encoder::new();
-        plain.fixed(MAGIC);
-        plain.u8(VERSION);
-        plain.bytes(domain.as_bytes());
-        lineage.encode(&mut plain);
-        plain.u64(number);
-        plain.fixed(key.as_slice());
-        let object = wrap(&Zeroizing::new(plain.into_bytes()), recipients)?;
+        let object = seal(domain, lineage, number, &key, recipients)?;
         let hash = *blake3::hash(&object).as_bytes();
         Ok(Self { reference: PeriodRef { number, hash }, key, started_time_ns, object })
     }
 }
 
-fn wrap(plain: &[u8], recipients: &[Recipient]) -> Result<Vec<u8>> {
+/// The key of a period as an age file for these recipients.
+pub(crate) fn seal(
+    domain: &str,
+    lineage: Lineage,
+    number: u64,
+    key: &PeriodKey,
+    recipients: &[Recipient],
+) -> Result<Vec<u8>> {
+    let mut plain = Encoder::new();
+    plain.fixed(MAGIC);
+    plain.u8(VERSION);
+    plain.bytes(domain.as_bytes());
+    lineage.encode(&mut plain);
+    plain.u64(number);
+    plain.fixed(key.as_slice());
+    let plain = Zeroizing::new(plain.into_bytes());
     let fail = |detail: String| Error::Invalid { what: "recipients", detail };
-    let recipients = recipients.iter().map(|one| one.age() as &dyn age::Recipient);
-    let encryptor = age::Encryptor::with_recipients(recipients)
-        .map_err(|error| fail(format!("{error}; configure at least the recovery recipient")))?;
+    if recipients.is_empty() {
+        return Err(fail("none; configure at least the recovery recipient".to_owned()));
+    }
+    let marks = Marked(recipients.iter().map(|one| one.mark(lineage)).collect());
+    let all = recipients.iter().map(|one| one.age() as &dyn age::Recipient);
+    let encryptor = age::Encryptor::with_recipients(all.chain([&marks as &dyn age::Recipient]))
+        .map_err(|error| fail(error.to_string()))?;
     let mut object = Vec::new();
     let mut writer = encryptor.wrap_output(&mut object).map_err(|why| fail(why.to_string()))?;
-    writer.write_all(plain).map_err(|why| fail(why.to_string()))?;
+    writer.write_all(&plain).map_err(|why| fail(why.to_string()))?;
     writer.finish().map_err(|why| fail(why.to_string()))?;
     Ok(object)
+}
+
+/// Type of the stanza that says for whom a key object is wrapped. Others pass over it, as the age
+/// format wants it.
+const MARKS_STANZA: &str = "evenkeel-for";
+
+/// Writes the marks of the recipients into the header, where the file's key authenticates them.
+struct Marked(BTreeSet<RecipientMark>);
+
+impl age::Recipient for Marked {
+    fn wrap_file_key(
+        &self,
+        _key: &age_core::format::FileKey,
+    ) -> Result<(Vec<age_core::format::Stanza>, HashSet<String>), age::EncryptError> {
+        let args = self.0.iter().map(|mark| hex(&mark.0)).collect();
+        let stanza =
+            age_core::format::Stanza { tag: MARKS_STANZA.to_owned(), args, body: Vec::new() };
+        Ok((vec![stanza], HashSet::new()))
+    }
+}
+
+/// For whom a key object says it is wrapped; `None` if it was written before they said so.
+pub(crate) fn marks_of(object: &[u8]) -> Option<BTreeSet<RecipientMark>> {
+    let lines = object.split(|byte| *byte == b'\n');
+    let header = lines.take_while(|line| !line.starts_with(b"---")).take(HEADER_LINES_MAX);
+    let mut header = header.filter_map(|line| std::str::from_utf8(line).ok());
+    let marks = header
+        .find_map(|line| line.strip_prefix("-> ")?.strip_prefix(MARKS_STANZA)?.strip_prefix(' '))?;
+    marks.split(' ').map(|mark| unhex(mark).map(RecipientMark)).collect()
 }
 
 /// Opens a key object whose hash was checked already.
@@ -123,6 +167,20 @@ mod tests {
         assert!(open("network", lineage, 4, &period.object, &one).is_err());
         assert!(open("state", lineage, 4, &period.object[..40], &one).is_err());
         assert!(open("state", lineage, 4, b"garbage", &one).is_err());
+    }
+
+    #[test]
+    fn a_key_object_says_for_whom_it_is_wrapped_to_those_who_know_them() {
+        let (one, two) = (Identity::generate().recipient(), Identity::generate().recipient());
+        let lineage = Lineage([1; 16]);
+        let recipients = [one.clone(), two.clone()];
+        let period = Period::start("state", lineage, 4, 0, &recipients, &mut OsRandom).unwrap();
+        let marks = marks_of(&period.object).unwrap();
+        assert_eq!(marks, [one.mark(lineage), two.mark(lineage)].into());
+        assert_ne!(one.mark(lineage), one.mark(Lineage([2; 16])));
+        assert!(!String::from_utf8_lossy(&period.object).contains(&one.to_string()));
+        assert_eq!(marks_of(b"age-encryption.org/v1\n-> X25519 a\nb\n--- c\n"), None);
+        assert_eq!(marks_of(b"---\n-> evenkeel-for 00\n"), None);
     }
 
     #[test]

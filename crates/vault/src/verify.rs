@@ -12,6 +12,7 @@ use crate::outboard::Outboard;
 use crate::pack::PackReader;
 use crate::record::{ObjectRef, PointId};
 use crate::site::{Site, SiteErrorKind, each_site};
+use crate::wrap::read_wraps;
 
 /// What is wrong with an object at a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -204,6 +205,9 @@ impl<'a> Audit<'a> {
         let listings = list_sites(catalog.sites(), catalog.domain(), None);
         let (replicated, packs) = (BTreeMap::new(), BTreeMap::new());
         let mut audit = Self { catalog, listings, replicated, packs, known: BTreeMap::new() };
+        for wrap in read_wraps(catalog, &audit.listings) {
+            audit.expect(wrap.name(), wrap.hash, 0);
+        }
         for (lineage, entry) in &catalog.lineages {
             let name = ObjectName::Certificate(*lineage);
             audit.expect(name, entry.certificate.hash(), 0);
@@ -409,7 +413,10 @@ impl<'a> Audit<'a> {
                 let detail = format!("it is of a pack of lineage {other}");
                 (other != lineage).then_some((ProblemKind::Foreign, detail))
             }
-            ObjectName::Shard(..) | ObjectName::Proof(..) | ObjectName::Period(..) => None,
+            ObjectName::Shard(..)
+            | ObjectName::Proof(..)
+            | ObjectName::Period(..)
+            | ObjectName::Wrap(..) => None,
         }
     }
 
