@@ -10,6 +10,8 @@ const MEMORY_LIMIT_MIB: u64 = 512;
 
 struct Options {
     seconds: u64,
+    /// Processor time, for a machine that does other things too; then `seconds` is one slice.
+    cpu_seconds: Option<u64>,
     only: Option<String>,
     seed: String,
 }
@@ -37,7 +39,7 @@ pub fn run(root: &Path, args: &[String]) -> Outcome {
     let mut broken = Vec::new();
     for target in &chosen {
         println!("fuzz: {target}");
-        if !run_target(root, target, &options)? {
+        if !run_for(root, target, &options)? {
             broken.push(target.as_str());
         }
     }
@@ -49,16 +51,17 @@ pub fn run(root: &Path, args: &[String]) -> Outcome {
 }
 
 fn read_options(args: &[String]) -> Outcome<Options> {
-    let mut options =
-        Options { seconds: SECONDS_DEFAULT, only: None, seed: examples::seed_of(args) };
+    let mut options = Options {
+        seconds: SECONDS_DEFAULT,
+        cpu_seconds: None,
+        only: None,
+        seed: examples::seed_of(args),
+    };
     let mut words = args.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--seconds" => {
-                let value = words.next().ok_or("--seconds needs a number")?;
-                options.seconds =
-                    value.parse().map_err(|_| format!("--seconds `{value}` is not a number"))?;
-            }
+            "--seconds" => options.seconds = number(word, words.next())?,
+            "--cpu-seconds" => options.cpu_seconds = Some(number(word, words.next())?),
             "--seed" => {
                 words.next().ok_or("--seed needs a number")?;
             }
@@ -67,6 +70,11 @@ fn read_options(args: &[String]) -> Outcome<Options> {
         }
     }
     Ok(options)
+}
+
+fn number(flag: &str, value: Option<&String>) -> Outcome<u64> {
+    let value = value.ok_or_else(|| format!("{flag} needs a number"))?;
+    value.parse().map_err(|_| format!("{flag} `{value}` is not a number"))
 }
 
 fn targets(root: &Path) -> Vec<String> {
@@ -97,15 +105,56 @@ fn ensure_tool(root: &Path) -> Outcome {
     Err("cargo-fuzz could not be installed; type: cargo install --locked cargo-fuzz".into())
 }
 
-/// Whether the target ran its time without a crash.
-fn run_target(root: &Path, target: &str, options: &Options) -> Outcome<bool> {
+/// Whether the target ran its time, or until it had its processor time, without a crash.
+fn run_for(root: &Path, target: &str, options: &Options) -> Outcome<bool> {
+    let Some(wanted) = options.cpu_seconds else {
+        return run_target(root, target, options, &options.seed);
+    };
+    // Built before the clock runs.
+    let build = Command::new("cargo")
+        .args(["fuzz", "build", target])
+        .env("RUSTC_BOOTSTRAP", "1")
+        .current_dir(root)
+        .status();
+    if !build.is_ok_and(|status| status.success()) {
+        return Err(format!("the fuzz target {target} does not build"));
+    }
+    let (begun, mut slice) = (children_cpu_seconds()?, 0_u64);
+    while children_cpu_seconds()?.saturating_sub(begun) < wanted {
+        // A seed of its own for each slice: the corpus goes on, the choices are others.
+        let seed = format!("{}{slice:03}", options.seed);
+        if !run_target(root, target, options, &seed)? {
+            return Ok(false);
+        }
+        slice += 1;
+    }
+    println!(
+        "fuzz: {target}: {} s of processor time",
+        children_cpu_seconds()?.saturating_sub(begun)
+    );
+    Ok(true)
+}
+
+/// Processor time of all ended children, in seconds: fields 16 and 17 of `/proc/self/stat`, in
+/// hundredths on every Linux (proc(5)).
+fn children_cpu_seconds() -> Outcome<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")
+        .map_err(|error| format!("/proc/self/stat cannot be read: {error}"))?;
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields.skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(ticks / 100)
+}
+
+/// Whether the target ran a slice without a crash.
+fn run_target(root: &Path, target: &str, options: &Options, seed: &str) -> Outcome<bool> {
     // The sanitizer flag is not stable; the bootstrap switch admits it on a stable compiler.
     let status = Command::new("cargo")
         .args(["fuzz", "run", target, "--"])
         .arg(format!("-max_total_time={}", options.seconds))
-        .arg(format!("-seed={}", options.seed))
+        .arg(format!("-seed={seed}"))
         .arg(format!("-malloc_limit_mb={MEMORY_LIMIT_MIB}"))
-        .args(["-timeout=10", "-verbosity=0", "-print_funcs=0", "-print_final_stats=1"])
+        .arg(format!("-timeout={}", if options.cpu_seconds.is_some() { 300 } else { 10 }))
+        .args(["-verbosity=0", "-print_funcs=0", "-print_final_stats=1"])
         .env("RUSTC_BOOTSTRAP", "1")
         .current_dir(root)
         .status()

@@ -28,7 +28,7 @@ usage: cargo xtask <chore>
   bench NAME [ARGS]         run crates/evenkeel/examples/bench_NAME, or bench/src/bin/NAME, in
                             release; no NAME lists them
   campaign NAME [ARGS]      run crates/evenkeel/examples/campaign_NAME in release
-  campaign fuzz [--seconds N] [TARGET]
+  campaign fuzz [--seconds N] [--cpu-seconds N] [TARGET]
                             fuzz every target (or one) for N seconds each, 60 unless told
 
 bench and campaign take --seed N (or EVENKEEL_SEED); the run sees it as EVENKEEL_SEED.";

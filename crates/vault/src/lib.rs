@@ -38,6 +38,8 @@
 
 mod audit;
 mod audit_report;
+#[doc(hidden)]
+pub mod behind_seals;
 mod body;
 mod catalog;
 mod certificate;

@@ -54,7 +54,15 @@ impl PackBuilder {
         period_key: &PeriodKey,
         random: &mut dyn Random,
     ) -> Result<Self> {
-        let salt = random::array(random)?;
+        Ok(Self::salted(lineage, period, period_key, random::array(random)?))
+    }
+
+    fn salted(
+        lineage: Lineage,
+        period: u64,
+        period_key: &PeriodKey,
+        salt: [u8; SALT_BYTES],
+    ) -> Self {
         let mut bytes = Vec::with_capacity(PACK_BYTES_MAX / 4);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&[VERSION, 0, 0, 0]);
@@ -62,7 +70,7 @@ impl PackBuilder {
         bytes.extend_from_slice(&period.to_le_bytes());
         bytes.extend_from_slice(&salt);
         let key = SealingKey::derive(period_key, &salt, Use::Pack);
-        Ok(Self { lineage, salt, key, bytes, entries: Vec::new() })
+        Self { lineage, salt, key, bytes, entries: Vec::new() }
     }
 
     /// Whether a compressed chunk of this size still fits.
@@ -100,13 +108,29 @@ impl PackBuilder {
     pub(crate) fn finish(mut self) -> Result<Pack> {
         let mut encoder = Encoder::new();
         encoder.sequence(self.entries.iter());
+        self.end(encoder.into_bytes())?;
+        Ok(Pack { bytes: self.bytes, entries: self.entries })
+    }
+
+    fn end(&mut self, index: Vec<u8>) -> Result<()> {
         let aad = index_context(self.lineage, &self.salt);
-        let sealed = self.key.seal(Slot::Index, &aad, encoder.into_bytes())?;
+        let sealed = self.key.seal(Slot::Index, &aad, index)?;
         self.bytes.extend_from_slice(&sealed);
         self.bytes.extend_from_slice(&number(sealed.len())?.to_le_bytes());
         self.bytes.extend_from_slice(MAGIC);
-        Ok(Pack { bytes: self.bytes, entries: self.entries })
+        Ok(())
     }
+}
+
+/// A pack without chunks that says `index` of itself, for the fuzzers.
+pub(crate) fn sealed_around(
+    lineage: Lineage,
+    index: &[u8],
+    period_key: &PeriodKey,
+) -> Result<Vec<u8>> {
+    let mut builder = PackBuilder::salted(lineage, 1, period_key, [0; SALT_BYTES]);
+    builder.end(index.to_vec())?;
+    Ok(builder.bytes)
 }
 
 /// A pack being read; its bytes were checked against the pack's name already.
