@@ -367,8 +367,11 @@ class Vault:
         keys = {number: self.key(rec, number, secret) for number, _ in rec["periods"]}
         packs = {}
 
-        def source(r):
-            chunk = lambda: (r.int(), r.int(), r.int(), r.int(), r.int(), r.take(32))
+        named = {obj["pack"][:8]: number for number, obj in enumerate(rec["objects"])}
+
+        def source(r, listed=False):
+            number = (lambda: named[r.take(8)]) if listed else r.int
+            chunk = lambda: (number(), r.int(), r.int(), r.int(), r.int(), r.take(32))
             return {"name": r.text(), "length": r.int(), "hash": r.take(32), "chunks": r.list(chunk)}
 
         def plain(src):
@@ -395,10 +398,10 @@ class Vault:
         length = struct.unpack("<I", body[:4])[0]
         r = Reader(zstandard.decompress(body[4:], max_output_size=length))
         tag = r.take(1)[0]
-        require(tag in (2, 3), "not the body of a point")
-        if tag == 3:
+        require(tag in (2, 3, 4), "not the body of a point")
+        if tag > 2:
             r = Reader(b"".join(plain(source(r))))
-        sources = r.list(lambda: source(r))
+        sources = r.list(lambda: source(r, listed=tag == 4))
         r.end()
         os.makedirs(to)
         for number, src in enumerate(sources):

@@ -10,6 +10,8 @@ use crate::pack::CHUNK_BYTES_MAX;
 
 /// Sizes of chunks cut by content: least, average, most.
 const CDC_BYTES: (usize, usize, usize) = (16 * 1024, 64 * 1024, 256 * 1024);
+/// The same for lists of sources, which change in a few places and are far smaller.
+const LIST_BYTES: (usize, usize, usize) = (2 * 1024, 8 * 1024, 32 * 1024);
 /// Much larger than a chunk, so that little is moved when it is filled again.
 const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 
@@ -18,26 +20,29 @@ const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) enum Cut {
     /// By content, so that a change moves few boundaries (FastCDC v2020).
     Content,
+    /// The same in smaller pieces.
+    List,
     /// At fixed sizes: nothing will be recognised again.
     Fixed,
 }
 
 /// The rolling hash of FastCDC under a seed of its own, so that sizes tell less of the content.
 struct Gear {
+    sizes: (usize, usize, usize),
     masks: (u64, u64),
     table: Cow<'static, [u64]>,
     shifted: Cow<'static, [u64]>,
 }
 
 impl Gear {
-    fn new(seed: u64) -> Self {
+    fn new(sizes: (usize, usize, usize), seed: u64) -> Self {
         let (table, shifted) = get_gear_with_seed(seed);
-        Self { masks: select_masks(CDC_BYTES.1, Normalization::Level1), table, shifted }
+        Self { sizes, masks: select_masks(sizes.1, Normalization::Level1), table, shifted }
     }
 
     /// Length of the first chunk of `bytes`, which are a largest chunk, or the stream's rest.
     fn cut(&self, bytes: &[u8]) -> usize {
-        let (least, average, most) = CDC_BYTES;
+        let (least, average, most) = self.sizes;
         let (small, large) = self.masks;
         let (table, shifted) = (&self.table, &self.shifted);
         let (small_shifted, large_shifted) = (small << 1, large << 1);
@@ -71,10 +76,11 @@ pub(crate) struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
-    /// `seed` decides where [`Cut::Content`] cuts.
+    /// `seed` decides where [`Cut::Content`] and [`Cut::List`] cut.
     pub(crate) fn new(name: &'a str, source: &'a mut dyn Read, cut: Cut, seed: u64) -> Self {
         let gear = match cut {
-            Cut::Content => Some(Gear::new(seed)),
+            Cut::Content => Some(Gear::new(CDC_BYTES, seed)),
+            Cut::List => Some(Gear::new(LIST_BYTES, seed)),
             Cut::Fixed => None,
         };
         Self { name, source, gear, window: Vec::new(), from: 0, to: 0, ended: false }
@@ -82,7 +88,7 @@ impl<'a> Chunks<'a> {
 
     /// The next chunk; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
-        let most = if self.gear.is_some() { CDC_BYTES.2 } else { CHUNK_BYTES_MAX };
+        let most = self.gear.as_ref().map_or(CHUNK_BYTES_MAX, |gear| gear.sizes.2);
         if self.to - self.from < most && !self.ended {
             self.fill()?;
         }

@@ -75,6 +75,7 @@ mod seal;
 mod shipping;
 mod site;
 mod source;
+mod source_list;
 mod state;
 mod verify;
 mod wrap;

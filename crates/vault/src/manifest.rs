@@ -46,8 +46,11 @@ pub(crate) enum Body {
     Payload { bytes: Vec<u8> },
     /// Sources in packs.
     Sources { sources: Vec<SourceEntry> },
-    /// A source whose bytes are an encoded list of sources, because the list is large.
+    /// A source whose bytes are an encoded list of sources, because the list is large. Only read:
+    /// [`Body::Listed`] took its place.
     Indirect { list: SourceEntry },
+    /// The same, with packs by name.
+    Listed { list: SourceEntry },
 }
 
 impl Canonical for ChunkPlace {
@@ -83,17 +86,24 @@ impl Canonical for SourceEntry {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let entry = Self {
+        Self {
             name: text(reader, SOURCE_NAME_BYTES_MAX)?,
             length_bytes: reader.u64()?,
             hash: reader.array()?,
             chunks: reader.sequence()?,
-        };
-        let total: u64 = entry.chunks.iter().map(|chunk| u64::from(chunk.place.plain_bytes)).sum();
-        if total != entry.length_bytes {
+        }
+        .checked(reader)
+    }
+}
+
+impl SourceEntry {
+    /// An entry as read, if it is as long as its chunks.
+    pub(crate) fn checked(self, reader: &Reader<'_>) -> Result<Self, DecodeError> {
+        let total: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.place.plain_bytes)).sum();
+        if total != self.length_bytes {
             return Err(reader.not_canonical("a source's length is not that of its chunks"));
         }
-        Ok(entry)
+        Ok(self)
     }
 }
 
@@ -128,6 +138,10 @@ impl Canonical for Body {
                 encoder.u8(3);
                 list.encode(encoder);
             }
+            Self::Listed { list } => {
+                encoder.u8(4);
+                list.encode(encoder);
+            }
         }
     }
 
@@ -140,6 +154,7 @@ impl Canonical for Body {
             }
             2 => Ok(Self::Sources { sources: reader.sequence()? }),
             3 => Ok(Self::Indirect { list: SourceEntry::decode(reader)? }),
+            4 => Ok(Self::Listed { list: SourceEntry::decode(reader)? }),
             tag => Err(reader.unknown_tag("body", tag.into())),
         }
     }
@@ -164,6 +179,7 @@ mod tests {
             Body::Payload { bytes: vec![1, 2, 3] },
             Body::Sources { sources: vec![source(), source()] },
             Body::Indirect { list: source() },
+            Body::Listed { list: source() },
         ] {
             assert_eq!(Body::from_bytes(&body.to_bytes()).unwrap(), body);
         }

@@ -18,6 +18,7 @@ use crate::pack::{PackEntry, PackReader};
 use crate::period::{self, PeriodKey};
 use crate::record::{Kind, ObjectRef, PeriodRef, PointId, Record, RecordHeader};
 use crate::seal::{Decompressor, SealingKey};
+use crate::source_list::PackNames;
 use crate::verify::{EVERY_SITE, Problem};
 use crate::wrap;
 
@@ -360,6 +361,16 @@ impl Opener {
                 let mut bytes = Vec::new();
                 self.copy_source(record, &list, &mut bytes)?;
                 decode_sources(&bytes).map_err(Error::format(record_label(record)))
+            }
+            Body::Listed { list } => {
+                let mut bytes = Vec::new();
+                self.copy_source(record, &list, &mut bytes)?;
+                let packs = record.header.objects.iter().map(|object| &object.pack);
+                let names = PackNames::of(packs).ok_or_else(|| {
+                    let why = "two of its packs have one name";
+                    Error::integrity(record_label(record), EVERY_SITE, why)
+                })?;
+                names.decode(&bytes).map_err(Error::format(record_label(record)))
             }
             Body::Empty | Body::Payload { .. } => Err(not_of_its_kind(record)),
         }

@@ -14,9 +14,7 @@ use crate::error::{Error, Result};
 use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::IdKey;
 use crate::layout::{Layout, Lineage};
-use crate::manifest::{
-    Body, ChunkPlace, ChunkRef, SOURCE_NAME_BYTES_MAX, SourceEntry, encode_sources,
-};
+use crate::manifest::{Body, ChunkPlace, ChunkRef, SOURCE_NAME_BYTES_MAX, SourceEntry};
 use crate::pack::{Pack, PackBuilder, PackEntry};
 use crate::period::Period;
 use crate::proofs::Proofs;
@@ -24,6 +22,7 @@ use crate::random::Random;
 use crate::record::REPLICATED_BYTES_MAX;
 use crate::shipping::{EncodedPack, Tally, encode_pack, require, ship_shards};
 use crate::site::Site;
+use crate::source_list::PackNames;
 
 /// Marks the number of a pack of the index; without it, it is that of a new chunk. Only until
 /// [`Sealer::finish`] knows the final pack numbers.
@@ -203,11 +202,12 @@ pub(crate) fn seal_feed(
     })
 }
 
-/// The chunk lists of what was sealed, for the record's body; in a pack of their own (added to
-/// the others) if they are too large for it.
+/// The chunk lists of what was sealed, for the record's body; in packs of their own (added to the
+/// others) if they are too large for it, and then only what of them `known` does not have.
 pub(crate) fn describe(
     sealing: &Sealing,
     sealed: &mut Sealed,
+    known: Option<&DedupIndex>,
     random: &mut dyn Random,
 ) -> Result<Body> {
     let body = Body::Sources { sources: std::mem::take(&mut sealed.sources) };
@@ -217,21 +217,38 @@ pub(crate) fn describe(
     let Body::Sources { sources } = body else {
         return Ok(body);
     };
-    let list = encode_sources(&sources);
+    let fail = |detail: &str| Error::EncodeCheck { stage: "chunk list", detail: detail.to_owned() };
+    let names = PackNames::of(sealed.packs.iter().map(|pack| &pack.object.pack));
+    let list = names.and_then(|names| names.encode(&sources));
+    let list = list.ok_or_else(|| fail("two packs have one name; seal it again"))?;
     let mut list: &[u8] = &list;
     let mut sources: [(String, &mut dyn Read); 1] = [("list".to_owned(), &mut list)];
-    let lists = seal_sources(sealing, &mut sources, None, Cut::Fixed, random)?;
-    let offset = u32::try_from(sealed.packs.len()).unwrap_or(u32::MAX);
-    sealed.packs.extend(lists.packs);
-    sealed.tally.merge(lists.tally);
-    let mut list = lists.sources.into_iter().next().ok_or(Error::EncodeCheck {
-        stage: "chunk list",
-        detail: "it was not sealed".to_owned(),
-    })?;
-    for chunk in &mut list.chunks {
-        chunk.object += offset;
+    let mut lists = seal_sources(sealing, &mut sources, known, Cut::List, random)?;
+    sealed.tally.merge(std::mem::take(&mut lists.tally));
+    let list = lists.sources.pop().ok_or_else(|| fail("it was not sealed"))?;
+    Ok(Body::Listed { list: with_packs_of(sealed, lists, list) })
+}
+
+/// Adds the packs of a list to those of its sources: the new ones to the new ones.
+fn with_packs_of(sealed: &mut Sealed, lists: Sealed, mut list: SourceEntry) -> SourceEntry {
+    let (first, new) = (sealed.entries.len(), lists.entries.len());
+    let mut packs = lists.packs;
+    let reused = packs.split_off(new.min(packs.len()));
+    sealed.packs.splice(first..first, packs);
+    sealed.entries.extend(lists.entries);
+    let mut numbers: Vec<usize> = (first..first + new).collect();
+    for pack in reused {
+        let there = sealed.packs.iter().position(|one| one.object == pack.object);
+        numbers.push(there.unwrap_or(sealed.packs.len()));
+        if there.is_none() {
+            sealed.packs.push(pack);
+        }
     }
-    Ok(Body::Indirect { list })
+    for chunk in &mut list.chunks {
+        let number = numbers.get(chunk.object as usize).copied();
+        chunk.object = number.and_then(|number| u32::try_from(number).ok()).unwrap_or(u32::MAX);
+    }
+    list
 }
 
 /// New packs at the sites, in order.
@@ -381,7 +398,7 @@ impl<'a> Sealer<'a> {
             });
         }
         self.new += 1;
-        if matches!(cut, Cut::Content) {
+        if !matches!(cut, Cut::Fixed) {
             self.own.insert(id, (number, length));
         }
         self.sealed.bytes_new += length;

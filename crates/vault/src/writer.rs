@@ -243,7 +243,7 @@ impl Writer {
         let sealing = Sealing { proofs: false, ..self.sealing()? };
         let random = &mut self.random;
         let mut sealed = seal_sources(&sealing, &mut sources, None, Cut::Fixed, random)?;
-        let body = describe(&sealing, &mut sealed, random)?;
+        let body = describe(&sealing, &mut sealed, None, random)?;
         let (header, body) = self.seal_packed(header, &sealed.packs, &body)?;
         self.append(header, &body, sealed.tally, Some(hash)).map(|done| done.0)
     }

@@ -14,6 +14,7 @@ use crate::record::{Kind, ObjectRef, PointId, Record, RecordHeader};
 use crate::seal::Decompressor;
 use crate::site::{SiteError, SiteErrorKind, each_site};
 use crate::source::Sealing;
+use crate::source_list::PackNames;
 use crate::verify::{Problem, ProblemKind};
 
 use super::Writer;
@@ -300,9 +301,10 @@ impl Run<'_> {
         let mut wanted: BTreeMap<usize, Vec<PackEntry>> = BTreeMap::new();
         match body {
             Body::Sources { sources } => want(&mut wanted, sources),
-            Body::Indirect { list } => {
+            Body::Indirect { list } | Body::Listed { list } => {
                 want(&mut wanted, std::slice::from_ref(list));
-                if let Some(sources) = self.list(header, list) {
+                let is_named = matches!(body, Body::Listed { .. });
+                if let Some(sources) = self.list(header, list, is_named) {
                     want(&mut wanted, &sources);
                 }
             }
@@ -342,7 +344,12 @@ impl Run<'_> {
     }
 
     /// A chunk list that lies in packs itself; `None` if an earlier period seals these.
-    fn list(&mut self, header: &RecordHeader, list: &SourceEntry) -> Option<Vec<SourceEntry>> {
+    fn list(
+        &mut self,
+        header: &RecordHeader,
+        list: &SourceEntry,
+        is_named: bool,
+    ) -> Option<Vec<SourceEntry>> {
         let mut bytes = Vec::new();
         let mut packs: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         for chunk in &list.chunks {
@@ -359,7 +366,12 @@ impl Run<'_> {
             let mut decompressor = Decompressor::new().ok()?;
             bytes.extend(reader.chunk(&key, &PackEntry::from(*chunk), &mut decompressor)?);
         }
-        let sources = decode_sources(&bytes).ok();
+        let sources = if is_named {
+            let names = PackNames::of(header.objects.iter().map(|object| &object.pack));
+            names.and_then(|names| names.decode(&bytes).ok())
+        } else {
+            decode_sources(&bytes).ok()
+        };
         let right = *blake3::hash(&bytes).as_bytes() == list.hash && sources.is_some();
         if !right {
             self.lost(format!("record {}: its chunk list does not open", header.counter));

@@ -77,9 +77,9 @@ impl PointSealer {
         let (sealing, known) = (&self.sealing, self.known.as_deref());
         let random = &mut self.random;
         let mut sealed = seal_feed(sealing, feed, known, Cut::Content, random)?;
+        let body = describe(sealing, &mut sealed, known, random)?;
         // Without a reused pack it is self-contained, whatever was intended.
         let self_contained = sealed.packs.len() == sealed.entries.len();
-        let body = describe(sealing, &mut sealed, random)?;
         Ok(SealedPoint {
             sites: self.sealing.sites,
             domain: self.sealing.domain,
