@@ -12,6 +12,7 @@ use reed_solomon_simd::engine::{DefaultEngine, Engine};
 
 use crate::error::{Error, Result};
 use crate::outboard::Groups;
+use crate::rooms::Rooms;
 
 /// Parity shards of the code, whatever number is stored.
 pub const PARITY_MAX: usize = 8;
@@ -35,7 +36,8 @@ pub fn encode_shards(bytes: &[u8], k: usize) -> Result<Vec<Vec<u8>>> {
     let size = shard_bytes(bytes.len(), k.max(1));
     let mut shards = split(bytes, k)?;
     let mut parity: Vec<Vec<u8>> = (0..PARITY_MAX).map(|_| Vec::with_capacity(size)).collect();
-    code_stripes(&shards, |data, at, stripe| {
+    let data: Vec<&[u8]> = shards.iter().map(Vec::as_slice).collect();
+    code_stripes(&data, |data, at, stripe| {
         if !data {
             parity[at].extend_from_slice(stripe);
         }
@@ -46,23 +48,51 @@ pub fn encode_shards(bytes: &[u8], k: usize) -> Result<Vec<Vec<u8>>> {
 
 /// An object as shards, with what proves them.
 pub(crate) struct Coded {
-    /// The first n.
-    pub(crate) shards: Vec<Vec<u8>>,
+    /// The object, and zeros up to a whole number of shards: k of them, one after the other.
+    data: Vec<u8>,
+    /// Those that follow.
+    parity: Vec<Vec<u8>>,
+    shard_bytes: usize,
     /// What lies beside each of these for audits; `None` for one so short that it needs none.
     pub(crate) outboards: Vec<Option<Vec<u8>>>,
     /// BLAKE3 of all k + [`PARITY_MAX`].
     pub(crate) roots: Vec<[u8; 32]>,
 }
 
-/// Codes `bytes`; each shard is hashed once, while it is in the cache.
-pub(crate) fn encode_proven(bytes: &[u8], k: usize, n: usize) -> Result<Coded> {
-    let size = shard_bytes(bytes.len(), k);
-    let mut shards = split(bytes, k)?;
+impl Coded {
+    /// The first n.
+    pub(crate) fn shards(&self) -> Vec<&[u8]> {
+        let data = self.data.chunks(self.shard_bytes);
+        data.chain(self.parity.iter().map(Vec::as_slice)).collect()
+    }
+
+    pub(crate) fn shard_bytes(&self) -> usize {
+        self.shard_bytes
+    }
+
+    pub(crate) fn give_back(self, rooms: &Rooms) {
+        self.parity.into_iter().chain([self.data]).for_each(|room| rooms.give(room));
+    }
+}
+
+/// Codes an object; each shard is hashed once, while it is in the cache.
+pub(crate) fn encode_proven(
+    mut object: Vec<u8>,
+    k: usize,
+    n: usize,
+    rooms: &Rooms,
+) -> Result<Coded> {
+    if k == 0 || object.is_empty() {
+        return Err(nothing());
+    }
+    let size = shard_bytes(object.len(), k);
+    object.resize(k * size, 0);
     let kept = n.saturating_sub(k);
-    let mut parity: Vec<Vec<u8>> = (0..kept).map(|_| Vec::with_capacity(size)).collect();
+    let mut parity: Vec<Vec<u8>> = (0..kept).map(|_| rooms.take(size)).collect();
     let mut groups: Vec<Groups> = (0..k + kept).map(|_| Groups::new(size)).collect();
     let mut hashers = vec![blake3::Hasher::new(); PARITY_MAX.saturating_sub(kept)];
-    code_stripes(&shards, |data, at, stripe| {
+    let data: Vec<&[u8]> = object.chunks(size).collect();
+    code_stripes(&data, |data, at, stripe| {
         let number = if data { at } else { k + at };
         if let Some(groups) = groups.get_mut(number) {
             groups.add(stripe);
@@ -73,20 +103,21 @@ pub(crate) fn encode_proven(bytes: &[u8], k: usize, n: usize) -> Result<Coded> {
             shard.extend_from_slice(stripe);
         }
     })?;
-    shards.append(&mut parity);
     let (mut roots, mut outboards) = (Vec::new(), Vec::new());
-    for (groups, shard) in groups.iter().zip(&shards) {
+    for (groups, shard) in
+        groups.iter().zip(object.chunks(size).chain(parity.iter().map(Vec::as_slice)))
+    {
         roots.push(groups.root().unwrap_or_else(|| *blake3::hash(shard).as_bytes()));
         outboards.push(groups.outboard());
     }
     roots.extend(hashers.iter().map(|hasher| *hasher.finalize().as_bytes()));
-    Ok(Coded { shards, outboards, roots })
+    Ok(Coded { data: object, parity, shard_bytes: size, outboards, roots })
 }
 
 /// Zero-padded data shards.
 fn split(bytes: &[u8], k: usize) -> Result<Vec<Vec<u8>>> {
     if k == 0 || bytes.is_empty() {
-        return Err(invalid("nothing to encode, or no data shards asked for".to_owned()));
+        return Err(nothing());
     }
     let size = shard_bytes(bytes.len(), k);
     let shard = |at: usize| {
@@ -102,8 +133,8 @@ fn split(bytes: &[u8], k: usize) -> Result<Vec<Vec<u8>>> {
 
 /// Codes data shards stripe by stripe, and gives each stripe of each shard to `each` in order:
 /// whether it is data, the number among data or parity, and the bytes.
-fn code_stripes(data: &[Vec<u8>], mut each: impl FnMut(bool, usize, &[u8])) -> Result<()> {
-    let (k, size) = (data.len(), data.first().map_or(0, Vec::len));
+fn code_stripes(data: &[&[u8]], mut each: impl FnMut(bool, usize, &[u8])) -> Result<()> {
+    let (k, size) = (data.len(), data.first().map_or(0, |shard| shard.len()));
     let stripe = STRIPE_BYTES.min(size);
     let mut encoder = ReedSolomonEncoder::new(k, PARITY_MAX, stripe).map_err(code)?;
     for from in (0..size).step_by(STRIPE_BYTES) {
@@ -127,6 +158,18 @@ fn code_stripes(data: &[Vec<u8>], mut each: impl FnMut(bool, usize, &[u8])) -> R
 /// # Errors
 /// [`Error::Invalid`] for fewer than `k` different shards, or sizes and numbers that do not fit.
 pub fn decode_shards(shards: &[(usize, &[u8])], k: usize, length_bytes: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    decode_into(shards, k, length_bytes, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// As [`decode_shards`], into a buffer whose content is given up.
+pub(crate) fn decode_into(
+    shards: &[(usize, &[u8])],
+    k: usize,
+    length_bytes: usize,
+    bytes: &mut Vec<u8>,
+) -> Result<()> {
     if k == 0 || length_bytes == 0 {
         return Err(invalid("nothing to decode, or no data shards".to_owned()));
     }
@@ -147,12 +190,16 @@ pub fn decode_shards(shards: &[(usize, &[u8])], k: usize, length_bytes: usize) -
     if chosen.len() < k {
         return Err(invalid(format!("{} of {k} shards needed", chosen.len())));
     }
-    let mut bytes = vec![0; k * size];
     let mut missing: Vec<usize> = Vec::new();
-    for (number, place) in bytes.chunks_exact_mut(size).enumerate() {
+    bytes.clear();
+    bytes.reserve_exact(k * size);
+    for number in 0..k {
         match chosen.iter().find(|(at, _)| *at == number) {
-            Some((_, shard)) => place.copy_from_slice(shard),
-            None => missing.push(number),
+            Some((_, shard)) => bytes.extend_from_slice(shard),
+            None => {
+                missing.push(number);
+                bytes.resize(bytes.len() + size, 0);
+            }
         }
     }
     if !missing.is_empty() {
@@ -162,7 +209,7 @@ pub fn decode_shards(shards: &[(usize, &[u8])], k: usize, length_bytes: usize) -
         }
     }
     bytes.truncate(length_bytes);
-    Ok(bytes)
+    Ok(())
 }
 
 /// The rows that made these shards out of the data: unit rows for data, the generator's for parity.
@@ -260,6 +307,10 @@ pub fn generator_matrix(k: usize) -> Result<Vec<Vec<u16>>> {
     Ok(matrix)
 }
 
+fn nothing() -> Error {
+    invalid("nothing to encode, or no data shards asked for".to_owned())
+}
+
 fn invalid(detail: String) -> Error {
     Error::Invalid { what: "erasure code", detail }
 }
@@ -300,13 +351,14 @@ mod tests {
         for (k, n, length) in [(3, 5, 200_000), (3, 3, 77), (2, 10, 65_537)] {
             let object = bytes(length);
             let all = encode_shards(&object, k).unwrap();
-            let Coded { shards: stored, outboards, roots } = encode_proven(&object, k, n).unwrap();
+            let coded = encode_proven(object.clone(), k, n, &Rooms::default()).unwrap();
+            let stored = coded.shards();
             let made: Vec<_> = stored.iter().map(|shard| outboard_of(shard)).collect();
-            assert_eq!(outboards, made);
+            assert_eq!(coded.outboards, made);
             assert_eq!(stored, all[..n]);
             let hashes: Vec<[u8; 32]> =
                 all.iter().map(|shard| *blake3::hash(shard).as_bytes()).collect();
-            assert_eq!(roots, hashes);
+            assert_eq!(coded.roots, hashes);
         }
     }
 

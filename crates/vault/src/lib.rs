@@ -71,6 +71,7 @@ mod repair;
 mod resume;
 mod retention;
 mod rewrap;
+mod rooms;
 mod seal;
 mod shipping;
 mod site;

@@ -48,13 +48,15 @@ pub(crate) struct Pack {
 }
 
 impl PackBuilder {
+    /// Into an empty buffer.
     pub(crate) fn new(
         lineage: Lineage,
         period: u64,
         period_key: &PeriodKey,
         random: &mut dyn Random,
+        room: Vec<u8>,
     ) -> Result<Self> {
-        Ok(Self::salted(lineage, period, period_key, random::array(random)?))
+        Ok(Self::salted(lineage, period, period_key, random::array(random)?, room))
     }
 
     fn salted(
@@ -62,8 +64,8 @@ impl PackBuilder {
         period: u64,
         period_key: &PeriodKey,
         salt: [u8; SALT_BYTES],
+        mut bytes: Vec<u8>,
     ) -> Self {
-        let mut bytes = Vec::with_capacity(PACK_BYTES_MAX / 4);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&[VERSION, 0, 0, 0]);
         bytes.extend_from_slice(&lineage.0);
@@ -128,7 +130,7 @@ pub(crate) fn sealed_around(
     index: &[u8],
     period_key: &PeriodKey,
 ) -> Result<Vec<u8>> {
-    let mut builder = PackBuilder::salted(lineage, 1, period_key, [0; SALT_BYTES]);
+    let mut builder = PackBuilder::salted(lineage, 1, period_key, [0; SALT_BYTES], Vec::new());
     builder.end(index.to_vec())?;
     Ok(builder.bytes)
 }
@@ -263,7 +265,8 @@ mod tests {
     use zeroize::Zeroizing;
 
     fn pack(key: &PeriodKey, ids: &IdKey) -> Pack {
-        let mut builder = PackBuilder::new(Lineage([1; 16]), 5, key, &mut OsRandom).unwrap();
+        let mut builder =
+            PackBuilder::new(Lineage([1; 16]), 5, key, &mut OsRandom, Vec::new()).unwrap();
         let mut compressor = Compressor::new(1).unwrap();
         for size in [1_usize, 1000, 70_000] {
             let chunk = vec![u8::try_from(size % 251).unwrap(); size];

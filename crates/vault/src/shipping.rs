@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::chain::{Listing, list_under};
-use crate::erasure::{Coded, decode_shards, encode_proven};
+use crate::erasure::{Coded, decode_into, encode_proven};
 use crate::error::{Error, Result};
 use crate::keys::IdKey;
 use crate::layout::{Layout, Lineage, ObjectName};
-use crate::pack::{Pack, check_pack};
+use crate::pack::{Pack, PackEntry, check_pack};
 use crate::period::Period;
 use crate::record::ObjectRef;
+use crate::rooms::Rooms;
 use crate::site::{SiteError, Sites, each_site, put_verified};
 
 /// Where one object arrived, in site order.
@@ -82,9 +83,10 @@ pub(crate) fn ship_shards(
     lineage: Lineage,
     encoded: &EncodedPack,
 ) -> Delivery {
+    let shards = encoded.coded.shards();
     each_site(sites, |at, site| {
         let key = ObjectName::Shard(lineage, encoded.object.pack, at).key(domain);
-        put_verified(site, &key, &encoded.shards[at])
+        put_verified(site, &key, shards[at])
     })
 }
 
@@ -134,37 +136,42 @@ pub(crate) fn require(delivery: &Delivery, needed: usize, what: &str) -> Result<
 /// A pack as shards, checked.
 pub(crate) struct EncodedPack {
     pub(crate) object: ObjectRef,
-    pub(crate) shards: Vec<Vec<u8>>,
-    /// What belongs beside each shard.
-    pub(crate) outboards: Vec<Option<Vec<u8>>>,
+    pub(crate) entries: Vec<PackEntry>,
+    pub(crate) coded: Coded,
 }
 
 /// Codes a pack, then decodes it from shards that include parity, opens every chunk and compares.
 pub(crate) fn encode_pack(
-    pack: &Pack,
+    pack: Pack,
     layout: Layout,
     period: &Period,
     id_key: &IdKey,
+    rooms: &Rooms,
 ) -> Result<EncodedPack> {
-    let k = layout.k();
-    let Coded { shards, outboards, roots } = encode_proven(&pack.bytes, k, layout.n())?;
+    let (k, length) = (layout.k(), pack.bytes.len());
+    let name = *blake3::hash(&pack.bytes).as_bytes();
+    let mut coded = encode_proven(pack.bytes, k, layout.n(), rooms)?;
+    let shards = coded.shards();
     // Leave out as many data shards as the stored parity can replace: what remains contains all
     // of that parity.
     let some: Vec<(usize, &[u8])> =
-        (layout.n() - k..layout.n()).map(|at| (at, shards[at].as_slice())).collect();
-    let decoded = decode_shards(&some, k, pack.bytes.len())?;
-    if decoded != pack.bytes {
+        (layout.n() - k..layout.n()).map(|at| (at, shards[at])).collect();
+    let mut decoded = rooms.take(k * coded.shard_bytes());
+    decode_into(&some, k, length, &mut decoded)?;
+    let whole = shards.iter().take(k).copied();
+    if !decoded.chunks(coded.shard_bytes()).zip(whole).all(|(one, other)| other.starts_with(one)) {
         return Err(Error::EncodeCheck {
             stage: "erasure code",
             detail: "the pack does not come back from its shards".to_owned(),
         });
     }
     check_pack(&decoded, &pack.entries, &period.key, id_key)?;
+    rooms.give(decoded);
     let object = ObjectRef {
-        pack: *blake3::hash(&pack.bytes).as_bytes(),
-        length_bytes: pack.bytes.len() as u64,
+        pack: name,
+        length_bytes: length as u64,
         period: period.reference.number,
-        shard_roots: roots,
+        shard_roots: std::mem::take(&mut coded.roots),
     };
-    Ok(EncodedPack { object, shards, outboards })
+    Ok(EncodedPack { object, entries: pack.entries, coded })
 }

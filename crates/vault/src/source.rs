@@ -15,11 +15,12 @@ use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::IdKey;
 use crate::layout::{Layout, Lineage};
 use crate::manifest::{Body, ChunkPlace, ChunkRef, SOURCE_NAME_BYTES_MAX, SourceEntry};
-use crate::pack::{Pack, PackBuilder, PackEntry};
+use crate::pack::{PACK_BYTES_MAX, Pack, PackBuilder, PackEntry};
 use crate::period::Period;
 use crate::proofs::Proofs;
 use crate::random::Random;
 use crate::record::REPLICATED_BYTES_MAX;
+use crate::rooms::Rooms;
 use crate::shipping::{EncodedPack, Tally, encode_pack, require, ship_shards};
 use crate::site::Site;
 use crate::source_list::PackNames;
@@ -27,6 +28,9 @@ use crate::source_list::PackNames;
 /// Marks the number of a pack of the index; without it, it is that of a new chunk. Only until
 /// [`Sealer::finish`] knows the final pack numbers.
 const OLD: u32 = 1 << 31;
+
+/// Room for a pack and the zeros that make whole shards of it.
+const PACK_ROOM_BYTES: usize = PACK_BYTES_MAX + 64 * 1024;
 
 /// What sealing needs to know; its own, so that nobody has to wait for it.
 #[derive(Clone)]
@@ -173,14 +177,16 @@ pub(crate) fn seal_feed(
     cut: Cut,
     random: &mut dyn Random,
 ) -> Result<Sealed> {
+    let rooms = Rooms::default();
     std::thread::scope(|scope| {
+        let rooms = &rooms;
         let (sender, receiver) = sync_channel(1);
-        let shipper = scope.spawn(move || ship_packs(sealing, receiver));
+        let shipper = scope.spawn(move || ship_packs(sealing, receiver, rooms));
         let (crew, queue) = Crew::new(sealing.workers, sealing.zstd_level)?;
         if let Some(queue) = queue {
             queue.start(sealing.workers, scope);
         }
-        let mut sealer = Sealer::new(sealing, known, sender, random, crew);
+        let mut sealer = Sealer::new(sealing, known, sender, random, crew, rooms);
         let fed = feed(&mut SourceFeed { sealer: &mut sealer, cut, names: BTreeSet::new() });
         let sealed = fed.and_then(|()| sealer.finish());
         let shipped = match shipper.join() {
@@ -258,17 +264,17 @@ struct ShippedPacks {
     tally: Tally,
 }
 
-/// A pack as shards, and what is in it.
-type Encoded = Result<(EncodedPack, Vec<PackEntry>)>;
+type Encoded = Result<EncodedPack>;
 
 /// Encodes one pack while the one before is on its way: neither processors nor sites wait.
-fn ship_packs(sealing: &Sealing, packs: Receiver<Pack>) -> Result<ShippedPacks> {
+fn ship_packs(sealing: &Sealing, packs: Receiver<Pack>, rooms: &Rooms) -> Result<ShippedPacks> {
     std::thread::scope(|scope| {
         let (encoded, to_ship) = sync_channel::<Encoded>(0);
         scope.spawn(move || {
             for pack in packs {
-                let made = encode_pack(&pack, sealing.layout, &sealing.period, &sealing.id_key);
-                if encoded.send(made.map(|made| (made, pack.entries))).is_err() {
+                let (period, id_key) = (&sealing.period, &sealing.id_key);
+                let made = encode_pack(pack, sealing.layout, period, id_key, rooms);
+                if encoded.send(made).is_err() {
                     // Shipping failed, and says so.
                     return;
                 }
@@ -281,7 +287,7 @@ fn ship_packs(sealing: &Sealing, packs: Receiver<Pack>) -> Result<ShippedPacks> 
                 proofs.ship(&sealing.sites, &sealing.domain, sealing.lineage);
             }
         });
-        let shipped = ship_each(sealing, to_ship, &proofs);
+        let shipped = ship_each(sealing, to_ship, &proofs, rooms);
         drop(proofs);
         shipped
     })
@@ -291,21 +297,24 @@ fn ship_each(
     sealing: &Sealing,
     to_ship: Receiver<Encoded>,
     proofs: &SyncSender<Proofs>,
+    rooms: &Rooms,
 ) -> Result<ShippedPacks> {
     let mut shipped = ShippedPacks::default();
     for encoded in to_ship {
-        let (encoded, entries) = encoded?;
+        let mut encoded = encoded?;
         let delivery = ship_shards(&sealing.sites, &sealing.domain, sealing.lineage, &encoded);
         require(&delivery, sealing.layout.k(), "sending a pack")?;
-        shipped.tally.add(&delivery, encoded.shards[0].len());
+        shipped.tally.add(&delivery, encoded.coded.shard_bytes());
         if sealing.proofs {
-            let (pack, outboards) = (encoded.object.pack, encoded.outboards);
+            let outboards = std::mem::take(&mut encoded.coded.outboards);
+            let pack = encoded.object.pack;
             // Its thread ends only after this sender is gone.
             let _ = proofs.send(Proofs { pack, outboards });
         }
         let period = sealing.period.reference;
         let indexed = IndexedPack { object: encoded.object, period };
-        shipped.packs.push((indexed, entries));
+        shipped.packs.push((indexed, encoded.entries));
+        encoded.coded.give_back(rooms);
     }
     Ok(shipped)
 }
@@ -316,6 +325,7 @@ struct Sealer<'a> {
     sender: SyncSender<Pack>,
     random: &'a mut dyn Random,
     crew: Crew,
+    rooms: &'a Rooms,
     builder: Option<PackBuilder>,
     packs_sent: u32,
     /// New chunks so far.
@@ -340,6 +350,7 @@ impl<'a> Sealer<'a> {
         sender: SyncSender<Pack>,
         random: &'a mut dyn Random,
         crew: Crew,
+        rooms: &'a Rooms,
     ) -> Self {
         Self {
             sealing,
@@ -347,6 +358,7 @@ impl<'a> Sealer<'a> {
             sender,
             random,
             crew,
+            rooms,
             builder: None,
             packs_sent: 0,
             new: 0,
@@ -443,7 +455,8 @@ impl<'a> Sealer<'a> {
                     let period = &self.sealing.period;
                     let (number, key) = (period.reference.number, &period.key);
                     let lineage = self.sealing.lineage;
-                    let new = PackBuilder::new(lineage, number, key, self.random)?;
+                    let room = self.rooms.take(PACK_ROOM_BYTES);
+                    let new = PackBuilder::new(lineage, number, key, self.random, room)?;
                     self.builder.insert(new)
                 }
             };
