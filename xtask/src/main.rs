@@ -6,6 +6,7 @@
 //! **Architecture invariants.** It knows no crate of the project and no crate knows it. Everything
 //! it enforces is read from source text and manifests, so it works on a tree that does not compile.
 
+mod brought;
 mod examples;
 mod fuzz;
 mod machine;

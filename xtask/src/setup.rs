@@ -4,7 +4,7 @@
 //! machine has to have it. On Debian as root it is installed; anywhere else the one line to type is
 //! printed and nothing is changed.
 
-use crate::Outcome;
+use crate::{Outcome, brought};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
@@ -56,6 +56,11 @@ const NEEDS: &[Need] = &[
         purpose: "brings what the second reader of the vault needs",
     },
     Need {
+        program: "npm",
+        packages: &["nodejs", "npm"],
+        purpose: "brings the nodes of IPFS that are a site",
+    },
+    Need {
         program: "python3",
         packages: &["python3"],
         purpose: "runs the reference implementation of SLIP-39",
@@ -76,7 +81,8 @@ const PYTHON: [&str; 3] = ["blake3", "cryptography", "zstandard"];
 /// When something is missing and cannot be installed from here.
 pub fn ensure(root: &Path) -> Outcome {
     ensure_programs()?;
-    ensure_python(&root.join("target/python"))
+    ensure_python(&root.join("target/python"))?;
+    brought::ensure(root)
 }
 
 fn ensure_python(folder: &Path) -> Outcome {

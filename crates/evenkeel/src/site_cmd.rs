@@ -178,6 +178,14 @@ impl KeyEntry {
 fn teller() -> impl Fn(&Event) {
     let told = AtomicU64::new(0);
     move |event| {
+        if event.is_warning {
+            // Before it is full, and never more than three times: it is not counted as a refusal.
+            output::note(&format!(
+                "quota: {}: {}, last by {}; when it is full, nothing more is taken",
+                event.bucket, event.why, event.access_key
+            ));
+            return;
+        }
         let number = told.fetch_add(1, Ordering::Relaxed) + 1;
         if number > TOLD_ONE_BY_ONE && !number.is_multiple_of(1000) {
             return;

@@ -1,16 +1,17 @@
 //! From a site of the configuration to one that can be asked, and what a probe has shown of it.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use evenkeel_sites::{
-    CredentialSource, Endpoint, ObjectJanitor, ObjectSite, Patience, S3Settings, SettingsError,
-    UnusableSite, WebDavSettings, check_site_name,
+    Bandwidth, CredentialSource, Endpoint, IpfsJanitor, IpfsSettings, IpfsSite, ObjectJanitor,
+    ObjectSite, Patience, S3Settings, SettingsError, UnusableSite, WebDavSettings, check_site_name,
 };
 use evenkeel_vault::{FolderSite, Janitor, Site, SiteClass};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, SiteClassName, SiteConfig, SiteKind};
+use crate::config::{BandwidthConfig, Config, SiteClassName, SiteConfig, SiteKind};
 use crate::documents::{ProbeDocument, SiteClass as ClassDocument};
 use crate::report::{Report, Result};
 
@@ -37,6 +38,12 @@ fn open_near(config: &Config, site: &SiteConfig) -> Arc<dyn Site> {
             .and_then(|settings| ObjectSite::s3(&site.name, &settings)),
         SiteKind::WebDav => web_dav_settings(site, shown.conditional_put)
             .and_then(|settings| ObjectSite::web_dav(&site.name, &settings)),
+        SiteKind::Ipfs => {
+            return match open_ipfs(site) {
+                Ok(opened) => Arc::new(opened),
+                Err(why) => Arc::new(UnusableSite::new(&site.name, site.location(), &why)),
+            };
+        }
     };
     match opened {
         Ok(opened) => Arc::new(opened.with_class(class_of(config, site))),
@@ -54,6 +61,11 @@ pub fn open_janitor(config: &Config, site: &SiteConfig) -> Option<Arc<dyn Janito
             .and_then(|settings| ObjectJanitor::s3(&site.name, &settings)),
         SiteKind::WebDav => web_dav_settings(site, conditional_put)
             .and_then(|settings| ObjectJanitor::web_dav(&site.name, &settings)),
+        SiteKind::Ipfs => {
+            let opened =
+                ipfs_settings(site).and_then(|settings| IpfsJanitor::new(&site.name, &settings));
+            return Some(Arc::new(opened.ok()?));
+        }
     };
     Some(Arc::new(opened.ok()?))
 }
@@ -87,6 +99,7 @@ pub(crate) fn s3_settings(
         certificates: site.certificate_file.clone(),
         conditional_put,
         patience: Patience::default(),
+        bandwidth: bandwidth(site)?,
     })
 }
 
@@ -111,6 +124,7 @@ pub(crate) fn web_dav_settings(
         certificates: site.certificate_file.clone(),
         conditional_put,
         patience: Patience::default(),
+        bandwidth: bandwidth(site)?,
     })
 }
 
@@ -124,7 +138,55 @@ pub(crate) fn check_settings(site: &SiteConfig) -> std::result::Result<(), Setti
         SiteKind::Folder => Ok(()),
         SiteKind::S3 => s3_settings(site, false).map(drop),
         SiteKind::WebDav => web_dav_settings(site, false).map(drop),
+        SiteKind::Ipfs => ipfs_settings(site).map(drop),
     }
+}
+
+/// How a node of IPFS is reached, and its peers.
+///
+/// # Errors
+/// As [`s3_settings`].
+pub(crate) fn ipfs_settings(site: &SiteConfig) -> std::result::Result<IpfsSettings, SettingsError> {
+    for (name, value) in [("bucket", &site.bucket), ("region", &site.region)] {
+        if !value.is_empty() {
+            return Err(SettingsError::Client(format!("an IPFS site has no {name}")));
+        }
+    }
+    check_site_name("prefix", &site.prefix)?;
+    let peers = site.peers.iter().map(|peer| Endpoint::parse(peer, site.allow_http));
+    Ok(IpfsSettings {
+        endpoint: Endpoint::parse(&site.endpoint, site.allow_http)?,
+        prefix: site.prefix.clone(),
+        peers: peers.collect::<std::result::Result<_, _>>()?,
+        credential: credential(site),
+        certificates: site.certificate_file.clone(),
+        patience: Patience::default(),
+        bandwidth: bandwidth(site)?,
+    })
+}
+
+/// A node of IPFS as a site.
+///
+/// # Errors
+/// As [`s3_settings`].
+pub(crate) fn open_ipfs(site: &SiteConfig) -> std::result::Result<IpfsSite, SettingsError> {
+    ipfs_settings(site).and_then(|settings| IpfsSite::new(&site.name, &settings))
+}
+
+fn bandwidth(site: &SiteConfig) -> std::result::Result<Bandwidth, SettingsError> {
+    let least = Bandwidth::MIN_BYTES_PER_SECOND;
+    let bound = |way: &str, rate: Option<u64>| match rate {
+        Some(rate) if rate < least => Err(SettingsError::Client(format!(
+            "bandwidth_bytes_per_second.{way} = {rate}: with less than {least} it could not keep \
+             its deadlines"
+        ))),
+        rate => Ok(rate.and_then(NonZeroU64::new)),
+    };
+    let BandwidthConfig { up, down } = site.bandwidth_bytes_per_second;
+    Ok(Bandwidth {
+        up_bytes_per_second: bound("up", up)?,
+        down_bytes_per_second: bound("down", down)?,
+    })
 }
 
 fn credential(site: &SiteConfig) -> Option<CredentialSource> {

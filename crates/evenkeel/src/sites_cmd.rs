@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use evenkeel_sites::{Attempt, Finding, Outcome, probe_s3, probe_web_dav};
+use evenkeel_sites::{Attempt, Finding, Outcome, probe_ipfs, probe_s3, probe_web_dav};
 use evenkeel_vault::{FolderSite, Janitor, OsRandom, Random, Site};
 
-use crate::cli::SitesArgs;
+use crate::cli::{SitesArgs, SitesPinArgs};
 use crate::config::{Config, DomainConfig, SiteClassName, SiteConfig, SiteKind};
 use crate::control::{Request, ask};
 use crate::documents::{
@@ -14,7 +14,9 @@ use crate::documents::{
 };
 use crate::output::{self, Results};
 use crate::report::{Exit, Report, Result};
-use crate::site_open::{class_of, keep_finding, open_site, s3_settings, web_dav_settings};
+use crate::site_open::{
+    class_of, ipfs_settings, keep_finding, open_ipfs, open_site, s3_settings, web_dav_settings,
+};
 
 /// How long a running daemon may take to tell what it knows of its sites.
 const DAEMON_TIMEOUT: Duration = Duration::from_secs(5);
@@ -118,6 +120,39 @@ pub(crate) fn probe(args: &SitesArgs) -> Result<Exit> {
     Ok(exit)
 }
 
+/// `sites pin`.
+pub(crate) fn pin(args: &SitesPinArgs) -> Result<Exit> {
+    let config = args.place.load()?;
+    let ipfs = |site: &&SiteConfig| site.kind == SiteKind::Ipfs;
+    let site = config.site(&args.site).filter(ipfs).ok_or_else(|| {
+        let known: Vec<&str> =
+            config.sites.iter().filter(ipfs).map(|site| site.name.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Report::new(Exit::Usage, format!("no site of kind ipfs is called `{}`", args.site))
+            .detail(format!("sites of that kind: {known}"))
+            .safe("nothing was changed")
+    })?;
+    let open = open_ipfs(site).map_err(|why| {
+        Report::new(Exit::Usage, format!("site `{}`: {why}", site.name)).safe("nothing was sent")
+    })?;
+    let replicas = open.replicate().map_err(|error| {
+        Report::new(Exit::NotEnoughSites, error.to_string())
+            .safe("what peers keep is untouched, and is read while the node is gone")
+    })?;
+    let mut results = Results::new();
+    for replica in &replicas {
+        let said = replica.failure.as_deref().unwrap_or("pinned");
+        results.line(&format!("{}  {}  {said}", replica.root, replica.peer))?;
+    }
+    results.finish()?;
+    if replicas.is_empty() {
+        output::note("nothing to pin: the site is empty, or its `peers` are");
+        return Ok(Exit::NothingYet);
+    }
+    let all = replicas.iter().all(|replica| replica.failure.is_none());
+    Ok(if all { Exit::Ok } else { Exit::Partial })
+}
+
 /// Ok, partial, or fewer than some domain needs.
 fn judge(config: &Config, good: &[&str]) -> Exit {
     let enough = |domain: &DomainConfig| {
@@ -205,6 +240,7 @@ fn try_site(site: &SiteConfig) -> Result<ProbeDocument> {
         SiteKind::WebDav => {
             web_dav_settings(site, false).and_then(|settings| probe_web_dav(&settings, nonce))
         }
+        SiteKind::Ipfs => ipfs_settings(site).and_then(|settings| probe_ipfs(&settings, nonce)),
     };
     Ok(match found {
         Ok(finding) => told(site, &finding),

@@ -51,7 +51,7 @@ impl Client {
             false => None,
         };
         Ok(Self {
-            wire: Wire::new(tls, settings.patience, None),
+            wire: Wire::new(&settings.endpoint, tls, settings.patience, settings.bandwidth, None),
             base: format!("{}/{}", settings.endpoint.url(), settings.bucket),
             asking: Asking::S3 {
                 credential: AwsCredential {
@@ -71,7 +71,7 @@ impl Client {
             false => None,
         };
         Ok(Self {
-            wire: Wire::new(tls, settings.patience, None),
+            wire: Wire::new(&settings.endpoint, tls, settings.patience, settings.bandwidth, None),
             base: settings.endpoint.url().to_owned(),
             asking: Asking::WebDav(credential.as_ref().map(basic).transpose()?),
         })

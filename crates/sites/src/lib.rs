@@ -22,8 +22,10 @@
 mod bridge;
 mod client;
 mod credential;
+mod ipfs;
 mod janitor;
 mod object;
+mod pace;
 mod probe;
 mod serve;
 mod settings;
@@ -32,8 +34,10 @@ mod unusable;
 mod wire;
 
 pub use credential::{Credential, CredentialSource};
+pub use ipfs::{IpfsJanitor, IpfsSettings, IpfsSite, Replica, probe_ipfs};
 pub use janitor::ObjectJanitor;
 pub use object::ObjectSite;
+pub use pace::Bandwidth;
 pub use probe::{Attempt, Finding, Outcome, Spread, probe_s3, probe_web_dav};
 pub use serve::{
     AccessKey, BucketUse, Event, Right, ServeError, ServeOptions, Server, TlsFiles, Watch,

@@ -82,7 +82,13 @@ impl ObjectSite {
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_allow_http(true)
             .with_retry(no_repeats())
-            .with_http_connector(Wire::new(tls, settings.patience, None))
+            .with_http_connector(Wire::new(
+                &settings.endpoint,
+                tls,
+                settings.patience,
+                settings.bandwidth,
+                None,
+            ))
             .build()
             .map_err(|error| SettingsError::Client(error.to_string()))?;
         let location =
@@ -120,8 +126,10 @@ impl ObjectSite {
             .with_url(settings.endpoint.url())
             .with_retry(no_repeats())
             .with_http_connector(Wire::new(
+                &settings.endpoint,
                 tls,
                 settings.patience,
+                settings.bandwidth,
                 Some(Dav { root, authorization }),
             ))
             .build()

@@ -16,12 +16,12 @@ use crate::settings::{S3Settings, SettingsError, WebDavSettings};
 use crate::wire::WireError;
 
 /// Objects that latency is measured with, and their size.
-const SAMPLES: u64 = 16;
-const SAMPLE_BYTES: usize = 4096;
+pub(crate) const SAMPLES: u64 = 16;
+pub(crate) const SAMPLE_BYTES: usize = 4096;
 /// The object that throughput is measured with.
-const LARGE_BYTES: usize = 2 * 1024 * 1024;
-const FIRST: &[u8] = b"evenkeel probe: first content";
-const SECOND: &[u8] = b"evenkeel probe: other content";
+pub(crate) const LARGE_BYTES: usize = 2 * 1024 * 1024;
+pub(crate) const FIRST: &[u8] = b"evenkeel probe: first content";
+pub(crate) const SECOND: &[u8] = b"evenkeel probe: other content";
 
 /// What came of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,21 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Before anything was tried.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            wrote: false,
+            read_after_write: false,
+            conditional_put: false,
+            attempts: Vec::new(),
+            write: None,
+            read: None,
+            write_bytes_per_second: None,
+            read_bytes_per_second: None,
+            detail: None,
+        }
+    }
+
     /// The best class that was shown: append-only if everything that takes something away was
     /// refused, else mutable. (Locked versions are not read by us, so they raise no class.)
     #[must_use]
@@ -121,19 +136,8 @@ pub fn probe_web_dav(settings: &WebDavSettings, nonce: u64) -> Result<Finding, S
 }
 
 fn run(thief: Thief) -> Result<Finding, SettingsError> {
-    let nothing = Finding {
-        wrote: false,
-        read_after_write: false,
-        conditional_put: false,
-        attempts: Vec::new(),
-        write: None,
-        read: None,
-        write_bytes_per_second: None,
-        read_bytes_per_second: None,
-        detail: None,
-    };
     wait_for(async move {
-        let mut finding = nothing;
+        let mut finding = Finding::nothing();
         if let Err(error) = thief.look(&mut finding).await {
             finding.detail = Some(error.to_string());
         }
@@ -348,14 +352,14 @@ fn header(answer: &Answer, name: &str) -> Option<String> {
     answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-fn spread(mut times: Vec<Duration>) -> Option<Spread> {
+pub(crate) fn spread(mut times: Vec<Duration>) -> Option<Spread> {
     times.sort_unstable();
     let p50 = times.get(times.len() / 2).copied()?;
     let p99 = times.get((times.len() * 99).div_ceil(100).saturating_sub(1)).copied()?;
     Some(Spread { p50, p99 })
 }
 
-fn rate(time: Duration) -> u64 {
+pub(crate) fn rate(time: Duration) -> u64 {
     let nanos = time.as_nanos().max(1);
     u64::try_from(LARGE_BYTES as u128 * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
 }

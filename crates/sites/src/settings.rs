@@ -9,6 +9,7 @@ use http::uri::Scheme;
 use thiserror::Error;
 
 use crate::credential::CredentialSource;
+use crate::pace::Bandwidth;
 
 /// Why a site cannot be reached as it is configured; found before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -168,6 +169,8 @@ pub struct S3Settings {
     pub conditional_put: bool,
     /// How long it is waited for.
     pub patience: Patience,
+    /// How fast it may be written to and read.
+    pub bandwidth: Bandwidth,
 }
 
 /// A folder of a WebDAV server (RFC 4918).
@@ -183,6 +186,8 @@ pub struct WebDavSettings {
     pub conditional_put: bool,
     /// How long it is waited for.
     pub patience: Patience,
+    /// How fast it may be written to and read.
+    pub bandwidth: Bandwidth,
 }
 
 /// Whether a bucket or prefix (`what` says which) has only what such a name may have.

@@ -34,7 +34,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::settings::Patience;
+use crate::pace::{Bandwidth, Pace, Paced};
+use crate::settings::{Endpoint, Patience};
 
 /// Of an answer that says why not; enough for a code and a sentence.
 const REFUSAL_BYTES_MAX: usize = 16 * 1024;
@@ -105,11 +106,18 @@ impl fmt::Debug for Wire {
 
 impl Wire {
     pub(crate) fn new(
+        endpoint: &Endpoint,
         tls: Option<Arc<rustls::ClientConfig>>,
-        patience: Patience,
+        mut patience: Patience,
+        bandwidth: Bandwidth,
         dav: Option<Dav>,
     ) -> Self {
-        let plug = Plug { tls: tls.map(TlsConnector::from), limit: patience.connect };
+        if let Some(share) = bandwidth.share_bytes_per_second() {
+            // Our own bound is no fault of the site's.
+            patience.rate_min_bytes_per_second = patience.rate_min_bytes_per_second.min(share);
+        }
+        let pace = Pace::of(endpoint.url(), bandwidth);
+        let plug = Plug { tls: tls.map(TlsConnector::from), limit: patience.connect, pace };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
@@ -312,6 +320,7 @@ fn bounded(body: Incoming, patience: Patience) -> HttpResponseBody {
 struct Plug {
     tls: Option<TlsConnector>,
     limit: Duration,
+    pace: Arc<Pace>,
 }
 
 #[derive(Debug, Error)]
@@ -328,6 +337,7 @@ impl Plug {
         let port = uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
         let tcp = TcpStream::connect((bare.as_str(), port)).await?;
         tcp.set_nodelay(true)?;
+        let tcp = Paced::new(tcp, self.pace);
         let Some(tls) = self.tls else {
             return Ok(Stream::Plain(tcp));
         };
@@ -362,8 +372,8 @@ impl tower_service::Service<Uri> for Plug {
 }
 
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Paced<TcpStream>),
+    Tls(Box<TlsStream<Paced<TcpStream>>>),
 }
 
 impl Connection for Stream {

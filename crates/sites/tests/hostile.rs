@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::site_with;
-use evenkeel_sites::{CredentialSource, Endpoint, ObjectSite, Patience, S3Settings};
+use evenkeel_sites::{Bandwidth, CredentialSource, Endpoint, ObjectSite, Patience, S3Settings};
 use evenkeel_vault::{Site, SiteErrorKind};
 
 type Answer = Arc<dyn Fn(&str, &mut TcpStream) + Send + Sync>;
@@ -60,6 +60,7 @@ impl Bad {
             certificates: None,
             conditional_put,
             patience,
+            bandwidth: Bandwidth::default(),
         })
     }
 

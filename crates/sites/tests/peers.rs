@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::{Desk, SECRET};
 use evenkeel_sites::{
-    CredentialSource, Endpoint, ObjectSite, Patience, WebDavSettings, probe_web_dav,
+    Bandwidth, CredentialSource, Endpoint, ObjectSite, Patience, WebDavSettings, probe_web_dav,
 };
 use evenkeel_vault::{Site, SiteClass, SiteErrorKind};
 
@@ -159,6 +159,7 @@ impl Lighttpd {
             certificates: None,
             conditional_put: false,
             patience: Patience { repeats: 1, ..Patience::default() },
+            bandwidth: Bandwidth::default(),
         }
     }
 }

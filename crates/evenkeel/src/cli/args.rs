@@ -13,7 +13,7 @@ use super::keys_args::KeysCommand;
 use super::margin_args::MarginCommand;
 use super::place::Place;
 use super::postgres_args::PostgresCommand;
-use super::site_args::SiteCommand;
+use super::site_args::{SiteCommand, SitesCommand};
 use super::time::parse_time_ns;
 use super::vault_args::VaultCommand;
 use crate::config::{DashboardBind, DrillLevel};
@@ -431,6 +431,10 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "PATH")]
     pub only: Vec<PathBuf>,
 
+    /// Read the sites as fast as they give, whatever bandwidth the configuration leaves them
+    #[arg(long)]
+    pub no_limit: bool,
+
     /// Bring back only what is needed to resume, not the journal's older history
     #[arg(long)]
     pub without_history: bool,
@@ -483,37 +487,6 @@ pub struct RepairArgs {
     /// Also mend this host's journal from the sites; the identity opens what they hold
     #[arg(long, value_name = "FILE")]
     pub identity: Option<PathBuf>,
-
-    /// Print one JSON document
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sites …`
-#[derive(Debug, Subcommand)]
-pub enum SitesCommand {
-    /// List the sites: location, class, bytes held, whether each can be reached
-    ///
-    /// Reads only.
-    #[command(after_help = "Example:\n  evenkeel sites list --json\n\n\
-        Exit codes: 0 all reachable, 3 some are not, 21 fewer than k are, 10 no configuration")]
-    List(SitesArgs),
-
-    /// Try what each site lets this host do: write, read back, overwrite, delete
-    ///
-    /// Writes one small object per site under probe/. "Cannot delete" is believed only after
-    /// trying.
-    #[command(after_help = "Example:\n  evenkeel sites probe --home evenkeel-demo\n\n\
-        Exit codes: 0 all keep their promise, 3 some do not, 21 fewer than k do")]
-    Probe(SitesArgs),
-}
-
-/// Arguments of `sites list` and `sites probe`.
-#[derive(Debug, Clone, Default, Args)]
-pub struct SitesArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub place: Place,
 
     /// Print one JSON document
     #[arg(long)]

@@ -1,13 +1,13 @@
 //! From what was typed to who does it.
 
-use super::args::{Command, ConfigCommand, ConfigShowArgs, InitArgs, SitesCommand};
+use super::args::{Command, ConfigCommand, ConfigShowArgs, InitArgs};
 use super::demo_args::{ClientsCommand, DemoCommand};
 use super::journal_args::JournalCommand;
 use super::manual;
 use super::margin_args::MarginCommand;
 use super::place::Place;
 use super::postgres_args::PostgresCommand;
-use super::site_args::SiteCommand;
+use super::site_args::{SiteCommand, SitesCommand};
 use super::vault_args::VaultCommand;
 use crate::config::{REFERENCE, Severity, environment_keys};
 use crate::init::{self, InitOptions};
@@ -52,6 +52,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Clients(ClientsCommand::Key(args)) => node::private(|| node::client_key(&args)),
         Command::Sites(SitesCommand::List(args)) => sites_cmd::list(&args),
         Command::Sites(SitesCommand::Probe(args)) => sites_cmd::probe(&args),
+        Command::Sites(SitesCommand::Pin(args)) => sites_cmd::pin(&args),
         Command::Site(SiteCommand::Serve(args)) => node::private(|| site_cmd::serve(&args)),
         Command::Site(SiteCommand::AddKey(args)) => node::private(|| site_cmd::add_key(&args)),
         Command::Keys(command) => keys_cmd::run(&command),

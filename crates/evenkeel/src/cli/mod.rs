@@ -22,8 +22,8 @@ use clap::{CommandFactory, Parser};
 
 pub use args::{
     Cli, Command, CompletionsArgs, ConfigCheckArgs, ConfigCommand, ConfigShowArgs, DoctorArgs,
-    DrillArgs, InitArgs, ManArgs, PointsArgs, RepairArgs, RestoreArgs, SitesArgs, SitesCommand,
-    StatusArgs, UpArgs, VerifyArgs,
+    DrillArgs, InitArgs, ManArgs, PointsArgs, RepairArgs, RestoreArgs, StatusArgs, UpArgs,
+    VerifyArgs,
 };
 pub use demo_args::{
     ClientsCommand, ClientsKeyArgs, DemoBotArgs, DemoClientsArgs, DemoCommand, DemoKind,
@@ -45,7 +45,10 @@ pub use keys_group_args::{
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use place::Place;
 pub use postgres_args::{PostgresCommand, PostgresRunArgs, PostgresStatusArgs};
-pub use site_args::{SiteAddKeyArgs, SiteApproversArgs, SiteCommand, SiteServeArgs};
+pub use site_args::{
+    SiteAddKeyArgs, SiteApproversArgs, SiteCommand, SiteServeArgs, SitesArgs, SitesCommand,
+    SitesPinArgs,
+};
 pub use time::{format_time_ns, parse_time_ns};
 pub use vault_args::{
     AuditArgs, KeepArgs, PruneCommand, PruneExecuteArgs, PruneKeyArgs, PruneListArgs,

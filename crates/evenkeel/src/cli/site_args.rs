@@ -1,9 +1,11 @@
-//! `evenkeel site …`: being a site for others.
+//! `evenkeel site …` and `evenkeel sites …`: being a site for others, and what this host's hold.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+
+use super::place::Place;
 
 /// `site …`
 #[derive(Debug, Subcommand)]
@@ -114,4 +116,56 @@ pub struct SiteAddKeyArgs {
     /// How much of the disk the bucket may take, in bytes; replaces an earlier quota
     #[arg(long, value_name = "BYTES")]
     pub quota_bytes: Option<u64>,
+}
+
+/// `sites …`
+#[derive(Debug, Subcommand)]
+pub enum SitesCommand {
+    /// List the sites: location, class, bytes held, whether each can be reached
+    ///
+    /// Reads only.
+    #[command(after_help = "Example:\n  evenkeel sites list --json\n\n\
+        Exit codes: 0 all reachable, 3 some are not, 21 fewer than k are, 10 no configuration")]
+    List(SitesArgs),
+
+    /// Try what each site lets this host do: write, read back, overwrite, delete
+    ///
+    /// Writes one small object per site under probe/. "Cannot delete" is believed only after
+    /// trying.
+    #[command(after_help = "Example:\n  evenkeel sites probe --home evenkeel-demo\n\n\
+        Exit codes: 0 all keep their promise, 3 some do not, 21 fewer than k do")]
+    Probe(SitesArgs),
+
+    /// Have the peers of an IPFS site keep what its node holds now
+    ///
+    /// Happens by itself after what is written, at most every 10 seconds; this waits for it and
+    /// prints the hash of the whole tree with what each peer said.
+    #[command(after_help = "Example:\n  evenkeel sites pin --site garden\n\n\
+        Exit codes: 0 every peer keeps it, 3 some do not, 10 nothing to keep, 21 the node does \
+        not answer")]
+    Pin(SitesPinArgs),
+}
+
+/// Arguments of `sites pin`.
+#[derive(Debug, Clone, Args)]
+pub struct SitesPinArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// The site, of kind ipfs
+    #[arg(long, value_name = "NAME")]
+    pub site: String,
+}
+
+/// Arguments of `sites list` and `sites probe`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SitesArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: Place,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }

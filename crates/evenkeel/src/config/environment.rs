@@ -8,7 +8,7 @@ use super::explain::nearest;
 use super::files::DatabaseConfig;
 use super::model::{Config, DomainConfig};
 use super::postgres::PostgresConfig;
-use super::site::SiteConfig;
+use super::site::{BandwidthConfig, SiteConfig};
 use crate::report::{Exit, Report, Result};
 
 const PREFIX: &str = "EVENKEEL_";
@@ -121,6 +121,8 @@ fn everything_set() -> Config {
         certificate_file: Some(some()),
         allow_http: true,
         credential_variable: "x".to_owned(),
+        peers: vec!["x".to_owned()],
+        bandwidth_bytes_per_second: BandwidthConfig { up: Some(1), down: Some(1) },
         ..SiteConfig::default()
     });
     config

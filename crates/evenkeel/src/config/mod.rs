@@ -31,7 +31,7 @@ pub use model::{
 pub use postgres::{Confirm, OnOutage, PostgresConfig};
 pub use quorum::QuorumConfig;
 pub use rules::{Finding, Severity};
-pub use site::{SiteClassName, SiteConfig, SiteKind};
+pub use site::{BandwidthConfig, SiteClassName, SiteConfig, SiteKind};
 
 /// The commented reference: its values are the defaults, and `init` fills in the keys.
 pub const REFERENCE: &str = include_str!("../../evenkeel.reference.toml");

@@ -15,6 +15,8 @@ pub enum SiteKind {
     S3,
     /// A folder of a WebDAV server.
     WebDav,
+    /// The file system of a node of IPFS, over its RPC.
+    Ipfs,
 }
 
 /// What a site claims to refuse.
@@ -52,6 +54,9 @@ pub struct SiteConfig {
     /// As the store calls it; empty where it has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub region: String,
+    /// RPCs of other nodes that keep what this one holds, of kind `ipfs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<String>,
     /// Certificates that are trusted for this site instead of the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_file: Option<PathBuf>,
@@ -73,6 +78,27 @@ pub struct SiteConfig {
     /// The environment variable that holds it as `id:secret`, instead of a file.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub credential_variable: String,
+    /// How fast it may be written to and read by a process of this host.
+    #[serde(default, skip_serializing_if = "BandwidthConfig::is_free")]
+    pub bandwidth_bytes_per_second: BandwidthConfig,
+}
+
+/// `bandwidth_bytes_per_second`: none is as fast as it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BandwidthConfig {
+    /// To the site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up: Option<u64>,
+    /// From the site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<u64>,
+}
+
+impl BandwidthConfig {
+    fn is_free(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 fn path_is_empty(path: &Path) -> bool {
@@ -91,7 +117,16 @@ impl SiteConfig {
                 all.trim_end_matches('/').to_owned()
             }
             SiteKind::WebDav => endpoint.to_owned(),
+            SiteKind::Ipfs => {
+                let folder = if self.prefix.is_empty() { "evenkeel" } else { &self.prefix };
+                format!("{endpoint}/{}", folder.trim_end_matches('/'))
+            }
         }
+    }
+
+    /// Reads and writes it as fast as it goes, whatever the configuration says.
+    pub fn lift_bandwidth(&mut self) {
+        self.bandwidth_bytes_per_second = BandwidthConfig::default();
     }
 
     /// Its folder on this machine, if that is what it is.

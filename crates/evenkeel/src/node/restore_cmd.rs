@@ -23,7 +23,7 @@ use super::points_cmd::freshness;
 use super::postgres;
 use super::snapshots::Snapshots;
 use crate::cli::{RestoreArgs, format_time_ns};
-use crate::config::{Config, FILE_NAME};
+use crate::config::{Config, FILE_NAME, SiteConfig};
 use crate::documents::RestoreDocument;
 use crate::keyfile::{self, hex};
 use crate::output;
@@ -46,7 +46,10 @@ pub(crate) fn refuse_unpromoted(config: &Config) -> Result<()> {
 /// Runs the command.
 pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     let begun = Instant::now();
-    let config = args.place.load()?;
+    let mut config = args.place.load()?;
+    if args.no_limit {
+        config.sites.iter_mut().for_each(SiteConfig::lift_bandwidth);
+    }
     let domain = Domain::of(&config)?;
     let identity = keyfile::read_identity(&args.identity)?;
     // Only the recovery identity may certify a new writer: better to know before reading anything.

@@ -107,6 +107,7 @@ impl S3Access for Gate {
             bucket: bucket.to_owned(),
             object: context.s3_path().get_object_key().unwrap_or_default().to_owned(),
             why: why.to_owned(),
+            is_warning: false,
         });
         Err(denied(why))
     }

@@ -46,7 +46,8 @@ const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// How long a stop waits for what is under way.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-/// Something that was refused: worth a look, since nobody asks for it by accident.
+/// Worth a look: something that was refused, which nobody asks for by accident, or a quota that
+/// fills up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Public half of the key; never its secret.
@@ -57,11 +58,13 @@ pub struct Event {
     pub bucket: String,
     /// As it was asked for; empty if it was about the bucket.
     pub object: String,
-    /// Why it was refused.
+    /// Why it was refused, or how much is used.
     pub why: String,
+    /// Nothing was refused yet: a quota has reached its next tenth, from the eighth on.
+    pub is_warning: bool,
 }
 
-/// Is told of every refusal.
+/// Is told of every refusal, and of a quota that fills up.
 pub type Watch = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// Certificate and key of the server (PEM).

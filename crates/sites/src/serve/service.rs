@@ -200,6 +200,7 @@ impl Service {
             bucket: at.0.to_owned(),
             object: at.1.to_owned(),
             why: error.message().unwrap_or(error.code().as_str()).to_owned(),
+            is_warning: false,
         });
     }
 }
@@ -228,6 +229,16 @@ impl S3 for Service {
         }
         let key = input.key.clone();
         let shelf = self.shelf(&input.bucket)?;
+        if let Some((used, quota)) = shelf.fills_up() {
+            (self.watch)(&Event {
+                access_key: access_key.unwrap_or_default(),
+                operation: "PutObject".to_owned(),
+                bucket: input.bucket.clone(),
+                object: String::new(),
+                why: format!("{used} of {quota} bytes are used"),
+                is_warning: true,
+            });
+        }
         let about = on_disk(&shelf, move |shelf| shelf.about(&key)).await?;
         let e_tag = about.map(|about| ETag::Strong(about.tag));
         Ok(S3Response::new(PutObjectOutput { e_tag, ..PutObjectOutput::default() }))

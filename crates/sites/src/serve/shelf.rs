@@ -71,6 +71,7 @@ pub(crate) struct Shelf {
     quota_bytes: Option<u64>,
     reserve_bytes: u64,
     used_bytes: Mutex<u64>,
+    told_tenths: AtomicU64,
     next: AtomicU64,
 }
 
@@ -133,6 +134,7 @@ impl Shelf {
             quota_bytes,
             reserve_bytes,
             used_bytes: Mutex::new(used),
+            told_tenths: AtomicU64::new(0),
             next: AtomicU64::new(0),
         })
     }
@@ -144,6 +146,15 @@ impl Shelf {
     /// Bytes of disk that count against the quota.
     pub(crate) fn used_bytes(&self) -> u64 {
         *self.used()
+    }
+
+    /// Once for every tenth from the eighth on: bytes used, and the quota.
+    pub(crate) fn fills_up(&self) -> Option<(u64, u64)> {
+        let quota = self.quota_bytes?;
+        let used = self.used_bytes();
+        let tenths = used.saturating_mul(10) / quota.max(1);
+        let told = self.told_tenths.fetch_max(tenths, Ordering::Relaxed);
+        (tenths >= 8 && tenths > told).then_some((used, quota))
     }
 
     pub(crate) fn quota_bytes(&self) -> Option<u64> {

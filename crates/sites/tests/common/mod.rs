@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenkeel_sites::{
-    AccessKey, CredentialSource, Endpoint, Event, ObjectSite, Patience, Right, S3Settings,
-    ServeOptions, Server, TlsFiles,
+    AccessKey, Bandwidth, CredentialSource, Endpoint, Event, ObjectSite, Patience, Right,
+    S3Settings, ServeOptions, Server, TlsFiles,
 };
 
 pub const SECRET: &str = "a-secret-of-the-tests";
@@ -112,6 +112,7 @@ impl Desk {
                 repeats: 2,
                 ..Patience::default()
             },
+            bandwidth: Bandwidth::default(),
         }
     }
 

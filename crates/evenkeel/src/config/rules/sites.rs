@@ -7,7 +7,7 @@ use evenkeel_vault::{Layout, SiteClass};
 
 use super::Findings;
 use crate::config::explain::nearest;
-use crate::config::{Config, DomainConfig, SiteClassName, SiteConfig, SiteKind};
+use crate::config::{BandwidthConfig, Config, DomainConfig, SiteClassName, SiteConfig, SiteKind};
 use crate::site_open::{check_settings, class_of, shown};
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
@@ -68,7 +68,14 @@ fn elsewhere(site: &SiteConfig, findings: &mut Findings) {
             findings.refuse(
                 "site",
                 format!("site `{name}` is a folder, but has an endpoint, bucket, prefix or region"),
-                "set kind = \"s3\" or \"webdav\", or remove them",
+                "set kind = \"s3\", \"webdav\" or \"ipfs\", or remove them",
+            );
+        }
+        if site.bandwidth_bytes_per_second != BandwidthConfig::default() {
+            findings.refuse(
+                "site",
+                format!("site `{name}` is a folder, whose bandwidth is not ours to bound"),
+                "remove its bandwidth_bytes_per_second; what is mounted there has its own settings",
             );
         }
         return;
@@ -78,6 +85,13 @@ fn elsewhere(site: &SiteConfig, findings: &mut Findings) {
             "site",
             format!("site `{name}` is not a folder, but has a path"),
             "remove its path, or set kind = \"folder\"",
+        );
+    }
+    if site.kind != SiteKind::Ipfs && !site.peers.is_empty() {
+        findings.refuse(
+            "site",
+            format!("site `{name}` has peers, which only kind = \"ipfs\" has"),
+            "remove them",
         );
     }
     if site.credential_file.is_some() && !site.credential_variable.is_empty() {
