@@ -50,6 +50,8 @@ const NEEDS: &[Need] = &[
         packages: &["postgresql"],
         purpose: "brings the PostgreSQL server that is captured",
     },
+    Need { program: "node", packages: &["nodejs"], purpose: "runs the EVM nodes of tests" },
+    Need { program: "npm", packages: &["npm"], purpose: "brings that EVM node" },
     Need {
         program: "pip3",
         packages: &["python3-pip"],
@@ -72,6 +74,9 @@ const NEEDS: &[Need] = &[
     },
 ];
 
+/// The EVM node.
+const HARDHAT: &str = "hardhat@2.29.1";
+
 /// Packages of Python that `docs/second-reader` is written with; kept in `target/python`.
 const PYTHON: [&str; 3] = ["blake3", "cryptography", "zstandard"];
 
@@ -81,8 +86,37 @@ const PYTHON: [&str; 3] = ["blake3", "cryptography", "zstandard"];
 /// When something is missing and cannot be installed from here.
 pub fn ensure(root: &Path) -> Outcome {
     ensure_programs()?;
+    ensure_hardhat()?;
     ensure_python(&root.join("target/python"))?;
     brought::ensure(root)
+}
+
+/// The EVM node that the tests of the network run, in the cache that outlives a build: it is an
+/// ordinary package with its native part in another package, and nothing else is downloaded.
+fn ensure_hardhat() -> Outcome {
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from).or_else(home);
+    let Some(folder) = cache.map(|cache| cache.join("evenkeel-tools/hardhat")) else {
+        return Err(
+            "neither XDG_CACHE_HOME nor HOME is set, so there is no place for a node".into()
+        );
+    };
+    if folder.join("node_modules/hardhat/internal/cli/cli.js").exists() {
+        return Ok(());
+    }
+    println!("setup: {HARDHAT} for Node.js goes into {}", folder.display());
+    let by_hand = format!(
+        "the tests need an EVM node. Type:\n  npm install --ignore-scripts --prefix {} {HARDHAT}",
+        folder.display()
+    );
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{error}; {by_hand}"))?;
+    let status = Command::new("npm")
+        .args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
+        .arg(&folder)
+        .arg(HARDHAT)
+        .status()
+        .map_err(|error| format!("npm could not be started ({error}); {by_hand}"))?;
+    if status.success() { Ok(()) } else { Err(by_hand) }
 }
 
 fn ensure_python(folder: &Path) -> Outcome {

@@ -2,6 +2,8 @@
 //!
 //! [`sqlite`] follows a live database in WAL mode that other processes write, page by page.
 //! [`postgres`] follows a PostgreSQL server as a standby does, and takes base backups.
+//! [`network`] reads the document of endpoints, judges what was measured of them, and ranks them.
+//! [`slashing`] merges the signing histories of validators, forward only.
 //! [`files`] takes files and folders as they are at one time, and brings them back.
 //!
 //! **Architecture invariants**
@@ -16,10 +18,12 @@
 
 mod error;
 pub mod files;
+pub mod network;
 pub mod pages;
 pub mod parcel;
 pub mod postgres;
 pub mod restore;
+pub mod slashing;
 pub mod spool;
 pub mod sqlite;
 

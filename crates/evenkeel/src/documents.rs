@@ -14,10 +14,12 @@ mod keys;
 mod keys_group;
 mod lines;
 mod margin;
+mod network;
 mod points;
 mod protected;
 mod restore;
 mod sites;
+mod slashing;
 mod status;
 
 pub use audit::{AuditDocument, ForecastDocument, PlanDocument, PruneDocument, SiteAuditDocument};
@@ -39,10 +41,17 @@ pub use margin::{
     CorrelationDocument, MarginNumbers, MarginSimulationDocument, RiskVectorDocument,
     RollShockDocument,
 };
+pub use network::{
+    NetworkBackupDocument, NetworkChainDocument, NetworkCheckDocument, NetworkCursorDocument,
+    NetworkDiffDocument, NetworkDnsDocument, NetworkEndpointDocument, NetworkExchangeDocument,
+    NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument,
+    RestoredCursorDocument,
+};
 pub use points::{PointDocument, PointKind, PointsDocument};
 pub use protected::{ProtectedDocument, ProvenSourceDocument, SourceKind, SourceState};
 pub use restore::{Freshness, GapDocument, RestoreDocument, RestoredDatabaseDocument};
 pub use sites::{AttemptDocument, AttemptOutcome, MeasuredDocument, ProbeDocument, SitesDocument};
+pub use slashing::SlashingDocument;
 pub use status::{
     ConditionDocument, EngineDocument, ErasureDocument, JournalDocument, LastDrillDocument,
     LatestPointDocument, ModeName, PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument,

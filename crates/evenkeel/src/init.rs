@@ -22,6 +22,7 @@ use ed25519_dalek::SigningKey;
 use evenkeel_vault::{IdKey, Identity, Lineage, OsRandom, Random, RecoveryIdentity, WriterKey};
 
 use crate::config::{Config, DashboardBind, FILE_NAME, REFERENCE};
+use crate::config_text::{quoted, rewrite, set, set_in};
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
 
@@ -346,11 +347,6 @@ fn path_list(paths: &[PathBuf]) -> String {
     format!("[{}]", quoted.join(", "))
 }
 
-/// A string as TOML writes it.
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
-
 /// Adds paths to those that a home protects.
 ///
 /// # Errors
@@ -358,55 +354,30 @@ fn quoted(text: &str) -> String {
 pub fn add_paths(config: &Config, paths: &[PathBuf]) -> Result<()> {
     let mut all = config.files.paths.clone();
     all.extend(paths.iter().filter(|path| !config.files.paths.contains(path)).cloned());
-    let failed = |error: io::Error| Report::io("write the configuration", &config.file, &error);
-    let mut text = fs::read_to_string(&config.file).map_err(failed)?;
     let line = format!("paths = {}", path_list(&all));
-    if text.contains("\n[files]\n") && text.contains("\npaths =") {
-        set(&mut text, "paths =", &line);
-    } else if text.contains("\n[files]\n") {
-        set(&mut text, "[files]", &format!("[files]\n{line}"));
-    } else {
-        text.push_str(&format!("\n[files]\n{line}\n"));
-    }
-    Config::parse(&text, &config.file, &[])?;
-    let part = config.file.with_extension("toml.part");
-    let _ = fs::remove_file(&part);
-    keyfile::write_new(&part, text.as_bytes())?;
-    fs::rename(&part, &config.file).map_err(failed)?;
-    sync_folder(config.home())
+    rewrite(config, |text| {
+        if text.contains("\n[files]\n") && text.contains("\npaths =") {
+            set(text, "paths =", &line);
+        } else if text.contains("\n[files]\n") {
+            set(text, "[files]", &format!("[files]\n{line}"));
+        } else {
+            text.push_str(&format!("\n[files]\n{line}\n"));
+        }
+    })
 }
 
-/// Replaces the first line behind `section` that begins with `start`.
-fn set_in(text: &mut String, section: &str, start: &str, line: &str) {
-    if let Some(at) = text.find(&format!("\n{section}\n")) {
-        let mut rest = text.split_off(at + 1);
-        set(&mut rest, start, line);
-        text.push_str(&rest);
-    }
-}
-
-/// Replaces the first line that begins with `start`.
-fn set(text: &mut String, start: &str, line: &str) {
-    let marker = format!("\n{start}");
-    let Some(at) = text.find(&marker).map(|at| at + 1) else {
-        return;
-    };
-    let end = text[at..].find('\n').map_or(text.len(), |length| at + length);
-    text.replace_range(at..end, line);
-}
-
-fn random() -> Result<[u8; 32]> {
+pub(crate) fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     OsRandom.fill(&mut bytes)?;
     Ok(bytes)
 }
 
-fn now_ns() -> u64 {
+pub(crate) fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn make_folder(folder: &Path) -> Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -422,7 +393,7 @@ fn make_folder(folder: &Path) -> Result<()> {
     sync_folder(parent.unwrap_or(Path::new(".")))
 }
 
-fn sync_folder(folder: &Path) -> Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder)
         .and_then(|open| open.sync_all())
         .map_err(|error| Report::io("make durable", folder, &error))

@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod config;
+mod config_text;
 pub mod control;
 pub mod dashboard;
 pub mod demo;

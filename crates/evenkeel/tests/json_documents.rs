@@ -11,11 +11,13 @@ use evenkeel::documents::{
     FailoverCheck, FailoverCheckDocument, FailoverDocument, FileProblemDocument, ForecastDocument,
     GroupDocument, GroupHolderDocument, KeyAccountDocument, KeyAddressDocument, KeyCardDocument,
     KeyFingerprintDocument, KeyGroupDocument, KeySetDocument, LsDocument, MarginSimulationDocument,
-    Outcome, PlanDocument, PointsDocument, ProblemDocument, ProgressDocument, PruneDocument,
-    RepairDocument, RepairProblemDocument, RestoreDocument, ShareDrillDocument,
-    ShareDrillStatusDocument, ShareDrillsDocument, SiteAuditDocument, SitesDocument,
-    Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument,
-    Slip39SplitDocument, StatusDocument, VerifyDocument,
+    NetworkBackupDocument, NetworkCheckDocument, NetworkDiffDocument, NetworkRestoreDocument,
+    NetworkVersionDocument, NetworkVersionsDocument, Outcome, PlanDocument, PointsDocument,
+    ProblemDocument, ProgressDocument, PruneDocument, RepairDocument, RepairProblemDocument,
+    RestoreDocument, RestoredCursorDocument, ShareDrillDocument, ShareDrillStatusDocument,
+    ShareDrillsDocument, SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument,
+    Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
+    StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -273,4 +275,22 @@ fn every_documented_field_is_in_the_page_for_people() {
             assert!(mentioned, "{name}.{field} is missing in docs/json.md");
         }
     }
+}
+
+#[test]
+fn the_documents_of_the_network_fit_their_schemas_empty_and_full() {
+    assert_fits("network_check", &NetworkCheckDocument::default());
+    assert_fits("network_check", &scripted::network());
+    let problems = vec!["x".to_owned()];
+    let sites_missing = vec!["a".to_owned()];
+    let backup = NetworkBackupDocument { problems, sites_missing, ..Default::default() };
+    assert_fits("network_backup", &backup);
+    let versions = vec![NetworkVersionDocument::default()];
+    assert_fits("network_versions", &NetworkVersionsDocument { versions });
+    assert_fits("network_diff", &NetworkDiffDocument::default());
+    let cursors = vec![RestoredCursorDocument { head: Some(1), ..Default::default() }];
+    assert_fits("network_restore", &NetworkRestoreDocument { cursors, ..Default::default() });
+    assert_fits("slashing", &SlashingDocument::default());
+    let waits = SlashingDocument { wait_epochs: Some(2), max_slot: Some(9), ..Default::default() };
+    assert_fits("slashing", &waits);
 }

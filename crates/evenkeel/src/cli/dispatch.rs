@@ -30,6 +30,10 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Verify(args) => node::verify(&args),
         Command::Vault(VaultCommand::Audit(args)) => node::audit(&args),
         Command::Vault(VaultCommand::Prune(command)) => node::private(|| node::prune(&command)),
+        Command::Vault(VaultCommand::Network(command)) => node::private(|| node::network(&command)),
+        Command::Vault(VaultCommand::Slashing(command)) => {
+            node::private(|| node::slashing(&command))
+        }
         Command::Repair(args) => node::private(|| node::repair(&args)),
         Command::Init(args) => node::private(|| init(&args)),
         Command::Replay(args) => replay(&args),

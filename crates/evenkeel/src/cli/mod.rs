@@ -10,9 +10,11 @@ mod keys_args;
 mod keys_group_args;
 mod manual;
 mod margin_args;
+mod network_args;
 mod place;
 mod postgres_args;
 mod site_args;
+mod slashing_args;
 mod time;
 mod vault_args;
 
@@ -43,12 +45,17 @@ pub use keys_group_args::{
     GroupStepArgs, GroupVerifyArgs,
 };
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
+pub use network_args::{
+    NetworkBackupArgs, NetworkCheckArgs, NetworkCommand, NetworkDiffArgs, NetworkProtectArgs,
+    NetworkRestoreArgs, NetworkVersionsArgs,
+};
 pub use place::Place;
 pub use postgres_args::{PostgresCommand, PostgresRunArgs, PostgresStatusArgs};
 pub use site_args::{
     SiteAddKeyArgs, SiteApproversArgs, SiteCommand, SiteServeArgs, SitesArgs, SitesCommand,
     SitesPinArgs,
 };
+pub use slashing_args::{SlashingCommand, SlashingMergeArgs, SlashingRestoreArgs};
 pub use time::{format_time_ns, parse_time_ns};
 pub use vault_args::{
     AuditArgs, KeepArgs, PruneCommand, PruneExecuteArgs, PruneKeyArgs, PruneListArgs,

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::network_args::NetworkCommand;
 use super::place::Place;
+use super::slashing_args::SlashingCommand;
 
 /// What the sites still have, and what of it may go.
 #[derive(Debug, Subcommand)]
@@ -24,6 +26,17 @@ pub enum VaultCommand {
     /// Nothing that stays is touched. See docs/deletion.md.
     #[command(subcommand)]
     Prune(PruneCommand),
+
+    /// How chains and exchanges are reached: ask it all, protect it, bring it back
+    ///
+    /// RPC endpoints, indexers' cursors, exchanges, allow-lists and pins, as one document with
+    /// versions and a security domain of its own. See docs/network.md.
+    #[command(subcommand)]
+    Network(NetworkCommand),
+
+    /// Signing histories of validators: brought back merged forward, never stale
+    #[command(subcommand)]
+    Slashing(SlashingCommand),
 }
 
 /// Arguments of `audit`.

@@ -9,6 +9,7 @@ use super::files::DatabaseConfig;
 use super::model::{Config, DomainConfig};
 use super::postgres::PostgresConfig;
 use super::site::{BandwidthConfig, SiteConfig};
+use super::slashing::SlashingConfig;
 use crate::report::{Exit, Report, Result};
 
 const PREFIX: &str = "EVENKEEL_";
@@ -91,6 +92,7 @@ fn everything_set() -> Config {
     config.domains.state = domain();
     config.domains.network = domain();
     config.domains.keys = domain();
+    config.network.document = some();
     config.dashboard.token_file = Some(some());
     config.drill.report_public_key = "x".to_owned();
     config.standby.follow = "x".to_owned();
@@ -107,6 +109,11 @@ fn everything_set() -> Config {
         password_file: Some(some()),
         programs: Some(some()),
         ..PostgresConfig::default()
+    });
+    config.slashing.push(SlashingConfig {
+        file: Some(some()),
+        command: vec!["x".to_owned()],
+        ..SlashingConfig::default()
     });
     config.databases.push(DatabaseConfig { path: some(), ..DatabaseConfig::default() });
     config.sites.push(SiteConfig {
@@ -131,7 +138,7 @@ fn everything_set() -> Config {
 /// Keys that a variable can set (all but those of `[[sites]]`, `[[postgres]]` and `[[databases]]`,
 /// which have no fixed name).
 fn settable() -> impl Iterator<Item = &'static Key> {
-    let lists = ["sites.", "postgres.", "databases."];
+    let lists = ["sites.", "postgres.", "databases.", "slashing."];
     known_keys().iter().filter(move |key| !lists.iter().any(|list| key.path.starts_with(list)))
 }
 

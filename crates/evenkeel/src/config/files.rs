@@ -12,6 +12,12 @@ pub struct FilesConfig {
     pub paths: Vec<PathBuf>,
     /// Patterns of what is left out.
     pub exclude: Vec<String>,
+    /// Run before anything is read: puts whoever writes the files to rest.
+    pub before: Vec<String>,
+    /// Run when everything is read, whatever happened: lets them go on. Twice has to be harmless.
+    pub after: Vec<String>,
+    /// How long each of the two may take, in seconds.
+    pub hook_timeout_seconds: u64,
     /// The signing key of the files' lineage, which is not the venue's.
     pub writer_key_file: PathBuf,
     /// What the root signed for that writer.
@@ -40,6 +46,9 @@ impl Default for FilesConfig {
         Self {
             paths: Vec::new(),
             exclude: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
+            hook_timeout_seconds: 30,
             writer_key_file: "host/keys/state/files.key".into(),
             writer_certificate_file: "host/keys/state/files.certificate".into(),
             self_contained_every_points: 500,

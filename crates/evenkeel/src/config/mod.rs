@@ -11,11 +11,13 @@ mod files;
 mod link;
 mod load;
 mod model;
+mod network;
 mod postgres;
 mod quorum;
 mod rules;
 mod show;
 mod site;
+mod slashing;
 #[cfg(test)]
 mod tests;
 
@@ -28,10 +30,12 @@ pub use model::{
     Config, DashboardBind, DashboardConfig, DemoConfig, DomainConfig, Domains, DrillConfig,
     DrillLevel, HostConfig, JournalConfig, RecoveryConfig, VenueConfig, VenueSource,
 };
+pub use network::NetworkConfig;
 pub use postgres::{Confirm, OnOutage, PostgresConfig};
 pub use quorum::QuorumConfig;
 pub use rules::{Finding, Severity};
 pub use site::{BandwidthConfig, SiteClassName, SiteConfig, SiteKind};
+pub use slashing::SlashingConfig;
 
 /// The commented reference: its values are the defaults, and `init` fills in the keys.
 pub const REFERENCE: &str = include_str!("../../evenkeel.reference.toml");

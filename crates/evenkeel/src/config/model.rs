@@ -10,9 +10,11 @@ use super::clients::ClientsConfig;
 use super::deletion::DeletionConfig;
 use super::files::{DatabaseConfig, FilesConfig};
 use super::link::{LinkConfig, StandbyConfig};
+use super::network::NetworkConfig;
 use super::postgres::PostgresConfig;
 use super::quorum::QuorumConfig;
 use super::site::{SiteConfig, SiteKind};
+use super::slashing::SlashingConfig;
 use crate::cli::Slot;
 
 /// The effective configuration. After loading, every path is absolute.
@@ -36,9 +38,14 @@ pub struct Config {
     /// PostgreSQL clusters that are captured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub postgres: Vec<PostgresConfig>,
+    /// Signing histories of validators.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slashing: Vec<SlashingConfig>,
     /// Databases that are followed as they change.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub databases: Vec<DatabaseConfig>,
+    /// How the outside is reached.
+    pub network: NetworkConfig,
     /// Restore drills.
     pub drill: DrillConfig,
     /// The web page and the metrics.
@@ -432,10 +439,22 @@ impl Config {
         self.home().join("postgres").join(name)
     }
 
+    /// Captured signing histories, which recovery points of files take.
+    #[must_use]
+    pub fn slashing_dir(&self) -> PathBuf {
+        self.home().join("slashing")
+    }
+
     /// What was captured of followed databases, until the sites have it and longer.
     #[must_use]
     pub fn live_dir(&self) -> PathBuf {
         self.host.data.join("live")
+    }
+
+    /// What the network's domain keeps on the host: all of it can be lost.
+    #[must_use]
+    pub fn network_dir(&self) -> PathBuf {
+        self.host.data.join("network")
     }
 
     /// The journal's folder.
@@ -460,6 +479,12 @@ impl Config {
     #[must_use]
     pub fn recovery_identity_file(&self) -> PathBuf {
         self.home().join("recovery-identity.txt")
+    }
+
+    /// The network's, likewise.
+    #[must_use]
+    pub fn network_recovery_identity_file(&self) -> PathBuf {
+        self.home().join("network-recovery-identity.txt")
     }
 
     /// The control socket of one of a keeper's processes.
@@ -508,7 +533,9 @@ impl Config {
             one.password_file.iter_mut().for_each(resolve);
             one.programs.iter_mut().for_each(resolve);
         }
+        self.slashing.iter_mut().filter_map(|one| one.file.as_mut()).for_each(resolve);
         self.databases.iter_mut().map(|one| &mut one.path).for_each(resolve);
+        resolve(&mut self.network.document);
         resolve(&mut self.drill.home);
         resolve(&mut self.drill.identity_file);
         resolve(&mut self.drill.report_key_file);

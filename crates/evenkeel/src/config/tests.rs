@@ -31,6 +31,7 @@ fn the_reference_file_says_the_defaults_and_nothing_else() {
     assert_eq!(reference.journal, defaults.journal);
     assert_eq!(reference.recovery, defaults.recovery);
     assert_eq!(reference.files, defaults.files);
+    assert_eq!(reference.network, defaults.network);
     assert_eq!(reference.drill, defaults.drill);
     assert_eq!(reference.dashboard, defaults.dashboard);
     assert_eq!(reference.demo, defaults.demo);

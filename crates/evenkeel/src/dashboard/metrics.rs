@@ -23,8 +23,8 @@ use super::publish::Snapshot;
 /// Of the format that [`encode`] writes.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-type Labels = Vec<(&'static str, String)>;
-type Float = Gauge<f64, AtomicU64>;
+pub(super) type Labels = Vec<(&'static str, String)>;
+pub(super) type Float = Gauge<f64, AtomicU64>;
 
 /// Drills seen since the start, by level and result. The history itself is bounded, so counting it
 /// anew would run backwards.
@@ -59,6 +59,7 @@ pub(super) fn encode(snapshot: &Snapshot) -> String {
     sites(&mut registry, status);
     points(&mut registry, status);
     sources(&mut registry, status);
+    super::metrics_network::network(&mut registry, status);
     engine(&mut registry, status);
     failovers(&mut registry, status);
     standbys(&mut registry, status);
@@ -84,11 +85,11 @@ fn gauge_with(registry: &mut Registry, name: &str, help: &str, unit: Unit, value
 
 /// Positions and counts stay below 2^53, where f64 is exact.
 #[expect(clippy::cast_precision_loss, reason = "a metric is a float by definition")]
-fn float(number: u64) -> f64 {
+pub(super) fn float(number: u64) -> f64 {
     number as f64
 }
 
-fn flag(on: bool) -> f64 {
+pub(super) fn flag(on: bool) -> f64 {
     if on { 1.0 } else { 0.0 }
 }
 

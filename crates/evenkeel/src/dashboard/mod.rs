@@ -15,6 +15,7 @@ mod error;
 mod gate;
 mod margin;
 mod metrics;
+mod metrics_network;
 mod page;
 mod publish;
 mod routes;

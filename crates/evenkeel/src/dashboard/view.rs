@@ -227,6 +227,7 @@ fn source_fact(source: &ProtectedDocument, tone: &'static str) -> Fact {
     let label = match source.kind {
         SourceKind::Files => "Files, RPO",
         SourceKind::Sqlite => "Database, RPO",
+        SourceKind::Network => "Network, RPO",
     };
     let value = source.rpo_seconds.map_or_else(|| "–".to_owned(), words::duration);
     Fact { label, value, unit: "", tone: if is_well { "calm" } else { tone }, lines }

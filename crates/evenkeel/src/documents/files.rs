@@ -49,7 +49,8 @@ pub struct BackupDocument {
 pub struct FileProblemDocument {
     /// The path; bytes that are no text are shown as U+FFFD, control characters escaped.
     pub path: String,
-    /// `unreadable`, `changed_while_read`, `vanished`, `special`, `in_database` or `own`.
+    /// `unreadable`, `changed_while_read`, `vanished`, `special`, `in_database`, `own` or
+    /// `not_thawed`: the command after the reading failed.
     pub kind: String,
     /// The reason, for people.
     pub detail: String,

@@ -11,6 +11,8 @@ pub enum SourceKind {
     Files,
     /// A live SQLite database, followed page by page.
     Sqlite,
+    /// The document of how the outside is reached, with cursors and logs of indexers.
+    Network,
 }
 
 impl SourceKind {
@@ -19,6 +21,7 @@ impl SourceKind {
         match self {
             Self::Files => "files",
             Self::Sqlite => "sqlite",
+            Self::Network => "network",
         }
     }
 }
@@ -53,7 +56,7 @@ impl SourceState {
 /// One source.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ProtectedDocument {
-    /// `files`, or the path of the database.
+    /// `files`, `network`, or the path of the database.
     pub name: String,
     /// What kind of source it is.
     pub kind: SourceKind,

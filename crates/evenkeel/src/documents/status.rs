@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DrillLevel, FailoverDocument, Outcome, ProtectedDocument};
+use super::{DrillLevel, FailoverDocument, NetworkCheckDocument, Outcome, ProtectedDocument};
 
 /// `status --json` and `/api/status`: the state of everything protected, as of `time`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -55,6 +55,8 @@ pub struct StatusDocument {
     pub next_point_seconds: Option<f64>,
     /// Files and databases that this home protects, each as a source of its own.
     pub protected: Vec<ProtectedDocument>,
+    /// What was last measured of the network; `null` where none is configured, or before.
+    pub network: Option<NetworkCheckDocument>,
     /// The standbys that this primary serves; of a standby, itself.
     pub standbys: Vec<StandbyDocument>,
     /// The last change of the primary that this keeper's clients went through.

@@ -1,4 +1,4 @@
-//! The state domain as configured: its sites, its trust, its keys.
+//! A security domain as configured: its sites, its trust, its keys.
 
 use std::sync::Arc;
 
@@ -15,8 +15,12 @@ use crate::site_open::{folder_site, open_site};
 /// Name of the domain, the first part of its objects' names.
 pub(crate) const STATE: &str = "state";
 
-/// The state domain.
+/// Name of the domain of network metadata.
+pub(crate) const NETWORK: &str = "network";
+
+/// A domain.
 pub(crate) struct Domain<'a> {
+    name: &'static str,
     config: &'a Config,
     pub(crate) settings: &'a DomainConfig,
     pub(crate) trust: RootPublicKey,
@@ -32,9 +36,27 @@ impl<'a> Domain<'a> {
                 .safe("nothing was started")
                 .next("evenkeel config show --reference   (shows a complete one)")
         })?;
+        Self::with(config, settings, STATE)
+    }
+
+    /// Reads what the configuration says about the domain of network metadata.
+    pub(crate) fn network(config: &'a Config) -> Result<Self> {
+        let settings = config.domains.network.as_ref().ok_or_else(|| {
+            Report::new(Exit::Usage, "the configuration has no [domains.network]")
+                .at(config.file.display().to_string())
+                .safe("nothing was started")
+                .next(format!(
+                    "evenkeel network protect network.toml --home {}",
+                    config.home().display()
+                ))
+        })?;
+        Self::with(config, settings, NETWORK)
+    }
+
+    fn with(config: &'a Config, settings: &'a DomainConfig, name: &'static str) -> Result<Self> {
         let trust = RootPublicKey::parse(&settings.root_public_key).map_err(Report::from)?;
         let layout = Layout::new(settings.data_shards, settings.sites.len())?;
-        Ok(Self { config, settings, trust, layout })
+        Ok(Self { name, config, settings, trust, layout })
     }
 
     /// The sites, in shard order. A folder that is gone answers with errors, not with an empty
@@ -54,10 +76,11 @@ impl<'a> Domain<'a> {
     /// Reads the catalog.
     pub(crate) fn catalog(&self, pin: Option<Pin>) -> Result<Catalog> {
         let sites = self.sites();
-        let mut catalog = Catalog::load(&sites, STATE, &self.trust, pin).map_err(Report::from)?;
+        let mut catalog =
+            Catalog::load(&sites, self.name, &self.trust, pin).map_err(Report::from)?;
         // What an interrupted deletion left of its records is neither there nor missing.
         if let Some(rule) = self.config.deletion.rule()? {
-            catalog.forget_deleted(&read_grants(&sites, STATE), &rule);
+            catalog.forget_deleted(&read_grants(&sites, self.name), &rule);
         }
         Ok(catalog)
     }

@@ -15,7 +15,9 @@ use super::link_board::LinkBoard;
 use super::market::OpenMarket;
 use super::scrub_loop::ScrubFigures;
 use crate::cli::format_time_ns;
-use crate::documents::{ConditionDocument, DrillDocument, PointDocument, PointKind, Severity};
+use crate::documents::{
+    ConditionDocument, DrillDocument, NetworkCheckDocument, PointDocument, PointKind, Severity,
+};
 use crate::keyfile::hex;
 
 /// Locks even if a thread died holding it: figures are replaced whole, never half.
@@ -285,4 +287,6 @@ pub(crate) struct Observed {
     pub(crate) link: LinkBoard,
     /// Files and databases.
     pub(crate) sources: Sources,
+    /// What was last measured of the network.
+    pub(crate) network: Mutex<Option<NetworkCheckDocument>>,
 }

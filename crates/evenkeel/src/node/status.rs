@@ -313,6 +313,7 @@ impl StatusSource for Status {
             next_point_seconds: Some(lock(&self.observed.points).next_in.as_secs_f64()),
             drill_interval_seconds: drill_interval_seconds(&self.config),
             protected: self.observed.sources.documents(now_ns, &self.drills()),
+            network: lock(&self.observed.network).clone(),
             standbys: self.standbys(),
             last_failover: None,
             failovers: 0,

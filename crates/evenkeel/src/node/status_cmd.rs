@@ -201,6 +201,14 @@ fn words(status: &StatusDocument) -> String {
     )];
     lines.extend(venue_words(status));
     lines.extend(status.protected.iter().map(source_words));
+    if let Some(network) = &status.network {
+        let usable = network.endpoints.iter().filter(|it| it.verdict == "usable").count();
+        lines.push(format!(
+            "network   {usable} of {} endpoints usable, asked at {}",
+            network.endpoints.len(),
+            network.time
+        ));
+    }
     for site in &status.sites {
         let detail = site.detail.as_ref().map_or_else(String::new, |why| format!("  {why}"));
         let bytes = site.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());

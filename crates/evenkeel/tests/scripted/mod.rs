@@ -8,11 +8,12 @@ use evenkeel::dashboard::StatusSource;
 use evenkeel::documents::{
     CheckDocument, ConditionDocument, DrillDocument, DrillLevel, EngineDocument, ErasureDocument,
     FailoverDocument, FailoverKind, Freshness, JournalDocument, LastDrillDocument,
-    LatestPointDocument, ModeName, Outcome, PhaseDocument, PointDocument, PointKind,
-    PointsDocument, PointsSummaryDocument, ProtectedDocument, ProvenRestoreDocument,
-    ProvenSourceDocument, ScrubDocument, Severity, SiteClass, SiteDocument, SiteState,
-    SitesRpoDocument, SourceKind, SourceState, StandbyDocument, StatusDocument, TailDocument,
-    TailState,
+    LatestPointDocument, ModeName, NetworkChainDocument, NetworkCheckDocument,
+    NetworkCursorDocument, NetworkDnsDocument, NetworkEndpointDocument, NetworkExchangeDocument,
+    Outcome, PhaseDocument, PointDocument, PointKind, PointsDocument, PointsSummaryDocument,
+    ProtectedDocument, ProvenRestoreDocument, ProvenSourceDocument, ScrubDocument, Severity,
+    SiteClass, SiteDocument, SiteState, SitesRpoDocument, SourceKind, SourceState, StandbyDocument,
+    StatusDocument, TailDocument, TailState,
 };
 
 /// What is going on.
@@ -133,8 +134,60 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
         role: "primary".to_owned(),
         standbys: vec![standby(position)],
         protected: vec![protected(scene)],
+        network: (!fresh).then(network),
         failovers: if fresh { 0 } else { 3 },
         conditions: notices(scene),
+    }
+}
+
+/// One of everything that is measured of the network.
+pub fn network() -> NetworkCheckDocument {
+    let endpoint = |name: &str, verdict: &str| NetworkEndpointDocument {
+        name: name.to_owned(),
+        chain: "main".to_owned(),
+        priority: 100,
+        verdict: verdict.to_owned(),
+        faults: Vec::new(),
+        latency_seconds: Some(0.012),
+        head: Some(21_000_000),
+        lag_blocks: Some(0),
+        chain_id: Some(1),
+        client: Some("reth/1".to_owned()),
+        capabilities: vec!["archive".to_owned(), "logs".to_owned()],
+        spki_sha256: Some("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned()),
+    };
+    NetworkCheckDocument {
+        time: "2026-03-04T05:06:07Z".to_owned(),
+        document: "/srv/desk/network.toml".to_owned(),
+        document_hash: DIGEST.to_owned(),
+        result: Outcome::Failed,
+        chains: vec![NetworkChainDocument {
+            name: "main".to_owned(),
+            chain_id: 1,
+            head: Some(21_000_000),
+            disagreement: true,
+            order: vec!["own".to_owned()],
+        }],
+        endpoints: vec![endpoint("own", "usable"), endpoint("rented", "quarantined")],
+        dns: vec![NetworkDnsDocument {
+            name: "rpc.example.com".to_owned(),
+            found: vec!["192.0.2.7".to_owned()],
+            unexpected: vec!["192.0.2.7".to_owned()],
+            error: None,
+        }],
+        exchanges: vec![NetworkExchangeDocument {
+            name: "deribit".to_owned(),
+            error: None,
+            latency_seconds: Some(0.2),
+            version: Some("1.2.26".to_owned()),
+            spki_sha256: None,
+        }],
+        cursors: vec![NetworkCursorDocument {
+            name: "trades".to_owned(),
+            chain: "main".to_owned(),
+            block: Some(20_999_990),
+            error: None,
+        }],
     }
 }
 

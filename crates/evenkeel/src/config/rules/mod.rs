@@ -5,6 +5,7 @@ mod circles;
 mod clients;
 mod deletion;
 mod limits;
+mod outside;
 mod postgres;
 mod quorum;
 mod shared;
@@ -95,6 +96,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     quorum::check(config, &mut findings);
     clients::check(config, &mut findings);
     deletion::check(config, &mut findings);
+    outside::check(config, &mut findings);
     postgres::check(config, &mut findings);
     sites::check(config, &mut findings);
     shared::check(config, &mut findings);

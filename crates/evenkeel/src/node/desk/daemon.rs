@@ -12,6 +12,7 @@ use super::super::doors::serve_dashboard;
 use super::super::drill_loop::DrillLoop;
 use super::super::files::refuse_without_keys;
 use super::super::mend_loop::MendLoop;
+use super::super::network::NetworkLoop;
 use super::super::observed::{Observed, lock};
 use super::super::stop::Stop;
 use super::super::threads::{Finished, ended_early, join, spawn};
@@ -47,6 +48,11 @@ pub(crate) fn beside(
         let (config, observed, stop) = (config.clone(), Arc::clone(observed), stop.clone());
         let files = FilesLoop { config, observed, alone };
         threads.push(spawn("files", finished.clone(), move || files.run(&stop)));
+    }
+    if NetworkLoop::is_wanted(config) {
+        let (config, observed, stop) = (config.clone(), Arc::clone(observed), stop.clone());
+        let network = NetworkLoop { config, observed };
+        threads.push(spawn("network", finished.clone(), move || network.run(&stop)));
     }
     if !config.postgres.is_empty() {
         let (config, stop) = (config.clone(), stop.clone());
@@ -118,7 +124,8 @@ fn refuse_venue_options(args: &UpArgs) -> Result<()> {
 }
 
 fn refuse_nothing_to_do(config: &Config) -> Result<()> {
-    if FilesLoop::is_wanted(config) || LiveLoop::is_wanted(config) {
+    let wanted = [FilesLoop::is_wanted, LiveLoop::is_wanted, NetworkLoop::is_wanted];
+    if wanted.iter().any(|is_wanted| is_wanted(config)) {
         return Ok(());
     }
     let what = match config.files.paths.is_empty() && config.postgres.is_empty() {

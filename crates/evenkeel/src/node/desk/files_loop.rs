@@ -37,7 +37,9 @@ pub(crate) struct FilesLoop {
 impl FilesLoop {
     /// Whether there is anything to do.
     pub(crate) fn is_wanted(config: &Config) -> bool {
-        let some = !config.files.paths.is_empty() || !config.postgres.is_empty();
+        let some = !config.files.paths.is_empty()
+            || !config.postgres.is_empty()
+            || !config.slashing.is_empty();
         some && config.files.every_seconds > 0
     }
 

@@ -88,6 +88,7 @@ pub(crate) fn check_of(name: &str, kind: SourceKind) -> String {
     match kind {
         SourceKind::Files => FILES.to_owned(),
         SourceKind::Sqlite => format!("sqlite:{name}"),
+        SourceKind::Network => name.to_owned(),
     }
 }
 

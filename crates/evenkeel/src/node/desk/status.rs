@@ -99,6 +99,7 @@ impl StatusSource for DeskStatus {
             drill_interval_seconds: drill_interval_seconds(&self.config),
             next_point_seconds: Some(lock(&self.observed.points).next_in.as_secs_f64()),
             protected: self.observed.sources.documents(now_ns, &drills),
+            network: lock(&self.observed.network).clone(),
             conditions: self.observed.conditions.all(),
             ..StatusDocument::default()
         }

@@ -15,17 +15,31 @@ use evenkeel_vault::{Point, PointHead, Root, SealedSource, SourceFeed, Writer};
 use super::super::clock::SystemClock;
 use super::super::domain::Domain;
 use super::super::postgres::publish;
+use super::super::slashing;
+use super::hooks::Rest;
 use super::progress::{ProgressLine, size};
 use super::writer::{Keys, WriterHome, open_writer, refuse_without_keys};
 use super::{TREE_ROOT, TREE_SOURCE, problem};
 use crate::cli::{BackupArgs, format_time_ns};
 use crate::config::Config;
-use crate::documents::BackupDocument;
+use crate::documents::{BackupDocument, FileProblemDocument};
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
 /// Remarks about single paths that a person is shown.
 const PROBLEMS_SHOWN: usize = 20;
+
+/// The kind of problem that is none of a path: `files.after` failed.
+const NOT_THAWED: &str = "not_thawed";
+
+fn not_thawed(config: &Config, report: &Report) -> FileProblemDocument {
+    output::note(&report.to_string());
+    FileProblemDocument {
+        path: config.files.after.join(" "),
+        kind: NOT_THAWED.to_owned(),
+        detail: report.message().to_owned(),
+    }
+}
 
 /// Runs the command.
 pub(crate) fn run(args: &BackupArgs) -> Result<Exit> {
@@ -41,8 +55,8 @@ pub(crate) fn run(args: &BackupArgs) -> Result<Exit> {
 
 /// Partial if something that should be in the point is not.
 pub(super) fn exit_of(document: &BackupDocument) -> Exit {
-    let partial = NoteKind::Unreadable.word();
-    let is_partial = document.problems.iter().any(|one| one.kind == partial);
+    let partial = [NoteKind::Unreadable.word(), NOT_THAWED];
+    let is_partial = document.problems.iter().any(|one| partial.contains(&one.kind.as_str()));
     if is_partial { Exit::Partial } else { Exit::Ok }
 }
 
@@ -56,17 +70,21 @@ pub(in super::super) fn make(config: &Config, args: &BackupArgs) -> Result<Backu
     let domain = Domain::of(config)?;
     refuse_without_keys(config)?;
     let home = WriterHome::open(&config.files_dir())?;
-    let captures = publish(config)?;
-    let selection = selection(config, args, captures)?;
-    // Too few sites are better known before anything is read.
+    // Too few sites are better known before anybody is put to rest.
     let mut writer = open_writer(config, &domain, &home, &Keys::files(config))?;
+    let mut rest = Rest::begin(&config.files, &home)?;
+    let mut captures = publish(config)?;
+    captures.extend(slashing::publish(config)?);
+    let selection = selection(config, args, captures)?;
     let time_ns = SystemClock::new().wall_ns();
     let listing = list(selection)?;
     let excluded = listing.excluded;
     let tag = args.tag.clone().unwrap_or_default();
     let request = Request { home: &home, force: args.force, json: args.json, time_ns, tag };
-    let (point, tree, counts) = request.make(&mut writer, listing)?;
+    let (point, tree, counts, thawed) = request.make(&mut writer, listing, &mut rest)?;
     let (files, folders) = tree.counts();
+    let mut problems: Vec<_> = tree.notes.iter().map(problem).collect();
+    problems.extend(thawed.err().map(|report| not_thawed(config, &report)));
     let document = BackupDocument {
         recovery_point: point.id.to_string(),
         lineage: point.id.lineage.to_string(),
@@ -85,7 +103,7 @@ pub(in super::super) fn make(config: &Config, args: &BackupArgs) -> Result<Backu
         margin: point.margin,
         sites_missing: point.shipped.sites_failed.iter().map(|(name, _)| name.clone()).collect(),
         self_contained: point.self_contained,
-        problems: tree.notes.iter().map(problem).collect(),
+        problems,
     };
     say(&document, &point, &tree);
     Ok(document)
@@ -109,6 +127,7 @@ fn selection(config: &Config, args: &BackupArgs, captures: Vec<PathBuf>) -> Resu
     // Sealed copies of everything, keys and scratch: they would grow with every point.
     let mut own = vec![config.host.data.clone(), config.drill.home.clone()];
     own.push(config.recovery_identity_file());
+    own.push(config.network_recovery_identity_file());
     own.extend(config.sites.iter().filter_map(|site| site.folder().map(Path::to_path_buf)));
     Ok(Selection { roots: roots?, excludes: Globs::new(&patterns)?, own })
 }
@@ -122,7 +141,12 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn make(self, writer: &mut Writer, listing: Listing) -> Result<(Point, Tree, Counts)> {
+    fn make(
+        self,
+        writer: &mut Writer,
+        listing: Listing,
+        rest: &mut Rest,
+    ) -> Result<(Point, Tree, Counts, Result<()>)> {
         let memory = self.home.dir.join("known");
         let known = if self.force { Known::default() } else { Known::load(&memory) };
         let sealer = writer.begin_point(self.time_ns, false)?;
@@ -145,6 +169,8 @@ impl Request<'_> {
             Ok(())
         });
         line.end();
+        // Everything is read: nobody waits for the sites.
+        let thawed = rest.end();
         let sealed = sealed?;
         let Some((taken, hash)) = done else {
             return Err(Report::new(Exit::Failed, "no tree was taken"));
@@ -161,7 +187,7 @@ impl Request<'_> {
                 memory.display()
             ));
         }
-        Ok((point, taken.tree, taken.counts))
+        Ok((point, taken.tree, taken.counts, thawed))
     }
 }
 

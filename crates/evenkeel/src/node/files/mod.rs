@@ -3,6 +3,7 @@
 mod backup_cmd;
 mod diff_cmd;
 mod drill;
+mod hooks;
 mod live;
 mod ls_cmd;
 mod opened;

@@ -26,6 +26,7 @@ pub(crate) fn run(args: &ProtectArgs) -> Result<Exit> {
             None => named.push(word.clone()),
         }
     }
+    let documents = take_documents(&mut named);
     let paths = absolute(&named)?;
     let home = args.home.clone().or_else(|| {
         let set = std::env::var_os("EVENKEEL_HOME").filter(|home| !home.is_empty());
@@ -35,6 +36,10 @@ pub(crate) fn run(args: &ProtectArgs) -> Result<Exit> {
     let is_new = !init::is_home(&home);
     let config = if is_new { lay_out(&home, args, &paths)? } else { extend(&home, args, &paths)? };
     let config = protect_clusters(config, &clusters, args.password_file.as_deref())?;
+    let config = protect_documents(config, &documents, args.json)?;
+    if config.files.paths.is_empty() && config.postgres.is_empty() {
+        return Ok(Exit::Ok);
+    }
     let backup = make(&config, &BackupArgs { json: args.json, ..BackupArgs::default() })?;
     let drill = prove(&config)?;
     if args.json {
@@ -60,6 +65,32 @@ pub(crate) fn run(args: &ProtectArgs) -> Result<Exit> {
         Outcome::Unproven | Outcome::NotConfigured => Exit::Partial,
         Outcome::Failed => Exit::Integrity,
     })
+}
+
+/// A file of this name is the document of the network: it goes into a domain of its own.
+const DOCUMENT_NAME: &str = "network.toml";
+
+fn take_documents(named: &mut Vec<PathBuf>) -> Vec<PathBuf> {
+    let is_document = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name == DOCUMENT_NAME) && path.is_file()
+    };
+    let documents = named.iter().filter(|path| is_document(path)).cloned().collect();
+    named.retain(|path| !is_document(path));
+    documents
+}
+
+fn protect_documents(config: Config, documents: &[PathBuf], json: bool) -> Result<Config> {
+    match documents {
+        [] => Ok(config),
+        [document] => {
+            let alone = config.files.paths.is_empty() && config.postgres.is_empty();
+            super::super::network::protect_file(&config, document, alone, json)
+        }
+        [_, second, ..] => Err(Report::new(Exit::Usage, "a home has one document of the network")
+            .at(second.display().to_string())
+            .safe("nothing of it was protected")
+            .next("put everything into one network.toml")),
+    }
 }
 
 /// Into the configuration, and to where something can be brought back.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use evenkeel_vault::{OsRandom, Recipient, Writer, WriterOptions};
 
 use super::super::domain::Domain;
-use crate::config::{Config, FilesConfig};
+use crate::config::{Config, DomainConfig, FilesConfig};
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
 
@@ -21,6 +21,12 @@ impl<'a> Keys<'a> {
     /// Of the lineage of files.
     pub(crate) fn files(config: &'a Config) -> Self {
         let FilesConfig { writer_key_file, writer_certificate_file, .. } = &config.files;
+        Self { key: writer_key_file, certificate: writer_certificate_file }
+    }
+
+    /// Of the domain of network metadata.
+    pub(crate) fn of_domain(settings: &'a DomainConfig) -> Self {
+        let DomainConfig { writer_key_file, writer_certificate_file, .. } = settings;
         Self { key: writer_key_file, certificate: writer_certificate_file }
     }
 

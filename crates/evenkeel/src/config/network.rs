@@ -1,0 +1,44 @@
+//! `[network]`: the document of how the outside is reached.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// The document; none: nothing is probed or protected.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub document: PathBuf,
+    /// `evenkeel up` asks everything this often, in seconds. 0: never.
+    pub probe_every_seconds: u64,
+    /// How long one server may take in all, in seconds.
+    pub timeout_seconds: u64,
+    /// A version is made when the document changed, and at the latest after this many seconds, for
+    /// cursors and logs. 0: only when the document changed.
+    pub version_every_seconds: u64,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self {
+            document: PathBuf::new(),
+            probe_every_seconds: 30,
+            timeout_seconds: 5,
+            version_every_seconds: 3_600,
+        }
+    }
+}
+
+fn is_unset(path: &std::path::Path) -> bool {
+    path.as_os_str().is_empty()
+}
+
+impl NetworkConfig {
+    /// Whether there is a document.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        !is_unset(&self.document)
+    }
+}

@@ -1,0 +1,47 @@
+//! `evenkeel network diff`: what differs between versions.
+
+use evenkeel_capture::network::compare;
+
+use super::opened::{Version, find, opener};
+use super::source::Source;
+use crate::cli::NetworkDiffArgs;
+use crate::documents::NetworkDiffDocument;
+use crate::output;
+use crate::report::{Exit, Result};
+
+/// Runs the command.
+pub(super) fn run(args: &NetworkDiffArgs) -> Result<Exit> {
+    let config = args.place.load()?;
+    let opener = opener(&config, &args.identity)?;
+    let open = |version| Version::open(&opener, find(opener.catalog(), version, None)?);
+    let before = open(args.before)?;
+    let (after, name) = match args.after {
+        Some(version) => {
+            let after = open(Some(version))?;
+            (after.document, after.point.id.to_string())
+        }
+        None => {
+            let source = Source::configured(&config)?;
+            let document = super::source::parse(&source.text, &source.file.display().to_string())?;
+            (document, source.file.display().to_string())
+        }
+    };
+    let document = NetworkDiffDocument {
+        before: before.point.id.to_string(),
+        after: name,
+        changes: compare(&before.document, &after),
+    };
+    if args.json {
+        output::document(&document)?;
+        return Ok(Exit::Ok);
+    }
+    let mut results = output::Results::new();
+    for change in &document.changes {
+        results.line(&change.to_string())?;
+    }
+    if document.changes.is_empty() {
+        results.line("nothing differs")?;
+    }
+    results.finish()?;
+    Ok(Exit::Ok)
+}

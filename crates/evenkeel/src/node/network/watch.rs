@@ -1,0 +1,207 @@
+//! What `evenkeel up` does for the network: asks everything now and then, says what is wrong, and
+//! makes a version when the document changed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use evenkeel_capture::network::{Health, Verdict};
+use evenkeel_recovery::Clock as _;
+
+use super::super::clock::SystemClock;
+use super::super::domain::Domain;
+use super::super::files::WriterHome;
+use super::super::observed::{Observed, lock};
+use super::super::stop::Stop;
+use super::backup_cmd;
+use super::opened::{document_hash, versions};
+use super::source::Source;
+use crate::config::Config;
+use crate::documents::{NetworkCheckDocument, Severity, SourceKind};
+use crate::report::{Exit, Result};
+
+/// The source that the document, cursors and logs together are.
+const NETWORK: &str = "network";
+/// How often it looks at the clock.
+const BEAT: Duration = Duration::from_millis(250);
+/// A document that is checked this often may be late by one more time, and by the asking.
+const LATE: u32 = 3;
+
+/// The thread's memory.
+pub(in super::super) struct NetworkLoop {
+    pub(in super::super) config: Config,
+    pub(in super::super) observed: Arc<Observed>,
+}
+
+/// What the sites hold.
+#[derive(Default)]
+struct Held {
+    hash: Option<[u8; 32]>,
+    made: Option<Instant>,
+}
+
+impl NetworkLoop {
+    /// Whether there is anything to do.
+    pub(in super::super) fn is_wanted(config: &Config) -> bool {
+        config.network.is_set() && config.network.probe_every_seconds > 0
+    }
+
+    /// Runs until asked to stop.
+    pub(in super::super) fn run(self, stop: &Stop) -> Result<()> {
+        let every = Duration::from_secs(self.config.network.probe_every_seconds);
+        let mut held = self.look();
+        loop {
+            let begun = Instant::now();
+            self.turn(&mut held);
+            let next = begun + every.max(begun.elapsed() + BEAT);
+            while let Some(left) = next.checked_duration_since(Instant::now()) {
+                if stop.sleep(BEAT.min(left)) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// What the newest version at the sites is of.
+    fn look(&self) -> Held {
+        if self.config.domains.network.is_none() {
+            return Held::default();
+        }
+        let target = Duration::from_secs(self.config.network.probe_every_seconds) * LATE
+            + Duration::from_secs(self.config.network.timeout_seconds) * LATE;
+        self.observed.sources.note(NETWORK, |source| {
+            (source.kind, source.target) = (SourceKind::Network, target);
+        });
+        let catalog = Domain::network(&self.config).and_then(|domain| domain.catalog(None));
+        let newest = catalog.ok().and_then(|catalog| versions(&catalog).pop());
+        let Some(newest) = newest else { return Held::default() };
+        self.observed.sources.note(NETWORK, |source| {
+            source.recovery_point = Some(newest.id.to_string());
+            source.margin = Some(newest.margin);
+        });
+        Held { hash: document_hash(&newest), made: None }
+    }
+
+    fn turn(&self, held: &mut Held) {
+        let conditions = &self.observed.conditions;
+        let source = match Source::configured(&self.config) {
+            Ok(source) => source,
+            Err(error) => {
+                conditions.raise(
+                    "network_document",
+                    Severity::Critical,
+                    format!("the document of the network cannot be used: {}", error.message()),
+                    "versions at the sites are as they were; nothing is asked until it is mended",
+                    "evenkeel network check   (says where and what), evenkeel network versions",
+                );
+                return;
+            }
+        };
+        conditions.clear("network_document");
+        let health = source.measure(Duration::from_secs(self.config.network.timeout_seconds));
+        self.tell(&source, &health);
+        if self.config.domains.network.is_some() {
+            self.keep(held, &source, &health);
+        }
+    }
+
+    /// What was measured, for whoever asks.
+    fn tell(&self, source: &Source, health: &Health) {
+        let hash = source.hash_hex().unwrap_or_default();
+        let document = NetworkCheckDocument::of(health, source.file.display().to_string(), hash);
+        *lock(&self.observed.network) = Some(document);
+        let of = |verdict| -> Vec<String> {
+            let all = health.endpoints.iter().filter(|it| it.verdict == verdict);
+            all.map(|it| {
+                let why: Vec<String> = it.faults.iter().map(ToString::to_string).collect();
+                format!("{} ({})", it.name, why.join("; "))
+            })
+            .collect()
+        };
+        let mut barred = of(Verdict::Quarantined);
+        let foreign = health.dns.iter().filter(|it| !it.unexpected.is_empty());
+        barred.extend(foreign.map(|it| {
+            format!("the name {} (it resolves to {})", it.name, it.unexpected.join(", "))
+        }));
+        let mut away = of(Verdict::Down);
+        away.extend(of(Verdict::Stale));
+        let failed = health.exchanges.iter();
+        away.extend(failed.filter_map(|it| Some(format!("{} ({})", it.name, it.error.as_ref()?))));
+        self.show(
+            "network_quarantined",
+            Severity::Critical,
+            &barred,
+            "must not be used",
+            "no restored configuration names it as one to use",
+        );
+        self.show(
+            "network_endpoints",
+            Severity::Warning,
+            &away,
+            "cannot be used now",
+            "others are in front of it in the fail-over order",
+        );
+    }
+
+    fn show(
+        &self,
+        rule: &'static str,
+        severity: Severity,
+        names: &[String],
+        what: &str,
+        safe: &'static str,
+    ) {
+        if names.is_empty() {
+            self.observed.conditions.clear(rule);
+            return;
+        }
+        let verb = format!("{} {what}", names.join(", "));
+        self.observed.conditions.raise(rule, severity, verb, safe, "evenkeel network check");
+    }
+
+    /// Makes a version if the document is another than the sites hold, or the last is too old.
+    fn keep(&self, held: &mut Held, source: &Source, health: &Health) {
+        let every = Duration::from_secs(self.config.network.version_every_seconds);
+        let hash = source.hash().ok();
+        let is_due = !every.is_zero() && held.made.is_none_or(|made| made.elapsed() >= every);
+        let now_ns = SystemClock::new().wall_ns();
+        if hash == held.hash && !is_due {
+            self.observed.sources.note(NETWORK, |known| known.complete_ns = Some(now_ns));
+            return;
+        }
+        let made = Domain::network(&self.config).and_then(|domain| {
+            let home = WriterHome::open(&self.config.network_dir())?;
+            backup_cmd::make_of(&self.config, &domain, &home, source, health)
+        });
+        let conditions = &self.observed.conditions;
+        match made {
+            Ok(document) => {
+                *held = Held { hash, made: Some(Instant::now()) };
+                conditions.clear("network_not_protected");
+                let detail = match (document.sites_missing.as_slice(), document.problems.first()) {
+                    ([], None) => None,
+                    ([], Some(problem)) => Some(problem.clone()),
+                    (names, _) => Some(format!("not at {}", names.join(", "))),
+                };
+                self.observed.sources.note(NETWORK, |known| {
+                    known.recovery_point = Some(document.recovery_point.clone());
+                    known.complete_ns = Some(now_ns);
+                    known.margin = Some(document.margin);
+                    (known.detail, known.unprotected) = (detail, false);
+                });
+            }
+            // Somebody makes one by hand: it will do, and the next turn sees it.
+            Err(error) if error.exit() == Exit::Locked => *held = self.look(),
+            Err(error) => {
+                let why = error.message().to_owned();
+                self.observed.sources.note(NETWORK, |known| known.detail = Some(why.clone()));
+                conditions.raise(
+                    "network_not_protected",
+                    Severity::Critical,
+                    format!("no version of the network could be made: {why}"),
+                    "earlier versions can be restored; it is tried again at the next asking",
+                    "evenkeel network backup   (says it in full)",
+                );
+            }
+        }
+    }
+}
