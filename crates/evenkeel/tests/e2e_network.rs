@@ -42,12 +42,14 @@ fn real_nodes_are_told_apart_by_chain_history_lag_and_silence() {
     let nodes: Vec<Node> =
         [31337, 31337, 31337, 31337, 7].map(|chain| Node::start(&program, chain)).into();
     nodes.iter().for_each(Node::ready);
-    for node in [&nodes[0], &nodes[1], &nodes[4]] {
-        node.mine(20, 1_800_000_000);
+    for node in [&nodes[0], &nodes[1], &nodes[3], &nodes[4]] {
+        node.mine(10, 1_800_000_000);
     }
     // The same genesis, another history; and one that stopped.
-    nodes[2].mine(20, 1_800_000_500);
-    nodes[3].mine(10, 1_800_000_000);
+    nodes[2].mine(10, 1_800_000_500);
+    for node in [&nodes[0], &nodes[1], &nodes[2], &nodes[4]] {
+        node.mine(10, 1_800_001_000);
+    }
     let rig = Rig::new();
     let socket = nodes[0].url().replace("http://", "ws://");
     document(

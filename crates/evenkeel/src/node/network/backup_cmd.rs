@@ -58,7 +58,11 @@ pub(super) fn make_of(
     health: &Health,
 ) -> Result<NetworkBackupDocument> {
     let hash = source.hash()?;
-    let before = versions(&domain.catalog(None)?).last().and_then(document_hash);
+    let before = match domain.catalog(None) {
+        Ok(catalog) => versions(&catalog).last().and_then(document_hash),
+        Err(error) if error.exit() == Exit::NothingYet => None,
+        Err(error) => return Err(error),
+    };
     let mut writer = open_writer(config, domain, home, &Keys::of_domain(domain.settings))?;
     let time_ns = SystemClock::new().wall_ns();
     let measured = serde_json::to_vec(health)

@@ -56,12 +56,15 @@ pub(super) fn measure(document: &Document, time: String, patience: Duration) -> 
 fn at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let mut results = Vec::with_capacity(items.len());
     for some in items.chunks(AT_ONCE) {
-        let done: Vec<Option<R>> = std::thread::scope(|scope| {
+        results.extend(std::thread::scope(|scope| {
             let work = &work;
             let threads: Vec<_> = some.iter().map(|item| scope.spawn(move || work(item))).collect();
-            threads.into_iter().map(|thread| thread.join().ok()).collect()
-        });
-        results.extend(done.into_iter().flatten());
+            // A result that is left out would be taken for the next one's.
+            let join = |thread: std::thread::ScopedJoinHandle<'_, R>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads.into_iter().map(join).collect::<Vec<R>>()
+        }));
     }
     results
 }

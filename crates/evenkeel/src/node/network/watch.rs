@@ -154,8 +154,9 @@ impl NetworkLoop {
             self.observed.conditions.clear(rule);
             return;
         }
-        let verb = format!("{} {what}", names.join(", "));
-        self.observed.conditions.raise(rule, severity, verb, safe, "evenkeel network check");
+        // Names are as they are written: none of them begins the sentence.
+        let said = format!("{what}: {}", names.join(", "));
+        self.observed.conditions.raise(rule, severity, said, safe, "evenkeel network check");
     }
 
     /// Makes a version if the document is another than the sites hold, or the last is too old.

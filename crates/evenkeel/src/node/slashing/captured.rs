@@ -30,7 +30,7 @@ struct Captured {
 }
 
 /// Where the captured history of a validator client lies on this host.
-pub(super) fn file_of(config: &Config, name: &str) -> PathBuf {
+fn file_of(config: &Config, name: &str) -> PathBuf {
     config.slashing_dir().join(format!("{name}.captured"))
 }
 

@@ -1,19 +1,21 @@
 //! `slashing restore` and `slashing merge`.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use evenkeel_capture::files::select;
+use evenkeel_capture::files::{Kind, select};
 use evenkeel_capture::slashing::{Interchange, Lowered, epochs_to_wait, merge, watermarks};
 use evenkeel_recovery::Clock as _;
-use evenkeel_vault::{Opener, PointInfo};
+use evenkeel_vault::Opener;
 
 use super::super::clock::SystemClock;
 use super::super::domain::Domain;
 use super::super::files::{Opened, kind_of};
-use super::captured::{self, file_of, replace, two_chains};
+use super::captured::{self, replace, two_chains};
 use crate::cli::{SlashingMergeArgs, SlashingRestoreArgs, format_time_ns};
 use crate::config::{Config, SlashingConfig};
 use crate::documents::{PointKind, SlashingDocument};
@@ -73,55 +75,57 @@ fn all_captured(config: &Config, args: &SlashingRestoreArgs) -> Result<(Vec<Inte
     let domain = Domain::of(config)?;
     let identity = keyfile::read_identity(&args.identity)?;
     let opener = Opener::new(Arc::new(domain.catalog(None)?), identity)?;
-    let file = file_of(config, &args.name);
+    let name = format!("/slashing/{}.captured", args.name);
     let points = opener.catalog().points();
     let of_files = points.iter().filter(|point| kind_of(point.id.lineage) == PointKind::Files);
     let scratch = Scratch::new(config)?;
-    let (mut texts, mut count) = (BTreeSet::new(), 0);
+    let (mut histories, mut seen, mut count) = (Vec::new(), BTreeSet::new(), 0);
     for point in of_files {
-        if let Some(text) = captured_in(&opener, point, &file, &scratch)? {
-            texts.insert(text);
-            count += 1;
+        let opened = Opened::new(&opener, point)?;
+        // Whatever home it was captured in; a point from before that does not hold it.
+        let of_name = opened.tree.entries.iter().filter(|it| it.path.ends_with(name.as_bytes()));
+        let mut held = 0;
+        for entry in of_name {
+            let Kind::File(content) = &entry.kind else { continue };
+            held = 1;
+            if seen.insert(content.hash) {
+                histories.push(captured_in(&opened, &entry.path, &scratch)?);
+            }
         }
+        count += held;
     }
-    let histories = texts.iter().map(|text| {
-        captured::read(text).map_err(|error| {
-            Report::new(Exit::Integrity, format!("a captured history is damaged: {error}"))
-                .safe("nothing was written")
-        })
-    });
-    Ok((histories.collect::<Result<_>>()?, count))
+    Ok((histories, count))
 }
 
-fn captured_in(
-    opener: &Opener,
-    point: &PointInfo,
-    file: &Path,
-    scratch: &Scratch,
-) -> Result<Option<String>> {
-    let opened = Opened::new(opener, point)?;
-    // A point from before the history was captured does not hold it.
-    let Ok(selected) = select(&opened.tree, &[file.to_owned()], Path::new("/")) else {
-        return Ok(None);
-    };
-    let to = scratch.dir.join(point.id.to_string());
+fn captured_in(opened: &Opened<'_>, path: &[u8], scratch: &Scratch) -> Result<Interchange> {
+    let path = Path::new(OsStr::from_bytes(path));
+    let selected = select(&opened.tree, &[path.to_owned()], Path::new("/"))?;
+    let to = scratch.dir.join("one");
     opened.extract(&selected, &to)?;
-    let mut found = None;
-    let mut folders = vec![to.clone()];
+    let text = file_below(&to, path.file_name().unwrap_or_default())?;
+    super::super::files::remove_all(&to);
+    captured::read(&text).map_err(|error| {
+        Report::new(Exit::Integrity, format!("a captured history is damaged: {error}"))
+            .safe("nothing was written")
+    })
+}
+
+fn file_below(folder: &Path, name: &OsStr) -> Result<String> {
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let failed = |error: std::io::Error| Report::io("read", &folder, &error);
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.file_name() == file.file_name() {
-                let text = fs::read_to_string(&path);
-                found = Some(text.map_err(|error| Report::io("read", &path, &error))?);
+            } else if path.file_name() == Some(name) {
+                return fs::read_to_string(&path)
+                    .map_err(|error| Report::io("read", &path, &error));
             }
         }
     }
-    super::super::files::remove_all(&to);
-    Ok(found)
+    Err(Report::new(Exit::Failed, "what was extracted is not there")
+        .at(folder.display().to_string()))
 }
 
 struct Scratch {
