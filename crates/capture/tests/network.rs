@@ -1,5 +1,7 @@
 //! The document of the network, what is judged of it, and what is written from it.
 
+#![allow(clippy::unwrap_used, reason = "what only tests call is a test as well")]
+
 use std::collections::BTreeMap;
 
 use evenkeel_capture::network::{

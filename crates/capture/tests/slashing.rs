@@ -1,5 +1,7 @@
 //! Signing histories, merged forward: what any of them forbids stays forbidden.
 
+#![allow(clippy::unwrap_used, reason = "what only tests call is a test as well")]
+
 use std::collections::BTreeMap;
 
 use evenkeel_capture::slashing::{

@@ -34,10 +34,10 @@ pub fn common_heights(chain: &Chain, measured: &[&Measured]) -> Vec<u64> {
 
 /// The best head that another endpoint bears out; where none does, the best that is claimed. One
 /// endpoint that claims far too much does not make all others stale.
-fn reference_head(heads: &[u64], max_lag: u64) -> Option<u64> {
+fn reference_head(heads: &[u64], max_lag_blocks: u64) -> Option<u64> {
     let borne_out = |(at, head): &(usize, &u64)| {
         let others = heads.iter().enumerate().filter(|(other, _)| other != at);
-        others.into_iter().any(|(_, other)| head.abs_diff(*other) <= max_lag)
+        others.into_iter().any(|(_, other)| head.abs_diff(*other) <= max_lag_blocks)
     };
     let best = heads.iter().enumerate().filter(borne_out).map(|(_, head)| *head).max();
     best.or_else(|| heads.iter().copied().max())
@@ -136,16 +136,16 @@ fn judge_chain(
     health
 }
 
-fn judge_head(endpoint: &mut EndpointHealth, best: u64, max_lag: u64) {
+fn judge_head(endpoint: &mut EndpointHealth, best: u64, max_lag_blocks: u64) {
     let Some(head) = endpoint.measured.head else { return };
     endpoint.lag_blocks = Some(best.saturating_sub(head));
     if endpoint.faults.iter().any(Fault::is_untrue) {
         return;
     }
-    if best.saturating_sub(head) > max_lag {
+    if best.saturating_sub(head) > max_lag_blocks {
         endpoint.faults.push(Fault::Behind { blocks: best - head });
     }
-    if head.saturating_sub(best) > max_lag {
+    if head.saturating_sub(best) > max_lag_blocks {
         endpoint.faults.push(Fault::Ahead { blocks: head - best });
     }
 }

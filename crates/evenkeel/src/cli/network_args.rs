@@ -68,8 +68,9 @@ pub struct NetworkCheckArgs {
     pub document: Option<PathBuf>,
 
     /// How long one server may take in all [default: network.timeout_seconds]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300))]
-    pub timeout: Option<u64>,
+    #[arg(long = "timeout", value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub timeout_seconds: Option<u64>,
 
     /// Print one JSON document
     #[arg(long)]

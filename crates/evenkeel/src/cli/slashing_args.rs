@@ -17,7 +17,7 @@ pub enum SlashingCommand {
     #[command(
         after_help = "Example:\n  evenkeel slashing restore validators --home desk --identity \
         recovery-identity.txt --to interchange.json --stopped-at 2026-02-03T07:00:00Z\n\nExit \
-        codes: 0 written, nothing to wait for; 3 written, wait as it says; 10 nothing was captured; \
+        codes: 0 written, nothing to wait for; 3 written, wait as it says; 10 nothing captured; \
         12 wrong identity; 20 histories of two chains; 21 not enough sites"
     )]
     Restore(SlashingRestoreArgs),

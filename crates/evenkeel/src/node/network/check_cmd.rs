@@ -20,7 +20,7 @@ pub(super) fn run(args: &NetworkCheckArgs) -> Result<Exit> {
             (Source::configured(&config)?, config.network.timeout_seconds)
         }
     };
-    let patience = Duration::from_secs(args.timeout.unwrap_or(patience));
+    let patience = Duration::from_secs(args.timeout_seconds.unwrap_or(patience));
     let health = source.measure(patience);
     let file = source.file.display().to_string();
     let document = NetworkCheckDocument::of(&health, file, source.hash_hex()?);
