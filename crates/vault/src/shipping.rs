@@ -175,3 +175,49 @@ pub(crate) fn encode_pack(
     };
     Ok(EncodedPack { object, entries: pack.entries, coded })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::{PackBuilder, compress};
+    use crate::random::OsRandom;
+    use crate::seal::Compressor;
+
+    /// What a bit that flips in memory, between sealing and coding, does.
+    #[test]
+    fn a_bit_that_flips_in_memory_is_found_before_anything_is_sent() {
+        let lineage = Lineage([1; 16]);
+        let identity = crate::keys::Identity::generate();
+        let recipients = [identity.recipient()];
+        let period = Period::start("state", lineage, 1, 0, &recipients, &mut OsRandom).unwrap();
+        let id_key = IdKey::from_bytes(&[2; 32]);
+        let pack = || {
+            let (key, room) = (&period.key, Vec::new());
+            let mut builder = PackBuilder::new(lineage, 1, key, &mut OsRandom, room).unwrap();
+            let chunk = vec![7; 5000];
+            let compressed = compress(&mut Compressor::new(1).unwrap(), &chunk).unwrap();
+            builder.add(id_key.chunk_id(&chunk), compressed, chunk.len()).unwrap();
+            builder.finish().unwrap()
+        };
+        let encode = |pack: Pack| {
+            let layout = Layout::new(3, 5).unwrap();
+            encode_pack(pack, layout, &period, &id_key, &Rooms::default())
+        };
+        assert!(encode(pack()).is_ok());
+        let bits = pack().bytes.len() * 8;
+        for bit in (0..bits).step_by(37) {
+            let mut pack = pack();
+            // The period's number in the header is covered by the pack's name.
+            if (24..32).contains(&(bit / 8)) {
+                continue;
+            }
+            pack.bytes[bit / 8] ^= 1 << (bit % 8);
+            let error = encode(pack).err().unwrap();
+            assert!(matches!(error, Error::EncodeCheck { .. }), "bit {bit}: {error}");
+            assert!(error.to_string().contains("nothing was sent"), "{error}");
+        }
+        let mut other = pack();
+        other.entries[0].id[0] ^= 1;
+        assert!(encode(other).is_err(), "what was sealed is not what was read");
+    }
+}
