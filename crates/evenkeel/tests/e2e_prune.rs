@@ -125,6 +125,46 @@ fn what_two_approvers_allowed_is_deleted_everywhere_and_the_rest_comes_back() {
 }
 
 #[test]
+fn points_of_files_go_once_a_later_one_is_self_contained() {
+    let rig = Rig::new();
+    rig.ok("init --home h");
+    let keys = approvers(&rig);
+    change_config(&rig, |config| with_rule(&config, &keys));
+    std::fs::create_dir(rig.path("data")).unwrap();
+    let write = |seed: u8| {
+        let mut bytes = vec![0; 200_000];
+        blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+        std::fs::write(rig.path("data").join("log"), bytes).unwrap();
+    };
+    for seed in 0..4 {
+        write(seed);
+        rig.ok("backup data --home h");
+    }
+    let policy = "--home h --keep-points 1 --keep-daily 0 --keep-tails-hours 0";
+    let plan = rig.ok(&format!("prune plan {policy} --json")).json();
+    assert_eq!((plan["points"].as_u64(), plan["points_bound"].as_u64()), (Some(0), Some(2)));
+    let said = rig.ok(&format!("prune plan {policy}"));
+    assert!(said.err.contains("evenkeel backup --self-contained"), "{}", said.err);
+    let whole = rig.ok("backup data --home h --self-contained --json").json();
+    assert_eq!(whole["self_contained"], true);
+    let plan = rig.ok(&format!("prune plan {policy} --json")).json();
+    assert_eq!((plan["points"].as_u64(), plan["points_bound"].as_u64()), (Some(4), Some(0)));
+    let proposed = rig.ok(&format!("prune propose {policy} --json")).json();
+    let id = proposed["plan"].as_str().unwrap().to_owned();
+    for approver in ["alice", "carol"] {
+        rig.ok(&format!("prune approve --home h --plan {id} --key {approver}.key"));
+    }
+    write(9);
+    rig.ok("backup data --home h");
+    let done = rig.ok(&format!("prune execute --home h --plan {id} --json")).json();
+    assert!(done["objects"].as_u64().unwrap() > 4 * 5, "{done}");
+    rig.ok("verify --home h");
+    let left = rig.ok("points --home h --json").json();
+    assert_eq!(left["points"].as_array().unwrap().len(), 2, "{left}");
+    rig.ok("restore --home h --identity h/recovery-identity.txt --to r");
+}
+
+#[test]
 fn one_objection_is_enough() {
     let rig = Rig::new()
         .with("EVENKEEL_RECOVERY_POINT_EVERY_SECONDS", "1")

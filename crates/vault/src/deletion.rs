@@ -41,6 +41,9 @@ pub struct Removable {
     pub points: usize,
     /// Points that stay.
     pub points_kept: usize,
+    /// Points among these that the policy does not keep: no later one is self-contained, so that
+    /// what they brought is still needed.
+    pub points_bound: usize,
     /// Bytes freed, all sites together.
     pub bytes: u64,
     /// Bytes held now, all sites together.
@@ -58,13 +61,17 @@ pub fn plan_deletion(catalog: &Catalog, keep: &Keep) -> Removable {
     };
     for lineage in catalog.lineages.keys() {
         let gone = removable_records(catalog, *lineage, keep);
+        let kept = kept_points(catalog.records(*lineage), keep);
         found.points += gone.iter().filter(|record| record.header.point_id().is_some()).count();
         let points = catalog.records(*lineage).filter(|one| one.header.point_id().is_some());
         found.points_kept += points.count();
         let counters: BTreeSet<u64> = gone.iter().map(|record| record.header.counter).collect();
-        let stays = catalog.records(*lineage);
-        let stays = stays.filter(|record| !counters.contains(&record.header.counter));
-        let needed: BTreeSet<ObjectName> = stays.flat_map(needs).collect();
+        let stays: Vec<&Record> = catalog
+            .records(*lineage)
+            .filter(|record| !counters.contains(&record.header.counter))
+            .collect();
+        found.points_bound += bound_points(catalog, &stays, &kept);
+        let needed: BTreeSet<ObjectName> = stays.iter().flat_map(|record| needs(record)).collect();
         let mut names: BTreeMap<ObjectName, Option<[u8; 32]>> = BTreeMap::new();
         for record in gone {
             let name = ObjectName::Record(*lineage, record.header.counter);
@@ -120,6 +127,15 @@ fn hashes(record: &Record) -> impl Iterator<Item = (ObjectName, Option<[u8; 32]>
         _ => None,
     };
     needs(record).into_iter().map(move |name| (name, hash(&name)))
+}
+
+/// Of what stays, the points that the policy does not keep, but for the one that all need.
+fn bound_points(catalog: &Catalog, stays: &[&Record], kept: &BTreeSet<u64>) -> usize {
+    let safe = stays.iter().rev().find(|record| is_safe(catalog, record));
+    let safe = safe.map(|record| record.header.counter);
+    let points = stays.iter().filter(|record| record.header.point_id().is_some());
+    let counters = points.map(|record| record.header.counter);
+    counters.filter(|counter| !kept.contains(counter) && Some(*counter) != safe).count()
 }
 
 fn removable_records<'a>(catalog: &'a Catalog, lineage: Lineage, keep: &Keep) -> Vec<&'a Record> {

@@ -53,6 +53,11 @@ pub struct BackupArgs {
     #[arg(long)]
     pub force: bool,
 
+    /// Refer to no earlier point: everything is read and sealed anew, and what lies before can be
+    /// pruned
+    #[arg(long)]
+    pub self_contained: bool,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

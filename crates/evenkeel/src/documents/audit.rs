@@ -64,6 +64,8 @@ pub struct PruneDocument {
     pub points: u64,
     /// Recovery points that stay.
     pub points_kept: u64,
+    /// Recovery points among these that the policy does not keep: no later one is self-contained.
+    pub points_bound: u64,
     /// Bytes that going frees, all sites together.
     pub bytes: u64,
     /// Bytes held now, all sites together.

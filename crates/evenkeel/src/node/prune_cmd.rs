@@ -81,7 +81,15 @@ fn plan(args: &PrunePlanArgs) -> Result<Exit> {
         ))?;
     }
     results.finish()?;
-    output::note("nothing was changed\nnext:  evenkeel prune propose   (with the same --keep-…)");
+    output::note("nothing was changed");
+    if found.points_bound > 0 {
+        output::note(&format!(
+            "{} more points are not kept by this policy, but no later point of their lineage is \
+             self-contained\n  (of files: evenkeel backup --self-contained; then they can go)",
+            found.points_bound
+        ));
+    }
+    output::note("next:  evenkeel prune propose   (with the same --keep-…)");
     Ok(Exit::Ok)
 }
 
@@ -92,6 +100,7 @@ fn removable(action: &str, dry_run: bool, found: &Removable) -> PruneDocument {
         objects: found.entries.len() as u64,
         points: found.points as u64,
         points_kept: found.points_kept as u64,
+        points_bound: found.points_bound as u64,
         bytes: found.bytes,
         bytes_held: found.bytes_held,
         ..PruneDocument::default()

@@ -80,7 +80,8 @@ pub(in super::super) fn make(config: &Config, args: &BackupArgs) -> Result<Backu
     let listing = list(selection)?;
     let excluded = listing.excluded;
     let tag = args.tag.clone().unwrap_or_default();
-    let request = Request { home: &home, force: args.force, json: args.json, time_ns, tag };
+    let (force, whole, json) = (args.force, args.self_contained, args.json);
+    let request = Request { home: &home, force, whole, json, time_ns, tag };
     let (point, tree, counts, thawed) = request.make(&mut writer, listing, &mut rest)?;
     let (files, folders) = tree.counts();
     let mut problems: Vec<_> = tree.notes.iter().map(problem).collect();
@@ -135,6 +136,7 @@ fn selection(config: &Config, args: &BackupArgs, captures: Vec<PathBuf>) -> Resu
 struct Request<'a> {
     home: &'a WriterHome,
     force: bool,
+    whole: bool,
     json: bool,
     time_ns: u64,
     tag: String,
@@ -149,7 +151,7 @@ impl Request<'_> {
     ) -> Result<(Point, Tree, Counts, Result<()>)> {
         let memory = self.home.dir.join("known");
         let known = if self.force { Known::default() } else { Known::load(&memory) };
-        let sealer = writer.begin_point(self.time_ns, false)?;
+        let sealer = writer.begin_point(self.time_ns, self.whole)?;
         let scratch = self.home.scratch()?;
         let mut line = ProgressLine::new(listing.sizes(), self.json);
         let moment = Moment { time_ns: self.time_ns, tag: self.tag };
