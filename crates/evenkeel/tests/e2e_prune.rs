@@ -131,13 +131,14 @@ fn points_of_files_go_once_a_later_one_is_self_contained() {
     let keys = approvers(&rig);
     change_config(&rig, |config| with_rule(&config, &keys));
     std::fs::create_dir(rig.path("data")).unwrap();
-    let write = |seed: u8| {
-        let mut bytes = vec![0; 200_000];
+    let write = |name: &str, seed: u8| {
+        let mut bytes = vec![0; 400_000];
         blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
-        std::fs::write(rig.path("data").join("log"), bytes).unwrap();
+        std::fs::write(rig.path("data").join(name), bytes).unwrap();
     };
+    write("same", 100);
     for seed in 0..4 {
-        write(seed);
+        write("log", seed);
         rig.ok("backup data --home h");
     }
     let policy = "--home h --keep-points 1 --keep-daily 0 --keep-tails-hours 0";
@@ -154,7 +155,7 @@ fn points_of_files_go_once_a_later_one_is_self_contained() {
     for approver in ["alice", "carol"] {
         rig.ok(&format!("prune approve --home h --plan {id} --key {approver}.key"));
     }
-    write(9);
+    write("log", 9);
     rig.ok("backup data --home h");
     let done = rig.ok(&format!("prune execute --home h --plan {id} --json")).json();
     assert!(done["objects"].as_u64().unwrap() > 4 * 5, "{done}");

@@ -107,6 +107,7 @@ pub(crate) fn open_writer(
         state_path: Some(home.dir.join("writer.state")),
         zstd_level: config.files.zstd_level,
         workers: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+        deletion: config.deletion.rule()?,
         ..WriterOptions::new(settings.recipients.iter().map(parse).collect::<Result<Vec<_>>>()?)
     };
     Writer::open(
