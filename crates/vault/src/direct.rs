@@ -147,7 +147,7 @@ mod tests {
         (0..length).map(|at| u8::try_from(at * 31 % 251).unwrap()).collect()
     }
 
-    /// A disk, and a file system in memory where there is one: not every kernel's has direct access.
+    /// A disk, and a file system in memory where there is one, with or without direct access.
     fn folders() -> Vec<tempfile::TempDir> {
         let mut folders = vec![tempfile::tempdir().unwrap()];
         folders.extend(tempfile::tempdir_in("/dev/shm"));

@@ -1,5 +1,5 @@
-//! Large buffers that are used again: packs and shards come and go, and memory that the system gives
-//! anew for each of them costs more than filling it.
+//! Large buffers that are used again: packs and shards come and go, and memory that the system
+//! gives anew for each of them costs more than filling it.
 
 use std::sync::{Mutex, PoisonError};
 

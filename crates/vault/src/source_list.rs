@@ -2,7 +2,7 @@
 //!
 //! Where a record's own list says *which of this record's packs*, this one gives each pack's name:
 //! what did not change is then the same bytes, whatever packs come and go, and is recognised like
-//! any other content. Without it, a point at which nothing changed would bring the whole list again.
+//! any other content. Without it, a point at which nothing changed would bring the whole list.
 
 use std::collections::BTreeMap;
 
