@@ -90,6 +90,20 @@ def certificate(data, root):
     return {"domain": domain, "lineage": lineage, "writer": writer, "hash": hash_of(data)}
 
 
+def revocation(data, root, expected):
+    r = Reader(data)
+    require(r.take(5) == b"EVKX\x01", "no revocation")
+    of = (r.text(), r.take(16))
+    last = r.int()
+    r.take(32), r.int()
+    signed = data[:r.at]
+    Ed25519PublicKey.from_public_bytes(root).verify(
+        r.take(64), b"evenkeel vault revocation v1\0" + signed)
+    r.end()
+    require(of == expected, "of another lineage")
+    return last
+
+
 def rewrapped(data, root, expected):
     """The age file in a key wrapped anew, which the root signed for this very period."""
     r = Reader(data)
@@ -294,6 +308,7 @@ class Vault:
         prefix = f"{cert['domain']}/{cert['lineage'].hex()}/records"
         names = {name for site in self.sites if os.path.isdir(os.path.join(site, prefix))
                  for name in os.listdir(os.path.join(site, prefix))}
+        believed = self.believed(cert)
         chain, previous = [], None
         for name in sorted(names):
             for data in self.copies(f"{prefix}/{name}"):
@@ -308,10 +323,23 @@ class Vault:
                 except (Bad, InvalidSignature) as error:
                     print(f"passed over a copy of {prefix}/{name}: {error!r}", file=sys.stderr)
                     continue
-                chain.append(found)
+                if found["counter"] <= believed:
+                    chain.append(found)
                 previous = found
                 break
         return chain
+
+    def believed(self, cert):
+        """The last record that the root lets count: all, unless it revoked the writer."""
+        prefix, last = f"{cert['domain']}/{cert['lineage'].hex()}/revoked", 2**64
+        names = {name for site in self.sites if os.path.isdir(os.path.join(site, prefix))
+                 for name in os.listdir(os.path.join(site, prefix))}
+        for data in (data for name in names for data in self.copies(f"{prefix}/{name}")):
+            try:
+                last = min(last, revocation(data, self.root, (cert["domain"], cert["lineage"])))
+            except (Bad, InvalidSignature) as error:
+                print(f"passed over a revocation: {error!r}", file=sys.stderr)
+        return last
 
     def points(self):
         return [r for chain in self.records.values() for r in chain if r["kind"] == "point"]

@@ -12,11 +12,13 @@ mod files;
 mod integrity;
 mod keys;
 mod keys_group;
+mod kit;
 mod lines;
 mod margin;
 mod network;
 mod points;
 mod protected;
+mod recipients;
 mod restore;
 mod sites;
 mod slashing;
@@ -36,6 +38,7 @@ pub use keys::{
     Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
 };
 pub use keys_group::{GroupDocument, GroupHolderDocument, GroupState};
+pub use kit::KitDocument;
 pub use lines::{ErrorDocument, ProgressDocument};
 pub use margin::{
     CorrelationDocument, MarginNumbers, MarginSimulationDocument, RiskVectorDocument,
@@ -49,6 +52,7 @@ pub use network::{
 };
 pub use points::{PointDocument, PointKind, PointsDocument};
 pub use protected::{ProtectedDocument, ProvenSourceDocument, SourceKind, SourceState};
+pub use recipients::{PeriodDocument, RecipientDocument, RecipientsDocument};
 pub use restore::{Freshness, GapDocument, RestoreDocument, RestoredDatabaseDocument};
 pub use sites::{AttemptDocument, AttemptOutcome, MeasuredDocument, ProbeDocument, SitesDocument};
 pub use slashing::SlashingDocument;

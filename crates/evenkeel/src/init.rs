@@ -12,6 +12,9 @@
 //! durable. Until then its name ends in `.unfinished`, and the next `init` clears away exactly the
 //! files that an `init` makes and begins again.
 
+mod layout;
+mod profile;
+
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -21,15 +24,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ed25519_dalek::SigningKey;
 use evenkeel_vault::{IdKey, Identity, Lineage, OsRandom, Random, RecoveryIdentity, WriterKey};
 
-use crate::config::{Config, DashboardBind, FILE_NAME, REFERENCE};
-use crate::config_text::{quoted, rewrite, set, set_in};
+use crate::config::{Config, DashboardBind, FILE_NAME};
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
+
+pub use layout::add_paths;
+use layout::configuration;
+pub use profile::ProfileOptions;
 
 /// The domain that a home is laid out for.
 const DOMAIN: &str = "state";
 const UNFINISHED: &str = "evenkeel.toml.unfinished";
 const RECOVERY: &str = "recovery-identity.txt";
+/// The recovery identity of the domain `keys`, where a profile has one.
+pub(crate) const KEYS_RECOVERY: &str = "keys-recovery-identity.txt";
 
 const FOLDERS: &[&str] = &[
     "host",
@@ -81,6 +89,8 @@ pub struct InitOptions {
     pub dashboard: Option<DashboardBind>,
     /// A home for files, without a venue.
     pub desk: Option<Desk>,
+    /// What the whole promises.
+    pub profile: Option<ProfileOptions>,
 }
 
 /// A home that protects files and runs no venue.
@@ -110,6 +120,9 @@ pub fn recovery_words(home: &Path) -> String {
 /// [`Exit::Failed`] naming what is there already if the folder is not empty; [`Exit::Locked`] if
 /// another process is laying it out at this moment.
 pub fn init_home(home: &Path, options: &InitOptions) -> Result<Config> {
+    if let Some(profile) = &options.profile {
+        profile.check()?;
+    }
     make_folder(home)?;
     refuse_occupied(home)?;
     let mut draft = Draft::begin(home)?;
@@ -124,7 +137,11 @@ pub fn init_home(home: &Path, options: &InitOptions) -> Result<Config> {
     for folder in FOLDERS.iter().filter(|folder| !is_spare(folder, options)) {
         sync_folder(&home.join(folder))?;
     }
-    draft.finish(&configuration(&public, options))?;
+    let mut text = configuration(&public, options);
+    if let Some(profile) = &options.profile {
+        profile.apply(&mut text, home)?;
+    }
+    draft.finish(&text)?;
     sync_folder(home)?;
     Config::load(&home.join(FILE_NAME))
 }
@@ -234,6 +251,18 @@ fn write_keys(home: &Path) -> Result<Public> {
     })
 }
 
+/// What a writer of an earlier lineage remembers is put aside: it is of no use to another one.
+fn forget_writer(config: &Config, kind: [u8; 4]) -> Result<()> {
+    let folder = if kind == LIVE_LINEAGE { config.live_dir() } else { config.files_dir() };
+    let (state, aside) = (folder.join("writer.state"), folder.join("writer.state.earlier"));
+    match fs::rename(&state, &aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Report::io("put aside what the earlier writer remembers", &state, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes a writer for a new lineage beside the main line.
 fn certify(
     kind: [u8; 4],
@@ -280,90 +309,11 @@ pub fn add_files(config: &Config, identity: &Path) -> Result<Lineage> {
     for (kind, key, certificate) in all.into_iter().filter(|one| !is_there(one.1, one.2)) {
         let folder = key.parent().unwrap_or(Path::new("."));
         make_folder(folder)?;
+        forget_writer(config, kind)?;
         certify(kind, &recovery, key, certificate)?;
         sync_folder(folder)?;
     }
     Ok(keyfile::read_certificate(&files.writer_certificate_file)?.lineage)
-}
-
-/// The reference with this home's public keys in the places where examples stand.
-fn configuration(public: &Public, options: &InitOptions) -> String {
-    let mut text = REFERENCE.replacen(
-        "# Evenkeel, the reference configuration.",
-        "# Evenkeel: the configuration of this home, made by `evenkeel init`.",
-        1,
-    );
-    let recipients = format!(
-        "recipients = [\n    \"{}\", # recovery identity\n    \"{}\", # drill host\n]",
-        public.recovery, public.drill
-    );
-    set(&mut text, "#recipients =", &recipients);
-    set(&mut text, "#root_public_key =", &format!("root_public_key = \"{}\"", public.root));
-    set(&mut text, "#report_public_key =", &format!("report_public_key = \"{}\"", public.report));
-    if let Some(desk) = &options.desk {
-        lay_out_desk(&mut text, desk);
-    }
-    if let Some(seed) = options.seed {
-        set(&mut text, "seed =", &format!("seed = {seed}"));
-    }
-    if let Some(bind) = options.dashboard {
-        set(&mut text, "bind =", &format!("bind = \"{bind}\""));
-    }
-    text
-}
-
-/// Other sites, no venue, and the paths.
-fn lay_out_desk(text: &mut String, desk: &Desk) {
-    let sites = desk_sites(desk);
-    let names: Vec<String> = sites.iter().map(|(name, _)| quoted(name)).collect();
-    set(text, "source =", "source = \"none\"");
-    set(text, "sites =", &format!("sites = [{}]", names.join(", ")));
-    set(text, "data_shards =", &format!("data_shards = {}", data_shards(sites.len())));
-    set(text, "paths =", &format!("paths = {}", path_list(&desk.paths)));
-    // A drill brings all of it back: for a desk that is much, and once a day enough.
-    set_in(text, "[drill]", "every_seconds =", "every_seconds = 86400");
-    let begin = text.find("\n[[sites]]\n").map(|at| at + 1);
-    let end = text.find("\n# --- Tail").map(|at| at + 1);
-    if let (Some(begin), Some(end)) = (begin, end) {
-        let site = |(name, path): &(String, PathBuf)| {
-            format!(
-                "[[sites]]\nname = {}\nkind = \"folder\"\npath = {}\nclass = \"mutable\"\n\
-                 operator = \"this machine\"\njurisdiction = \"here\"\n\n",
-                quoted(name),
-                quoted(&path.to_string_lossy())
-            )
-        };
-        text.replace_range(begin..end, &sites.iter().map(site).collect::<String>());
-    }
-}
-
-/// With three sites any two bring everything back; with more, more than half.
-fn data_shards(sites: usize) -> usize {
-    sites / 2 + 1
-}
-
-fn path_list(paths: &[PathBuf]) -> String {
-    let quoted: Vec<String> = paths.iter().map(|path| quoted(&path.to_string_lossy())).collect();
-    format!("[{}]", quoted.join(", "))
-}
-
-/// Adds paths to those that a home protects.
-///
-/// # Errors
-/// [`Exit::Failed`] if the configuration cannot be written; it is the old one or the new one.
-pub fn add_paths(config: &Config, paths: &[PathBuf]) -> Result<()> {
-    let mut all = config.files.paths.clone();
-    all.extend(paths.iter().filter(|path| !config.files.paths.contains(path)).cloned());
-    let line = format!("paths = {}", path_list(&all));
-    rewrite(config, |text| {
-        if text.contains("\n[files]\n") && text.contains("\npaths =") {
-            set(text, "paths =", &line);
-        } else if text.contains("\n[files]\n") {
-            set(text, "[files]", &format!("[files]\n{line}"));
-        } else {
-            text.push_str(&format!("\n[files]\n{line}\n"));
-        }
-    })
 }
 
 pub(crate) fn random() -> Result<[u8; 32]> {
@@ -448,7 +398,7 @@ fn clear(home: &Path) -> Result<()> {
         }
         _ => Ok(()),
     };
-    for name in FILES {
+    for name in FILES.iter().chain(&[KEYS_RECOVERY]) {
         let path = home.join(name);
         done(&path, fs::remove_file(&path))?;
     }

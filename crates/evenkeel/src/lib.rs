@@ -8,6 +8,7 @@
 //! - It decides nothing about durability, encoding or keys: those live in `journal`, `vault` and
 //!   `recovery`; this crate wires them to files, sockets and people.
 
+mod access_seen;
 pub mod cli;
 pub mod config;
 mod config_text;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::certificate::{Certificate, Parent, RootPublicKey};
-use crate::chain::{ChainReader, Listing, find_certificate, list_quick};
+use crate::chain::{Chain, ChainReader, Listing, find_certificate, list_quick};
 use crate::error::{Error, Result};
 use crate::facts::{Fork, Freshness, LineageInfo, PointInfo, TailInfo};
 use crate::hedge::{Hedge, Pace};
 use crate::layout::{Layout, Lineage, ObjectName, check_domain, hex};
 use crate::record::{Kind, ObjectRef, Record};
+use crate::revocation::{Revocation, revocations};
 use crate::site::{Site, SiteError, SiteErrorKind, Sites};
 use crate::state::Pin;
 use crate::verify::{EVERY_SITE, Problem, ProblemKind};
@@ -19,6 +20,10 @@ pub(crate) struct Entry {
     pub(crate) certificate: Certificate,
     /// By counter, without bodies.
     pub(crate) records: BTreeMap<u64, Record>,
+    /// The last record that is believed, if its writer was revoked.
+    pub(crate) revoked_after: Option<u64>,
+    /// Hashes of the root's words about that.
+    pub(crate) revocations: Vec<[u8; 32]>,
 }
 
 /// What is at the sites.
@@ -126,6 +131,7 @@ impl Catalog {
                 ObjectName::Certificate(lineage)
                 | ObjectName::Period(lineage, _)
                 | ObjectName::Wrap(lineage, ..)
+                | ObjectName::Revocation(lineage, _)
                 | ObjectName::Record(lineage, _)
                 | ObjectName::Shard(lineage, _, _)
                 | ObjectName::Proof(lineage, _, _) => *lineage,
@@ -157,7 +163,14 @@ impl Catalog {
             listings: &self.listings,
             pace: Arc::clone(&self.pace),
         };
-        let chain = reader.read();
+        let mut chain = reader.read();
+        let revoked = revocations(&self.sites, &self.domain, lineage, &self.listings, &self.trust);
+        let strictest = revoked.iter().map(|(_, one)| one).min_by_key(|one| one.trusted);
+        let revoked_after = strictest.map(|one| one.trusted);
+        if let Some(one) = strictest {
+            self.disbelieve(one, &mut chain);
+        }
+        let revocations = revoked.into_iter().map(|(hash, _)| hash).collect();
         self.problems.extend(chain.problems);
         for split in chain.splits {
             self.forks.push(Fork {
@@ -179,7 +192,37 @@ impl Catalog {
                 });
             }
         }
-        self.lineages.insert(lineage, Entry { certificate, records: chain.records });
+        let records = chain.records;
+        let entry = Entry { certificate, records, revoked_after, revocations };
+        self.lineages.insert(lineage, entry);
+    }
+
+    /// Takes out of a chain what the root has said is not to be believed.
+    fn disbelieve(&mut self, revocation: &Revocation, chain: &mut Chain) {
+        let (lineage, trusted) = (revocation.lineage, revocation.trusted);
+        let gone = chain.records.split_off(&(trusted.saturating_add(1)));
+        chain.gaps.retain(|gap| gap.first <= trusted);
+        chain.splits.retain(|split| split.counter <= trusted);
+        let last = chain.records.get(&trusted);
+        if last.is_some_and(|record| record.hash != revocation.trusted_hash) {
+            self.forks.push(Fork {
+                lineages: vec![lineage],
+                counter: Some(trusted),
+                detail: "the root believes another record than the one found".to_owned(),
+            });
+        }
+        if let Some(first) = gone.keys().next() {
+            self.problems.push(Problem {
+                site: EVERY_SITE.to_owned(),
+                object: ObjectName::Record(lineage, *first).key(&self.domain),
+                kind: ProblemKind::Unexpected,
+                detail: format!(
+                    "{} records from here on are of a writer that the root revoked: none of them \
+                     is believed",
+                    gone.len()
+                ),
+            });
+        }
     }
 
     fn find_forks(&mut self) {
@@ -216,6 +259,13 @@ impl Catalog {
         let lineage = pin.lineage;
         let entry = self.lineages.get(&lineage);
         let found = entry.and_then(|entry| entry.records.keys().next_back().copied()).unwrap_or(0);
+        if let Some(after) = entry.and_then(|entry| entry.revoked_after)
+            && after < pin.counter
+        {
+            return Freshness::Unproven {
+                why: format!("record {} was pinned, and its writer was revoked", pin.counter),
+            };
+        }
         if found < pin.counter {
             return Freshness::RolledBack { lineage, pinned: pin.counter, found };
         }
@@ -538,6 +588,7 @@ fn info(entry: &Entry) -> LineageInfo {
         issued_time_ns: entry.certificate.issued_time_ns,
         head: head.map(|head| (head.header.counter, head.hash, head.header.time_ns)),
         tail_last: head.and_then(|head| head.header.tail_last),
+        revoked_after: entry.revoked_after,
     }
 }
 

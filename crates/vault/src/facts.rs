@@ -98,4 +98,6 @@ pub struct LineageInfo {
     pub head: Option<(u64, [u8; 32], u64)>,
     /// Last position its tails cover.
     pub tail_last: Option<u64>,
+    /// The last record that is believed, if the root revoked its writer (0: none is).
+    pub revoked_after: Option<u64>,
 }

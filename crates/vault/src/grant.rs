@@ -132,7 +132,7 @@ impl DeletionPlan {
             return Err("objects out of order, or twice");
         }
         let may_go = |entry: &PlanEntry| match ObjectName::parse(&self.domain, &entry.object) {
-            Some(ObjectName::Certificate(_)) | None => false,
+            Some(ObjectName::Certificate(_) | ObjectName::Revocation(..)) | None => false,
             Some(ObjectName::Proof(..)) => true,
             Some(_) => entry.hash.is_some(),
         };

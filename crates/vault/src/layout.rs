@@ -124,12 +124,15 @@ pub(crate) enum ObjectName {
     Shard(Lineage, [u8; 32], usize),
     /// What proves parts of that shard.
     Proof(Lineage, [u8; 32], usize),
+    /// That its writer is not believed any more, named by its own hash.
+    Revocation(Lineage, [u8; 32]),
 }
 
 impl ObjectName {
     pub(crate) fn key(&self, domain: &str) -> String {
         match self {
             Self::Certificate(lineage) => format!("{domain}/{lineage}/certificate"),
+            Self::Revocation(lineage, hash) => format!("{domain}/{lineage}/revoked/{}", hex(hash)),
             Self::Period(lineage, period) => format!("{domain}/{lineage}/keys/{period:016x}.age"),
             Self::Wrap(lineage, period, hash) => {
                 format!("{domain}/{lineage}/keys/{period:016x}.{}.wrap", hex(hash))
@@ -162,6 +165,7 @@ impl ObjectName {
                 }
             }
             Some(("records", name)) => Self::Record(lineage, u64::from_str_radix(name, 16).ok()?),
+            Some(("revoked", name)) => Self::Revocation(lineage, unhex(name)?),
             Some((kind @ ("shards" | "proofs"), name)) => {
                 let (pack, shard) = name.split_once('.')?;
                 let (pack, shard) = (unhex(pack)?, shard.parse().ok()?);
@@ -215,6 +219,7 @@ mod tests {
             ObjectName::Certificate(lineage),
             ObjectName::Period(lineage, 7),
             ObjectName::Wrap(lineage, 7, [0xcd; 32]),
+            ObjectName::Revocation(lineage, [0xce; 32]),
             ObjectName::Record(lineage, u64::MAX),
             ObjectName::Shard(lineage, [9; 32], 4),
             ObjectName::Proof(lineage, [9; 32], 4),

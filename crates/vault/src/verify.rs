@@ -211,6 +211,9 @@ impl<'a> Audit<'a> {
         for (lineage, entry) in &catalog.lineages {
             let name = ObjectName::Certificate(*lineage);
             audit.expect(name, entry.certificate.hash(), 0);
+            for hash in &entry.revocations {
+                audit.expect(ObjectName::Revocation(*lineage, *hash), *hash, 0);
+            }
             for record in entry.records.values() {
                 let header = &record.header;
                 let counter = header.counter;
@@ -416,7 +419,8 @@ impl<'a> Audit<'a> {
             ObjectName::Shard(..)
             | ObjectName::Proof(..)
             | ObjectName::Period(..)
-            | ObjectName::Wrap(..) => None,
+            | ObjectName::Wrap(..)
+            | ObjectName::Revocation(..) => None,
         }
     }
 

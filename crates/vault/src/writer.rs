@@ -10,11 +10,11 @@ use evenkeel_types::Canonical;
 
 use crate::body::{open_body, seal_body};
 use crate::certificate::{Certificate, RootPublicKey, WriterKey};
-use crate::chain::{ChainReader, list_sites};
+use crate::chain::{ChainReader, Listing, list_sites};
 use crate::cutting::Cut;
 use crate::error::{Error, Result};
 use crate::index::{DedupIndex, IndexedPack};
-use crate::keys::IdKey;
+use crate::keys::{IdKey, Recipient};
 use crate::layout::{Lineage, ObjectName};
 use crate::manifest::Body;
 use crate::marks::Marks;
@@ -25,8 +25,9 @@ use crate::resume::{
     Head, Pending, check_options, had_turns, next_period, read_head, reconcile, refer,
     require_overlap,
 };
+use crate::revocation::revocations;
 use crate::shipping::{Tally, arrived, require, ship_replicated};
-use crate::site::Site;
+use crate::site::{Site, SiteError};
 use crate::source::{Sealing, describe, seal_sources};
 use crate::state::{Pin, WriterState};
 use crate::writing::{NS_PER_SECOND, PERIOD_SECONDS_MAX, Shipped, WriterOptions};
@@ -91,6 +92,7 @@ impl Writer {
         let lineage = certificate.lineage;
         let listings = list_sites(&sites, &certificate.domain, Some(lineage));
         require_overlap(&listings, options.layout)?;
+        refuse_revoked(&sites, &certificate, &listings, trust)?;
         let (head, newest) = read_head(&sites, &certificate, &listings)?;
         let state = match &options.state_path {
             Some(path) => WriterState::load(path)?,
@@ -185,6 +187,22 @@ impl Writer {
     /// Ends the current key period now: the next record begins a new one.
     pub fn end_period(&mut self) {
         self.period = None;
+    }
+
+    /// Ends the current key period now; the next one is wrapped for these recipients.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] without recipients; then nothing has changed.
+    pub fn rotate(&mut self, recipients: Vec<Recipient>) -> Result<()> {
+        if recipients.is_empty() {
+            let detail = "none; nobody could open what comes next".to_owned();
+            return Err(Error::Invalid { what: "recipients", detail });
+        }
+        self.options.recipients = recipients;
+        self.period = None;
+        // Its key object is for the recipients before; its number is not used again.
+        self.unshipped = None;
+        Ok(())
     }
 
     /// Ships a record that an earlier failure, or a crash, left at fewer than k sites. Does
@@ -430,6 +448,26 @@ impl Writer {
         let counter = self.head.counter;
         Ok((Shipped { counter, sites_ok, sites_failed, bytes }, least))
     }
+}
+
+/// Nobody would believe what this writer signs.
+fn refuse_revoked(
+    sites: &[Arc<dyn Site>],
+    certificate: &Certificate,
+    listings: &[Result<Listing, SiteError>],
+    trust: &RootPublicKey,
+) -> Result<()> {
+    let (domain, lineage) = (&certificate.domain, certificate.lineage);
+    if revocations(sites, domain, lineage, listings, trust).is_empty() {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: "writer certificate",
+        detail: format!(
+            "the root has revoked the writer of lineage {lineage}: nobody would believe what it \
+             signs; begin a new lineage with a new key"
+        ),
+    })
 }
 
 impl std::fmt::Debug for Writer {

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::demo_args::{ClientsCommand, DemoCommand, DemoKind, Role, Slot};
 use super::failover_args::{FailoverArgs, RecoverQuorumArgs};
 use super::files_args::{BackupArgs, DiffArgs, LsArgs, ProtectArgs};
+use super::init_args::InitArgs;
 use super::journal_args::JournalCommand;
 use super::keys_args::KeysCommand;
 use super::margin_args::MarginCommand;
@@ -317,34 +318,6 @@ pub struct UpArgs {
     /// Test switch: do not sync the journal, so that a power cut loses acknowledged entries
     #[arg(long, hide = true)]
     pub unsafe_no_fdatasync: bool,
-}
-
-/// Arguments of `init`.
-#[derive(Debug, Clone, Default, Args)]
-pub struct InitArgs {
-    /// Folder to lay out; new or empty [default: ./evenkeel-demo, or $EVENKEEL_HOME]
-    #[arg(long, value_name = "DIR")]
-    pub home: Option<PathBuf>,
-
-    /// Give the home at --home the keys of a lineage of files, which an older one has not
-    #[arg(long, requires = "identity", conflicts_with_all = ["seed", "dashboard"])]
-    pub add_files: bool,
-
-    /// The recovery identity, for --add-files
-    #[arg(long, value_name = "FILE", requires = "add_files")]
-    pub identity: Option<PathBuf>,
-
-    /// Seed of the demonstration market
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-
-    /// Where the dashboard will listen, or `off`
-    #[arg(long, value_name = "ADDR|off")]
-    pub dashboard: Option<DashboardBind>,
-
-    /// Print one JSON document
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `status`.

@@ -1,7 +1,8 @@
 //! From what was typed to who does it.
 
-use super::args::{Command, ConfigCommand, ConfigShowArgs, InitArgs};
+use super::args::{Command, ConfigCommand, ConfigShowArgs};
 use super::demo_args::{ClientsCommand, DemoCommand};
+use super::init_args::InitArgs;
 use super::journal_args::JournalCommand;
 use super::manual;
 use super::margin_args::MarginCommand;
@@ -10,7 +11,7 @@ use super::postgres_args::PostgresCommand;
 use super::site_args::{SiteCommand, SitesCommand};
 use super::vault_args::VaultCommand;
 use crate::config::{REFERENCE, Severity, environment_keys};
-use crate::init::{self, InitOptions};
+use crate::init::{self, InitOptions, ProfileOptions};
 use crate::margin;
 use crate::replay::{self, ReplayArgs};
 use crate::report::{Exit, Report, Result};
@@ -34,6 +35,10 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Vault(VaultCommand::Slashing(command)) => {
             node::private(|| node::slashing(&command))
         }
+        Command::Vault(VaultCommand::Recipients(command)) => {
+            node::private(|| node::recipients(&command))
+        }
+        Command::Vault(VaultCommand::Kit(command)) => node::private(|| node::kit(&command)),
         Command::Repair(args) => node::private(|| node::repair(&args)),
         Command::Init(args) => node::private(|| init(&args)),
         Command::Replay(args) => replay(&args),
@@ -81,7 +86,7 @@ fn replay(args: &ReplayArgs) -> Result<Exit> {
 
 /// The keys of a lineage of files, for a home that has none.
 fn add_files(args: &InitArgs, identity: &std::path::Path) -> Result<Exit> {
-    let place = Place { home: args.home.clone(), config: None };
+    let place = Place { home: args.home.clone(), ..Place::default() };
     let config = place.load()?;
     let lineage = init::add_files(&config, identity)?.to_string();
     if args.json {
@@ -102,7 +107,12 @@ fn init(args: &InitArgs) -> Result<Exit> {
     if let (true, Some(identity)) = (args.add_files, &args.identity) {
         return add_files(args, identity);
     }
-    let options = InitOptions { seed: args.seed, dashboard: args.dashboard, desk: None };
+    let profile = args.profile.map(|profile| ProfileOptions {
+        profile,
+        sites: args.sites.clone(),
+        approvers: args.approver.clone(),
+    });
+    let options = InitOptions { seed: args.seed, dashboard: args.dashboard, desk: None, profile };
     let home = args.home.clone().unwrap_or_else(|| Place::default().home());
     let config = init::init_home(&home, &options)?;
     let domain = config.domains.state.as_ref();
@@ -125,7 +135,15 @@ fn init(args: &InitArgs) -> Result<Exit> {
         output::result(&format!("laid out {}", home.display()))?;
     }
     output::note(&format!("\nMove away: {}", init::recovery_words(&home)));
-    output::note(&format!("\nnext:  evenkeel up --home {}", home.display()));
+    match args.profile {
+        None => output::note(&format!("\nnext:  evenkeel up --home {}", home.display())),
+        Some(profile) => output::note(&format!(
+            "\nprofile {}: every start checks what it promises\n\
+             next:  evenkeel config check --home {}   (what is left to do)",
+            profile.name(),
+            home.display()
+        )),
+    }
     Ok(Exit::Ok)
 }
 

@@ -5,14 +5,17 @@ mod demo_args;
 mod dispatch;
 mod failover_args;
 mod files_args;
+mod init_args;
 mod journal_args;
 mod keys_args;
 mod keys_group_args;
+mod kit_args;
 mod manual;
 mod margin_args;
 mod network_args;
 mod place;
 mod postgres_args;
+mod recipients_args;
 mod site_args;
 mod slashing_args;
 mod time;
@@ -24,8 +27,7 @@ use clap::{CommandFactory, Parser};
 
 pub use args::{
     Cli, Command, CompletionsArgs, ConfigCheckArgs, ConfigCommand, ConfigShowArgs, DoctorArgs,
-    DrillArgs, InitArgs, ManArgs, PointsArgs, RepairArgs, RestoreArgs, StatusArgs, UpArgs,
-    VerifyArgs,
+    DrillArgs, ManArgs, PointsArgs, RepairArgs, RestoreArgs, StatusArgs, UpArgs, VerifyArgs,
 };
 pub use demo_args::{
     ClientsCommand, ClientsKeyArgs, DemoBotArgs, DemoClientsArgs, DemoCommand, DemoKind,
@@ -33,6 +35,7 @@ pub use demo_args::{
 };
 pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
 pub use files_args::{BackupArgs, DiffArgs, LsArgs, ProtectArgs};
+pub use init_args::InitArgs;
 pub use journal_args::{
     JournalCommand, JournalHashesArgs, JournalPlace, JournalReplayArgs, JournalShowArgs,
 };
@@ -44,6 +47,7 @@ pub use keys_group_args::{
     GroupCommand, GroupCurve, GroupEnrollArgs, GroupPlanArgs, GroupRequestArgs, GroupSignArgs,
     GroupStepArgs, GroupVerifyArgs,
 };
+pub use kit_args::{KitCheckArgs, KitCommand, KitMakeArgs};
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};
 pub use network_args::{
     NetworkBackupArgs, NetworkCheckArgs, NetworkCommand, NetworkDiffArgs, NetworkProtectArgs,
@@ -51,6 +55,10 @@ pub use network_args::{
 };
 pub use place::Place;
 pub use postgres_args::{PostgresCommand, PostgresRunArgs, PostgresStatusArgs};
+pub use recipients_args::{
+    RecipientsAddArgs, RecipientsCommand, RecipientsListArgs, RecipientsRemoveArgs,
+    RecipientsRewrapArgs, RevokeWriterArgs,
+};
 pub use site_args::{
     SiteAddKeyArgs, SiteApproversArgs, SiteCommand, SiteServeArgs, SitesArgs, SitesCommand,
     SitesPinArgs,

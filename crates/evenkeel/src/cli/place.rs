@@ -20,6 +20,11 @@ pub struct Place {
     /// Configuration file [default: evenkeel.toml in the home, or $EVENKEEL_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+
+    /// Recovery kit instead of a configuration, for commands that read the sites; what they keep
+    /// goes to --home [default then: ./evenkeel-kit]
+    #[arg(long, value_name = "KIT", conflicts_with = "config")]
+    pub kit: Option<PathBuf>,
 }
 
 impl Place {
@@ -62,8 +67,11 @@ impl Place {
     /// Loads the configuration.
     ///
     /// # Errors
-    /// As [`Config::load`].
+    /// As [`Config::load`]; of a kit, [`Exit::Usage`](crate::report::Exit) if it is none.
     pub fn load(&self) -> Result<Config> {
+        if let Some(kit) = &self.kit {
+            return crate::node::kit_config(kit, self.home.as_deref());
+        }
         Config::load(&self.file())
     }
 }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::kit_args::KitCommand;
 use super::network_args::NetworkCommand;
 use super::place::Place;
+use super::recipients_args::RecipientsCommand;
 use super::slashing_args::SlashingCommand;
 
 /// What the sites still have, and what of it may go.
@@ -37,6 +39,18 @@ pub enum VaultCommand {
     /// Signing histories of validators: brought back merged forward, never stale
     #[command(subcommand)]
     Slashing(SlashingCommand),
+
+    /// Who can open what the sites hold: list, add, remove, re-wrap
+    ///
+    /// See docs/recipients.md.
+    #[command(subcommand)]
+    Recipients(RecipientsCommand),
+
+    /// The recovery kit: what a stranger needs to bring everything back on a blank machine
+    ///
+    /// See docs/recovery-kit.md.
+    #[command(subcommand)]
+    Kit(KitCommand),
 }
 
 /// Arguments of `audit`.

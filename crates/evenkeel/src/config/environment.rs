@@ -6,8 +6,10 @@ use std::sync::OnceLock;
 
 use super::explain::nearest;
 use super::files::DatabaseConfig;
+use super::holders::{HolderConfig, RemovedBecause};
 use super::model::{Config, DomainConfig};
 use super::postgres::PostgresConfig;
+use super::profile::Profile;
 use super::site::{BandwidthConfig, SiteConfig};
 use super::slashing::SlashingConfig;
 use crate::report::{Exit, Report, Result};
@@ -85,10 +87,17 @@ fn everything_set() -> Config {
             writer_key_file: some(),
             writer_certificate_file: some(),
             chunk_id_key_file: some(),
+            holders: vec![HolderConfig {
+                since: "x".to_owned(),
+                kept_at: "x".to_owned(),
+                removed: "x".to_owned(),
+                because: Some(RemovedBecause::Lost),
+                ..HolderConfig::default()
+            }],
             ..DomainConfig::default()
         })
     };
-    let mut config = Config::default();
+    let mut config = Config { profile: Some(Profile::AirGapped), ..Config::default() };
     config.domains.state = domain();
     config.domains.network = domain();
     config.domains.keys = domain();
@@ -120,6 +129,7 @@ fn everything_set() -> Config {
         operator: "x".to_owned(),
         jurisdiction: "x".to_owned(),
         credential_file: Some(some()),
+        read_credential_file: Some(some()),
         path: some(),
         endpoint: "x".to_owned(),
         bucket: "x".to_owned(),
@@ -135,11 +145,14 @@ fn everything_set() -> Config {
     config
 }
 
-/// Keys that a variable can set (all but those of `[[sites]]`, `[[postgres]]` and `[[databases]]`,
-/// which have no fixed name).
+/// Keys that a variable can set (all but those of `[[sites]]`, `[[postgres]]`, `[[databases]]` and
+/// holders, which have no fixed name).
 fn settable() -> impl Iterator<Item = &'static Key> {
     let lists = ["sites.", "postgres.", "databases.", "slashing."];
-    known_keys().iter().filter(move |key| !lists.iter().any(|list| key.path.starts_with(list)))
+    let listed = move |key: &&Key| {
+        lists.iter().any(|list| key.path.starts_with(list)) || key.path.contains(".holders.")
+    };
+    known_keys().iter().filter(move |key| !listed(key))
 }
 
 /// Every variable that is understood, with the key it sets; for the documentation.

@@ -38,6 +38,13 @@ impl Config {
         Ok(config)
     }
 
+    /// A configuration that was put together here, as if `file` said it.
+    pub(crate) fn placed(mut self, file: std::path::PathBuf) -> Self {
+        self.file = std::path::absolute(&file).unwrap_or(file);
+        self.resolve_paths();
+        self
+    }
+
     /// Checks every rule and refuses if one is broken; otherwise the warnings.
     ///
     /// # Errors

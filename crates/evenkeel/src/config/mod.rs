@@ -8,11 +8,13 @@ mod deletion;
 mod environment;
 mod explain;
 mod files;
+mod holders;
 mod link;
 mod load;
 mod model;
 mod network;
 mod postgres;
+mod profile;
 mod quorum;
 mod rules;
 mod show;
@@ -25,6 +27,7 @@ pub use clients::{ClientsConfig, GatewayConfig};
 pub use deletion::DeletionConfig;
 pub use environment::{Variable, environment_keys};
 pub use files::{DatabaseConfig, DatabaseKind, FilesConfig};
+pub use holders::{HolderConfig, HolderRole, RemovedBecause};
 pub use link::{FollowMode, LinkConfig, StandbyConfig};
 pub use model::{
     Config, DashboardBind, DashboardConfig, DemoConfig, DomainConfig, Domains, DrillConfig,
@@ -32,6 +35,7 @@ pub use model::{
 };
 pub use network::NetworkConfig;
 pub use postgres::{Confirm, OnOutage, PostgresConfig};
+pub use profile::Profile;
 pub use quorum::QuorumConfig;
 pub use rules::{Finding, Severity};
 pub use site::{BandwidthConfig, SiteClassName, SiteConfig, SiteKind};

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::clients::ClientsConfig;
 use super::deletion::DeletionConfig;
 use super::files::{DatabaseConfig, FilesConfig};
+use super::holders::HolderConfig;
 use super::link::{LinkConfig, StandbyConfig};
 use super::network::NetworkConfig;
 use super::postgres::PostgresConfig;
+use super::profile::Profile;
 use super::quorum::QuorumConfig;
 use super::site::{SiteConfig, SiteKind};
 use super::slashing::SlashingConfig;
@@ -21,6 +23,9 @@ use crate::cli::Slot;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// What the whole promises; `config check` and every start enforce it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// The protected machine.
     pub host: HostConfig,
     /// What drives the engine.
@@ -200,6 +205,9 @@ pub struct DomainConfig {
     pub chunk_id_key_file: PathBuf,
     /// How long one data key encrypts, in hours; at most 24.
     pub key_period_hours: u32,
+    /// Who stands behind the recipients, now and formerly.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<HolderConfig>,
 }
 
 impl Default for DomainConfig {
@@ -213,6 +221,7 @@ impl Default for DomainConfig {
             writer_certificate_file: PathBuf::new(),
             chunk_id_key_file: PathBuf::new(),
             key_period_hours: 24,
+            holders: Vec::new(),
         }
     }
 }
@@ -559,6 +568,7 @@ impl Config {
                 resolve(&mut site.path);
             }
             site.credential_file.iter_mut().for_each(resolve);
+            site.read_credential_file.iter_mut().for_each(resolve);
             site.certificate_file.iter_mut().for_each(resolve);
         }
     }

@@ -75,6 +75,9 @@ pub struct SiteConfig {
     /// What it is written with, if it needs that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_file: Option<PathBuf>,
+    /// What it is read with and cannot be written: for the recovery kit, never used here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_credential_file: Option<PathBuf>,
     /// The environment variable that holds it as `id:secret`, instead of a file.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub credential_variable: String,

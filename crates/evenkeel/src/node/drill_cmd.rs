@@ -36,7 +36,7 @@ pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
     let level = args.level.unwrap_or(config.drill.level);
     let (document, error) = match level {
         LevelName::D2 => (on_the_host(&config)?, None),
-        _ => here(&config, level, args.identity.as_deref())?,
+        _ => here(&config, level, args.identity.as_deref(), args.place.kit.as_deref())?,
     };
     if args.json {
         output::document(&document)?;
@@ -67,7 +67,7 @@ fn on_the_host(config: &Config) -> Result<DrillDocument> {
 
 /// D3 with the drill host's own identity.
 pub(super) fn prove(config: &Config) -> Result<DrillDocument> {
-    let (document, error) = here(config, LevelName::D3, None)?;
+    let (document, error) = here(config, LevelName::D3, None, None)?;
     error.map_or(Ok(document), Err)
 }
 
@@ -76,6 +76,7 @@ fn here(
     config: &Config,
     level: LevelName,
     file: Option<&Path>,
+    kit: Option<&Path>,
 ) -> Result<(DrillDocument, Option<Report>)> {
     let domain = Domain::of(config)?;
     let level = match level {
@@ -86,9 +87,16 @@ fn here(
     };
     let identity = identity(config, level, file)?;
     let home = DrillHome::open(config)?;
+    if kit.is_some() {
+        super::kit::ready_for_drill(config)?;
+    }
     let key = keyfile::read_report_key(&home.dir.join("report.key"))?;
     let durable_position = durable_position(config);
     let key_used = identity.as_ref().map_or("none".to_owned(), |one| one.recipient().to_string());
+    let key_used = match kit {
+        Some(kit) => format!("{key_used}, {}", super::kit::used_words(kit)),
+        None => key_used,
+    };
     let plan = DrillPlan {
         level,
         sites: domain.sites(),

@@ -35,6 +35,7 @@ mod keeper_children;
 mod keeper_failover;
 mod keeper_status;
 mod kill_cmd;
+mod kit;
 mod link_board;
 mod link_door;
 #[cfg(test)]
@@ -52,6 +53,7 @@ mod points_cmd;
 mod postgres;
 mod primary_loop;
 mod prune_cmd;
+mod recipients;
 mod recover_quorum;
 mod replay_cmd;
 mod restore_cmd;
@@ -90,9 +92,14 @@ pub(crate) use failover_cmd::run as failover;
 pub(crate) use files::{backup, diff_files, list_files, protect};
 pub(crate) use kill_cmd::run as kill_primary;
 pub(crate) use network::run as network;
+pub(crate) use kit::{
+    config as kit_config, newest_files as newest_kit_files, next as next_kit, run as kit,
+    stale_words as stale_kit,
+};
 pub(crate) use points_cmd::run as points;
 pub(crate) use postgres::{postgres_run, postgres_status};
 pub(crate) use prune_cmd::run as prune;
+pub(crate) use recipients::run as recipients;
 pub(crate) use recover_quorum::run as recover_quorum;
 pub(crate) use replay_cmd::run as replay_journal;
 pub(crate) use restore_cmd::run as restore;

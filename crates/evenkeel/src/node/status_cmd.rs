@@ -30,10 +30,12 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) fn run(args: &StatusArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let answer = control::ask(&config.control_socket(), &Request::new("status"), ASK_TIMEOUT)?;
-    let document = match answer {
+    let mut document = match answer {
         Some(answer) => as_shown(answer)?,
         None => at_rest(&config)?,
     };
+    document.conditions.extend(super::recipients::condition(&config));
+    document.conditions.extend(super::kit::condition(&config));
     if args.json {
         output::document(&document)?;
     } else {

@@ -11,6 +11,7 @@ use evenkeel_vault::Writer;
 
 use super::domain::Domain;
 use super::observed::{Observed, lock};
+use super::recipients::Rotation;
 use crate::config::Config;
 use crate::report::{Exit, Report, Result};
 
@@ -44,11 +45,13 @@ pub(crate) struct VaultWriter {
     /// Of a log that several hosts share: where the primary says that it still holds the term.
     proof: Option<Arc<Observed>>,
     writer: Mutex<Option<Writer>>,
+    rotation: Rotation,
 }
 
 impl VaultWriter {
     pub(crate) fn new(config: Config, began_at: u64, proof: Option<Arc<Observed>>) -> Self {
-        Self { config, began_at, proof, writer: Mutex::new(None) }
+        let rotation = Rotation::new(&config);
+        Self { config, began_at, proof, writer: Mutex::new(None), rotation }
     }
 
     /// Works with the writer, opening it first if the sites did not answer before.
@@ -72,7 +75,10 @@ impl VaultWriter {
             *slot = Some(self.open()?);
         }
         match slot.as_mut() {
-            Some(writer) => work(writer),
+            Some(writer) => {
+                self.rotation.follow(writer);
+                work(writer)
+            }
             None => Err(Report::new(Exit::Failed, "the vault's writer did not open")),
         }
     }

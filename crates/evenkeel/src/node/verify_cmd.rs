@@ -39,6 +39,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
         margin_min: found.margins.iter().map(|(_, margin)| *margin).min(),
         elapsed_seconds: begun.elapsed().as_secs_f64(),
     };
+    super::recipients::look_after(&config, &catalog);
     if args.json {
         output::document(&document)?;
     } else {

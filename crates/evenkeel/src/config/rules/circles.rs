@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use evenkeel_capture::files::Globs;
+
 use super::Findings;
 use super::sites::settled;
 use crate::config::Config;
@@ -25,7 +27,72 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             }
         }
     }
+    inside_itself(config, findings);
     on_the_host(config, findings);
+}
+
+/// What opens the sites or what they hold, kept among what is protected there: with the host it
+/// would be found only where it is needed to get in.
+fn inside_itself(config: &Config, findings: &mut Findings) {
+    let excluded = Globs::new(&config.files.exclude).unwrap_or_default();
+    let protected: Vec<PathBuf> = config.files.paths.iter().map(|path| settled(path)).collect();
+    // What belongs to the installation is never taken along.
+    let own = [&config.host.data, &config.drill.home, &config.recovery_identity_file()]
+        .map(|path| settled(path));
+    let is_taken = |file: &Path| {
+        let above = || file.ancestors().skip(1);
+        let left_out =
+            |path: &Path, is_folder| excluded.fits(path.as_os_str().as_encoded_bytes(), is_folder);
+        protected.iter().any(|path| file.starts_with(path))
+            && !own.iter().any(|path| file.starts_with(path))
+            && !left_out(file, false)
+            && !above().any(|folder| left_out(folder, true))
+    };
+    for (what, file) in openers(config) {
+        let file = settled(&file);
+        if file.is_file() && is_taken(&file) {
+            findings.refuse(
+                "circle",
+                format!(
+                    "{what} ({}) lies among the protected paths: when this host is lost, it is \
+                     only inside what it opens",
+                    file.display()
+                ),
+                "keep it elsewhere, or name it in files.exclude once another copy is kept \
+                 elsewhere",
+            );
+        }
+    }
+    for file in crate::node::newest_kit_files(config) {
+        let file = settled(&file);
+        if file.is_file() && is_taken(&file) {
+            findings.warn(
+                "circle",
+                format!("the recovery kit ({}) lies among the protected paths", file.display()),
+                "keep a copy where it can be found without it: on paper, on a disk in a safe",
+            );
+        }
+    }
+}
+
+/// What somebody needs who has nothing but the sites.
+fn openers(config: &Config) -> Vec<(String, PathBuf)> {
+    let mut files = vec![
+        ("drill.identity_file".to_owned(), config.drill.identity_file.clone()),
+        ("the recovery identity".to_owned(), config.recovery_identity_file()),
+    ];
+    for (name, domain) in config.domains.iter() {
+        for holder in domain.holders.iter().filter(|holder| !holder.kept_at.is_empty()) {
+            let what = format!("domains.{name}.holders `{}` kept_at", holder.label);
+            files.push((what, config.home().join(&holder.kept_at)));
+        }
+    }
+    for site in &config.sites {
+        for file in [&site.credential_file, &site.read_credential_file].into_iter().flatten() {
+            files.push((format!("what opens site `{}`", site.name), file.clone()));
+        }
+    }
+    files
 }
 
 /// Everything secret that the configuration names.

@@ -4,9 +4,11 @@
 mod circles;
 mod clients;
 mod deletion;
+mod holders;
 mod limits;
 mod outside;
 mod postgres;
+mod profiles;
 mod quorum;
 mod shared;
 mod sites;
@@ -101,6 +103,8 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     sites::check(config, &mut findings);
     shared::check(config, &mut findings);
     circles::check(config, &mut findings);
+    holders::check(config, &mut findings);
+    profiles::check(config, &mut findings);
     findings.0.sort_by_key(|finding| finding.severity);
     findings.0
 }

@@ -43,6 +43,7 @@ fn two_domains() -> Home {
         writer_certificate_file: file("writer.certificate"),
         chunk_id_key_file: file("chunk-id.key"),
         key_period_hours: 12,
+        holders: Vec::new(),
     });
     for name in ["net-a", "net-b", "net-c"] {
         let path = home.path.join("network-sites").join(name);

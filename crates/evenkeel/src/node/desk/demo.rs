@@ -55,7 +55,8 @@ fn lay_out(home: &Path) -> Result<Config> {
     };
     let bot = absolute(&home.join(BOT))?;
     let desk = Desk { sites: Vec::new(), paths: vec![bot.clone()] };
-    let options = InitOptions { seed: None, dashboard: None, desk: Some(desk) };
+    let options =
+        InitOptions { seed: None, dashboard: None, desk: Some(desk), ..InitOptions::default() };
     let config = init::init_home(home, &options)?;
     std::fs::create_dir_all(&bot).map_err(|error| Report::io("make the folder", &bot, &error))?;
     output::note(&format!("laid out a new home in {}", home.display()));

@@ -140,8 +140,12 @@ fn lay_out(home: &Path, args: &ProtectArgs, paths: &[PathBuf]) -> Result<Config>
     };
     let sites = args.site.iter().map(site).collect::<Result<Vec<_>>>()?;
     let desk = Desk { sites, paths: paths.to_vec() };
-    let options =
-        InitOptions { seed: None, dashboard: Some(DashboardBind(None)), desk: Some(desk) };
+    let options = InitOptions {
+        seed: None,
+        dashboard: Some(DashboardBind(None)),
+        desk: Some(desk),
+        ..InitOptions::default()
+    };
     let config = init::init_home(home, &options)?;
     output::note(&format!("laid out {}", home.display()));
     Ok(config)

@@ -17,6 +17,7 @@ use super::super::super::clock::SystemClock;
 use super::super::super::domain::Domain;
 use super::super::super::files::{Keys, WriterHome, open_writer};
 use super::super::super::observed::Observed;
+use super::super::super::recipients::Rotation;
 use super::super::super::stop::Stop;
 use super::INDEX_ROOT;
 use super::cut::{Cut, Outgoing, Sealed, index_of, missing};
@@ -49,6 +50,7 @@ pub(crate) struct LiveLoop {
     threads: Vec<JoinHandle<()>>,
     home: Option<WriterHome>,
     writer: Option<Writer>,
+    rotation: Rotation,
     /// Position of the last tail.
     position: u64,
     /// When the spools were read last: all that was captured before is in the next point.
@@ -91,6 +93,7 @@ impl LiveLoop {
             threads: Vec::new(),
             home: None,
             writer: None,
+            rotation: Rotation::new(config),
             position: 0,
             read_ns: 0,
             pending: None,
@@ -210,7 +213,8 @@ impl LiveLoop {
     }
 
     fn open(&mut self) -> Result<()> {
-        if self.writer.is_some() {
+        if let Some(writer) = &mut self.writer {
+            self.rotation.follow(writer);
             return Ok(());
         }
         let domain = Domain::of(&self.config)?;

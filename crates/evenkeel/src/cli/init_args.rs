@@ -1,0 +1,47 @@
+//! `evenkeel init`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{DashboardBind, Profile};
+
+/// Arguments of `init`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct InitArgs {
+    /// Folder to lay out; new or empty [default: ./evenkeel-demo, or $EVENKEEL_HOME]
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+
+    /// Give the home at --home the keys of a lineage of files, which an older one has not
+    #[arg(long, requires = "identity", conflicts_with_all = ["seed", "dashboard"])]
+    pub add_files: bool,
+
+    /// The recovery identity, for --add-files
+    #[arg(long, value_name = "FILE", requires = "add_files")]
+    pub identity: Option<PathBuf>,
+
+    /// Seed of the demonstration market
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Where the dashboard will listen, or `off`
+    #[arg(long, value_name = "ADDR|off")]
+    pub dashboard: Option<DashboardBind>,
+
+    /// What the whole promises: `config check`, and every start, enforces it (docs/profiles.md)
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "add_files")]
+    pub profile: Option<Profile>,
+
+    /// Of a profile: a file with the [[sites]] it spreads to, in shard order
+    #[arg(long, value_name = "FILE", requires = "profile")]
+    pub sites: Option<PathBuf>,
+
+    /// Of the profile multisig: an approver's public key; two or more
+    #[arg(long, value_name = "KEY", requires = "profile")]
+    pub approver: Vec<String>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
