@@ -10,14 +10,7 @@ use evenkeel::documents::{
     AuditDocument, BackupDocument, DiffDocument, DifferenceDocument, DrillDocument, ErrorDocument,
     FailoverCheck, FailoverCheckDocument, FailoverDocument, FileProblemDocument, ForecastDocument,
     GroupDocument, GroupHolderDocument, KeyAccountDocument, KeyAddressDocument, KeyCardDocument,
-    KeyFingerprintDocument, KeyGroupDocument, KeySetDocument, LsDocument, MarginSimulationDocument,
-    NetworkBackupDocument, NetworkCheckDocument, NetworkDiffDocument, NetworkRestoreDocument,
-    NetworkVersionDocument, NetworkVersionsDocument, Outcome, PlanDocument, PointsDocument,
-    ProblemDocument, ProgressDocument, PruneDocument, RepairDocument, RepairProblemDocument,
-    RestoreDocument, RestoredCursorDocument, ShareDrillDocument, ShareDrillStatusDocument,
-    ShareDrillsDocument, SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument,
-    Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
-    StatusDocument, VerifyDocument,
+    KeyFingerprintDocument, KeyGroupDocument, KeySetDocument, KitDocument, LsDocument, MarginSimulationDocument, NetworkBackupDocument, NetworkCheckDocument, NetworkDiffDocument, NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument, Outcome, PeriodDocument, PlanDocument, PointsDocument, ProblemDocument, ProgressDocument, PruneDocument, RecipientDocument, RecipientsDocument, RepairDocument, RepairProblemDocument, RestoreDocument, RestoredCursorDocument, ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument, SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument, StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -128,6 +121,11 @@ fn every_document_fits_its_schema_when_it_is_empty() {
     assert_fits("repair", &RepairDocument::default());
     assert_fits("audit", &AuditDocument::default());
     assert_fits("prune", &PruneDocument::default());
+    assert_fits("kit", &KitDocument::default());
+    let periods = vec![PeriodDocument::default()];
+    let recipients = vec![RecipientDocument { since: Some("x".to_owned()), ..Default::default() }];
+    let document = RecipientsDocument { recipients, incomplete: periods, ..Default::default() };
+    assert_fits("recipients", &document);
     assert_fits("sites", &SitesDocument::default());
     assert_fits("margin_simulation", &MarginSimulationDocument::default());
     assert_fits("failover", &FailoverDocument::default());
@@ -264,6 +262,7 @@ fn every_documented_field_is_in_the_page_for_people() {
     let page = std::fs::read_to_string(page).unwrap();
     let names = ["status", "points", "drill", "restore", "verify", "repair", "sites", "replay"];
     let more = ["margin_simulation", "failover", "failover_check", "audit", "prune"];
+    let more = more.into_iter().chain(["recipients", "kit"]);
     for name in names.into_iter().chain(more).chain(["backup", "ls", "diff"]) {
         let section = page.split(&format!("\n## {name}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();

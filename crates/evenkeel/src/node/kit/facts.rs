@@ -4,9 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{
-    Config, DomainConfig, Domains, HolderConfig, SiteConfig, SiteKind, VenueConfig,
-};
+use crate::config::{Config, DomainConfig, Domains, HolderConfig, SiteConfig, VenueConfig};
 use crate::keyfile::hex;
 use crate::report::{Exit, Report, Result};
 
@@ -180,13 +178,8 @@ impl Kit {
         compare("sites", &self.sites_in_order.join(", "), &other.sites_in_order.join(", "));
         compare("version of the program", &self.version, &other.version);
         for site in &other.sites {
-            let location = |site: &SiteConfig| {
-                (site.kind != SiteKind::Folder || site.path.is_absolute())
-                    .then(|| site.location())
-                    .unwrap_or_default()
-            };
             if let Some(mine) = self.sites.iter().find(|mine| mine.name == site.name) {
-                compare(&format!("site {}", site.name), &location(mine), &location(site));
+                compare(&format!("site {}", site.name), &mine.location(), &site.location());
             }
         }
         for recipient in other.recipients.iter().filter(|one| !self.recipients.contains(one)) {

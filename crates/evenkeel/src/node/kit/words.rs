@@ -57,7 +57,7 @@ fn steps(kit: &Kit) -> String {
          \u{20}  {root}\n\
          What does not match is refused; nothing at the sites is ever changed by these commands.\n\
          If fewer than {k} sites can be reached, they say which, and what is missing (exit 21).\n\
-         Without the program: docs/second-reader/read.py in its source reads the sites in Python.\n\n",
+         Without the program: docs/second-reader/read.py, in its source, reads them.\n\n",
         version = kit.version,
         hash = kit.program_blake3,
         k = kit.data_shards,
@@ -135,7 +135,8 @@ pub(super) fn page(kit: &Kit) -> Result<String> {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
          <title>Evenkeel recovery kit: {}</title>\n\
          <style>@page {{ margin: 15mm }} body {{ margin: 2em }}\n\
-         pre {{ font: 9.5pt/1.35 monospace; white-space: pre-wrap; word-break: break-all }}</style>\n\
+         pre {{ font: 9.5pt/1.35 monospace; white-space: pre-wrap;\n\
+         word-break: break-all }}</style>\n\
          </head><body><pre>{}</pre></body></html>\n",
         escaped(&kit.domain),
         escaped(&text(kit)?)
