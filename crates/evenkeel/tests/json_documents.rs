@@ -10,7 +10,15 @@ use evenkeel::documents::{
     AuditDocument, BackupDocument, DiffDocument, DifferenceDocument, DrillDocument, ErrorDocument,
     FailoverCheck, FailoverCheckDocument, FailoverDocument, FileProblemDocument, ForecastDocument,
     GroupDocument, GroupHolderDocument, KeyAccountDocument, KeyAddressDocument, KeyCardDocument,
-    KeyFingerprintDocument, KeyGroupDocument, KeySetDocument, KitDocument, LsDocument, MarginSimulationDocument, NetworkBackupDocument, NetworkCheckDocument, NetworkDiffDocument, NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument, Outcome, PeriodDocument, PlanDocument, PointsDocument, ProblemDocument, ProgressDocument, PruneDocument, RecipientDocument, RecipientsDocument, RepairDocument, RepairProblemDocument, RestoreDocument, RestoredCursorDocument, ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument, SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument, StatusDocument, VerifyDocument,
+    KeyFingerprintDocument, KeyGroupDocument, KeySetDocument, KitDocument, LsDocument,
+    MarginSimulationDocument, NetworkBackupDocument, NetworkCheckDocument, NetworkDiffDocument,
+    NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument, Outcome,
+    PeriodDocument, PlanDocument, PointsDocument, ProblemDocument, ProgressDocument, PruneDocument,
+    RecipientDocument, RecipientsDocument, RepairDocument, RepairProblemDocument, RestoreDocument,
+    RestoredCursorDocument, ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument,
+    SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument, Slip39GroupDocument,
+    Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument, StatusDocument,
+    VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;

@@ -91,11 +91,11 @@ pub(crate) use explain_cmd::run as explain;
 pub(crate) use failover_cmd::run as failover;
 pub(crate) use files::{backup, diff_files, list_files, protect};
 pub(crate) use kill_cmd::run as kill_primary;
-pub(crate) use network::run as network;
 pub(crate) use kit::{
     config as kit_config, newest_files as newest_kit_files, next as next_kit, run as kit,
     stale_words as stale_kit,
 };
+pub(crate) use network::run as network;
 pub(crate) use points_cmd::run as points;
 pub(crate) use postgres::{postgres_run, postgres_status};
 pub(crate) use prune_cmd::run as prune;

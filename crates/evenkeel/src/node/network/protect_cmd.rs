@@ -101,5 +101,5 @@ fn home_of(home: &Path) -> Result<Config> {
     }
     let desk = Some(Desk::default());
     let dashboard = Some(DashboardBind(None));
-    init::init_home(home, &InitOptions { seed: None, dashboard, desk })
+    init::init_home(home, &InitOptions { dashboard, desk, ..InitOptions::default() })
 }
