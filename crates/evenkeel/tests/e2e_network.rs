@@ -191,6 +191,14 @@ fn versions_are_made_compared_and_brought_back_from_a_domain_of_their_own() {
     // The state's identity opens nothing of it.
     let wrong = rig.run("network diff 1 2 --home h --identity h/recovery-identity.txt");
     assert_eq!(wrong.exit, 12, "{wrong:?}");
+    // A drill brings it back with an identity of its own, beside the files.
+    fs::write(rig.path("file"), "x").unwrap();
+    rig.ok("backup file --home h");
+    let drill = rig.run("drill --level D3 --home h --json").json();
+    let check = drill["checks"].as_array().unwrap().iter().find(|it| it["name"] == "network");
+    let check = check.unwrap_or_else(|| panic!("{drill:#}"));
+    assert_eq!(check["result"], "ok", "{check}");
+    assert!(check["detail"].as_str().unwrap().starts_with("version 2: "), "{check}");
     // Only what the sites have is needed, and one of three may be gone.
     fs::remove_dir_all(rig.path("h/sites/network-b")).unwrap();
     fs::remove_file(rig.path("cursor")).unwrap();

@@ -275,6 +275,21 @@ fn up_watches_the_network_tells_what_must_not_be_used_and_keeps_what_changed() {
         all.iter().find(|it| it["name"] == "network" && it["state"] == "protected").cloned()
     });
     assert_eq!(protected["kind"], "network");
+    // A site that lost everything has it again after the next version.
+    let site = rig.path("h/sites/network-b");
+    fs::remove_dir_all(&site).unwrap();
+    write(30);
+    eventually("a version without the site", || {
+        let status = status();
+        let all = status["protected"].as_array()?;
+        let source = all.iter().find(|it| it["name"] == "network")?;
+        source["detail"].as_str().filter(|it| it.contains("network-b")).map(|_| ())
+    });
+    fs::create_dir(&site).unwrap();
+    eventually("the mended site", || {
+        let count = |name: &str| common::files_below(&rig.path(name)).len();
+        (count("h/sites/network-b") == count("h/sites/network-a")).then_some(())
+    });
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(i32::try_from(daemon.id()).unwrap()).unwrap(),
         rustix::process::Signal::INT,

@@ -5,7 +5,7 @@ use evenkeel_vault::{Identity, OsRandom, RecoveryIdentity};
 
 use super::*;
 use crate::config::{
-    DashboardBind, DomainConfig, DrillLevel, FollowMode, GatewayConfig, SiteConfig,
+    DashboardBind, DomainConfig, DrillLevel, FollowMode, GatewayConfig, SiteConfig, SlashingConfig,
 };
 use crate::init::{InitOptions, init_home};
 
@@ -327,4 +327,35 @@ fn a_door_for_other_machines_has_to_let_somebody_in_and_to_be_found() {
     assert_refused(&home, "clients", &["no fixed port"]);
     home.config.clients.advertise = format!("{}:1", "h".repeat(300));
     assert_refused(&home, "clients", &["too long for the shared log"]);
+}
+
+#[test]
+fn a_signing_history_needs_a_plain_name_and_one_source() {
+    let mut home = home();
+    let one = |name: &str| SlashingConfig {
+        name: name.to_owned(),
+        file: Some("/srv/interchange.json".into()),
+        ..SlashingConfig::default()
+    };
+    home.config.slashing = vec![one("validators")];
+    home.config.refuse().unwrap();
+    home.config.slashing.push(one("validators"));
+    assert_refused(&home, "slashing", &["two [[slashing]]", "`validators`"]);
+    home.config.slashing = vec![one("../validators")];
+    assert_refused(&home, "slashing", &["`../validators`"]);
+    home.config.slashing = vec![SlashingConfig { command: vec!["x".into()], ..one("both") }];
+    assert_refused(&home, "slashing", &["`both`", "either file or command"]);
+    home.config.slashing = vec![SlashingConfig { epoch_seconds: 0, ..one("odd") }];
+    assert_refused(&home, "slashing", &["`odd`", "cannot be"]);
+}
+
+#[test]
+fn a_document_of_the_network_without_a_domain_is_probed_and_not_protected() {
+    let mut home = home();
+    home.config.network.document = "/srv/network.toml".into();
+    assert_warned(&home, "network", &["probed and not protected"]);
+    let mut home = two_domains();
+    home.config.network.document = "/srv/network.toml".into();
+    home.config.network.timeout_seconds = 0;
+    assert_refused(&home, "timeout", &["network.timeout_seconds = 0"]);
 }

@@ -57,6 +57,7 @@ impl BesideDrill for FilesDrill<'_> {
         if live.is_some() {
             found.checks.extend(self.followed(opener));
         }
+        found.checks.extend(super::super::network::drill(self.config, &self.scratch));
         Some(found)
     }
 }

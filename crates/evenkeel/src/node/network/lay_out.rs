@@ -4,7 +4,7 @@
 //! ```text
 //! HOME/network-recovery-identity.txt   reads every version: to be moved away
 //! HOME/host/keys/network/              writer key, its certificate, key of chunk ids
-//! HOME/drill-host/network-identity.txt reads every version, for drills
+//! DRILL-HOME/network-identity.txt      reads every version, for drills
 //! HOME/sites/network-a/ … network-c/   sealed versions
 //! ```
 
@@ -21,12 +21,17 @@ use crate::keyfile;
 use crate::report::{Exit, Report, Result};
 
 const RECOVERY: &str = "network-recovery-identity.txt";
-const DRILL: &str = "drill-host/network-identity.txt";
+const DRILL: &str = "network-identity.txt";
 const KEYS: &str = "host/keys/network";
 
 /// Where the network's recovery identity is put, and where it must not stay.
 pub(super) fn recovery_identity(config: &Config) -> PathBuf {
     config.network_recovery_identity_file()
+}
+
+/// The identity that drills open versions with.
+pub(super) fn drill_identity(config: &Config) -> PathBuf {
+    config.drill.home.join(DRILL)
 }
 
 /// Lays it out where it is not yet, and names the document.
@@ -59,8 +64,8 @@ fn begin(config: &Config, document: &Path, sites: &[PathBuf]) -> Result<Config> 
         }
     }
     make_folder(&home.join(KEYS))?;
-    make_folder(&home.join("drill-host"))?;
-    let public = write_keys(home)?;
+    make_folder(&config.drill.home)?;
+    let public = write_keys(config)?;
     sync_folder(&home.join(KEYS))?;
     let tables = tables(&public, &folders);
     rewrite(config, |text| {
@@ -104,18 +109,17 @@ struct Public {
 }
 
 /// Keys of an interrupted attempt were never named by a configuration: they are made again.
-fn write_keys(home: &Path) -> Result<Public> {
-    let file = |name: &str| home.join(name);
+fn write_keys(config: &Config) -> Result<Public> {
+    let file = |name: &str| config.home().join(name);
+    let drill_file = drill_identity(config);
     let names =
         ["writer.key", "writer.certificate", "chunk-id.key"].map(|name| format!("{KEYS}/{name}"));
-    for name in names.iter().map(String::as_str).chain([RECOVERY, DRILL]) {
-        match fs::remove_file(file(name)) {
+    let old = names.iter().map(|name| file(name)).chain([file(RECOVERY), drill_file.clone()]);
+    for path in old {
+        match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Report::io(
-                    "clear away what an interrupted start left",
-                    &file(name),
-                    &error,
-                ));
+                let action = "clear away what an interrupted start left";
+                return Err(Report::io(action, &path, &error));
             }
             _ => {}
         }
@@ -131,7 +135,7 @@ fn write_keys(home: &Path) -> Result<Public> {
     keyfile::write_writer_key(&file(&writer_file), NETWORK, &writer)?;
     keyfile::write_certificate(&file(&certificate_file), &certificate)?;
     keyfile::write_chunk_id_key(&file(&chunk_id_file), NETWORK, &IdKey::generate(&mut OsRandom)?)?;
-    keyfile::write_drill_identity(&file(DRILL), &drill)?;
+    keyfile::write_drill_identity(&drill_file, &drill)?;
     Ok(Public {
         recovery: recovery.recipient().to_string(),
         drill: drill.recipient().to_string(),

@@ -4,6 +4,7 @@ mod backup_cmd;
 mod check_cmd;
 mod credential;
 mod diff_cmd;
+mod drill;
 mod http;
 mod lay_out;
 mod opened;
@@ -17,6 +18,7 @@ mod watch;
 mod websocket;
 mod wire;
 
+pub(super) use drill::drill;
 pub(super) use protect_cmd::protect_file;
 pub(super) use watch::NetworkLoop;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use evenkeel_capture::network::{Health, Verdict};
 use evenkeel_recovery::Clock as _;
+use evenkeel_vault::{Repair, repair};
 
 use super::super::clock::SystemClock;
 use super::super::domain::Domain;
@@ -17,7 +18,7 @@ use super::opened::{document_hash, versions};
 use super::source::Source;
 use crate::config::Config;
 use crate::documents::{NetworkCheckDocument, Severity, SourceKind};
-use crate::report::{Exit, Result};
+use crate::report::{Exit, Report, Result};
 
 /// The source that the document, cursors and logs together are.
 const NETWORK: &str = "network";
@@ -37,6 +38,8 @@ pub(in super::super) struct NetworkLoop {
 struct Held {
     hash: Option<[u8; 32]>,
     made: Option<Instant>,
+    /// Some site lacks something of a version.
+    is_lacking: bool,
 }
 
 impl NetworkLoop {
@@ -78,7 +81,8 @@ impl NetworkLoop {
             source.recovery_point = Some(newest.id.to_string());
             source.margin = Some(newest.margin);
         });
-        Held { hash: document_hash(&newest), made: None }
+        // What a site missed while nobody looked is found at the first turn.
+        Held { hash: document_hash(&newest), made: None, is_lacking: true }
     }
 
     fn turn(&self, held: &mut Held) {
@@ -101,7 +105,15 @@ impl NetworkLoop {
         self.tell(&source, &health);
         if self.config.domains.network.is_some() {
             self.keep(held, &source, &health);
+            held.is_lacking = held.is_lacking && !self.mend();
         }
+    }
+
+    /// Rebuilds what sites lack of the versions; whether nothing is left.
+    fn mend(&self) -> bool {
+        let catalog = Domain::network(&self.config).and_then(|domain| domain.catalog(None));
+        let repaired = catalog.and_then(|catalog| repair(&catalog).map_err(Report::from));
+        repaired.is_ok_and(|all| all.iter().all(Repair::is_repaired))
     }
 
     /// What was measured, for whoever asks.
@@ -176,7 +188,8 @@ impl NetworkLoop {
         let conditions = &self.observed.conditions;
         match made {
             Ok(document) => {
-                *held = Held { hash, made: Some(Instant::now()) };
+                let is_lacking = held.is_lacking || !document.sites_missing.is_empty();
+                *held = Held { hash, made: Some(Instant::now()), is_lacking };
                 conditions.clear("network_not_protected");
                 let detail = match (document.sites_missing.as_slice(), document.problems.first()) {
                     ([], None) => None,
