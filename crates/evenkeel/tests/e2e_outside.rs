@@ -224,6 +224,12 @@ fn histories_of_another_chain_and_files_that_are_none_change_nothing() {
     merge.refuses(2, &["no interchange file", "nothing was written"]);
 }
 
+fn interrupt(child: &std::process::Child) {
+    let pid = i32::try_from(child.id()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}
+
 #[test]
 fn up_watches_the_network_tells_what_must_not_be_used_and_keeps_what_changed() {
     let (one, two, three) = (
@@ -290,10 +296,6 @@ fn up_watches_the_network_tells_what_must_not_be_used_and_keeps_what_changed() {
         let count = |name: &str| common::files_below(&rig.path(name)).len();
         (count("h/sites/network-b") == count("h/sites/network-a")).then_some(())
     });
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(i32::try_from(daemon.id()).unwrap()).unwrap(),
-        rustix::process::Signal::INT,
-    )
-    .unwrap();
+    interrupt(&daemon);
     assert!(daemon.wait().unwrap().success());
 }
