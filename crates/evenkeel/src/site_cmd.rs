@@ -1,9 +1,9 @@
 //! `evenkeel site …`: this machine as a site for others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use evenkeel_sites::{AccessKey, Event, Right, ServeError, ServeOptions, Server, TlsFiles};
 use evenkeel_vault::{OsRandom, Random};
@@ -23,6 +23,8 @@ const CERTIFICATE: &str = ".certificate.pem";
 const KEY: &str = ".certificate.key";
 /// Refusals that are told one by one; after that, every thousandth.
 const TOLD_ONE_BY_ONE: u64 = 100;
+/// Reasons that are known apart; there are fewer, unless somebody makes them up.
+const REASONS_MAX: usize = 100;
 
 /// What the keys' file holds.
 #[derive(Default, Serialize, Deserialize)]
@@ -174,9 +176,11 @@ impl KeyEntry {
     }
 }
 
-/// Tells refusals on stderr; a flood of them is told in thousands.
+/// Tells refusals on stderr; a flood of them is told in thousands, and what is refused for a new
+/// reason at once.
 fn teller() -> impl Fn(&Event) {
     let told = AtomicU64::new(0);
+    let reasons = Mutex::new(BTreeSet::new());
     move |event| {
         if event.is_warning {
             // Before it is full, and never more than three times: it is not counted as a refusal.
@@ -187,7 +191,11 @@ fn teller() -> impl Fn(&Event) {
             return;
         }
         let number = told.fetch_add(1, Ordering::Relaxed) + 1;
-        if number > TOLD_ONE_BY_ONE && !number.is_multiple_of(1000) {
+        let is_new = {
+            let mut reasons = reasons.lock().unwrap_or_else(PoisonError::into_inner);
+            reasons.len() < REASONS_MAX && reasons.insert(event.why.clone())
+        };
+        if number > TOLD_ONE_BY_ONE && !number.is_multiple_of(1000) && !is_new {
             return;
         }
         let object = if event.object.is_empty() { "-" } else { &event.object };

@@ -72,6 +72,14 @@ impl Site for FarSite {
         self.travel().free_bytes()
     }
 
+    fn lock_seconds(&self) -> Option<u64> {
+        self.site.lock_seconds()
+    }
+
+    fn extend_retention(&self, key: &str, until_seconds: u64) -> Result<(), SiteError> {
+        self.travel().extend_retention(key, until_seconds)
+    }
+
     fn quarantine(&self, key: &str) -> Result<String, SiteError> {
         self.travel().quarantine(key)
     }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use evenkeel_sites::{
-    Bandwidth, CredentialSource, Endpoint, IpfsJanitor, IpfsSettings, IpfsSite, ObjectJanitor,
-    ObjectSite, Patience, S3Settings, SettingsError, UnusableSite, WebDavSettings, check_site_name,
+    Bandwidth, CredentialSource, Endpoint, IpfsJanitor, IpfsSettings, IpfsSite, Lock,
+    ObjectJanitor, ObjectSite, Patience, S3Settings, SettingsError, UnusableSite, WebDavSettings,
+    check_site_name,
 };
 use evenkeel_vault::{FolderSite, Janitor, Site, SiteClass};
 use serde::{Deserialize, Serialize};
@@ -34,8 +35,9 @@ fn open_near(config: &Config, site: &SiteConfig) -> Arc<dyn Site> {
         SiteKind::Folder => {
             return Arc::new(FolderSite::new(&site.name, site.location(), &site.path));
         }
-        SiteKind::S3 => s3_settings(site, shown.conditional_put)
-            .and_then(|settings| ObjectSite::s3(&site.name, &settings)),
+        SiteKind::S3 => {
+            s3_settings(site, &shown).and_then(|settings| ObjectSite::s3(&site.name, &settings))
+        }
         SiteKind::WebDav => web_dav_settings(site, shown.conditional_put)
             .and_then(|settings| ObjectSite::web_dav(&site.name, &settings)),
         SiteKind::Ipfs => {
@@ -54,12 +56,13 @@ fn open_near(config: &Config, site: &SiteConfig) -> Arc<dyn Site> {
 /// Who may delete at a site; none if it cannot be reached with its settings.
 #[must_use]
 pub fn open_janitor(config: &Config, site: &SiteConfig) -> Option<Arc<dyn Janitor>> {
-    let conditional_put = shown(config, site).conditional_put;
+    let shown = shown(config, site);
     let opened = match site.kind {
         SiteKind::Folder => return Some(Arc::new(folder_site(site)?)),
-        SiteKind::S3 => s3_settings(site, conditional_put)
-            .and_then(|settings| ObjectJanitor::s3(&site.name, &settings)),
-        SiteKind::WebDav => web_dav_settings(site, conditional_put)
+        SiteKind::S3 => {
+            s3_settings(site, &shown).and_then(|settings| ObjectJanitor::s3(&site.name, &settings))
+        }
+        SiteKind::WebDav => web_dav_settings(site, shown.conditional_put)
             .and_then(|settings| ObjectJanitor::web_dav(&site.name, &settings)),
         SiteKind::Ipfs => {
             let opened =
@@ -82,7 +85,7 @@ pub fn folder_site(site: &SiteConfig) -> Option<FolderSite> {
 /// [`SettingsError`] if it cannot be, with these settings.
 pub(crate) fn s3_settings(
     site: &SiteConfig,
-    conditional_put: bool,
+    shown: &Shown,
 ) -> std::result::Result<S3Settings, SettingsError> {
     let credential = credential(site).ok_or_else(|| {
         SettingsError::Client("set its credential_file or credential_variable".to_owned())
@@ -97,7 +100,9 @@ pub(crate) fn s3_settings(
         prefix: site.prefix.clone(),
         credential,
         certificates: site.certificate_file.clone(),
-        conditional_put,
+        conditional_put: shown.conditional_put,
+        versions: shown.versions,
+        lock: shown.lock.clone(),
         patience: Patience::default(),
         bandwidth: bandwidth(site)?,
     })
@@ -136,7 +141,7 @@ pub(crate) fn web_dav_settings(
 pub(crate) fn check_settings(site: &SiteConfig) -> std::result::Result<(), SettingsError> {
     match site.kind {
         SiteKind::Folder => Ok(()),
-        SiteKind::S3 => s3_settings(site, false).map(drop),
+        SiteKind::S3 => s3_settings(site, &Shown::default()).map(drop),
         SiteKind::WebDav => web_dav_settings(site, false).map(drop),
         SiteKind::Ipfs => ipfs_settings(site).map(drop),
     }
@@ -199,12 +204,18 @@ fn credential(site: &SiteConfig) -> Option<CredentialSource> {
 }
 
 /// What the last probe has shown of a site; nothing, if there was none or it was elsewhere then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Shown {
-    /// It refused whatever takes something away.
+    /// It refused whatever takes something away, or keeps and locks what was written first.
     pub append_only: bool,
+    /// It keeps what was written first, and locks it.
+    pub immutable: bool,
     /// It refused a put under a condition that did not hold.
     pub conditional_put: bool,
+    /// It keeps what is overwritten as versions.
+    pub versions: bool,
+    /// What it locks new objects with.
+    pub lock: Option<Lock>,
 }
 
 /// A probe's finding, as it is kept beside the vault's state.
@@ -237,9 +248,14 @@ pub fn shown(config: &Config, site: &SiteConfig) -> Shown {
     if finding.location != site.location() || finding.credential != credential_name(site) {
         return Shown::default();
     }
+    let probe = finding.probe;
+    let lock = probe.lock_mode.zip(probe.lock_seconds);
     Shown {
-        append_only: finding.probe.class_shown == ClassDocument::AppendOnly,
-        conditional_put: finding.probe.conditional_put == Some(true),
+        append_only: probe.class_shown != ClassDocument::Mutable,
+        immutable: probe.class_shown == ClassDocument::Immutable,
+        conditional_put: probe.conditional_put == Some(true),
+        versions: probe.versions == Some(true),
+        lock: lock.map(|(mode, seconds)| Lock { mode, seconds }),
     }
 }
 
@@ -272,9 +288,9 @@ pub(crate) fn keep_finding(
 #[must_use]
 pub fn class_of(config: &Config, site: &SiteConfig) -> SiteClass {
     let claimed = site.class == SiteClassName::AppendOnly && site.kind != SiteKind::Folder;
-    if claimed && shown(config, site).append_only {
-        SiteClass::AppendOnly
-    } else {
-        SiteClass::Mutable
+    match shown(config, site) {
+        Shown { immutable: true, .. } if claimed => SiteClass::Immutable,
+        Shown { append_only: true, .. } if claimed => SiteClass::AppendOnly,
+        _ => SiteClass::Mutable,
     }
 }

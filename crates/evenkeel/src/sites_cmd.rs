@@ -15,7 +15,8 @@ use crate::documents::{
 use crate::output::{self, Results};
 use crate::report::{Exit, Report, Result};
 use crate::site_open::{
-    class_of, ipfs_settings, keep_finding, open_ipfs, open_site, s3_settings, web_dav_settings,
+    Shown, class_of, ipfs_settings, keep_finding, open_ipfs, open_site, s3_settings,
+    web_dav_settings,
 };
 
 /// How long a running daemon may take to tell what it knows of its sites.
@@ -236,7 +237,9 @@ fn try_site(site: &SiteConfig) -> Result<ProbeDocument> {
     let nonce = u64::from_le_bytes(nonce);
     let found = match site.kind {
         SiteKind::Folder => return Ok(try_folder(site, nonce)),
-        SiteKind::S3 => s3_settings(site, false).and_then(|settings| probe_s3(&settings, nonce)),
+        SiteKind::S3 => {
+            s3_settings(site, &Shown::default()).and_then(|settings| probe_s3(&settings, nonce))
+        }
         SiteKind::WebDav => {
             web_dav_settings(site, false).and_then(|settings| probe_web_dav(&settings, nonce))
         }
@@ -257,7 +260,7 @@ fn told(site: &SiteConfig, finding: &Finding) -> ProbeDocument {
     let class = finding.class();
     let promised = match site.class {
         SiteClassName::Mutable => true,
-        SiteClassName::AppendOnly => class == evenkeel_vault::SiteClass::AppendOnly,
+        SiteClassName::AppendOnly => class != evenkeel_vault::SiteClass::Mutable,
     };
     let allowed =
         |attempt: &&Attempt| matches!(attempt.outcome, Outcome::Allowed | Outcome::Unclear);
@@ -279,6 +282,9 @@ fn told(site: &SiteConfig, finding: &Finding) -> ProbeDocument {
         detail,
         class_shown: class.into(),
         conditional_put: finding.wrote.then_some(finding.conditional_put),
+        versions: (finding.wrote && site.kind == SiteKind::S3).then_some(finding.versions),
+        lock_mode: finding.lock.as_ref().map(|lock| lock.mode.clone()),
+        lock_seconds: finding.lock.as_ref().map(|lock| lock.seconds),
         attempts: finding.attempts.iter().map(attempt).collect(),
         measured: measured(finding),
     }

@@ -313,6 +313,7 @@ fn with_the_writers_credentials_nothing_old_is_destroyed_and_nothing_is_read() {
         lie(&mut thief, objects);
         assert!(flood(&mut thief) < QUOTA_BYTES);
         let told = served.told();
+        assert!(told.contains("this domain has used its quota"), "{told}");
         assert!(told.contains("quota: desk-state"), "nobody was warned: {told}");
         let after = served.objects();
         for (key, bytes) in objects {

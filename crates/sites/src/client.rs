@@ -7,8 +7,8 @@ use http_body_util::BodyExt;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
 
+use crate::basic::basic;
 use crate::credential::Credential;
-use crate::object::basic;
 use crate::settings::{S3Settings, SettingsError, WebDavSettings};
 use crate::tls::client_config;
 use crate::wire::{Wire, WireError, said};
@@ -51,7 +51,8 @@ impl Client {
             false => None,
         };
         Ok(Self {
-            wire: Wire::new(&settings.endpoint, tls, settings.patience, settings.bandwidth, None),
+            wire: Wire::new(&settings.endpoint, tls, settings.patience, settings.bandwidth, None)
+                .with_sums(true),
             base: format!("{}/{}", settings.endpoint.url(), settings.bucket),
             asking: Asking::S3 {
                 credential: AwsCredential {

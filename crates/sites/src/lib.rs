@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod basic;
 mod bridge;
 mod client;
 mod credential;
@@ -31,6 +32,7 @@ mod serve;
 mod settings;
 mod tls;
 mod unusable;
+mod versions;
 mod wire;
 
 pub use credential::{Credential, CredentialSource};
@@ -46,3 +48,4 @@ pub use settings::{
     Endpoint, Patience, S3Settings, SettingsError, WebDavSettings, check_site_name,
 };
 pub use unusable::UnusableSite;
+pub use versions::Lock;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use evenkeel_vault::{ObjectInfo, Site, SiteClass, SiteError, SiteErrorKind, check_object_name};
 use futures::TryStreamExt;
-use http::HeaderValue;
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
@@ -16,10 +15,13 @@ use object_store::{
     ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
 };
 
+use crate::basic::basic;
 use crate::bridge::wait_for;
+use crate::client::Client;
 use crate::credential::Credential;
 use crate::settings::{Patience, S3Settings, SettingsError, WebDavSettings, check_site_name};
 use crate::tls::client_config;
+use crate::versions::{Failed, Lock, Versions};
 use crate::wire::{Dav, Wire, WireError, said};
 
 /// More objects than any site of ours has; a listing that goes on is a lie.
@@ -50,6 +52,8 @@ pub struct ObjectSite {
     sent_prefix: String,
     conditional_put: bool,
     patience: Patience,
+    versions: Option<Arc<Versions>>,
+    lock: Option<Lock>,
 }
 
 impl fmt::Debug for ObjectSite {
@@ -82,13 +86,10 @@ impl ObjectSite {
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_allow_http(true)
             .with_retry(no_repeats())
-            .with_http_connector(Wire::new(
-                &settings.endpoint,
-                tls,
-                settings.patience,
-                settings.bandwidth,
-                None,
-            ))
+            .with_http_connector(
+                Wire::new(&settings.endpoint, tls, settings.patience, settings.bandwidth, None)
+                    .with_sums(settings.lock.is_some()),
+            )
             .build()
             .map_err(|error| SettingsError::Client(error.to_string()))?;
         let location =
@@ -103,6 +104,11 @@ impl ObjectSite {
             sent_prefix: settings.prefix.clone(),
             conditional_put: settings.conditional_put,
             patience: settings.patience,
+            versions: match settings.versions {
+                true => Some(Arc::new(Versions::new(Client::s3(settings)?))),
+                false => None,
+            },
+            lock: settings.lock.clone().filter(|_| settings.versions),
         })
     }
 
@@ -144,6 +150,8 @@ impl ObjectSite {
             sent_prefix: String::new(),
             conditional_put: settings.conditional_put,
             patience: settings.patience,
+            versions: None,
+            lock: None,
         })
     }
 
@@ -195,6 +203,9 @@ impl ObjectSite {
         range: Option<(u64, u64)>,
     ) -> Result<Vec<u8>, SiteError> {
         let path = self.path(action, key)?;
+        if let Some(versions) = self.versions.clone() {
+            return self.read_first(versions, action, key, range);
+        }
         let store = Arc::clone(&self.store);
         let mut options = GetOptions::default();
         let mut most = self.patience.object_bytes_max;
@@ -220,6 +231,44 @@ impl ObjectSite {
         })
     }
 
+    /// As it was written first, whatever came after.
+    fn read_first(
+        &self,
+        versions: Arc<Versions>,
+        action: &'static str,
+        key: &str,
+        range: Option<(u64, u64)>,
+    ) -> Result<Vec<u8>, SiteError> {
+        let sent = format!("{}{key}", self.sent_prefix);
+        let found =
+            self.ask_versions(action, key, async move { versions.read(&sent, range).await })?;
+        found.ok_or_else(|| self.fail(action, key, SiteErrorKind::NotFound, "it is not there"))
+    }
+
+    fn ask_versions<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        key: &str,
+        work: impl Future<Output = Result<T, Failed>> + Send + 'static,
+    ) -> Result<T, SiteError> {
+        let answer = wait_for(work).map_err(|error| {
+            let why = format!("nothing was sent or received: {error}");
+            self.fail(action, key, SiteErrorKind::Other, &why)
+        })?;
+        answer.map_err(|failed| {
+            let (kind, why) = match failed {
+                Failed::Wire(error) => explain_wire(&error),
+                Failed::Status(status, said) => {
+                    explain_wire(&WireError::Status { status, said: format!(" ({said})") })
+                }
+                Failed::Endless => {
+                    (SiteErrorKind::Misread, "its list of versions does not end".to_owned())
+                }
+            };
+            self.fail(action, key, kind, &why)
+        })
+    }
+
     /// What is there under a name, if anything.
     fn present(&self, key: &str) -> Result<Option<Vec<u8>>, SiteError> {
         match self.read("put", key, None) {
@@ -231,6 +280,12 @@ impl ObjectSite {
 
     fn exists(&self, key: &str) -> Result<bool, SiteError> {
         let path = self.path("put", key)?;
+        if let Some(versions) = self.versions.clone() {
+            let sent = path.to_string();
+            let first =
+                self.ask_versions("put", key, async move { versions.first(&sent).await })?;
+            return Ok(first.is_some());
+        }
         let store = Arc::clone(&self.store);
         match self.ask("put", key, async move { store.head(&path).await }) {
             Ok(_) => Ok(true),
@@ -381,6 +436,17 @@ impl Site for ObjectSite {
         if !prefix.is_empty() {
             self.path("list", prefix.strip_suffix('/').unwrap_or(prefix))?;
         }
+        if let Some(versions) = self.versions.clone() {
+            let sent = format!("{}{prefix}", self.sent_prefix);
+            let found =
+                self.ask_versions("list", prefix, async move { versions.list(&sent).await })?;
+            let ours = found.into_iter().filter_map(|(key, first)| {
+                let key = key.strip_prefix(self.sent_prefix.as_str())?;
+                let info = ObjectInfo { key: key.to_owned(), length_bytes: first.length_bytes };
+                check_object_name(key).is_ok().then_some(info)
+            });
+            return Ok(ours.collect());
+        }
         let found = match self.protocol {
             Protocol::S3 => self.walk_prefix(prefix)?,
             Protocol::WebDav => self.walk_folders(prefix.trim_end_matches('/').to_owned())?,
@@ -403,6 +469,25 @@ impl Site for ObjectSite {
         Ok(objects)
     }
 
+    fn lock_seconds(&self) -> Option<u64> {
+        self.lock.as_ref().map(|lock| lock.seconds)
+    }
+
+    fn extend_retention(&self, key: &str, until_seconds: u64) -> Result<(), SiteError> {
+        let path = self.path("lock", key)?.to_string();
+        let (Some(versions), Some(lock)) = (self.versions.clone(), self.lock.clone()) else {
+            let why = "no probe has shown that this bucket locks what is in it";
+            return Err(self.fail("lock", key, SiteErrorKind::Unsupported, why));
+        };
+        let there = self.ask_versions("lock", key, async move {
+            versions.extend(&path, &lock.mode, until_seconds).await
+        })?;
+        match there {
+            true => Ok(()),
+            false => Err(self.fail("lock", key, SiteErrorKind::NotFound, "it is not there")),
+        }
+    }
+
     fn used_bytes(&self) -> Result<u64, SiteError> {
         Ok(self.list("")?.iter().map(|object| object.length_bytes).sum())
     }
@@ -418,32 +503,6 @@ const BEYOND: &str = "the object ends before that";
 /// Repeats are made where the deadlines are kept.
 fn no_repeats() -> RetryConfig {
     RetryConfig { max_retries: 0, backoff: BackoffConfig::default(), ..RetryConfig::default() }
-}
-
-pub(crate) fn basic(credential: &Credential) -> Result<HeaderValue, SettingsError> {
-    if credential.id.contains(':') {
-        return Err(SettingsError::Client("a user's name cannot have a colon in it".to_owned()));
-    }
-    let pair = format!("{}:{}", credential.id, credential.secret.as_str());
-    let mut value = HeaderValue::try_from(format!("Basic {}", base64(pair.as_bytes())))
-        .map_err(|error| SettingsError::Client(error.to_string()))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// RFC 4648, section 4.
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= group.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
 }
 
 /// What a store's error means for a site, and words for people.
@@ -492,23 +551,4 @@ fn explain_wire(error: &WireError) -> (SiteErrorKind, String) {
 fn plain(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.chars().filter(|letter| !letter.is_control()).take(300).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_its_rfc() {
-        for (plain, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 }

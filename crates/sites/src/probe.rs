@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest;
 use evenkeel_vault::SiteClass;
 
+use crate::basic::base64;
 use crate::bridge::wait_for;
 use crate::client::{Answer, Client};
-use crate::object::base64;
 use crate::settings::{S3Settings, SettingsError, WebDavSettings};
+use crate::versions::{Lock, read_lock};
 use crate::wire::WireError;
 
 /// Objects that latency is measured with, and their size.
@@ -65,6 +66,10 @@ pub struct Finding {
     pub read_after_write: bool,
     /// A put with the condition that nothing is there was refused where something was.
     pub conditional_put: bool,
+    /// The bucket keeps what is overwritten and deleted as versions.
+    pub versions: bool,
+    /// What the bucket locks new objects with.
+    pub lock: Option<Lock>,
     /// What was tried.
     pub attempts: Vec<Attempt>,
     /// Times to write 4 KiB.
@@ -86,6 +91,8 @@ impl Finding {
             wrote: false,
             read_after_write: false,
             conditional_put: false,
+            versions: false,
+            lock: None,
             attempts: Vec::new(),
             write: None,
             read: None,
@@ -96,14 +103,20 @@ impl Finding {
     }
 
     /// The best class that was shown: append-only if everything that takes something away was
-    /// refused, else mutable. (Locked versions are not read by us, so they raise no class.)
+    /// refused; immutable if first versions are locked, cannot be deleted, and none of the
+    /// bucket's settings and locks can be changed; else mutable.
     #[must_use]
     pub fn class(&self) -> SiteClass {
         let harmless =
             |attempt: &Attempt| matches!(attempt.outcome, Outcome::Refused | Outcome::NotOffered);
         let whole = self.wrote && self.read_after_write && !self.attempts.is_empty();
+        // What hides a version takes nothing away: the first one is read.
+        let hides = |attempt: &Attempt| ["overwrite", "delete"].contains(&attempt.what);
+        let locked = self.versions && self.lock.is_some() && self.refuses("version delete");
         if whole && self.attempts.iter().all(harmless) {
             SiteClass::AppendOnly
+        } else if whole && locked && self.attempts.iter().all(|at| harmless(at) || hides(at)) {
+            SiteClass::Immutable
         } else {
             SiteClass::Mutable
         }
@@ -273,6 +286,7 @@ impl Thief {
     async fn settings(&self, finding: &mut Finding) -> Result<(), WireError> {
         let found = self.ask("GET", "?versioning", &[], b"").await?;
         let text = String::from_utf8_lossy(&found.body).into_owned();
+        finding.versions = text.contains("Enabled");
         let status = if text.contains("Enabled") { "Enabled" } else { "Suspended" };
         let versioning = format!(
             "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
@@ -300,6 +314,7 @@ impl Thief {
         if found.status.is_success() {
             let answer = self.write_setting("?object-lock", &found.body).await?;
             finding.attempts.push(attempt("lock setting", &answer, true));
+            finding.lock = read_lock(&String::from_utf8_lossy(&found.body));
         }
         Ok(())
     }
@@ -383,6 +398,8 @@ mod tests {
             wrote: true,
             read_after_write: true,
             conditional_put: true,
+            versions: false,
+            lock: None,
             attempts,
             write: None,
             read: None,
@@ -390,6 +407,27 @@ mod tests {
             read_bytes_per_second: None,
             detail: None,
         }
+    }
+
+    #[test]
+    fn first_versions_that_are_locked_for_good_are_a_class_of_their_own() {
+        let attempt = |what, outcome| Attempt { what, outcome, said: String::new() };
+        let of = |version_delete, lifecycle, locked| Finding {
+            versions: true,
+            lock: Some(Lock { mode: "COMPLIANCE".to_owned(), seconds: 9 }).filter(|_| locked),
+            ..finding(vec![
+                attempt("overwrite", Outcome::Allowed),
+                attempt("delete", Outcome::Allowed),
+                attempt("lifecycle", lifecycle),
+                attempt("retention", Outcome::Refused),
+                attempt("version delete", version_delete),
+            ])
+        };
+        let refused = Outcome::Refused;
+        assert_eq!(of(refused, refused, true).class(), SiteClass::Immutable);
+        assert_eq!(of(refused, refused, false).class(), SiteClass::Mutable);
+        assert_eq!(of(refused, Outcome::Allowed, true).class(), SiteClass::Mutable);
+        assert_eq!(of(Outcome::NotOffered, refused, true).class(), SiteClass::Mutable);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::credential::CredentialSource;
 use crate::pace::Bandwidth;
+use crate::versions::Lock;
 
 /// Why a site cannot be reached as it is configured; found before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -167,6 +168,11 @@ pub struct S3Settings {
     /// A probe has shown that the store refuses to replace an object when asked not to
     /// (`If-None-Match: *`). Until then every put looks first and reads back after.
     pub conditional_put: bool,
+    /// A probe has shown that the bucket keeps versions: an object's first one is read, whatever
+    /// was written over it.
+    pub versions: bool,
+    /// What the bucket locks new objects with, as a probe has shown.
+    pub lock: Option<Lock>,
     /// How long it is waited for.
     pub patience: Patience,
     /// How fast it may be written to and read.

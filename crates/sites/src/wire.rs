@@ -22,6 +22,7 @@ use hyper::body::{Frame, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use md5::{Digest, Md5};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
     HttpResponse, HttpResponseBody, HttpService,
@@ -34,6 +35,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::basic::base64;
 use crate::pace::{Bandwidth, Pace, Paced};
 use crate::settings::{Endpoint, Patience};
 
@@ -96,6 +98,7 @@ pub(crate) struct Wire {
     client: Client<Plug, HttpRequestBody>,
     patience: Patience,
     dav: Option<Dav>,
+    sums: bool,
 }
 
 impl fmt::Debug for Wire {
@@ -122,11 +125,24 @@ impl Wire {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
             .build(plug);
-        Self { client, patience, dav }
+        Self { client, patience, dav, sums: false }
+    }
+
+    /// With `Content-MD5` (RFC 1864) on every put: a bucket that locks what it is given demands it.
+    pub(crate) fn with_sums(mut self, sums: bool) -> Self {
+        self.sums = sums;
+        self
     }
 
     /// One request, not repeated.
-    pub(crate) async fn once(&self, request: HttpRequest) -> Result<HttpResponse, WireError> {
+    pub(crate) async fn once(&self, mut request: HttpRequest) -> Result<HttpResponse, WireError> {
+        if self.sums && request.method() == Method::PUT {
+            let body = request.body().clone().collect().await;
+            let body = body.map_err(|error| WireError::Broken(error.to_string()))?.to_bytes();
+            if let Ok(sum) = HeaderValue::try_from(base64(&Md5::digest(&body))) {
+                request.headers_mut().insert("content-md5", sum);
+            }
+        }
         let sent = request.body().content_length() as u64;
         let limit = self.patience.transfer(sent).saturating_add(self.patience.connect);
         let answer = match timeout(limit, self.client.request(request)).await {

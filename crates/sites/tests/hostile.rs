@@ -60,6 +60,8 @@ impl Bad {
             certificates: None,
             conditional_put,
             patience,
+            versions: false,
+            lock: None,
             bandwidth: Bandwidth::default(),
         })
     }

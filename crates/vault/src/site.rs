@@ -152,6 +152,26 @@ pub trait Site: Send + Sync {
     /// Why the site could not tell.
     fn free_bytes(&self) -> Result<Option<u64>, SiteError>;
 
+    /// How long what is written now stays locked here, in seconds; `None` where locks do not end or
+    /// there are none.
+    fn lock_seconds(&self) -> Option<u64> {
+        None
+    }
+
+    /// Keeps an object locked until then at least, in seconds since 1970; never shorter than it is.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    fn extend_retention(&self, key: &str, until_seconds: u64) -> Result<(), SiteError> {
+        Err(SiteError {
+            site: self.name().to_owned(),
+            action: "lock",
+            key: key.to_owned(),
+            kind: SiteErrorKind::Unsupported,
+            detail: format!("this site has no locks that end (asked for {until_seconds})"),
+        })
+    }
+
     /// Moves a damaged object out of the way, keeping it, so that a good one can be put. Only a
     /// mutable site can; the others report [`SiteErrorKind::Unsupported`].
     ///

@@ -1,6 +1,7 @@
 //! The writer: one per lineage, appending records that count only when enough sites hold them.
 
 mod check;
+mod locks;
 mod point;
 
 use std::io::Read;
@@ -59,6 +60,7 @@ pub struct Writer {
     newest_point: Option<(u64, [u8; 32])>,
     /// What deletion plans in force name, as last seen.
     marks: Marks,
+    locked: locks::Locked,
 }
 
 struct Settled {
@@ -128,6 +130,7 @@ impl Writer {
             index: Arc::new(index),
             newest_point: None,
             marks: Marks::default(),
+            locked: locks::Locked::new(),
         })
     }
 

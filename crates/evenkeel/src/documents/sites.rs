@@ -39,6 +39,12 @@ pub struct ProbeDocument {
     pub class_shown: SiteClass,
     /// Whether a put was refused where its condition did not hold; `null` if not tried.
     pub conditional_put: Option<bool>,
+    /// Whether the bucket keeps what is overwritten; `null` if not tried.
+    pub versions: Option<bool>,
+    /// What the bucket locks new objects with, such as `COMPLIANCE`; `null` if with nothing.
+    pub lock_mode: Option<String>,
+    /// How long it locks them, in seconds.
+    pub lock_seconds: Option<u64>,
     /// Everything that was tried, in order.
     pub attempts: Vec<AttemptDocument>,
     /// Times and rates; `null` if not measured.

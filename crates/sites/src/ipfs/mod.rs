@@ -21,8 +21,8 @@ use evenkeel_vault::{
 };
 use http::HeaderValue;
 
+use crate::basic::basic;
 use crate::credential::{Credential, CredentialSource};
-use crate::object::basic;
 use crate::pace::Bandwidth;
 use crate::settings::{Endpoint, Patience, SettingsError, check_site_name};
 use crate::tls::client_config;

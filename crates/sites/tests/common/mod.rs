@@ -112,6 +112,8 @@ impl Desk {
                 repeats: 2,
                 ..Patience::default()
             },
+            versions: false,
+            lock: None,
             bandwidth: Bandwidth::default(),
         }
     }

@@ -41,7 +41,7 @@ pub struct SealedPoint {
     layout: Layout,
     body: Body,
     /// New packs, reused ones, then those of the chunk lists.
-    packs: Vec<IndexedPack>,
+    pub(super) packs: Vec<IndexedPack>,
     /// Entries of the new packs.
     entries: Vec<Vec<PackEntry>>,
     tally: Tally,
@@ -197,6 +197,7 @@ impl Writer {
         self.check_deletions(sealed)?;
         self.check_held(sealed, &mut tally)?;
         self.begin_period(head.time_ns)?;
+        self.extend_locks(sealed, head.time_ns, &mut tally)?;
         let header = self.header(kind, &head.roots, head.time_ns)?;
         let (header, body) = self.seal_packed(header, &sealed.packs, &sealed.body)?;
         let (shipped, sites) = self.append(header, &body, tally, Some(content))?;
