@@ -147,9 +147,7 @@ fn write(
 /// [`Error::NotRestored`] with what it found.
 pub fn check_integrity(path: &Path) -> Result<()> {
     let failed = |detail: String| Error::NotRestored { path: path.to_path_buf(), detail };
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let uri = format!("file:{}?immutable=1", escaped(path));
-    let found = Connection::open_with_flags(uri, flags).and_then(|connection| {
+    let found = open_immutable(path).and_then(|connection| {
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))
     });
     match found {
@@ -157,6 +155,15 @@ pub fn check_integrity(path: &Path) -> Result<()> {
         Ok(found) => Err(failed(format!("integrity_check says: {found}"))),
         Err(error) => Err(failed(error.to_string())),
     }
+}
+
+/// Opens a database that nobody changes: nothing is put beside it, and nothing in it is written.
+///
+/// # Errors
+/// What SQLite says.
+pub fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{}?immutable=1", escaped(path)), flags)
 }
 
 fn escaped(path: &Path) -> String {

@@ -17,6 +17,7 @@ mod lines;
 mod margin;
 mod network;
 mod points;
+mod postgres;
 mod protected;
 mod recipients;
 mod restore;
@@ -25,7 +26,7 @@ mod slashing;
 mod status;
 
 pub use audit::{AuditDocument, ForecastDocument, PlanDocument, PruneDocument, SiteAuditDocument};
-pub use drill::{CheckDocument, DrillDocument, PhaseDocument};
+pub use drill::{CheckDocument, DrillDocument, PhaseDocument, SourceProofDocument};
 pub use failover::{FailoverCheck, FailoverCheckDocument, FailoverDocument, FailoverKind};
 pub use files::{
     BackupDocument, DiffDocument, DifferenceDocument, FileProblemDocument, LsDocument,
@@ -50,7 +51,11 @@ pub use network::{
     NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument,
     RestoredCursorDocument,
 };
-pub use points::{PointDocument, PointKind, PointsDocument};
+pub use points::{PointDocument, PointKind, PointsDocument, SourceGapDocument};
+pub use postgres::{
+    PostgresCaptureDocument, PostgresEventDocument, PostgresNamedPointDocument,
+    PostgresStatusDocument, PostgresWindowDocument, RestorePostgresDocument,
+};
 pub use protected::{ProtectedDocument, ProvenSourceDocument, SourceKind, SourceState};
 pub use recipients::{PeriodDocument, RecipientDocument, RecipientsDocument};
 pub use restore::{Freshness, GapDocument, RestoreDocument, RestoredDatabaseDocument};

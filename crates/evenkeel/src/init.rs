@@ -24,7 +24,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ed25519_dalek::SigningKey;
 use evenkeel_vault::{IdKey, Identity, Lineage, OsRandom, Random, RecoveryIdentity, WriterKey};
 
-use crate::config::{Config, DashboardBind, FILE_NAME};
+use crate::config::{Config, DashboardBind, FILE_NAME, SiteConfig};
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
 
@@ -98,6 +98,8 @@ pub struct InitOptions {
 pub struct Desk {
     /// Folders that are its sites; none: three inside the home.
     pub sites: Vec<PathBuf>,
+    /// Sites of any kind, with absolute paths, instead of folders.
+    pub described: Vec<SiteConfig>,
     /// What it protects, absolute.
     pub paths: Vec<PathBuf>,
 }
@@ -130,8 +132,11 @@ pub fn init_home(home: &Path, options: &InitOptions) -> Result<Config> {
     for folder in FOLDERS.iter().filter(|folder| !is_spare(folder, options)) {
         make_folder(&home.join(folder))?;
     }
-    for site in options.desk.iter().flat_map(|desk| &desk.sites) {
-        make_folder(site)?;
+    if let Some(desk) = &options.desk {
+        let described = desk.described.iter().filter_map(|site| site.folder());
+        for folder in desk.sites.iter().map(PathBuf::as_path).chain(described) {
+            make_folder(folder)?;
+        }
     }
     let public = write_keys(home)?;
     for folder in FOLDERS.iter().filter(|folder| !is_spare(folder, options)) {
@@ -157,6 +162,9 @@ fn is_spare(folder: &str, options: &InitOptions) -> bool {
 
 /// Names and folders of a desk's sites.
 fn desk_sites(desk: &Desk) -> Vec<(String, PathBuf)> {
+    if !desk.described.is_empty() {
+        return desk.described.iter().map(|site| (site.name.clone(), site.path.clone())).collect();
+    }
     let named =
         |at: usize| format!("site-{}", char::from(b'a' + u8::try_from(at % 26).unwrap_or(0)));
     if desk.sites.is_empty() {

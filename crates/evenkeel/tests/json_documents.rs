@@ -13,12 +13,14 @@ use evenkeel::documents::{
     KeyFingerprintDocument, KeyGroupDocument, KeySetDocument, KitDocument, LsDocument,
     MarginSimulationDocument, NetworkBackupDocument, NetworkCheckDocument, NetworkDiffDocument,
     NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument, Outcome,
-    PeriodDocument, PlanDocument, PointsDocument, ProblemDocument, ProgressDocument, PruneDocument,
-    RecipientDocument, RecipientsDocument, RepairDocument, RepairProblemDocument, RestoreDocument,
-    RestoredCursorDocument, ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument,
-    SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument, Slip39GroupDocument,
-    Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument, StatusDocument,
-    VerifyDocument,
+    PeriodDocument, PlanDocument, PointsDocument, PostgresCaptureDocument, PostgresEventDocument,
+    PostgresNamedPointDocument, PostgresStatusDocument, PostgresWindowDocument, ProblemDocument,
+    ProgressDocument, PruneDocument, RecipientDocument, RecipientsDocument, RepairDocument,
+    RepairProblemDocument, RestoreDocument, RestorePostgresDocument, RestoredCursorDocument,
+    ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument, SiteAuditDocument,
+    SitesDocument, SlashingDocument, Slip39CardDocument, Slip39GroupDocument,
+    Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument, SourceGapDocument,
+    SourceProofDocument, StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -219,6 +221,18 @@ fn every_document_fits_its_schema_when_it_is_full() {
     assert_fits("ls", &LsDocument { target, hash, ..LsDocument::default() });
     let differences = vec![DifferenceDocument { bytes_after: Some(1), ..Default::default() }];
     assert_fits("diff", &DiffDocument { differences, ..DiffDocument::default() });
+    let windows = vec![PostgresWindowDocument::default()];
+    let named_points = vec![PostgresNamedPointDocument::default()];
+    let events = vec![PostgresEventDocument::default()];
+    let capture = PostgresCaptureDocument { windows, named_points, events, ..Default::default() };
+    assert_fits("postgres_status", &PostgresStatusDocument { captures: vec![capture] });
+    assert_fits("restore_postgres", &RestorePostgresDocument::default());
+    let stop = Some("recovery_target_lsn = 0/3000148".to_owned());
+    assert_fits("restore_postgres", &RestorePostgresDocument { stop, ..Default::default() });
+    let sources = vec![SourceProofDocument { rpo_seconds: Some(0.5), ..Default::default() }];
+    assert_fits("drill", &DrillDocument { sources, ..DrillDocument::default() });
+    let gaps = vec![SourceGapDocument { until: Some(String::new()), ..Default::default() }];
+    assert_fits("points", &PointsDocument { gaps, ..PointsDocument::default() });
     let sites = scripted::status(Scene::Alarm, 0.0).sites;
     assert_fits("sites", &SitesDocument { sites, ..SitesDocument::default() });
 }

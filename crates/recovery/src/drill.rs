@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::error::{RecoveryError, Result};
 use crate::follower::Promise;
 use crate::ledger::Ledger;
-use crate::report::{Check, DrillReport, Level, Phase, SignedReport, Text, Verdict};
+use crate::report::{Check, DrillReport, Level, Phase, SignedReport, SourceProof, Text, Verdict};
 use crate::restore::{History, Restored, Restorer, Sink, Target};
 use crate::skips::{self, Skips, with_skips};
 
@@ -61,22 +61,18 @@ pub struct Drilled {
 /// What a drill proves of the lineages that stand beside the main one.
 #[derive(Debug, Clone)]
 pub struct BesideFound {
-    /// The point that was brought back.
-    pub point: String,
-    /// Its lineage.
-    pub lineage: Lineage,
-    /// Its position.
-    pub position: u64,
-    /// When it was made: nanoseconds since 1970 UTC.
-    pub time_ns: u64,
+    /// The point that was brought back; `None` if there was nothing to bring back.
+    pub point: Option<PointInfo>,
     /// What was checked.
     pub checks: Vec<Check>,
+    /// Every source among it, beside what is promised of it.
+    pub sources: Vec<SourceProof>,
 }
 
 /// Brings back what stands beside the main line, into a place of its own.
 pub trait BesideDrill {
-    /// Restores and checks; `None` if there is nothing to restore. Failures are checks.
-    fn run(&mut self, catalog: &Catalog, opener: &Opener) -> Option<BesideFound>;
+    /// Restores and checks. Failures are checks, and so is what could not be checked.
+    fn run(&mut self, catalog: &Catalog, opener: &Opener) -> BesideFound;
 }
 
 /// Runs a drill. An error on the way ends it with a failed check, never without a report.
@@ -204,9 +200,12 @@ impl Run<'_> {
             }
             None => Ok(()),
         };
+        if lineage.is_some() {
+            self.add_venue(result.is_ok());
+        }
         // Whatever became of the main line: what stands beside it does not depend on it.
-        let found = beside.and_then(|beside| beside.run(&catalog, &opener));
-        if let Some(found) = found {
+        if let Some(beside) = beside {
+            let found = beside.run(&catalog, &opener);
             self.phase("beside");
             self.add(found, lineage.is_none());
         }
@@ -218,16 +217,30 @@ impl Run<'_> {
 
     /// Adds what was found beside the main line; `alone` if there is no other.
     fn add(&mut self, found: BesideFound, alone: bool) {
-        if alone {
+        if let Some(point) = found.point.as_ref().filter(|_| alone) {
             let elapsed_ns = self.plan.clock.monotonic_ns().saturating_sub(self.started_ns);
             let failed = found.checks.iter().any(|check| check.verdict == Verdict::Failed);
             self.report.rto_ns = (!failed).then_some(elapsed_ns);
-            self.report.lineage = found.lineage.0;
-            self.report.point = found.point.into();
-            self.report.position = found.position;
-            self.report.rpo_ns = Some(self.report.started_ns.saturating_sub(found.time_ns));
+            self.report.lineage = point.id.lineage.0;
+            self.report.point = point.id.to_string().into();
+            self.report.position = point.position;
+            self.report.rpo_ns = Some(self.report.started_ns.saturating_sub(point.time_ns));
         }
         self.report.checks.extend(found.checks);
+        self.report.sources.extend(found.sources);
+    }
+
+    /// The main line as a source: nothing is promised of its times here.
+    fn add_venue(&mut self, is_back: bool) {
+        let (report, venue) = (&mut self.report, SourceProof::unproven("venue", "venue"));
+        report.sources.push(SourceProof {
+            verdict: if is_back { report.verdict() } else { Verdict::Failed },
+            point: report.point.clone(),
+            until_ns: report.rpo_ns.map(|age_ns| report.started_ns.saturating_sub(age_ns)),
+            rpo_ns: report.rpo_ns,
+            rto_ns: report.rto_ns,
+            ..venue
+        });
     }
 
     fn phase(&mut self, name: &str) {

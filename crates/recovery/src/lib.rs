@@ -51,7 +51,7 @@ pub use frames::{EntryBytes, Frame, Frames};
 pub use framing::{FramingError, Unframer, write_message};
 pub use ledger::{Ledger, Mismatch};
 pub use primary::{Ack, Primary, Refused, Request};
-pub use report::{Check, DrillReport, Level, SignedReport, Verdict};
+pub use report::{Check, DrillReport, Level, SignedReport, SourceProof, Verdict};
 pub use rescue::{Found, PassedOver, Rescue, Rescued, rescue};
 pub use restore::{History, Restored, Restorer, Sink, Target, base_of};
 pub use ship::{FrameReader, PointMaker, TailShipper, finish_point, seal_point, write_point};

@@ -135,6 +135,71 @@ pub struct Phase {
 }
 canonical_struct!(Phase { name, elapsed_ns });
 
+/// What a drill showed of one source, beside what is promised of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceProof {
+    /// `venue`, `files`, the path of a database, `postgres:NAME`.
+    pub name: Text,
+    /// What kind of source it is, one word.
+    pub kind: Text,
+    /// The worst verdict among its checks.
+    pub verdict: Verdict,
+    /// The recovery point that it came from; empty if there was none.
+    pub point: Text,
+    /// Everything in it up to this moment came back: nanoseconds since 1970 UTC.
+    pub until_ns: Option<u64>,
+    /// Age of that moment when the drill began.
+    pub rpo_ns: Option<u64>,
+    /// What is promised of the age; `None` if nothing is.
+    pub rpo_target_ns: Option<u64>,
+    /// How long it took until it was back.
+    pub rto_ns: Option<u64>,
+    /// What is promised of that; `None` if nothing is.
+    pub rto_target_ns: Option<u64>,
+}
+canonical_struct!(SourceProof {
+    name,
+    kind,
+    verdict,
+    point,
+    until_ns,
+    rpo_ns,
+    rpo_target_ns,
+    rto_ns,
+    rto_target_ns,
+});
+
+impl SourceProof {
+    /// A source of which nothing is known yet but its name: unproven.
+    #[must_use]
+    pub fn unproven(name: &str, kind: &str) -> Self {
+        Self {
+            name: name.into(),
+            kind: kind.into(),
+            verdict: Verdict::Unproven,
+            point: Text::default(),
+            until_ns: None,
+            rpo_ns: None,
+            rpo_target_ns: None,
+            rto_ns: None,
+            rto_target_ns: None,
+        }
+    }
+
+    /// Whether it came back right, as new and as fast as promised.
+    #[must_use]
+    pub fn is_within_objectives(&self) -> bool {
+        let kept = |found: Option<u64>, target: Option<u64>| match (found, target) {
+            (_, None) => true,
+            (Some(found), Some(target)) => found <= target,
+            (None, Some(_)) => false,
+        };
+        self.verdict == Verdict::Ok
+            && kept(self.rpo_ns, self.rpo_target_ns)
+            && kept(self.rto_ns, self.rto_target_ns)
+    }
+}
+
 /// The report of one drill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrillReport {
@@ -174,27 +239,35 @@ pub struct DrillReport {
     pub checks: Vec<Check>,
     /// Where the time went, in order.
     pub phases: Vec<Phase>,
+    /// Every source, beside what is promised of it. Version 1 of the report knows none.
+    pub sources: Vec<SourceProof>,
 }
-canonical_struct!(DrillReport {
-    started_ns,
-    level,
-    key_used,
-    lineage,
-    point,
-    position,
-    entries_replayed,
-    rto_ns,
-    rpo_entries,
-    rpo_ns,
-    sites_used,
-    sites_missing,
-    bytes_read,
-    state_root,
-    journal_root,
-    output_digest,
-    checks,
-    phases,
-});
+
+/// The fields of version 1, which those of version 2 stand behind.
+macro_rules! first_fields {
+    ($with:ident) => {
+        $with!(
+            started_ns,
+            level,
+            key_used,
+            lineage,
+            point,
+            position,
+            entries_replayed,
+            rto_ns,
+            rpo_entries,
+            rpo_ns,
+            sites_used,
+            sites_missing,
+            bytes_read,
+            state_root,
+            journal_root,
+            output_digest,
+            checks,
+            phases
+        )
+    };
+}
 
 impl DrillReport {
     /// An empty report of a drill that begins now.
@@ -219,7 +292,30 @@ impl DrillReport {
             output_digest: None,
             checks: Vec::new(),
             phases: Vec::new(),
+            sources: Vec::new(),
         }
+    }
+
+    fn encode_first(&self, writer: &mut Writer) {
+        macro_rules! encode {
+            ($($field:ident),*) => {{ $(self.$field.encode(writer);)* }};
+        }
+        first_fields!(encode);
+    }
+
+    fn decode_first(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        macro_rules! decode {
+            ($($field:ident),*) => {
+                Ok(Self { $($field: Canonical::decode(reader)?,)* sources: Vec::new() })
+            };
+        }
+        first_fields!(decode)
+    }
+
+    /// Whether everything was proven, and every source is as new and as fast as promised.
+    #[must_use]
+    pub fn is_within_objectives(&self) -> bool {
+        self.verdict() == Verdict::Ok && self.sources.iter().all(SourceProof::is_within_objectives)
     }
 
     /// Failed if a check failed; unproven if one that is configured could not be made, or if there
@@ -254,7 +350,31 @@ pub struct SignedReport {
     /// Signature over the report's canonical bytes behind a fixed prefix.
     pub signature: [u8; 64],
 }
-canonical_struct!(SignedReport { report, signer, signature });
+
+/// Version 1 is the report, the signer and the signature; version 2 has the sources behind them. A
+/// report without sources is written as version 1, so every report has one encoding.
+impl Canonical for SignedReport {
+    fn encode(&self, writer: &mut Writer) {
+        self.report.encode_first(writer);
+        self.signer.encode(writer);
+        self.signature.encode(writer);
+        if !self.report.sources.is_empty() {
+            self.report.sources.encode(writer);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut report = DrillReport::decode_first(reader)?;
+        let (signer, signature) = (Canonical::decode(reader)?, Canonical::decode(reader)?);
+        if reader.remaining() > 0 {
+            report.sources = Canonical::decode(reader)?;
+            if report.sources.is_empty() {
+                return Err(reader.not_canonical("no sources behind a report"));
+            }
+        }
+        Ok(Self { report, signer, signature })
+    }
+}
 
 impl SignedReport {
     /// True if the signature is the signer's and the report is unchanged.
@@ -269,8 +389,14 @@ impl SignedReport {
 
 fn signed_bytes(report: &DrillReport) -> Vec<u8> {
     let mut writer = Writer::new();
-    writer.fixed(b"evenkeel drill report v1\0");
-    report.encode(&mut writer);
+    let is_first = report.sources.is_empty();
+    let prefix =
+        if is_first { b"evenkeel drill report v1\0" } else { b"evenkeel drill report v2\0" };
+    writer.fixed(prefix);
+    report.encode_first(&mut writer);
+    if !is_first {
+        report.sources.encode(&mut writer);
+    }
     writer.into_bytes()
 }
 
@@ -289,9 +415,62 @@ mod tests {
         report
     }
 
+    fn source() -> SourceProof {
+        SourceProof {
+            verdict: Verdict::Ok,
+            rpo_ns: Some(3),
+            rpo_target_ns: Some(3),
+            rto_ns: Some(4),
+            rto_target_ns: Some(5),
+            ..SourceProof::unproven("files", "files")
+        }
+    }
+
     #[test]
     fn a_signed_report_reads_back_and_any_change_breaks_it() {
-        let signed = report().sign(&SigningKey::from_bytes(&[5; 32]));
+        let with_sources = DrillReport { sources: vec![source()], ..report() };
+        for report in [report(), with_sources] {
+            any_change_breaks(report);
+        }
+    }
+
+    #[test]
+    fn a_report_of_version_1_is_read_and_its_sources_cannot_be_left_out_or_added() {
+        let key = SigningKey::from_bytes(&[5; 32]);
+        let (first, second) =
+            (report().sign(&key), DrillReport { sources: vec![source()], ..report() }.sign(&key));
+        let (first_bytes, second_bytes) = (first.to_bytes(), second.to_bytes());
+        assert!(second_bytes.len() > first_bytes.len());
+        let shortened = SignedReport::from_bytes(&second_bytes[..first_bytes.len()]).unwrap();
+        assert!(!shortened.is_genuine());
+        let mut lengthened = first_bytes.clone();
+        lengthened.extend_from_slice(&second_bytes[first_bytes.len()..]);
+        assert!(!SignedReport::from_bytes(&lengthened).unwrap().is_genuine());
+        let mut empty_behind = first_bytes;
+        empty_behind.push(0);
+        assert!(SignedReport::from_bytes(&empty_behind).is_err());
+    }
+
+    #[test]
+    fn a_source_is_within_its_objectives_only_if_it_was_proven_and_all_of_them_were_measured() {
+        assert!(source().is_within_objectives());
+        let late = SourceProof { rpo_ns: Some(4), ..source() };
+        let slow = SourceProof { rto_ns: Some(6), ..source() };
+        let unknown = SourceProof { rpo_ns: None, ..source() };
+        let failed = SourceProof { verdict: Verdict::Failed, ..source() };
+        for other in [late, slow, unknown, failed] {
+            assert!(!other.is_within_objectives(), "{other:?}");
+        }
+        let promised_nothing = SourceProof { rpo_target_ns: None, rpo_ns: None, ..source() };
+        assert!(promised_nothing.is_within_objectives());
+        let mut all = DrillReport { sources: vec![source()], ..report() };
+        assert!(all.is_within_objectives());
+        all.sources.push(SourceProof::unproven("x", "sqlite"));
+        assert!(!all.is_within_objectives());
+    }
+
+    fn any_change_breaks(report: DrillReport) {
+        let signed = report.sign(&SigningKey::from_bytes(&[5; 32]));
         assert!(signed.is_genuine());
         let bytes = signed.to_bytes();
         assert_eq!(SignedReport::from_bytes(&bytes), Ok(signed));

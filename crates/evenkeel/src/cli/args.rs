@@ -17,7 +17,7 @@ use super::postgres_args::PostgresCommand;
 use super::site_args::{SiteCommand, SitesCommand};
 use super::time::parse_time_ns;
 use super::vault_args::VaultCommand;
-use crate::config::{DashboardBind, DrillLevel};
+use crate::config::DashboardBind;
 use crate::{price::PriceArgs, replay::ReplayArgs};
 
 const CODES: &str = "\
@@ -123,7 +123,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  evenkeel drill --level D3 --json\n\nExit codes: 0 every \
         configured check passed, 3 unproven, 10 nothing to restore yet, 12 wrong identity, 20 a \
         check failed, 21 not enough sites")]
-    Drill(DrillArgs),
+    Drill(super::DrillArgs),
 
     /// Restore from the sites into a new home: now, to a time, or to a position
     ///
@@ -338,26 +338,6 @@ pub struct PointsArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
-
-    /// Print one JSON document
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `drill`.
-#[derive(Debug, Clone, Default, Args)]
-pub struct DrillArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub place: Place,
-
-    /// How much to prove [default: drill.level]
-    #[arg(long, value_enum, value_name = "LEVEL")]
-    pub level: Option<DrillLevel>,
-
-    /// Identity to open with [default: drill.identity_file for D3; D4 needs the recovery identity]
-    #[arg(long, value_name = "FILE")]
-    pub identity: Option<PathBuf>,
 
     /// Print one JSON document
     #[arg(long)]

@@ -25,6 +25,10 @@ pub struct ProtectArgs {
     #[arg(long, value_name = "DIR")]
     pub site: Vec<PathBuf>,
 
+    /// A file of [[sites]] tables, as the configuration has them, for sites of any kind
+    #[arg(long, value_name = "FILE", conflicts_with = "site")]
+    pub sites: Option<PathBuf>,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -3,6 +3,7 @@
 mod args;
 mod demo_args;
 mod dispatch;
+mod drill_args;
 mod failover_args;
 mod files_args;
 mod init_args;
@@ -27,12 +28,13 @@ use clap::{CommandFactory, Parser};
 
 pub use args::{
     Cli, Command, CompletionsArgs, ConfigCheckArgs, ConfigCommand, ConfigShowArgs, DoctorArgs,
-    DrillArgs, ManArgs, PointsArgs, RepairArgs, RestoreArgs, StatusArgs, UpArgs, VerifyArgs,
+    ManArgs, PointsArgs, RepairArgs, RestoreArgs, StatusArgs, UpArgs, VerifyArgs,
 };
 pub use demo_args::{
     ClientsCommand, ClientsKeyArgs, DemoBotArgs, DemoClientsArgs, DemoCommand, DemoKind,
     KillPrimaryArgs, Role, Slot,
 };
+pub use drill_args::{DrillAction, DrillArgs, DrillVerifyArgs};
 pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
 pub use files_args::{BackupArgs, DiffArgs, LsArgs, ProtectArgs};
 pub use init_args::InitArgs;

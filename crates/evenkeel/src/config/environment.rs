@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use super::drill::DrillCheckConfig;
 use super::explain::nearest;
 use super::files::DatabaseConfig;
 use super::holders::{HolderConfig, RemovedBecause};
@@ -104,6 +105,13 @@ fn everything_set() -> Config {
     config.network.document = some();
     config.dashboard.token_file = Some(some());
     config.drill.report_public_key = "x".to_owned();
+    config.drill.scratch = Some(some());
+    config.drill.checks.push(everything_checked());
+    config.alerts.deadman_url = "x".to_owned();
+    config.alerts.deadman_url_file = Some(some());
+    config.alerts.webhook_url = "x".to_owned();
+    config.alerts.webhook_url_file = Some(some());
+    config.alerts.certificate_file = Some(some());
     config.standby.follow = "x".to_owned();
     config.standby.identity_file = Some(some());
     config.quorum.user = "x".to_owned();
@@ -145,10 +153,33 @@ fn everything_set() -> Config {
     config
 }
 
-/// Keys that a variable can set (all but those of `[[sites]]`, `[[postgres]]`, `[[databases]]` and
-/// holders, which have no fixed name).
+fn everything_checked() -> DrillCheckConfig {
+    let text = || Some("1".to_owned());
+    DrillCheckConfig {
+        source: "x".to_owned(),
+        database: "x".to_owned(),
+        sql: "x".to_owned(),
+        expect: text(),
+        min: text(),
+        max: text(),
+        no_rows: true,
+        path: PathBuf::from("x"),
+        absent: true,
+        sha256: "x".to_owned(),
+        min_bytes: Some(1),
+        max_bytes: Some(1),
+        min_age_seconds: Some(1),
+        max_age_seconds: Some(1),
+        command: vec!["x".to_owned()],
+        network: true,
+        ..DrillCheckConfig::default()
+    }
+}
+
+/// Keys that a variable can set (all but those of `[[sites]]`, `[[postgres]]`, `[[databases]]`,
+/// checks and holders, which have no fixed name).
 fn settable() -> impl Iterator<Item = &'static Key> {
-    let lists = ["sites.", "postgres.", "databases.", "slashing."];
+    let lists = ["sites.", "postgres.", "databases.", "slashing.", "drill.checks."];
     let listed = move |key: &&Key| {
         lists.iter().any(|list| key.path.starts_with(list)) || key.path.contains(".holders.")
     };

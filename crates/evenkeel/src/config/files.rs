@@ -29,6 +29,8 @@ pub struct FilesConfig {
     pub zstd_level: i32,
     /// `evenkeel up` makes a recovery point this often, in seconds. 0: never.
     pub every_seconds: u64,
+    /// It also makes one once changes have settled for so long, in seconds. 0: only at intervals.
+    pub settle_seconds: u64,
     /// How old what the sites hold of the files may be, in seconds; beyond it is an alarm.
     pub rpo_seconds: u64,
     /// How long a drill may take until all of them are back, in seconds.
@@ -54,6 +56,7 @@ impl Default for FilesConfig {
             self_contained_every_points: 500,
             zstd_level: 1,
             every_seconds: 60,
+            settle_seconds: 2,
             rpo_seconds: 120,
             rto_seconds: 3_600,
             follow_databases: true,

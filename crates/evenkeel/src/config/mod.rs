@@ -3,8 +3,10 @@
 //! Order, later wins: built-in defaults, the file, the environment (`EVENKEEL_SECTION_KEY`), the
 //! command line. Secrets never stand in it; it names the files that hold them.
 
+mod alerts;
 mod clients;
 mod deletion;
+mod drill;
 mod environment;
 mod explain;
 mod files;
@@ -23,15 +25,17 @@ mod slashing;
 #[cfg(test)]
 mod tests;
 
+pub use alerts::AlertsConfig;
 pub use clients::{ClientsConfig, GatewayConfig};
 pub use deletion::DeletionConfig;
+pub use drill::{DrillCheckConfig, DrillConfig, DrillLevel};
 pub use environment::{Variable, environment_keys};
 pub use files::{DatabaseConfig, DatabaseKind, FilesConfig};
 pub use holders::{HolderConfig, HolderRole, RemovedBecause};
 pub use link::{FollowMode, LinkConfig, StandbyConfig};
 pub use model::{
-    Config, DashboardBind, DashboardConfig, DemoConfig, DomainConfig, Domains, DrillConfig,
-    DrillLevel, HostConfig, JournalConfig, RecoveryConfig, VenueConfig, VenueSource,
+    Config, DashboardBind, DashboardConfig, DemoConfig, DomainConfig, Domains, HostConfig,
+    JournalConfig, RecoveryConfig, VenueConfig, VenueSource,
 };
 pub use network::NetworkConfig;
 pub use postgres::{Confirm, OnOutage, PostgresConfig};

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::alerts::AlertsConfig;
 use super::clients::ClientsConfig;
 use super::deletion::DeletionConfig;
+use super::drill::DrillConfig;
 use super::files::{DatabaseConfig, FilesConfig};
 use super::holders::HolderConfig;
 use super::link::{LinkConfig, StandbyConfig};
@@ -53,6 +55,8 @@ pub struct Config {
     pub network: NetworkConfig,
     /// Restore drills.
     pub drill: DrillConfig,
+    /// Who is told, outside of this machine.
+    pub alerts: AlertsConfig,
     /// The web page and the metrics.
     pub dashboard: DashboardConfig,
     /// What the demonstration does to itself.
@@ -272,77 +276,6 @@ impl Default for RecoveryConfig {
     }
 }
 
-/// How much a drill proves.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Default,
-    Serialize,
-    Deserialize,
-    clap::ValueEnum,
-)]
-pub enum DrillLevel {
-    /// Ciphertext audit, without any key.
-    #[value(name = "D1", alias = "d1")]
-    D1,
-    /// On the writer host: what the current key opens.
-    #[value(name = "D2", alias = "d2")]
-    D2,
-    /// On the drill host, with its own recipient and read-only access: any period.
-    #[default]
-    #[value(name = "D3", alias = "d3")]
-    D3,
-    /// With the recovery identity, or its quorum.
-    #[value(name = "D4", alias = "d4")]
-    D4,
-}
-
-impl std::fmt::Display for DrillLevel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Debug::fmt(self, f)
-    }
-}
-
-/// `[drill]`: restores that are timed and checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DrillConfig {
-    /// Folder of the drill host: scratch, history, its keys.
-    pub home: PathBuf,
-    /// The drill host's own identity.
-    pub identity_file: PathBuf,
-    /// A drill this often. 0: only when asked for.
-    pub every_seconds: u64,
-    /// How much it proves.
-    pub level: DrillLevel,
-    /// How many reports stay.
-    pub history_keep: u32,
-    /// What the drill host signs its reports with.
-    pub report_key_file: PathBuf,
-    /// The public half, 64 hexadecimal digits: reports of anybody else do not count.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub report_public_key: String,
-}
-
-impl Default for DrillConfig {
-    fn default() -> Self {
-        Self {
-            home: "drill-host".into(),
-            identity_file: "drill-host/drill-identity.txt".into(),
-            every_seconds: 60,
-            level: DrillLevel::D3,
-            history_keep: 500,
-            report_key_file: "drill-host/report.key".into(),
-            report_public_key: String::new(),
-        }
-    }
-}
-
 /// `[dashboard]`: the web page and the metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -548,6 +481,16 @@ impl Config {
         resolve(&mut self.drill.home);
         resolve(&mut self.drill.identity_file);
         resolve(&mut self.drill.report_key_file);
+        self.drill.scratch.iter_mut().for_each(resolve);
+        self.alerts.deadman_url_file.iter_mut().for_each(resolve);
+        self.alerts.webhook_url_file.iter_mut().for_each(resolve);
+        self.alerts.certificate_file.iter_mut().for_each(resolve);
+        for check in &mut self.drill.checks {
+            resolve(&mut check.path);
+            if !check.source.is_empty() && check.postgres().is_none() {
+                check.source = home.join(&check.source).display().to_string();
+            }
+        }
         self.dashboard.token_file.iter_mut().for_each(resolve);
         self.standby.identity_file.iter_mut().for_each(resolve);
         let Self { quorum, .. } = self;

@@ -53,6 +53,10 @@ pub struct PostgresConfig {
     pub bases_keep: usize,
     /// Beyond this the log stays on the server.
     pub spool_limit_bytes: u64,
+    /// How old the sites' copy may be, in seconds; beyond it is an alarm.
+    pub rpo_seconds: u64,
+    /// How long a drill may take until a server has recovered it, in seconds.
+    pub rto_seconds: u64,
     /// Who may do everything in the restored copy that a drill starts.
     pub superuser: String,
     /// Queries of the drill in the URL's database; each has to give one `true`.
@@ -76,6 +80,8 @@ impl Default for PostgresConfig {
             base_every_hours: 24,
             bases_keep: 2,
             spool_limit_bytes: 64 << 30,
+            rpo_seconds: 120,
+            rto_seconds: 3_600,
             superuser: "postgres".to_owned(),
             checks: Vec::new(),
             programs: None,

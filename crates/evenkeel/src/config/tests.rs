@@ -33,6 +33,7 @@ fn the_reference_file_says_the_defaults_and_nothing_else() {
     assert_eq!(reference.files, defaults.files);
     assert_eq!(reference.network, defaults.network);
     assert_eq!(reference.drill, defaults.drill);
+    assert_eq!(reference.alerts, defaults.alerts);
     assert_eq!(reference.dashboard, defaults.dashboard);
     assert_eq!(reference.demo, defaults.demo);
     assert_eq!(reference.link, defaults.link);
@@ -54,7 +55,7 @@ fn the_reference_file_names_every_key_there_is() {
         let mut at = Some(&toml::Value::Table(table.clone())).cloned();
         for part in key.path.split('.') {
             at = at.and_then(|value| match value {
-                toml::Value::Array(items) => items.first()?.get(part).cloned(),
+                toml::Value::Array(items) => items.iter().find_map(|item| item.get(part)).cloned(),
                 value => value.get(part).cloned(),
             });
         }

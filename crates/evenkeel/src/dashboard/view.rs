@@ -228,6 +228,7 @@ fn source_fact(source: &ProtectedDocument, tone: &'static str) -> Fact {
         SourceKind::Files => "Files, RPO",
         SourceKind::Sqlite => "Database, RPO",
         SourceKind::Network => "Network, RPO",
+        SourceKind::Postgres => "PostgreSQL, RPO",
     };
     let value = source.rpo_seconds.map_or_else(|| "–".to_owned(), words::duration);
     Fact { label, value, unit: "", tone: if is_well { "calm" } else { tone }, lines }

@@ -48,8 +48,39 @@ pub struct DrillDocument {
     pub output_digest: Option<String>,
     /// Where the time went, in order.
     pub phases: Vec<PhaseDocument>,
+    /// Every source, beside what is promised of it; empty in reports of earlier versions.
+    #[serde(default)]
+    pub sources: Vec<SourceProofDocument>,
+    /// Everything was proven, and every source is as new and as fast as promised.
+    #[serde(default)]
+    pub within_objectives: bool,
     /// Public key that signed the report and its signature, hex; `null` when unsigned.
     pub signature: Option<String>,
+}
+
+/// What a drill showed of one source.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SourceProofDocument {
+    /// `venue`, `files`, the path of a SQLite database, or `postgres:NAME`.
+    pub name: String,
+    /// `venue`, `files`, `sqlite` or `postgres`.
+    pub kind: String,
+    /// The worst result among its checks.
+    pub result: Outcome,
+    /// The recovery point that it came from; empty if there was none.
+    pub recovery_point: String,
+    /// Everything in it up to this moment came back, RFC 3339 UTC.
+    pub until_time: Option<String>,
+    /// Age of that moment when the drill began.
+    pub rpo_seconds: Option<f64>,
+    /// What is promised of it; `null` if nothing is.
+    pub rpo_target_seconds: Option<f64>,
+    /// How long it took until it was back.
+    pub rto_seconds: Option<f64>,
+    /// What is promised of that; `null` if nothing is.
+    pub rto_target_seconds: Option<f64>,
+    /// It came back right, as new and as fast as promised.
+    pub within_objectives: bool,
 }
 
 /// One check of a drill.

@@ -14,6 +14,23 @@ pub struct PointsDocument {
     pub freshness: Freshness,
     /// The points, oldest first.
     pub points: Vec<PointDocument>,
+    /// Intervals of followed databases and PostgreSQL clusters that no point can bring back, as
+    /// the host that captures them knows them; empty on other machines.
+    #[serde(default)]
+    pub gaps: Vec<SourceGapDocument>,
+}
+
+/// An interval of a source that cannot be brought back.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SourceGapDocument {
+    /// Name of the source.
+    pub source: String,
+    /// Everything up to this moment can be brought back, RFC 3339 UTC.
+    pub from: String,
+    /// Everything from this moment on; `null` while it lasts.
+    pub until: Option<String>,
+    /// How it came about.
+    pub why: String,
 }
 
 /// What a recovery point holds.

@@ -13,6 +13,8 @@ pub enum SourceKind {
     Sqlite,
     /// The document of how the outside is reached, with cursors and logs of indexers.
     Network,
+    /// A PostgreSQL cluster, followed as a standby is fed.
+    Postgres,
 }
 
 impl SourceKind {
@@ -22,6 +24,7 @@ impl SourceKind {
             Self::Files => "files",
             Self::Sqlite => "sqlite",
             Self::Network => "network",
+            Self::Postgres => "postgres",
         }
     }
 }
@@ -56,7 +59,7 @@ impl SourceState {
 /// One source.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ProtectedDocument {
-    /// `files`, `network`, or the path of the database.
+    /// `files`, `network`, the path of a SQLite database, or `postgres:NAME`.
     pub name: String,
     /// What kind of source it is.
     pub kind: SourceKind,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{DRILL_IDENTITY, Desk, InitOptions, Public, RECOVERY, desk_sites, now_ns};
-use crate::config::{Config, REFERENCE};
+use crate::config::{Config, REFERENCE, SiteConfig};
 use crate::config_text::{quoted, rewrite, set, set_in};
 use crate::report::Result;
 
@@ -73,8 +73,20 @@ fn lay_out_desk(text: &mut String, desk: &Desk) {
                 quoted(&path.to_string_lossy())
             )
         };
-        text.replace_range(begin..end, &sites.iter().map(site).collect::<String>());
+        let described = Described { sites: &desk.described };
+        let tables = match desk.described.is_empty() {
+            true => sites.iter().map(site).collect::<String>(),
+            // Every path in them is text: they were read from a file of TOML.
+            false => toml::to_string(&described).unwrap_or_default() + "\n",
+        };
+        text.replace_range(begin..end, &tables);
     }
+}
+
+/// Sites as the configuration has them.
+#[derive(serde::Serialize)]
+struct Described<'a> {
+    sites: &'a [SiteConfig],
 }
 
 /// With three sites any two bring everything back; with more, more than half.

@@ -6,20 +6,26 @@ use std::time::Duration;
 use evenkeel_journal::Identity as JournalIdentity;
 use evenkeel_recovery::report::Text;
 use evenkeel_recovery::{
-    DrillPlan, DrillReport, Drilled, Level, SignedReport, Verdict, drill_with, read_report,
+    DrillPlan, DrillReport, Drilled, Level, SignedReport, SourceProof, Verdict, drill_with,
+    read_report,
 };
 use evenkeel_types::Canonical as _;
 use evenkeel_vault::{Identity, Pin};
 
+use super::alerts::deadman;
 use super::clock::SystemClock;
 use super::domain::{Domain, STATE};
-use super::files::{FilesDrill, remove_all};
+use super::drill_checks::{Scratch, remove_stale};
+use super::drill_verify;
+use super::files::FilesDrill;
 use super::journal_sink::JournalSink;
 use super::restore_cmd::site_name;
-use crate::cli::{DrillArgs, format_time_ns};
+use crate::cli::{DrillAction, DrillArgs, format_time_ns};
 use crate::config::{Config, DrillLevel as LevelName};
 use crate::control::{self, Request};
-use crate::documents::{CheckDocument, DrillDocument, DrillLevel, Outcome, PhaseDocument};
+use crate::documents::{
+    CheckDocument, DrillDocument, DrillLevel, Outcome, PhaseDocument, SourceProofDocument,
+};
 use crate::keyfile::{self, hex};
 use crate::output;
 use crate::report::{Exit, Report, Result};
@@ -32,6 +38,9 @@ const REPORT_EXTENSION: &str = "drill";
 
 /// Runs the command.
 pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
+    if let Some(DrillAction::Verify(args)) = &args.action {
+        return drill_verify::run(args);
+    }
     let config = args.place.load()?;
     let level = args.level.unwrap_or(config.drill.level);
     let (document, error) = match level {
@@ -42,6 +51,11 @@ pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
         output::document(&document)?;
     } else {
         output::result(&words(&document))?;
+    }
+    if !args.no_ping
+        && let Err(why) = deadman::ping_if_proven(&config.alerts, &document)
+    {
+        output::note(&format!("warning: {why}"));
     }
     match error {
         // What prevented the restore has its own exit code, and its message says what to do.
@@ -110,13 +124,14 @@ fn here(
         lineage: None,
         clock: &SystemClock::new(),
     };
-    let scratch = home.scratch()?;
+    let scratch = Scratch::make(config.drill.scratch.as_deref().unwrap_or(&home.dir))?;
     // The scratch journal is thrown away, so its identity is nobody's.
     let nobody = JournalIdentity { cluster_id: [0; 16], lineage: [0; 16] };
     let mut sink = JournalSink::new(scratch.path(), nobody, config.journal.segment_bytes);
     let mut files = FilesDrill {
         config,
         scratch: scratch.path().to_path_buf(),
+        scratch_kind: scratch.kind(),
         seen: Pin::load(&home.files_pin())?,
         pin: None,
     };
@@ -161,7 +176,7 @@ impl DrillHome {
         let history = dir.join("drills");
         std::fs::create_dir_all(&history)
             .map_err(|error| Report::io("make the drill history", &history, &error))?;
-        remove_stale_scratch(&dir);
+        remove_stale(config.drill.scratch.as_deref().unwrap_or(&dir));
         Ok(Self { dir })
     }
 
@@ -179,28 +194,10 @@ impl DrillHome {
         self.dir.join("files.pin")
     }
 
-    fn scratch(&self) -> Result<Scratch> {
-        let path = self.dir.join(format!("scratch-{}", std::process::id()));
-        let fail = |error: &std::io::Error| Report::io("make the scratch folder", &path, error);
-        std::fs::create_dir_all(&path).map_err(|error| fail(&error))?;
-        Ok(Scratch(path))
-    }
-
     /// Keeps the report, lets the oldest go, and remembers the newest record seen.
     fn keep(&self, config: &Config, drilled: &Drilled) -> Result<()> {
-        let history = self.dir.join("drills");
         let report = &drilled.report.report;
-        let name = format!("{:020}.{REPORT_EXTENSION}", report.started_ns);
-        let (path, part) = (history.join(&name), history.join(format!("{name}.part")));
-        std::fs::write(&part, drilled.report.to_bytes())
-            .and_then(|()| std::fs::rename(&part, &path))
-            .map_err(|error| Report::io("keep the drill report", &path, &error))?;
-        let mut all = report_files(&history);
-        let excess = all.len().saturating_sub(config.drill.history_keep.max(1) as usize);
-        for old in all.drain(..excess) {
-            // The next drill tries again.
-            let _ = std::fs::remove_file(old);
-        }
+        keep_report(&self.dir.join("drills"), config.drill.history_keep, &drilled.report)?;
         if report.level >= Level::D3 && report.verdict() == Verdict::Ok {
             let (path, part) = (self.dir.join(PROVEN), self.dir.join("proven.part"));
             std::fs::write(&part, &report.point.0)
@@ -219,34 +216,28 @@ impl DrillHome {
     }
 }
 
-/// Removed when the drill ends, however it ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn path(&self) -> &Path {
-        &self.0
+/// Keeps a report, and lets the oldest go.
+///
+/// # Errors
+/// Whatever the system says.
+pub(crate) fn keep_report(history: &Path, keep: u32, signed: &SignedReport) -> Result<()> {
+    let name = format!("{:020}.{REPORT_EXTENSION}", signed.report.started_ns);
+    let (path, part) = (history.join(&name), history.join(format!("{name}.part")));
+    std::fs::create_dir_all(history)
+        .and_then(|()| std::fs::write(&part, signed.to_bytes()))
+        .and_then(|()| std::fs::rename(&part, &path))
+        .map_err(|error| Report::io("keep the drill report", &path, &error))?;
+    let mut all = report_files(history);
+    let excess = all.len().saturating_sub(keep.max(1) as usize);
+    for old in all.drain(..excess) {
+        // The next drill tries again.
+        let _ = std::fs::remove_file(old);
     }
+    Ok(())
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What remains after a failure is removed by hand; it is plaintext and says so by its name.
-        remove_all(&self.0);
-    }
-}
-
-/// A drill that was killed leaves plaintext behind: the next one removes it.
-fn remove_stale_scratch(dir: &Path) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix("scratch-"));
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            remove_all(&entry.path());
-        }
-    }
-}
-
-fn report_files(history: &Path) -> Vec<PathBuf> {
+/// The reports of a history, oldest first.
+pub(super) fn report_files(history: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(history).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == REPORT_EXTENSION));
@@ -309,7 +300,24 @@ pub(crate) fn unsigned_document(report: &DrillReport) -> DrillDocument {
                 seconds: seconds(phase.elapsed_ns),
             })
             .collect(),
+        sources: report.sources.iter().map(source_document).collect(),
+        within_objectives: report.is_within_objectives(),
         signature: None,
+    }
+}
+
+fn source_document(source: &SourceProof) -> SourceProofDocument {
+    SourceProofDocument {
+        name: source.name.0.clone(),
+        kind: source.kind.0.clone(),
+        result: outcome(source.verdict),
+        recovery_point: source.point.0.clone(),
+        until_time: source.until_ns.map(format_time_ns),
+        rpo_seconds: source.rpo_ns.map(seconds),
+        rpo_target_seconds: source.rpo_target_ns.map(seconds),
+        rto_seconds: source.rto_ns.map(seconds),
+        rto_target_seconds: source.rto_target_ns.map(seconds),
+        within_objectives: source.is_within_objectives(),
     }
 }
 
@@ -344,7 +352,7 @@ fn exit_of(document: &DrillDocument) -> Exit {
     }
 }
 
-fn words(document: &DrillDocument) -> String {
+pub(super) fn words(document: &DrillDocument) -> String {
     let (level, result) = (document.level.word(), document.result.word());
     let from = match document.recovery_point.as_str() {
         "" => "nothing",
@@ -363,6 +371,7 @@ fn words(document: &DrillDocument) -> String {
     if let (Some(entries), Some(age)) = (document.rpo_entries, document.rpo_seconds) {
         lines.push(format!("  RPO {entries} entries; newest restored data {age:.1} s old"));
     }
+    lines.extend(document.sources.iter().filter(|source| source.kind != "venue").map(source_words));
     for check in &document.checks {
         lines.push(format!("  {:<16} {:<15} {}", check.name, check.result.word(), check.detail));
     }
@@ -370,4 +379,23 @@ fn words(document: &DrillDocument) -> String {
         lines.push(format!("  sites missing: {}", document.sites_missing.join(", ")));
     }
     lines.join("\n")
+}
+
+/// What a source's times are, beside what is promised.
+fn source_words(source: &SourceProofDocument) -> String {
+    let time = |found: Option<f64>, target: Option<f64>| match (found, target) {
+        (None, _) => "unknown".to_owned(),
+        (Some(found), None) => format!("{found:.1} s"),
+        (Some(found), Some(target)) if found > target => {
+            format!("{found:.1} s, more than the {target:.0} s promised")
+        }
+        (Some(found), Some(target)) => format!("{found:.1} s of {target:.0} s"),
+    };
+    format!(
+        "  {:<16} {:<15} RPO {}, RTO {}",
+        source.name,
+        source.result.word(),
+        time(source.rpo_seconds, source.rpo_target_seconds),
+        time(source.rto_seconds, source.rto_target_seconds),
+    )
 }

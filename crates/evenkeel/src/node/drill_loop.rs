@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::alerts::deadman;
 use super::desk::run_child;
 use super::observed::{Observed, lock};
 use super::stop::Stop;
@@ -62,7 +63,7 @@ impl DrillLoop {
 
     /// `None` if the daemon ends meanwhile.
     fn spawn(&self, stop: &Stop) -> Option<Result<DrillDocument, String>> {
-        let words = ["drill", "--json", "--config"].map(OsStr::new);
+        let words = ["drill", "--json", "--no-ping", "--config"].map(OsStr::new);
         let words: Vec<&OsStr> = words.into_iter().chain([self.config.file.as_os_str()]).collect();
         let ended = match run_child(&words, stop, Duration::ZERO)? {
             Ok(ended) => ended,
@@ -72,6 +73,7 @@ impl DrillLoop {
     }
 
     fn note(&self, document: DrillDocument) {
+        self.ping(&document);
         let passed = document.result == Outcome::Ok;
         if passed {
             self.observed.conditions.clear("drill_failed");
@@ -91,6 +93,21 @@ impl DrillLoop {
             self.trouble(&why);
         }
         lock(&self.observed.drills).keep(document);
+    }
+
+    fn ping(&self, document: &DrillDocument) {
+        let conditions = &self.observed.conditions;
+        match deadman::ping_if_proven(&self.config.alerts, document) {
+            Ok(true) => conditions.clear("deadman_not_told"),
+            Ok(false) => {}
+            Err(why) => conditions.raise(
+                "deadman_not_told",
+                Severity::Warning,
+                why,
+                "protection and drills go on",
+                "look at alerts.deadman_url, and whether this machine reaches it",
+            ),
+        }
     }
 
     fn trouble(&self, why: &str) {

@@ -1,5 +1,6 @@
 //! The daemon, and the commands that work on a whole installation.
 
+mod alerts;
 mod attestation;
 mod audit_cmd;
 mod client_door;
@@ -17,8 +18,10 @@ mod demo_clients;
 mod desk;
 mod domain;
 mod doors;
+mod drill_checks;
 mod drill_cmd;
 mod drill_loop;
+mod drill_verify;
 mod explain_cmd;
 mod failover_audit;
 mod failover_cmd;

@@ -1,5 +1,7 @@
 //! `evenkeel points`: the recovery points, from the sites alone.
 
+use std::time::Duration;
+
 use evenkeel_recovery::Clock as _;
 use evenkeel_vault::{Freshness as VaultFreshness, Pin};
 
@@ -8,9 +10,14 @@ use super::domain::Domain;
 use super::observed::all_point_documents;
 use super::status::age_seconds;
 use crate::cli::PointsArgs;
-use crate::documents::{ErasureDocument, Freshness, PointKind, PointsDocument};
+use crate::config::Config;
+use crate::control::{self, Request};
+use crate::documents::{ErasureDocument, Freshness, PointKind, PointsDocument, SourceGapDocument};
 use crate::output;
 use crate::report::{Exit, Report, Result};
+
+/// How long a daemon may take to say what it knows.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub(crate) fn run(args: &PointsArgs) -> Result<Exit> {
@@ -31,6 +38,7 @@ pub(crate) fn run(args: &PointsArgs) -> Result<Exit> {
         },
         freshness: freshness(catalog.freshness()),
         points,
+        gaps: gaps(&config),
     };
     for fork in catalog.forks() {
         output::note(&format!("FORK: {}", fork.detail));
@@ -57,6 +65,13 @@ pub(crate) fn freshness(freshness: &VaultFreshness) -> Freshness {
     }
 }
 
+/// What a daemon that runs here knows; without one, what its capture of PostgreSQL left.
+fn gaps(config: &Config) -> Vec<SourceGapDocument> {
+    let asked = control::ask(&config.control_socket(), &Request::new("points"), ASK_TIMEOUT);
+    let told = asked.ok().flatten().and_then(|answer| serde_json::from_value(answer).ok());
+    told.map_or_else(|| super::postgres::gaps(config), |told: PointsDocument| told.gaps)
+}
+
 fn print(document: &PointsDocument) -> Result<()> {
     let mut results = output::Results::new();
     results.line("id               position  time                      margin  holds")?;
@@ -73,6 +88,13 @@ fn print(document: &PointsDocument) -> Result<()> {
             point.time,
             point.margin,
             if point.self_contained { "  self-contained" } else { "" }
+        ))?;
+    }
+    for gap in &document.gaps {
+        let until = gap.until.as_deref().unwrap_or("now");
+        results.line(&format!(
+            "not protected    {}  from {} to {until}: {}",
+            gap.source, gap.from, gap.why
         ))?;
     }
     if document.freshness == Freshness::Unproven {

@@ -328,7 +328,12 @@ impl StatusSource for Status {
             point.age_seconds = age_seconds(&point.time, now_ns);
         }
         // The writer itself made them: nothing newer can exist in its lineage.
-        PointsDocument { erasure: self.erasure(), freshness: Freshness::Proven, points }
+        PointsDocument {
+            erasure: self.erasure(),
+            freshness: Freshness::Proven,
+            points,
+            gaps: self.observed.sources.gaps(),
+        }
     }
 
     fn drills(&self) -> Vec<DrillDocument> {
@@ -338,26 +343,43 @@ impl StatusSource for Status {
 
 impl ControlHandler for Status {
     fn handle(&self, request: Request) -> serde_json::Value {
-        let answer = match request.command.as_str() {
-            "status" => serde_json::to_value(self.status()),
-            "points" => serde_json::to_value(self.points()),
-            "drills" => serde_json::to_value(self.drills()),
-            "drill" => {
-                serde_json::to_value(own_drill::run(&self.vault, &self.clock, &self.observed))
-            }
-            "market" => Ok(self.market()),
-            "hand-over" => Ok(self.hand_over()),
-            "stop" => {
-                (self.stop)();
-                Ok(serde_json::json!({"message_type": "stopping"}))
-            }
-            other => serde_json::to_value(crate::documents::ErrorDocument {
-                exit_code: 2,
+        control_answer(self, &*self.stop, &request, |command| match command {
+            "drill" => Some(serde_json::to_value(own_drill::run(
+                &self.config,
+                &self.vault,
+                &self.clock,
+                &self.observed,
+            ))),
+            "market" => Some(Ok(self.market())),
+            "hand-over" => Some(Ok(self.hand_over())),
+            _ => None,
+        })
+    }
+}
+
+/// Answers what every daemon is asked; `own` answers the rest, as far as it knows it.
+pub(super) fn control_answer(
+    source: &dyn StatusSource,
+    stop: &dyn Fn(),
+    request: &Request,
+    own: impl FnOnce(&str) -> Option<serde_json::Result<serde_json::Value>>,
+) -> serde_json::Value {
+    let answer = match request.command.as_str() {
+        "status" => serde_json::to_value(source.status()),
+        "points" => serde_json::to_value(source.points()),
+        "drills" => serde_json::to_value(source.drills()),
+        "stop" => {
+            stop();
+            Ok(serde_json::json!({"message_type": "stopping"}))
+        }
+        other => own(other).unwrap_or_else(|| {
+            serde_json::to_value(crate::documents::ErrorDocument {
+                exit_code: Exit::Usage.code().into(),
                 message: format!("this daemon knows no command `{other}`"),
                 safe: "nothing was changed".to_owned(),
                 next: "ask for status, points, drills, drill or stop".to_owned(),
-            }),
-        };
-        answer.unwrap_or_else(|error| error_answer(&error))
-    }
+            })
+        }),
+    };
+    answer.unwrap_or_else(|error| error_answer(&error))
 }

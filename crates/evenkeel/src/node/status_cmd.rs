@@ -11,6 +11,7 @@ use super::desk::{FILES, Sources};
 use super::domain::Domain;
 use super::drill_cmd::history;
 use super::observed::all_point_documents;
+use super::postgres::note_sources;
 use super::status::{age_seconds, drill_summaries, folder_bytes};
 use crate::cli::{StatusArgs, format_time_ns, parse_time_ns};
 use crate::config::{Config, VenueSource};
@@ -126,6 +127,7 @@ fn note_files(
         source.complete_ns = parse_time_ns(&newest.time).ok();
         source.margin = Some(newest.margin);
     });
+    note_sources(config, &sources, Some((&newest.id, newest.margin)));
     *protected = sources.documents(now_ns, &history(config));
 }
 

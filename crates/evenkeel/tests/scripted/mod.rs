@@ -358,6 +358,7 @@ pub fn points(scene: Scene, elapsed_seconds: f64) -> PointsDocument {
         erasure: ErasureDocument { data_shards: 3, total_shards: 5 },
         freshness: Freshness::Unproven,
         points: (1..=count).map(point).collect(),
+        gaps: Vec::new(),
     }
 }
 
@@ -412,6 +413,8 @@ fn drill(index: u64, result: Outcome, rto_seconds: Option<f64>) -> DrillDocument
         phases: ["catalog", "fetch", "decode", "replay", "check"]
             .map(|name| PhaseDocument { name: name.to_owned(), seconds: 0.37 })
             .to_vec(),
+        sources: Vec::new(),
+        within_objectives: result == Outcome::Ok,
         signature: Some(ROOT.to_owned()),
     }
 }

@@ -69,12 +69,23 @@ fn numbers(config: &Config, findings: &mut Findings) {
     limit("files.zstd_level", u64::try_from(config.files.zstd_level).unwrap_or(0), 1..=19);
     limit("files.rpo_seconds", config.files.rpo_seconds, 1..=86_400 * 366);
     limit("files.rto_seconds", config.files.rto_seconds, 1..=86_400 * 366);
+    limit("files.settle_seconds", config.files.settle_seconds, 0..=3_600);
     for database in &config.databases {
         let key = |name: &str| format!("databases.{name} of {}", database.path.display());
         limit(&key("every_seconds"), database.every_seconds, 1..=3_600);
         limit(&key("rpo_seconds"), database.rpo_seconds, 1..=86_400 * 366);
         limit(&key("rto_seconds"), database.rto_seconds, 1..=86_400 * 366);
     }
+    for one in &config.postgres {
+        let key = |name: &str| format!("postgres.{name} of {}", one.name);
+        limit(&key("rpo_seconds"), one.rpo_seconds, 1..=86_400 * 366);
+        limit(&key("rto_seconds"), one.rto_seconds, 1..=86_400 * 366);
+    }
+    for one in &config.drill.checks {
+        let key = format!("drill.checks.timeout_seconds of {}", one.name);
+        limit(&key, one.timeout_seconds, 1..=86_400);
+    }
+    limit("alerts.repeat_seconds", config.alerts.repeat_seconds, 0..=86_400 * 31);
     limit("drill.every_seconds", config.drill.every_seconds, 0..=86_400 * 31);
     limit("drill.history_keep", config.drill.history_keep.into(), 1..=100_000);
     if recovery.tail_interval_ms > 1_000 {

@@ -4,6 +4,7 @@
 mod circles;
 mod clients;
 mod deletion;
+mod drills;
 mod holders;
 mod limits;
 mod outside;
@@ -100,6 +101,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     deletion::check(config, &mut findings);
     outside::check(config, &mut findings);
     postgres::check(config, &mut findings);
+    drills::check(config, &mut findings);
     sites::check(config, &mut findings);
     shared::check(config, &mut findings);
     circles::check(config, &mut findings);

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::super::alerts::webhook::WebhookLoop;
 use super::super::clock::SystemClock;
 use super::super::domain::Domain;
 use super::super::doors::serve_dashboard;
@@ -61,6 +62,11 @@ pub(crate) fn beside(
     if LiveLoop::is_wanted(config) {
         let (live, stop) = (LiveLoop::new(config, observed), stop.clone());
         threads.push(spawn("databases", finished.clone(), move || live.run(&stop)));
+    }
+    if WebhookLoop::is_wanted(config) {
+        let (config, observed, stop) = (config.clone(), Arc::clone(observed), stop.clone());
+        let hook = WebhookLoop { config, observed };
+        threads.push(spawn("webhook", finished.clone(), move || hook.run(&stop)));
     }
     threads
 }

@@ -54,7 +54,7 @@ fn lay_out(home: &Path) -> Result<Config> {
         std::path::absolute(path).map_err(|error| Report::io("resolve", path, &error))
     };
     let bot = absolute(&home.join(BOT))?;
-    let desk = Desk { sites: Vec::new(), paths: vec![bot.clone()] };
+    let desk = Desk { paths: vec![bot.clone()], ..Desk::default() };
     let options =
         InitOptions { seed: None, dashboard: None, desk: Some(desk), ..InitOptions::default() };
     let config = init::init_home(home, &options)?;

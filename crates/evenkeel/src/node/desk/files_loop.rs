@@ -2,13 +2,16 @@
 //! with its lock.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::super::domain::Domain;
 use super::super::observed::{Observed, all_point_documents, lock};
+use super::super::postgres::note_sources;
 use super::super::stop::Stop;
+use super::changes::Changes;
 use super::child;
 use super::sources::FILES;
 use crate::cli::parse_time_ns;
@@ -20,6 +23,8 @@ use crate::report::{Exit, Result};
 const RETRY: Duration = Duration::from_secs(10);
 /// Between the end of a point and the next, however long it took.
 const REST: Duration = Duration::from_secs(1);
+/// Changes make a point no sooner than this part of the interval after the one before.
+const SOONER: u32 = 6;
 /// How often it looks at the clock.
 const BEAT: Duration = Duration::from_millis(250);
 /// How long a point that is being made may take when the daemon ends.
@@ -50,10 +55,13 @@ impl FilesLoop {
         self.observed.sources.note(FILES, |source| {
             (source.kind, source.target) = (SourceKind::Files, target);
         });
+        self.note_postgres(None);
+        let mut changes = Changes::begin(&self.config);
         let mut next_look = Instant::now();
         self.look();
         loop {
             let begun = Instant::now();
+            changes.clear();
             let Some(is_made) = self.make(stop) else {
                 return Ok(());
             };
@@ -62,8 +70,11 @@ impl FilesLoop {
                 self.look();
                 next_look = Instant::now() + look.elapsed() * LOOK_SHARE;
             }
+            self.note_watching(&changes);
             let wait = if is_made { every } else { RETRY.min(every) };
             let next_at = (begun + wait).max(Instant::now() + REST);
+            // Points cost something at the sites: changes that never end make not more of them.
+            let soonest_at = (begun + every / SOONER).max(Instant::now() + REST);
             while let Some(left) = next_at.checked_duration_since(Instant::now()) {
                 if self.alone {
                     lock(&self.observed.points).next_in = left;
@@ -71,8 +82,27 @@ impl FilesLoop {
                 if stop.sleep(BEAT.min(left)) {
                     return Ok(());
                 }
+                let is_followed = |path: &Path| self.observed.sources.is_followed(path);
+                if is_made && changes.are_due(&is_followed) && Instant::now() >= soonest_at {
+                    break;
+                }
             }
         }
+    }
+
+    /// Says what is only looked at in intervals.
+    fn note_watching(&self, changes: &Changes) {
+        let Some(why) = changes.lost() else { return };
+        let every = self.config.files.every_seconds;
+        self.observed.sources.note(FILES, |source| {
+            let words =
+                format!("not every change is watched, so points come every {every} s: {why}");
+            source.detail = Some(match source.detail.take() {
+                Some(other) if other.contains(&words) => other,
+                Some(other) => format!("{other}; {words}"),
+                None => words,
+            });
+        });
     }
 
     /// Makes one point; whether it counts. `None` if the daemon ends.
@@ -116,6 +146,7 @@ impl FilesLoop {
             source.margin = Some(document.margin);
             (source.detail, source.unprotected) = (detail, false);
         });
+        self.note_postgres(Some((&document.recovery_point, document.margin)));
         let conditions = &self.observed.conditions;
         conditions.clear("files_not_protected");
         self.note_sites(document);
@@ -161,6 +192,11 @@ impl FilesLoop {
         );
     }
 
+    /// Clusters have no recovery points of their own: those of files take what was captured.
+    fn note_postgres(&self, point: Option<(&str, i64)>) {
+        note_sources(&self.config, &self.observed.sources, point);
+    }
+
     fn trouble(&self, why: &str) {
         self.observed.sources.note(FILES, |source| source.detail = Some(why.to_owned()));
         self.observed.conditions.raise(
@@ -188,6 +224,7 @@ impl FilesLoop {
                     source.margin = Some(newest.margin);
                 });
             }
+            self.note_postgres(points.last().map(|newest| (newest.id.as_str(), newest.margin)));
             lock(&self.observed.points).points = points;
         }
         for site in domain.sites() {

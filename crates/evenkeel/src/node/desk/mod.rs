@@ -2,6 +2,7 @@
 //! databases as they change.
 
 mod bot;
+mod changes;
 mod child;
 mod daemon;
 mod demo;

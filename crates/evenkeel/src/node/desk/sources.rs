@@ -1,6 +1,7 @@
 //! What is known of each source that is protected: files, databases.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use super::super::observed::lock;
 use super::super::status::age_seconds;
 use crate::cli::format_time_ns;
 use crate::documents::{
-    DrillDocument, Outcome, ProtectedDocument, ProvenSourceDocument, SourceKind, SourceState,
+    DrillDocument, Outcome, ProtectedDocument, ProvenSourceDocument, SourceGapDocument, SourceKind,
+    SourceState,
 };
 
 /// The source that all files and folders are together.
@@ -23,7 +25,8 @@ pub(crate) struct Source {
     pub(crate) complete_ns: Option<u64>,
     pub(crate) target: Duration,
     pub(crate) margin: Option<i64>,
-    pub(crate) gaps: u64,
+    /// Intervals that cannot be brought back.
+    pub(crate) gaps: Vec<SourceGapDocument>,
     /// What happens to it now cannot be brought back.
     pub(crate) unprotected: bool,
     pub(crate) detail: Option<String>,
@@ -39,9 +42,22 @@ impl Sources {
         change(lock(&self.0).entry(name.to_owned()).or_default());
     }
 
+    /// Whether it is a database that is followed as it changes.
+    pub(crate) fn is_followed(&self, path: &Path) -> bool {
+        let all = lock(&self.0);
+        path.to_str().and_then(|name| all.get(name)).is_some_and(|source| {
+            source.kind == SourceKind::Sqlite && !source.unprotected && source.complete_ns.is_some()
+        })
+    }
+
     /// Whether something of any of them can be brought back.
     pub(crate) fn can_be_drilled(&self) -> bool {
         lock(&self.0).values().any(|source| source.recovery_point.is_some())
+    }
+
+    /// Intervals of any of them that cannot be brought back.
+    pub(crate) fn gaps(&self) -> Vec<SourceGapDocument> {
+        lock(&self.0).values().flat_map(|source| source.gaps.iter().cloned()).collect()
     }
 
     /// What people and programs are told.
@@ -77,9 +93,9 @@ fn document(
         rpo_seconds: age.map(|age| age.as_secs_f64()),
         rpo_target_seconds: source.target.as_secs_f64(),
         margin: source.margin,
-        gaps: source.gaps,
+        gaps: source.gaps.len() as u64,
         detail: source.detail.clone(),
-        last_proven_restore: proven(&check_of(name, source.kind), drills, now_ns),
+        last_proven_restore: proven((name, &check_of(name, source.kind)), drills, now_ns),
     }
 }
 
@@ -89,15 +105,22 @@ pub(crate) fn check_of(name: &str, kind: SourceKind) -> String {
         SourceKind::Files => FILES.to_owned(),
         SourceKind::Sqlite => format!("sqlite:{name}"),
         SourceKind::Network => name.to_owned(),
+        SourceKind::Postgres => name.replacen(':', "_", 1),
     }
 }
 
-/// The last drill in which the source came back, whatever else failed there.
-fn proven(check: &str, drills: &[DrillDocument], now_ns: u64) -> Option<ProvenSourceDocument> {
+/// The last drill in which the source came back, whatever else failed there. Reports of earlier
+/// versions say it by a check alone.
+fn proven(
+    (name, check): (&str, &str),
+    drills: &[DrillDocument],
+    now_ns: u64,
+) -> Option<ProvenSourceDocument> {
     let is_ok = |drill: &&DrillDocument| {
-        let mut checks = drill.checks.iter();
-        drill.level.proves_restore()
-            && checks.any(|one| one.name == check && one.result == Outcome::Ok)
+        let by_source = drill.sources.iter().find(|one| one.name == name);
+        let by_check = drill.checks.iter().find(|one| one.name == check);
+        let result = by_source.map(|one| one.result).or(by_check.map(|one| one.result));
+        drill.level.proves_restore() && result == Some(Outcome::Ok)
     };
     let drill = drills.iter().rfind(is_ok)?;
     Some(ProvenSourceDocument {
@@ -143,8 +166,8 @@ mod tests {
             drill(20, DrillLevel::D3, Outcome::Failed),
             drill(30, DrillLevel::D1, Outcome::Ok),
         ];
-        let found = proven(FILES, &drills, 40 * SECOND).unwrap();
+        let found = proven((FILES, FILES), &drills, 40 * SECOND).unwrap();
         assert_eq!(found.time, format_time_ns(10 * SECOND));
-        assert!(proven("sqlite:/db", &drills, 40 * SECOND).is_none());
+        assert!(proven(("/db", "sqlite:/db"), &drills, 40 * SECOND).is_none());
     }
 }

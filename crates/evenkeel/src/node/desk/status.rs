@@ -11,7 +11,7 @@ use super::super::clock::SystemClock;
 use super::super::drill_cmd::unsigned_document;
 use super::super::observed::{Observed, lock};
 use super::super::status::{
-    age_seconds, drill_interval_seconds, drill_summaries, error_answer, points_summary,
+    age_seconds, control_answer, drill_interval_seconds, drill_summaries, points_summary,
 };
 use crate::cli::format_time_ns;
 use crate::config::Config;
@@ -111,7 +111,12 @@ impl StatusSource for DeskStatus {
         for point in &mut points {
             point.age_seconds = age_seconds(&point.time, now_ns);
         }
-        PointsDocument { erasure: self.erasure(), freshness: Freshness::Proven, points }
+        PointsDocument {
+            erasure: self.erasure(),
+            freshness: Freshness::Proven,
+            points,
+            gaps: self.observed.sources.gaps(),
+        }
     }
 
     fn drills(&self) -> Vec<DrillDocument> {
@@ -121,26 +126,12 @@ impl StatusSource for DeskStatus {
 
 impl ControlHandler for DeskStatus {
     fn handle(&self, request: Request) -> serde_json::Value {
-        let answer = match request.command.as_str() {
-            "status" => serde_json::to_value(self.status()),
-            "points" => serde_json::to_value(self.points()),
-            "drills" => serde_json::to_value(self.drills()),
-            "drill" => {
-                let why = "no writer keeps a key here: run a drill of level D3";
+        control_answer(self, &*self.stop, &request, |command| {
+            let why = "no writer keeps a key here: run a drill of level D3";
+            (command == "drill").then(|| {
                 let report = unproven_current_report(self.clock.wall_ns(), why);
                 serde_json::to_value(unsigned_document(&report))
-            }
-            "stop" => {
-                (self.stop)();
-                Ok(serde_json::json!({"message_type": "stopping"}))
-            }
-            other => serde_json::to_value(crate::documents::ErrorDocument {
-                exit_code: 2,
-                message: format!("this daemon knows no command `{other}`"),
-                safe: "nothing was changed".to_owned(),
-                next: "ask for status, points, drills or stop".to_owned(),
-            }),
-        };
-        answer.unwrap_or_else(|error| error_answer(&error))
+            })
+        })
     }
 }

@@ -16,6 +16,7 @@ pub(super) use backup_cmd::make as make_point;
 pub(crate) use backup_cmd::run as backup;
 pub(crate) use diff_cmd::run as diff_files;
 pub(crate) use drill::FilesDrill;
+pub(super) use drill::Times;
 pub(crate) use ls_cmd::run as list_files;
 pub(crate) use opened::remove_all;
 pub(super) use opened::{Opened, nothing_yet};

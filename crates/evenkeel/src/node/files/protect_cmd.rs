@@ -6,7 +6,7 @@ use super::super::drill_cmd::prove;
 use super::super::postgres::{Wanted, add_protected, first_base, wanted_of};
 use super::backup_cmd::{exit_of, make, print};
 use crate::cli::{BackupArgs, ProtectArgs};
-use crate::config::{Config, DashboardBind, FILE_NAME};
+use crate::config::{Config, DashboardBind, FILE_NAME, SiteConfig};
 use crate::documents::{BackupDocument, DrillDocument, Outcome};
 use crate::init::{self, Desk, InitOptions};
 use crate::output;
@@ -139,7 +139,8 @@ fn lay_out(home: &Path, args: &ProtectArgs, paths: &[PathBuf]) -> Result<Config>
         std::path::absolute(path).map_err(|error| Report::io("resolve", path, &error))
     };
     let sites = args.site.iter().map(site).collect::<Result<Vec<_>>>()?;
-    let desk = Desk { sites, paths: paths.to_vec() };
+    let described = args.sites.as_deref().map(described).transpose()?.unwrap_or_default();
+    let desk = Desk { sites, described, paths: paths.to_vec() };
     let options = InitOptions {
         seed: None,
         dashboard: Some(DashboardBind(None)),
@@ -151,11 +152,33 @@ fn lay_out(home: &Path, args: &ProtectArgs, paths: &[PathBuf]) -> Result<Config>
     Ok(config)
 }
 
+/// Sites of any kind, from a file; relative paths in it are relative to its folder.
+fn described(file: &Path) -> Result<Vec<SiteConfig>> {
+    let refused = |why: String| {
+        Report::new(Exit::Usage, why)
+            .at(file.display().to_string())
+            .safe("nothing was started")
+            .next("docs/sites.md draws one; evenkeel config show --reference has every key")
+    };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Report::io("read", file, &error).safe("nothing was started"))?;
+    let table: toml::Table = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
+    if let Some(other) = table.keys().find(|key| *key != "sites") {
+        return Err(refused(format!("only [[sites]] belong here, and there is `{other}`")));
+    }
+    let mut config = Config::load(file)?;
+    if config.sites.len() < SITES_MIN {
+        let count = config.sites.len();
+        return Err(refused(format!("{count} sites; three are the least that may lose one")));
+    }
+    Ok(std::mem::take(&mut config.sites))
+}
+
 /// The home is there: only the paths are added.
 fn extend(home: &Path, args: &ProtectArgs, paths: &[PathBuf]) -> Result<Config> {
     let file = home.join(FILE_NAME);
     let config = Config::load(&file)?;
-    if !args.site.is_empty() {
+    if !args.site.is_empty() || args.sites.is_some() {
         return Err(Report::new(Exit::Usage, "this home has its sites already")
             .at(file.display().to_string())
             .safe("nothing was changed")

@@ -8,41 +8,65 @@ use std::time::Instant;
 use evenkeel_capture::files::Tree;
 use evenkeel_capture::postgres::{Address, Holdings, LaidOut, Plan, Target, lay_out};
 use evenkeel_recovery::report::{Check, Verdict};
+use evenkeel_recovery::{Clock as _, SourceProof};
 
-use super::super::files::remove_all;
+use super::super::clock::SystemClock;
+use super::super::drill_checks::{Answer, Restored, Surroundings, judge, name_of, run_command};
+use super::super::files::{Times, remove_all};
 use super::captures;
 use super::server::{Scratch, User, programs};
 use crate::cli::format_time_ns;
-use crate::config::PostgresConfig;
+use crate::config::{Config, DrillCheckConfig, PostgresConfig};
+use crate::documents::SourceKind;
+
+/// The captures in a tree of files that was brought back.
+pub(in super::super) struct PostgresDrill<'a> {
+    /// What is promised of each, and asked.
+    pub(in super::super) config: &'a Config,
+    /// The drill's folder.
+    pub(in super::super) scratch: &'a Path,
+    /// What else came back.
+    pub(in super::super) restored: &'a Restored<'a>,
+    /// The recovery point of the tree.
+    pub(in super::super) point: &'a str,
+    /// When bringing that back began.
+    pub(in super::super) begun: Instant,
+}
+
+impl PostgresDrill<'_> {
+    /// Drills every one of them below `files`.
+    pub(in super::super) fn run(
+        &self,
+        tree: &Tree,
+        files: &Path,
+    ) -> (Vec<Check>, Vec<SourceProof>) {
+        let (mut checks, mut sources) = (Vec::new(), Vec::new());
+        for (name, path) in captures(tree) {
+            let folder = tree.entries.iter().find(|entry| {
+                use std::os::unix::ffi::OsStrExt as _;
+                entry.path == path.as_os_str().as_bytes()
+            });
+            let Some(folder) = folder.map(|entry| entry.below(files)) else {
+                continue;
+            };
+            let known = self.config.postgres.iter().find(|one| one.name == name);
+            let of = known.cloned().unwrap_or_default();
+            let mut bench = Bench { name, of, drill: self, times: None };
+            let made = bench.run(&folder);
+            sources.push(bench.source(&made));
+            checks.extend(made);
+        }
+        (checks, sources)
+    }
+}
 
 /// Everything of the checks that a server is needed for.
 struct Bench<'a> {
     name: String,
     of: PostgresConfig,
-    scratch: &'a Path,
-}
-
-/// Drills every capture in a tree that was brought back below `files`.
-pub(in super::super) fn drill(
-    configured: &[PostgresConfig],
-    tree: &Tree,
-    files: &Path,
-    scratch: &Path,
-) -> Vec<Check> {
-    let mut checks = Vec::new();
-    for (name, path) in captures(tree) {
-        let folder = tree.entries.iter().find(|entry| {
-            use std::os::unix::ffi::OsStrExt as _;
-            entry.path == path.as_os_str().as_bytes()
-        });
-        let Some(folder) = folder.map(|entry| entry.below(files)) else {
-            continue;
-        };
-        let of = configured.iter().find(|one| one.name == name).cloned().unwrap_or_default();
-        let bench = Bench { name, of, scratch };
-        checks.extend(bench.run(&folder));
-    }
-    checks
+    drill: &'a PostgresDrill<'a>,
+    /// Known once a server has recovered it.
+    times: Option<Times>,
 }
 
 impl Bench<'_> {
@@ -54,7 +78,26 @@ impl Bench<'_> {
         Check::new(&name, verdict, detail)
     }
 
-    fn run(&self, folder: &Path) -> Vec<Check> {
+    fn source(&self, checks: &[Check]) -> SourceProof {
+        let any = |verdict| checks.iter().any(|check| check.verdict == verdict);
+        let verdict = if any(Verdict::Failed) {
+            Verdict::Failed
+        } else if any(Verdict::Unproven) || self.times.is_none() {
+            Verdict::Unproven
+        } else {
+            Verdict::Ok
+        };
+        let (name, kind) = (format!("postgres:{}", self.name), SourceKind::Postgres);
+        match &self.times {
+            Some(times) => times.source(&name, kind, verdict, self.drill.point),
+            None => {
+                let nothing = SourceProof::unproven(&name, kind.word());
+                SourceProof { verdict, point: self.drill.point.into(), ..nothing }
+            }
+        }
+    }
+
+    fn run(&mut self, folder: &Path) -> Vec<Check> {
         let shown = |ns| format_time_ns(ns);
         let read = Holdings::read(folder).and_then(|holdings| {
             holdings.plan(&Target::Latest, &shown).map(|plan| (holdings, plan))
@@ -75,7 +118,8 @@ impl Bench<'_> {
             Ok(user) => user,
             Err(why) => return vec![self.check("", Verdict::Unproven, why)],
         };
-        let scratch = match user.scratch(self.scratch) {
+        let below = self.drill.config.drill.scratch.as_deref();
+        let scratch = match user.scratch(self.drill.scratch, below) {
             Ok(scratch) => scratch,
             Err(error) => {
                 let detail = format!("no folder for the server: {error}");
@@ -86,7 +130,7 @@ impl Bench<'_> {
         remove_all(&place);
         let checks = self.look(&holdings, &plan, (&programs, user), &place);
         remove_all(&place);
-        if let Some(parent) = place.parent().filter(|parent| *parent != self.scratch) {
+        if let Some(parent) = place.parent().filter(|parent| *parent != self.drill.scratch) {
             // It is empty now; the next drill removes it otherwise.
             let _ = fs::remove_dir(parent);
         }
@@ -94,21 +138,21 @@ impl Bench<'_> {
     }
 
     fn look(
-        &self,
+        &mut self,
         holdings: &Holdings,
         plan: &Plan,
         (programs, user): (&Path, User),
         place: &Path,
     ) -> Vec<Check> {
-        let begun = Instant::now();
         let laid = fs::create_dir_all(place)
             .map_err(|error| error.to_string())
             .and_then(|()| lay_out(holdings, plan, place).map_err(|error| error.to_string()))
             .and_then(|laid| {
-                let handed = place.parent().map_or(Ok(()), |parent| match parent == self.scratch {
-                    true => Ok(()),
-                    false => user.hand_over(parent),
-                });
+                let handed =
+                    place.parent().map_or(Ok(()), |parent| match parent == self.drill.scratch {
+                        true => Ok(()),
+                        false => user.hand_over(parent),
+                    });
                 handed.map_err(|error| error.to_string())?;
                 Ok(laid)
             });
@@ -125,15 +169,23 @@ impl Bench<'_> {
                 return checks;
             }
         };
+        let times = Times {
+            until_ns: plan.window.until_ns,
+            now_ns: SystemClock::new().wall_ns(),
+            rto: self.drill.begun.elapsed(),
+            promised: (self.of.rpo_seconds, self.of.rto_seconds),
+        };
+        let (verdict, words) = times.judge();
         let detail = format!(
-            "a server recovered {} files and {} segments up to {} ({}) in {:.1} s",
+            "a server recovered {} files and {} segments up to {} ({}); {words}",
             laid.files,
             laid.segments,
             plan.window.until,
             format_time_ns(plan.window.until_ns),
-            begun.elapsed().as_secs_f64()
         );
-        checks.insert(0, self.check("", Verdict::Ok, detail));
+        checks.insert(0, self.check("", verdict, detail));
+        self.times = Some(times);
+        checks.extend(self.asked(&server, place));
         checks.extend(self.assertions(&server));
         checks.push(match server.stop() {
             Ok(()) => self.pages(&laid, programs, user),
@@ -194,13 +246,54 @@ impl Bench<'_> {
         }
     }
 
+    /// The drill's own checks that this server is to answer.
+    fn asked(&self, server: &Scratch, place: &Path) -> Vec<Check> {
+        let source = format!("postgres:{}", self.name);
+        let all = self.drill.config.drill.checks.iter();
+        all.filter(|one| one.source == source).map(|one| self.one(one, server, place)).collect()
+    }
+
+    fn one(&self, check: &DrillCheckConfig, server: &Scratch, place: &Path) -> Check {
+        let database = match check.database.is_empty() {
+            true => self.database(),
+            false => check.database.clone(),
+        };
+        if !check.command.is_empty() {
+            let variables = [
+                ("PGHOST", place.display().to_string()),
+                ("PGPORT", "5432".to_owned()),
+                ("PGUSER", self.of.superuser.clone()),
+                ("PGDATABASE", database),
+            ];
+            let (scratch, restored) = (self.drill.scratch, self.drill.restored);
+            return run_command(
+                check,
+                &Surroundings { scratch, restored, server: Some(variables) },
+            );
+        }
+        let timed = format!("SET statement_timeout = '{}s'; {}", check.timeout_seconds, check.sql);
+        let (verdict, detail) = match server.rows(&self.of.superuser, &database, &timed) {
+            Ok(rows) => {
+                let first = rows.into_iter().next().map(|row| row.into_iter().next().flatten());
+                judge(check, &Answer { first })
+            }
+            Err(why) => (Verdict::Failed, why),
+        };
+        Check::new(&name_of(check), verdict, detail)
+    }
+
+    /// The URL's database.
+    fn database(&self) -> String {
+        let address = self.of.url.parse::<Address>().ok();
+        let database = address.and_then(|address| address.database);
+        database.unwrap_or_else(|| "postgres".to_owned())
+    }
+
     fn assertions(&self, server: &Scratch) -> Option<Check> {
         if self.of.checks.is_empty() {
             return None;
         }
-        let address = self.of.url.parse::<Address>().ok();
-        let database = address.and_then(|address| address.database);
-        let database = database.unwrap_or_else(|| "postgres".to_owned());
+        let database = self.database();
         for sql in &self.of.checks {
             let wrong = match server.query(&self.of.superuser, &database, sql) {
                 Ok(Some(answer)) if answer == "t" => continue,

@@ -7,13 +7,15 @@ mod restore;
 mod run_cmd;
 mod server;
 mod session;
+mod source;
 mod status_cmd;
 
-pub(super) use drill::drill;
+pub(super) use drill::PostgresDrill;
 pub(super) use protect::{Wanted, add as add_protected, first_base, wanted as wanted_of};
 pub(super) use publish::publish;
 pub(super) use restore::{restore, wanted};
 pub(crate) use run_cmd::run as postgres_run;
+pub(super) use source::{gaps, note as note_sources};
 pub(crate) use status_cmd::run as postgres_status;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ use evenkeel_vault::{Catalog, Opener, PointInfo};
 use super::super::files::{Opened, nothing_yet, remove_all};
 use super::captures;
 use crate::cli::{RestoreArgs, format_time_ns};
+use crate::documents::RestorePostgresDocument;
 use crate::init::FILES_LINEAGE;
 use crate::output;
 use crate::report::{Exit, Report, Result};
@@ -161,24 +162,23 @@ fn show(
     let major = plan.base.version.split('.').next().unwrap_or_default();
     let stop = plan.stop.as_ref().map(|(setting, value)| format!("{setting} = {value}"));
     if args.json {
-        return output::document(&serde_json::json!({
-            "message_type": "restore_postgres",
-            "name": name,
-            "to": args.to,
-            "data": laid.data,
-            "recovery_point": point.id.to_string(),
-            "base_backup": plan.base.number,
-            "timeline": plan.timeline,
-            "from_lsn": plan.base.start.to_string(),
-            "until_lsn": plan.window.until.to_string(),
-            "until_time": format_time_ns(plan.window.until_ns),
-            "stop": stop,
-            "files": laid.files,
-            "bytes": laid.bytes,
-            "segments": laid.segments,
-            "version": plan.base.version,
-            "elapsed_seconds": begun.elapsed().as_secs_f64(),
-        }));
+        return output::document(&RestorePostgresDocument {
+            name: name.to_owned(),
+            to: args.to.display().to_string(),
+            data: laid.data.display().to_string(),
+            recovery_point: point.id.to_string(),
+            base_backup: plan.base.number,
+            timeline: plan.timeline,
+            from_lsn: plan.base.start.to_string(),
+            until_lsn: plan.window.until.to_string(),
+            until_time: format_time_ns(plan.window.until_ns),
+            stop,
+            files: laid.files,
+            bytes: laid.bytes,
+            segments: laid.segments,
+            version: plan.base.version.clone(),
+            elapsed_seconds: begun.elapsed().as_secs_f64(),
+        });
     }
     output::result(&format!(
         "laid out {} files and {} segments of the log in {} in {:.2} s; recovery ends at {}",

@@ -51,11 +51,12 @@ impl User {
 
     /// A folder that such a user can reach, which one below a home of the administrator's is not;
     /// it did not exist before, so nobody else waits in it.
-    pub(super) fn scratch(self, own: &Path) -> std::io::Result<PathBuf> {
+    /// Below `named` if it is given.
+    pub(super) fn scratch(self, own: &Path, named: Option<&Path>) -> std::io::Result<PathBuf> {
         let Some((uid, _)) = self.0 else {
             return Ok(own.to_path_buf());
         };
-        let above = std::env::temp_dir();
+        let above = named.map_or_else(std::env::temp_dir, Path::to_path_buf);
         remove_stale(&above, uid);
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(std::io::Error::other)?;
@@ -180,6 +181,17 @@ impl Scratch {
         database: &str,
         sql: &str,
     ) -> Result<Option<String>, String> {
+        let rows = self.rows(role, database, sql)?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
+    }
+
+    /// Every row of the last statement that gives some.
+    pub(super) fn rows(
+        &self,
+        role: &str,
+        database: &str,
+        sql: &str,
+    ) -> Result<Vec<Vec<Option<String>>>, String> {
         let host = Host::Unix { folder: self.folder.clone(), port: 5432 };
         let address = Address {
             hosts: vec![host],
@@ -191,8 +203,7 @@ impl Scratch {
         let login = Login { address, password: None, stop: Arc::new(|| false) };
         let mut connection =
             Connection::open(&login, Purpose::Queries).map_err(|error| error.to_string())?;
-        let rows = connection.query(sql).map_err(|error| error.to_string())?;
-        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
+        connection.query(sql).map_err(|error| error.to_string())
     }
 
     /// Ends it in good order, so that its pages can be looked at.

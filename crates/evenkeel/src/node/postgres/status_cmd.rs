@@ -1,8 +1,12 @@
 //! `evenkeel postgres status`: what this host holds of the configured clusters.
 
-use evenkeel_capture::postgres::{Holdings, Kind};
+use evenkeel_capture::postgres::{Happening, Holdings, Kind, Lsn, Window};
 
 use crate::cli::{PostgresStatusArgs, format_time_ns};
+use crate::documents::{
+    PostgresCaptureDocument, PostgresEventDocument, PostgresNamedPointDocument,
+    PostgresStatusDocument, PostgresWindowDocument,
+};
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
@@ -22,77 +26,62 @@ pub(crate) fn run(args: &PostgresStatusArgs) -> Result<Exit> {
             .next("evenkeel postgres run"));
     }
     if args.json {
-        let document = serde_json::json!({"message_type": "postgres_status", "captures": shown});
-        output::document(&document)?;
+        output::document(&PostgresStatusDocument { captures: shown })?;
         return Ok(Exit::Ok);
     }
     for one in &shown {
-        let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
-        output::result(&format!("{}  {}", text("name"), text("version")))?;
-        for (list, mark) in [("windows", ' '), ("named_points", '@'), ("events", '-')] {
-            for item in one[list].as_array().into_iter().flatten() {
-                output::result(&format!("  {mark} {}", words(item)))?;
-            }
-        }
+        print(one)?;
     }
     Ok(Exit::Ok)
 }
 
-fn describe(name: &str, holdings: &Holdings) -> serde_json::Value {
-    let window = |window: evenkeel_capture::postgres::Window| {
-        serde_json::json!({
-            "from_time": format_time_ns(window.from_ns),
-            "until_time": format_time_ns(window.until_ns),
-            "from_lsn": window.from.to_string(),
-            "until_lsn": window.until.to_string(),
-            "timeline": window.timeline,
-        })
-    };
-    let windows: Vec<_> = holdings.windows().into_iter().map(window).collect();
-    let points: Vec<_> = holdings
-        .named_points()
-        .into_iter()
-        .map(|(lsn, time_ns, name)| {
-            let (time, lsn) = (format_time_ns(time_ns), lsn.to_string());
-            serde_json::json!({"name": name, "time": time, "lsn": lsn})
-        })
-        .collect();
-    // What is in no window already.
-    let told = holdings.happenings.iter().filter(|one| one.kind != Kind::Base);
-    let events: Vec<_> = told
-        .map(|one| {
-            serde_json::json!({
-                "time": format_time_ns(one.time_ns),
-                "event": one.kind.word(),
-                "timeline": one.timeline,
-                "lsn": one.lsn.to_string(),
-                "detail": one.detail,
-            })
-        })
-        .collect();
-    serde_json::json!({
-        "name": name,
-        "system_identifier": holdings.cluster.identifier.to_string(),
-        "version": holdings.cluster.version,
-        "base_backups": holdings.bases.len(),
-        "windows": windows,
-        "named_points": points,
-        "events": events,
-    })
+fn print(one: &PostgresCaptureDocument) -> Result<()> {
+    output::result(&format!("{}  {}", one.name, one.version))?;
+    for window in &one.windows {
+        output::result(&format!(
+            "    {} to {} ({} to {}, timeline {})",
+            window.from_time, window.until_time, window.from_lsn, window.until_lsn, window.timeline
+        ))?;
+    }
+    for point in &one.named_points {
+        output::result(&format!("  @ {} {} at {}", point.time, point.name, point.lsn))?;
+    }
+    for event in &one.events {
+        let PostgresEventDocument { time, event, lsn, detail, .. } = event;
+        output::result(&format!("  - {time} {event} at {lsn} {detail}"))?;
+    }
+    Ok(())
 }
 
-fn words(item: &serde_json::Value) -> String {
-    let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
-    if item.get("until_time").is_some() {
-        return format!(
-            "{} to {} ({} to {}, timeline {})",
-            text("from_time"),
-            text("until_time"),
-            text("from_lsn"),
-            text("until_lsn"),
-            item["timeline"]
-        );
+fn describe(name: &str, holdings: &Holdings) -> PostgresCaptureDocument {
+    let window = |window: Window| PostgresWindowDocument {
+        from_time: format_time_ns(window.from_ns),
+        until_time: format_time_ns(window.until_ns),
+        from_lsn: window.from.to_string(),
+        until_lsn: window.until.to_string(),
+        timeline: window.timeline,
+    };
+    let point = |(lsn, time_ns, name): (Lsn, u64, String)| PostgresNamedPointDocument {
+        name,
+        time: format_time_ns(time_ns),
+        lsn: lsn.to_string(),
+    };
+    let event = |one: &Happening| PostgresEventDocument {
+        time: format_time_ns(one.time_ns),
+        event: one.kind.word().to_owned(),
+        timeline: one.timeline,
+        lsn: one.lsn.to_string(),
+        detail: one.detail.clone(),
+    };
+    // What is in no window already.
+    let told = holdings.happenings.iter().filter(|one| one.kind != Kind::Base);
+    PostgresCaptureDocument {
+        name: name.to_owned(),
+        system_identifier: holdings.cluster.identifier.to_string(),
+        version: holdings.cluster.version.clone(),
+        base_backups: holdings.bases.len() as u64,
+        windows: holdings.windows().into_iter().map(window).collect(),
+        named_points: holdings.named_points().into_iter().map(point).collect(),
+        events: told.map(event).collect(),
     }
-    let what = if item.get("event").is_some() { text("event") } else { text("name") };
-    format!("{} {what} at {} {}", text("time"), text("lsn"), text("detail"))
 }

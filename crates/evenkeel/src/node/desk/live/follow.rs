@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenkeel_capture::parcel::name_of;
+use evenkeel_capture::spool::GapBegin;
 use evenkeel_capture::sqlite::{Capture, Clock, Options, Step};
 use evenkeel_capture::{Error, Result};
 use evenkeel_journal::RealDisk;
@@ -13,11 +14,15 @@ use evenkeel_recovery::Clock as _;
 use super::super::super::clock::SystemClock;
 use super::super::super::observed::lock;
 use super::super::super::stop::Stop;
+use crate::cli::format_time_ns;
 use crate::config::DatabaseConfig;
+use crate::documents::SourceGapDocument;
 
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_IDLE: Duration = Duration::from_millis(10);
 const PAUSE_FAILED: Duration = Duration::from_secs(1);
+/// Intervals that are remembered, per database.
+const GAPS_MAX: usize = 100;
 
 /// The wall clock, as capture wants it.
 struct WallClock(SystemClock);
@@ -34,9 +39,30 @@ pub(super) struct Seen {
     /// Every commit that returned before this moment is in the spool: nanoseconds since 1970 UTC.
     pub(super) captured_ns: Option<u64>,
     /// Intervals that were found not to be protected.
-    pub(super) gaps: u64,
+    pub(super) gaps: Vec<SourceGapDocument>,
     /// What keeps it from being followed.
     pub(super) trouble: Option<String>,
+}
+
+impl Seen {
+    fn begin_gap(&mut self, path: &Path, begin: &GapBegin) {
+        self.end_gap(begin.noticed_ns);
+        self.gaps.push(SourceGapDocument {
+            source: path.display().to_string(),
+            from: format_time_ns(begin.from_ns),
+            until: None,
+            why: begin.why.words().to_owned(),
+        });
+        // The spool has them all; here are the last.
+        let excess = self.gaps.len().saturating_sub(GAPS_MAX);
+        self.gaps.drain(..excess);
+    }
+
+    fn end_gap(&mut self, time_ns: u64) {
+        if let Some(last) = self.gaps.last_mut().filter(|last| last.until.is_none()) {
+            last.until = Some(format_time_ns(time_ns));
+        }
+    }
 }
 
 /// A database that is followed.
@@ -102,7 +128,12 @@ impl Followed {
         let mut seen = lock(&self.seen);
         match result {
             Ok(step) => {
-                seen.gaps += u64::from(step.gap.is_some());
+                if let Some(begin) = step.gap {
+                    seen.begin_gap(self.path(), &begin);
+                }
+                if capture.is_attached() && capture.gap().is_none() {
+                    seen.end_gap(begun_ns);
+                }
                 if capture.is_attached() {
                     (seen.captured_ns, seen.trouble) = (Some(begun_ns), None);
                 } else if let Some(gap) = capture.gap() {
