@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use super::alerts::AlertsConfig;
 use super::drill::DrillCheckConfig;
 use super::explain::nearest;
 use super::files::DatabaseConfig;
@@ -107,11 +108,7 @@ fn everything_set() -> Config {
     config.drill.report_public_key = "x".to_owned();
     config.drill.scratch = Some(some());
     config.drill.checks.push(everything_checked());
-    config.alerts.deadman_url = "x".to_owned();
-    config.alerts.deadman_url_file = Some(some());
-    config.alerts.webhook_url = "x".to_owned();
-    config.alerts.webhook_url_file = Some(some());
-    config.alerts.certificate_file = Some(some());
+    everybody_told(&mut config.alerts);
     config.standby.follow = "x".to_owned();
     config.standby.identity_file = Some(some());
     config.quorum.user = "x".to_owned();
@@ -151,6 +148,15 @@ fn everything_set() -> Config {
         ..SiteConfig::default()
     });
     config
+}
+
+fn everybody_told(alerts: &mut AlertsConfig) {
+    let some = || Some(PathBuf::from("x"));
+    alerts.deadman_url = "x".to_owned();
+    alerts.deadman_url_file = some();
+    alerts.webhook_url = "x".to_owned();
+    alerts.webhook_url_file = some();
+    alerts.certificate_file = some();
 }
 
 fn everything_checked() -> DrillCheckConfig {
