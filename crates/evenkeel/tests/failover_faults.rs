@@ -63,7 +63,7 @@ fn a_primary_whose_syncs_fail_stops_and_its_standby_takes_over() {
     let file = rig.beside("fails");
     let mut command = rig.command("up --home h --dashboard off --ack-log");
     command.arg(rig.beside("ack"));
-    command.env("LD_PRELOAD", &library).env("EVENKEEL_EIO_FILE", &file);
+    command.env("LD_PRELOAD", &library).env("FAULTS_EIO_FILE", &file);
     let mut keeper = Daemon::spawn(&rig, &mut command);
     for term in 2..=3 {
         keeper.until_followed(&rig, term - 1);

@@ -1,5 +1,5 @@
 /* A disk that begins to fail: preloaded into the program under test, it answers EIO to syncs of
- * files and folders whose path holds "/journal" once the file EVENKEEL_EIO_FILE holds the id of the
+ * files and folders whose path holds "/journal" once the file FAULTS_EIO_FILE holds the id of the
  * process, as text. Nothing is made durable then.
  */
 #define _GNU_SOURCE
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 static int fails(int fd) {
-    const char *file = getenv("EVENKEEL_EIO_FILE");
+    const char *file = getenv("FAULTS_EIO_FILE");
     int saved = errno, told = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
     if (told < 0) {
         errno = saved;
