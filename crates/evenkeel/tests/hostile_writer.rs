@@ -291,7 +291,7 @@ fn lie(thief: &mut Thief, objects: &BTreeMap<String, Vec<u8>>) {
 
 /// Fills the site until it says that it is full; bytes that went in.
 fn flood(thief: &mut Thief) -> u64 {
-    for number in 0..QUOTA_BYTES / 1_000_000 + 1 {
+    for number in 0..=QUOTA_BYTES / 1_000_000 {
         match thief.put(&format!("flood/{number}"), "0123456789", 100_000) {
             200 => {}
             507 => return number * 1_000_000,
