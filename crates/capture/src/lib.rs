@@ -11,11 +11,13 @@
 //! - A source is never changed: no table, row or setting of a captured database is written.
 //! - What counts as captured is committed by the source's own rules, and durable in the spool.
 //! - No interval that was not protected is silent: it is recorded before the next snapshot.
-//! - No clock: time comes in through a trait.
+//! - No clock: time comes in through a trait. Only how long others are waited for, or held up, is
+//!   measured here.
 //! - It knows neither sites nor keys; the vault carries what the spool holds.
 
 #![forbid(unsafe_code)]
 
+pub mod authorities;
 mod error;
 pub mod files;
 pub mod network;

@@ -51,6 +51,10 @@ impl Site for FarSite {
         self.travel().get(key)
     }
 
+    fn holds(&self, key: &str, bytes: &[u8]) -> Result<bool, SiteError> {
+        self.travel().holds(key, bytes)
+    }
+
     fn get_range(
         &self,
         key: &str,

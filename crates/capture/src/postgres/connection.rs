@@ -8,14 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use zeroize::Zeroizing;
 
 use super::address::{Address, Host, Tls};
 use super::auth::{Scram, md5_response};
 use super::error::{Error, Result};
+use crate::authorities::client_config;
 
 /// Longest message that is believed; the server sends log and files in pieces of 128 KiB.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -28,9 +28,6 @@ const TURN: Duration = Duration::from_millis(50);
 const SILENCE_MAX: Duration = Duration::from_secs(300);
 const SSL_REQUEST: u32 = 80_877_103;
 const PROTOCOL: u32 = 3 << 16;
-/// Where systems keep the certificates of public authorities; the first that is there counts.
-const SYSTEM_CERTIFICATES: [&str; 2] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// What a connection is opened with.
 #[derive(Clone)]
@@ -499,25 +496,4 @@ fn secure(
     client.complete_io(&mut stream).map_err(said)?;
     stream.set_read_timeout(Some(TURN)).map_err(said)?;
     Ok(StreamOwned::new(client, stream))
-}
-
-fn client_config(own: Option<&Path>) -> Result<ClientConfig, String> {
-    let system = || SYSTEM_CERTIFICATES.iter().map(Path::new).find(|path| path.exists());
-    let path = own.or_else(system).ok_or("this system trusts no authority")?;
-    let shown = path.display();
-    let mut roots = RootCertStore::empty();
-    let found = CertificateDer::pem_file_iter(path);
-    for certificate in found.map_err(|error| format!("{shown} cannot be read: {error}"))? {
-        let certificate = certificate.map_err(|error| format!("{shown} is not PEM: {error}"))?;
-        // A system's bundle may hold what this library does not read; the others serve.
-        let _ = roots.add(certificate);
-    }
-    if roots.is_empty() {
-        return Err(format!("{shown} holds no certificate"));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| error.to_string())?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

@@ -6,21 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use evenkeel_capture::authorities::client_config;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 
 /// Each step of it.
 const STEP: Duration = Duration::from_secs(10);
 /// Of the answer, only the first line counts.
 const ANSWER_BYTES: u64 = 4096;
-/// Where systems keep the certificates of public authorities; the first that is there counts.
-const SYSTEM: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// What to ask for.
 #[derive(Debug)]
@@ -57,7 +50,7 @@ pub(super) fn send(request: &Request<'_>) -> Result<(), String> {
     let line = match target.is_secure {
         false => exchange(stream, &message),
         true => {
-            let config = Arc::new(trust(request.certificates)?);
+            let config = Arc::new(client_config(request.certificates)?);
             let name = ServerName::try_from(target.host.to_owned())
                 .map_err(|_| "that is no name of a host".to_owned())?;
             let client = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
@@ -156,27 +149,6 @@ fn connect(target: &Target<'_>) -> Result<TcpStream, String> {
         }
     }
     Err(last)
-}
-
-fn trust(own: Option<&Path>) -> Result<ClientConfig, String> {
-    let system = || SYSTEM.iter().map(Path::new).find(|path| path.exists());
-    let path = own.or_else(system).ok_or("this system trusts no authority")?;
-    let shown = path.display();
-    let mut roots = RootCertStore::empty();
-    let found = CertificateDer::pem_file_iter(path);
-    for certificate in found.map_err(|error| format!("{shown} cannot be read: {error}"))? {
-        let certificate = certificate.map_err(|error| format!("{shown} is not PEM: {error}"))?;
-        // A system's bundle may hold what this library does not read; the others serve.
-        let _ = roots.add(certificate);
-    }
-    if roots.is_empty() {
-        return Err(format!("{shown} holds no certificate"));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| error.to_string())?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]
