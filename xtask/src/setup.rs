@@ -30,7 +30,8 @@ const NEEDS: &[Need] = &[
     },
     Need {
         program: "protoc",
-        packages: &["protobuf-compiler"],
+        // The definitions that others import are only recommended by the compiler's package.
+        packages: &["protobuf-compiler", "libprotobuf-dev"],
         purpose: "builds the client of etcd",
     },
     Need { program: "etcd", packages: &["etcd-server"], purpose: "is the log of several hosts" },
@@ -190,7 +191,17 @@ fn programs(needs: &[&Need]) -> String {
 }
 
 fn missing_from(path: &str) -> Vec<&'static Need> {
-    NEEDS.iter().filter(|need| !find(need.program, path)).collect()
+    NEEDS.iter().filter(|need| !find(need.program, path) || !is_whole(need, path)).collect()
+}
+
+/// A compiler of protocol buffers is of no use without the definitions that all others import: it
+/// looks for them beside its own folder.
+fn is_whole(need: &Need, path: &str) -> bool {
+    need.program != "protoc"
+        || path.split(':').any(|folder| {
+            let beside = "../include/google/protobuf/descriptor.proto";
+            find("protoc", folder) && Path::new(folder).join(beside).exists()
+        })
 }
 
 /// Servers are installed where the paths of plain users often do not look.
