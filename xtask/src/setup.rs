@@ -51,6 +51,11 @@ const NEEDS: &[Need] = &[
         packages: &["postgresql"],
         purpose: "brings the PostgreSQL server that is captured",
     },
+    Need {
+        program: "age",
+        packages: &["age"],
+        purpose: "is somebody else's program that encrypts to a recipient nobody holds",
+    },
     Need { program: "node", packages: &["nodejs"], purpose: "runs the EVM nodes of tests" },
     Need { program: "npm", packages: &["npm"], purpose: "brings that EVM node" },
     Need {

@@ -1,6 +1,7 @@
 //! What goes wrong among holders, and who did it.
 
 use super::message::Kind;
+use super::suite::Curve;
 use super::wire::Malformed;
 use crate::random::RandomError;
 
@@ -57,6 +58,9 @@ pub enum Misdeed {
     /// A share of a signature that is wrong.
     #[error("gave a wrong share of the signature")]
     SignatureShare,
+    /// A part of a decryption that is wrong.
+    #[error("gave a part of the decryption that was not made with its recorded share")]
+    Partial,
     /// Signed for another generation of the group's key.
     #[error("answered with generation {0}, which is not the one asked for")]
     Generation(u32),
@@ -142,6 +146,36 @@ pub enum Refusal {
     /// No randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// A recipient's key is asked to sign.
+    #[error(
+        "this key is a recipient: its shares decrypt, and sign nothing; to have something \
+         decrypted: evenkeel keys group ask"
+    )]
+    SignsNothing,
+    /// A key that signs is asked to decrypt.
+    #[error("a key of curve {0} signs and decrypts nothing; found one with --curve recipient")]
+    DecryptsNothing(Curve),
+    /// A request that is over, or would last too long.
+    #[error("the request is over, or lasts longer than 7 days: make a new one")]
+    Expired,
+    /// Nothing to decrypt, too much, or not in order.
+    #[error("a request is for 1 to 512 different stanzas in order, and says for whom; not for {0}")]
+    Stanzas(usize),
+    /// A share of X25519 that nobody may be asked to multiply.
+    #[error(
+        "stanza {0} is no X25519 share of the prime-order group: it was not made by a program \
+         that keeps to the age format"
+    )]
+    BadStanza(usize),
+    /// A stanza that is in nothing the domain signed.
+    #[error(
+        "stanza {0} is in no key object that a trusted domain signed: it may be somebody else's \
+         file, and is not decrypted"
+    )]
+    NotVouched(usize),
+    /// Enough parts, and none of the stanzas is for this key.
+    #[error("none of the stanzas is wrapped for this recipient")]
+    NotForUs,
     /// A calculation failed, which happens by bad luck with probability 2^-250.
     #[error("the calculation failed; begin anew")]
     Calculation,

@@ -8,7 +8,8 @@ use super::holder::{self, HolderKey};
 use super::wire::{Armor, Malformed, Reader, Writer};
 
 const LABEL: &[u8] = b"evenkeel group message 1";
-/// A longer message is none of ours: the longest is a deal for 64 holders.
+/// A longer message is none of ours: the longest are parts of 512
+/// decryptions.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// What a message is for.
@@ -28,10 +29,12 @@ pub enum Kind {
     Commitment,
     /// A share of a signature.
     SignatureShare,
+    /// Parts of decryptions, sealed for whoever asked.
+    Partial,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Opening,
         Self::Agreement,
         Self::Deal,
@@ -39,6 +42,7 @@ impl Kind {
         Self::Acknowledgement,
         Self::Commitment,
         Self::SignatureShare,
+        Self::Partial,
     ];
 
     fn code(self) -> u8 {
@@ -50,6 +54,7 @@ impl Kind {
             Self::Acknowledgement => 5,
             Self::Commitment => 6,
             Self::SignatureShare => 7,
+            Self::Partial => 8,
         }
     }
 
@@ -64,6 +69,7 @@ impl Kind {
             Self::Acknowledgement => "acknowledgement",
             Self::Commitment => "commitment",
             Self::SignatureShare => "signature-share",
+            Self::Partial => "partial",
         }
     }
 }
@@ -221,6 +227,11 @@ impl Table {
     pub(super) fn check_generations(&self, of: &[u16]) -> Result<(), Fault> {
         let stale = self.stale.iter().find(|(from, _)| of.contains(from));
         stale.map_or(Ok(()), |(from, has)| Err(Fault::culprit(*from, Misdeed::Generation(*has))))
+    }
+
+    /// The generation of this session in which a holder answered, if it is another one.
+    pub(super) fn stale(&self, from: u16) -> Option<u32> {
+        self.stale.get(&from).copied()
     }
 
     pub(super) fn get(&self, kind: Kind, from: u16) -> Option<&Message> {

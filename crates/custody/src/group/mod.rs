@@ -20,15 +20,19 @@
 //! - A share signs for its own generation only, and for nothing but the test message until the
 //!   record is in force.
 //! - Nonces are in one [`sign::Session`], which cannot be copied, written down or used twice.
+//! - A key that signs decrypts nothing, and a recipient's key signs nothing but its own test.
+//! - Nothing is decrypted that the caller does not vouch for, and only file keys come out.
 //! - The group's secret is never formed: there is no function that could.
 
 mod ceremony;
 mod complaint;
+pub mod decrypt;
 mod fault;
 mod holder;
 mod message;
 mod opening;
 mod plan;
+mod recipient;
 mod record;
 mod seal;
 pub mod sign;
@@ -41,6 +45,7 @@ pub use fault::{Doubt, Fault, Misdeed, Refusal};
 pub use holder::{Enrolment, HolderKey};
 pub use message::{Aside, Kind, Message, Table};
 pub use plan::{Change, Holder, Plan};
+pub use recipient::Recipient;
 pub use record::{KeyShare, Record, Sealed};
 pub use suite::{Curve, Ed25519, Secp256k1, Suite};
 pub use wire::{Armor, Malformed};

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::fault::Refusal;
 use super::plan::Holder;
+use super::recipient::{self, Recipient};
 use super::suite::{
     Curve, Ed25519, SCALAR_BYTES, Secp256k1, SecretScalar, Suite, generator, point, scalar,
 };
@@ -28,7 +29,8 @@ pub struct Record {
     pub generation: u32,
     /// How many holders are needed to sign.
     pub threshold: u16,
-    /// The group's public key: 32 bytes for Ed25519, 33 (SEC 1, compressed) for secp256k1.
+    /// The group's public key: 32 bytes for Ed25519 and a recipient (RFC 8032), 33 (SEC 1,
+    /// compressed) for secp256k1.
     pub group_key: Vec<u8>,
     /// Who holds shares.
     pub holders: Vec<Holder>,
@@ -77,14 +79,25 @@ impl Record {
         let holds = match self.curve {
             Curve::Ed25519 => verify::<Ed25519>(&self.group_key, message, signature),
             Curve::Secp256k1 => verify::<Secp256k1>(&self.group_key, message, signature),
+            Curve::Recipient => verify::<Recipient>(&self.group_key, message, signature),
         };
         if holds { Ok(()) } else { Err(Refusal::Signature) }
+    }
+
+    /// The `age1…` to encrypt to, if the key is a recipient's.
+    #[must_use]
+    pub fn recipient(&self) -> Option<String> {
+        match self.curve {
+            Curve::Recipient => recipient::text(&self.group_key),
+            Curve::Ed25519 | Curve::Secp256k1 => None,
+        }
     }
 
     fn point_bytes(curve: Curve) -> usize {
         match curve {
             Curve::Ed25519 => Ed25519::POINT_BYTES,
             Curve::Secp256k1 => Secp256k1::POINT_BYTES,
+            Curve::Recipient => Recipient::POINT_BYTES,
         }
     }
 
@@ -247,6 +260,7 @@ impl KeyShare {
             && match record.curve {
                 Curve::Ed25519 => self.matches::<Ed25519>(record),
                 Curve::Secp256k1 => self.matches::<Secp256k1>(record),
+                Curve::Recipient => self.matches::<Recipient>(record),
             };
         if holds { Ok(()) } else { Err(Refusal::Other("share")) }
     }

@@ -19,7 +19,7 @@ impl hkdf::KeyType for Bytes32 {
     }
 }
 
-fn expand(secret: &[u8], salt: &[u8], info: &[&[u8]]) -> Option<BoxKey> {
+pub(super) fn expand(secret: &[u8], salt: &[u8], info: &[&[u8]]) -> Option<BoxKey> {
     let mut key = Zeroizing::new([0; 32]);
     let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
     extracted.expand(info, Bytes32).ok()?.fill(key.as_mut_slice()).ok()?;

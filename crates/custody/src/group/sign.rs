@@ -16,7 +16,7 @@ use super::fault::{Doubt, Fault, Misdeed, Refusal};
 use super::holder::HolderKey;
 use super::message::{Kind, Message, Table, differing};
 use super::record::{KeyShare, Record, Sealed, TEST};
-use super::suite::{SCALAR_BYTES, Suite, identifier};
+use super::suite::{Curve, SCALAR_BYTES, Suite, identifier};
 use super::wire::{Armor, Malformed, Reader, Writer};
 use crate::random::Random;
 
@@ -44,8 +44,8 @@ impl Request {
     /// Asks holders of a record that is in force to sign a message.
     ///
     /// # Errors
-    /// [`Refusal::Signers`], [`Refusal::Other`] for a message that is kept for tests, and
-    /// [`Refusal::Random`].
+    /// [`Refusal::Signers`], [`Refusal::Other`] for a message that is kept for tests,
+    /// [`Refusal::SignsNothing`] for a recipient's key, and [`Refusal::Random`].
     pub fn new(
         sealed: &Sealed,
         message: &[u8],
@@ -55,6 +55,7 @@ impl Request {
         if message.starts_with(TEST) {
             return Err(Refusal::Other("message"));
         }
+        refuse_recipient(sealed.record())?;
         Self::of(sealed.record(), message.to_vec(), signers, random)
     }
 
@@ -160,7 +161,8 @@ impl<'a, C: Suite> Session<'a, C> {
     ///
     /// # Errors
     /// [`Refusal::Other`] if the share is of another generation than the record, or the request;
-    /// [`Refusal::Signers`], [`Refusal::NotAHolder`], [`Refusal::Random`].
+    /// [`Refusal::SignsNothing`]; [`Refusal::Signers`], [`Refusal::NotAHolder`],
+    /// [`Refusal::Random`].
     pub fn begin(
         request: &'a Request,
         sealed: &'a Sealed,
@@ -172,6 +174,7 @@ impl<'a, C: Suite> Session<'a, C> {
         if request.message.starts_with(TEST) {
             return Err(Refusal::NotInForce);
         }
+        refuse_recipient(sealed.record())?;
         Self::start(request, sealed.record(), share, key, random)
     }
 
@@ -250,6 +253,11 @@ impl<C: Suite> fmt::Debug for Session<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Session(holder {}, nonces withheld)", self.number)
     }
+}
+
+/// A recipient's shares sign their own test and nothing else.
+fn refuse_recipient(record: &Record) -> Result<(), Refusal> {
+    if record.curve == Curve::Recipient { Err(Refusal::SignsNothing) } else { Ok(()) }
 }
 
 /// The signature, from everybody's shares of it.

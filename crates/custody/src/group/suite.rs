@@ -1,17 +1,19 @@
-//! The two curves, and arithmetic on either by way of `frost-core`'s traits.
+//! The kinds of key, and arithmetic on each by way of `frost-core`'s traits.
 
 use std::fmt;
 
 use frost_core::{Ciphersuite, Field, Group, Identifier};
 use zeroize::Zeroizing;
 
-/// What the group's signatures are good for.
+/// What the group's key is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Curve {
     /// FROST(Ed25519, SHA-512): ordinary Ed25519 signatures, for manifests and grants.
     Ed25519,
     /// FROST(secp256k1, SHA-256): for contracts.
     Secp256k1,
+    /// No signatures: an X25519 recipient of age files, whose secret nobody holds.
+    Recipient,
 }
 
 impl Curve {
@@ -19,11 +21,13 @@ impl Curve {
         match self {
             Self::Ed25519 => 1,
             Self::Secp256k1 => 2,
+            Self::Recipient => 3,
         }
     }
 
     pub(super) fn of_code(code: u8) -> Option<Self> {
-        [Self::Ed25519, Self::Secp256k1].into_iter().find(|curve| curve.code() == code)
+        let all = [Self::Ed25519, Self::Secp256k1, Self::Recipient];
+        all.into_iter().find(|curve| curve.code() == code)
     }
 
     /// The word of the command line and the documents.
@@ -32,6 +36,7 @@ impl Curve {
         match self {
             Self::Ed25519 => "ed25519",
             Self::Secp256k1 => "secp256k1",
+            Self::Recipient => "recipient",
         }
     }
 }
@@ -65,7 +70,7 @@ impl Suite for Secp256k1 {
     const POINT_BYTES: usize = 33;
 }
 
-/// Bytes of a scalar, on both curves.
+/// Bytes of a scalar, on every curve.
 pub(super) const SCALAR_BYTES: usize = 32;
 
 pub(super) type FieldOf<C> = <<C as Ciphersuite>::Group as Group>::Field;

@@ -37,7 +37,11 @@ impl Writer {
         self.fixed(&value.to_be_bytes())
     }
 
-    /// At most 64 elements of anything are ever counted.
+    pub(super) fn u64(&mut self, value: u64) -> &mut Self {
+        self.fixed(&value.to_be_bytes())
+    }
+
+    /// At most 512 elements of anything are ever counted.
     pub(super) fn count(&mut self, value: usize) -> &mut Self {
         self.u16(u16::try_from(value).unwrap_or(u16::MAX))
     }
@@ -89,6 +93,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_be_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
+        self.array().map(u64::from_be_bytes)
     }
 
     /// A count of at most [`super::HOLDERS_MAX`].

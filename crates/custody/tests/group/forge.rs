@@ -34,6 +34,7 @@ pub fn message(
         Kind::Acknowledgement => 5,
         Kind::Commitment => 6,
         Kind::SignatureShare => 7,
+        Kind::Partial => 8,
     };
     let length = u32::try_from(body.len()).unwrap();
     let mut bytes = [
@@ -60,7 +61,7 @@ pub fn with_generation(old: &Message, generation: u32, key: &HolderKey) -> Messa
     message(old.kind, &old.session, generation, old.from, &body(old), key)
 }
 
-fn hkdf32(secret: &[u8], salt: &[u8], info: &[&[u8]]) -> [u8; 32] {
+pub fn hkdf32(secret: &[u8], salt: &[u8], info: &[&[u8]]) -> [u8; 32] {
     struct Bytes32;
     impl hkdf::KeyType for Bytes32 {
         fn len(&self) -> usize {

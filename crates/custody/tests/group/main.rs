@@ -7,8 +7,13 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod age_files;
 mod bare;
+mod decrypt;
+mod decrypt_spoilt;
 mod forge;
+mod forge_parts;
+mod known_answer;
 mod malicious;
 mod spoil;
 mod story;

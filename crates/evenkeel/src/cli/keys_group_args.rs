@@ -59,13 +59,15 @@ pub enum GroupCommand {
     Verify(GroupVerifyArgs),
 }
 
-/// What signatures are good for.
+/// What the key is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum GroupCurve {
     /// Ordinary Ed25519 signatures: manifests, grants
     Ed25519,
     /// Schnorr signatures on secp256k1: contracts
     Secp256k1,
+    /// No signatures: an age1… recipient whose files a quorum decrypts
+    Recipient,
 }
 
 /// Arguments of `keys group enroll`.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct GroupDocument {
     /// Where the ceremony, signing or check is.
     pub state: GroupState,
-    /// `ed25519` or `secp256k1`; `null` before there is a plan.
+    /// `ed25519`, `secp256k1` or `recipient`; `null` before there is a plan.
     pub curve: Option<String>,
     /// The generation that is made, or that signs.
     pub generation: Option<u32>,
@@ -16,6 +16,8 @@ pub struct GroupDocument {
     pub threshold: Option<u16>,
     /// The group's public key; `null` before there is one.
     pub group_key_hex: Option<String>,
+    /// The `age1…` to encrypt to, if the key is a recipient's.
+    pub recipient: Option<String>,
     /// The plan, the request or the record's hash.
     pub id: Option<String>,
     /// Who holds shares.

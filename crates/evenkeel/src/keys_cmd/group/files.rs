@@ -200,7 +200,10 @@ pub(super) fn record_text(sealed: &Sealed) -> Zeroizing<String> {
     let record = sealed.record();
     let words = [
         format!("Evenkeel group record, generation {}: no secret", record.generation),
-        format!("group key {} ({})", hex(&record.group_key), record.curve),
+        match record.recipient() {
+            Some(recipient) => format!("recipient {recipient}"),
+            None => format!("group key {} ({})", hex(&record.group_key), record.curve),
+        },
     ];
     Sealed::ARMOR.write(&[&words[0], &words[1]], &sealed.to_bytes())
 }

@@ -92,6 +92,7 @@ fn of_record(record: &Record) -> GroupDocument {
         generation: Some(record.generation),
         threshold: Some(record.threshold),
         group_key_hex: Some(hex(&record.group_key)),
+        recipient: record.recipient(),
         id: Some(hex(&record.hash())),
         holders: holders(&record.holders),
         ..GroupDocument::default()
@@ -133,6 +134,9 @@ fn say(headline: &str, document: &GroupDocument, json: bool) -> Result<()> {
     if let Some(key) = &document.group_key_hex {
         lines.push(format!("  key        {key}"));
     }
+    if let Some(recipient) = &document.recipient {
+        lines.push(format!("  recipient  {recipient}"));
+    }
     if let (Some(generation), Some(threshold)) = (document.generation, document.threshold) {
         let count = document.holders.len();
         lines.push(format!("  generation {generation}, {threshold} of {count} needed"));
@@ -171,8 +175,11 @@ fn fault(plan_names: impl Fn(u16) -> String, fault: &Fault) -> Report {
 fn refused(refusal: &Refusal) -> Report {
     let exit = match refusal {
         Refusal::Dealers { .. } => Exit::NotEnoughShares,
-        Refusal::NotAHolder | Refusal::Other(_) => Exit::WrongKey,
-        Refusal::NotInForce | Refusal::Signature => Exit::Integrity,
+        Refusal::NotAHolder | Refusal::Other(_) | Refusal::NotForUs => Exit::WrongKey,
+        Refusal::NotInForce
+        | Refusal::Signature
+        | Refusal::BadStanza(_)
+        | Refusal::NotVouched(_) => Exit::Integrity,
         Refusal::Random(_) | Refusal::Calculation | Refusal::Interrupted => Exit::Failed,
         _ => Exit::Usage,
     };

@@ -31,6 +31,7 @@ pub(super) fn run(args: &GroupPlanArgs) -> Result<Exit> {
         (None, curve) => {
             let curve = match curve {
                 Some(GroupCurve::Secp256k1) => Curve::Secp256k1,
+                Some(GroupCurve::Recipient) => Curve::Recipient,
                 _ => Curve::Ed25519,
             };
             let threshold = args.threshold.unwrap_or_default();
@@ -91,9 +92,10 @@ fn warnings(plan: &Plan, change: bool) -> Vec<String> {
     }
     if change {
         warnings.push(format!(
-            "a quorum of old shares of generation {} could go on signing if they were kept: each \
+            "a quorum of old shares of generation {} could go on {} if they were kept: each \
              holder's step removes its own; nobody can see a copy",
-            plan.generation.saturating_sub(1)
+            plan.generation.saturating_sub(1),
+            if plan.curve == Curve::Recipient { "decrypting" } else { "signing" }
         ));
     }
     warnings

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use evenkeel_custody::group::sign::{Request, Session, aggregate};
 use evenkeel_custody::group::{
-    Curve, Ed25519, HolderKey, KeyShare, Kind, Message, Pending, Record, Sealed, Secp256k1, Suite,
-    Table,
+    Curve, Ed25519, HolderKey, KeyShare, Kind, Message, Pending, Recipient, Record, Sealed,
+    Secp256k1, Suite, Table,
 };
 use sha2::Digest as _;
 
@@ -153,6 +153,7 @@ impl Wait<'_> {
         match subject.record.curve {
             Curve::Ed25519 => self.signature::<Ed25519>(subject),
             Curve::Secp256k1 => self.signature::<Secp256k1>(subject),
+            Curve::Recipient => self.signature::<Recipient>(subject),
         }
     }
 

@@ -1,8 +1,8 @@
 //! `keys group step`: one holder's part in a ceremony, as far as it goes now.
 
 use evenkeel_custody::group::{
-    Ceremony, Curve, Ed25519, HolderKey, KeyShare, Kind, Pending, Plan, Sealed, Secp256k1, Seed,
-    Step, Suite, Table,
+    Ceremony, Curve, Ed25519, HolderKey, KeyShare, Kind, Pending, Plan, Recipient, Sealed,
+    Secp256k1, Seed, Step, Suite, Table,
 };
 
 use super::files::{Own, Shared, armored};
@@ -145,6 +145,7 @@ pub(super) fn advance(own: &Own, table: &Shared) -> Result<Came> {
     let (to, written, aside) = match plan.curve {
         Curve::Ed25519 => part.advance::<Ed25519>(table)?,
         Curve::Secp256k1 => part.advance::<Secp256k1>(table)?,
+        Curve::Recipient => part.advance::<Recipient>(table)?,
     };
     Ok(Came { plan, to, written, aside })
 }
@@ -178,7 +179,8 @@ impl Part<'_> {
 
 fn set_aside(table: &Table, plan: &Plan) -> Vec<String> {
     // What is signed for a request, the test signature's, is no message of the ceremony.
-    let of_ceremony = |kind: Kind| !matches!(kind, Kind::Commitment | Kind::SignatureShare);
+    let of_ceremony =
+        |kind: Kind| !matches!(kind, Kind::Commitment | Kind::SignatureShare | Kind::Partial);
     let each = table.aside.iter().filter(|(_, kind, _)| of_ceremony(*kind));
     each.map(|(why, kind, from)| format!("{kind} of {}: it {why}", name(plan, *from))).collect()
 }
