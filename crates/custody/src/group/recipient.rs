@@ -5,8 +5,8 @@
 //! same curve. The group's key is S = s·B for a secret s that nobody holds, and the recipient is
 //! u(S). Whoever encrypts draws e, clamps it, publishes u(e·B) and shares u(e·S). Holders lift
 //! u(e·B) to E = ±e·B and compute s·E = ±e·S, whose u is the same: u forgets the sign. s itself is
-//! not clamped, and need not be. Clamping makes a secret a multiple of the cofactor, so that a share
-//! of another order tells nothing of it; here such a share is refused instead.
+//! not clamped, and need not be. Clamping makes a secret a multiple of the cofactor, so that a
+//! share of another order tells nothing of it; here such a share is refused instead.
 
 use bech32::{Bech32, Hrp};
 use curve25519_dalek::{EdwardsPoint, MontgomeryPoint, Scalar};
