@@ -36,6 +36,8 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
             &["evenkeel-capture"]
         } else if is_of("custody") {
             &["evenkeel-custody"]
+        } else if is_of("sheets") {
+            &["evenkeel-sheets"]
         } else if is_of("sim") {
             &["evenkeel-sim"]
         } else if is_of("quorum") {
@@ -63,7 +65,7 @@ pub fn run(root: &Path, kind: &str, args: &[String]) -> Outcome {
 /// The names behind `<kind>_` among the example files and folders, sorted.
 fn names(root: &Path, kind: &str) -> Vec<String> {
     let prefix = format!("{kind}_");
-    let mut found: Vec<String> = ["capture", "custody", "evenkeel", "quorum", "sim"]
+    let mut found: Vec<String> = ["capture", "custody", "evenkeel", "quorum", "sheets", "sim"]
         .into_iter()
         .flat_map(|package| example_names(root, package))
         .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))

@@ -74,6 +74,26 @@ const NEEDS: &[Need] = &[
         purpose: "runs the reference implementation of SLIP-39",
     },
     Need {
+        program: "pdftoppm",
+        packages: &["poppler-utils"],
+        purpose: "draws the PDF of sheets, which tests scan",
+    },
+    Need {
+        program: "rsvg-convert",
+        packages: &["librsvg2-bin"],
+        purpose: "draws the SVG of sheets, which tests scan",
+    },
+    Need {
+        program: "zbarimg",
+        packages: &["zbar-tools"],
+        purpose: "is somebody else's reader of our symbols",
+    },
+    Need {
+        program: "cjpeg",
+        packages: &["libjpeg-turbo-progs"],
+        purpose: "makes photographs of sheets as cameras do",
+    },
+    Need {
         program: "cc",
         packages: &["build-essential"],
         purpose: "builds the shim that loses writes",

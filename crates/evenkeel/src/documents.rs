@@ -12,6 +12,7 @@ mod files;
 mod integrity;
 mod keys;
 mod keys_group;
+mod keys_sheet;
 mod kit;
 mod lines;
 mod margin;
@@ -39,6 +40,10 @@ pub use keys::{
     Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
 };
 pub use keys_group::{GroupDocument, GroupHolderDocument, GroupState};
+pub use keys_sheet::{
+    SheetCardDocument, SheetDocument, SheetPayloadDocument, SheetPrintDocument, SheetScanDocument,
+    SheetSymbolDocument,
+};
 pub use kit::KitDocument;
 pub use lines::{ErrorDocument, ProgressDocument};
 pub use margin::{

@@ -180,6 +180,22 @@ fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
 }
 
 #[test]
+fn the_documents_of_sheets_fit_their_schemas_empty_and_full() {
+    assert_fits("sheet_print", &SheetPrintDocument::default());
+    let sheets = vec![SheetDocument { files: vec!["a".into()], ..Default::default() }];
+    assert_fits("sheet_print", &SheetPrintDocument { sheets });
+    assert_fits("sheet_scan", &SheetScanDocument::default());
+    let symbols = vec![SheetSymbolDocument::default()];
+    let (verified, words) = (Some(true), Some("academic".to_owned()));
+    let card = SheetCardDocument { verified, words, ..Default::default() };
+    let (sheets_lost, bytes) = (vec![2], Some(300));
+    let payloads = vec![SheetPayloadDocument { sheets_lost, bytes, ..Default::default() }];
+    let (cards, written) = (vec![card, SheetCardDocument::default()], Some("out".into()));
+    let scan = SheetScanDocument { symbols, cards, payloads, written, ..Default::default() };
+    assert_fits("sheet_scan", &scan);
+}
+
+#[test]
 fn every_document_fits_its_schema_when_it_is_full() {
     for scene in [Scene::Fresh, Scene::Well, Scene::Alarm] {
         assert_fits("status", &scripted::status(scene, 7.0));

@@ -23,6 +23,7 @@ const PLACES: &[(&str, Place)] = &[
     ("evidence", Place::Floor(2)),
     ("journal", Place::Floor(3)),
     ("vault", Place::Floor(3)),
+    ("sheets", Place::Floor(3)),
     ("capture", Place::Floor(4)),
     ("chain", Place::Floor(3)),
     ("quorum", Place::Floor(4)),

@@ -29,3 +29,4 @@ pub use recover::{GroupUse, Recovered, Unchecked, recover};
 pub use rs1024::Suspect;
 pub use share::{SetId, Share};
 pub use split::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, SplitOptions, split};
+pub use words::{from_four_letters, word};

@@ -142,6 +142,19 @@ impl Share {
         text
     }
 
+    /// Reads words that were kept as numbers.
+    ///
+    /// # Errors
+    /// As [`Share::parse`]; a number that is none of a word's is a word left out.
+    pub fn from_numbers(numbers: &[u16]) -> Result<Self, ShareError> {
+        let mut text = Zeroizing::new(String::with_capacity(numbers.len() * 9));
+        for number in numbers {
+            words::append_word(*number, &mut text);
+            text.push(' ');
+        }
+        Self::parse(&text)
+    }
+
     /// How many words the mnemonic has.
     #[must_use]
     pub fn word_count(&self) -> usize {
@@ -169,7 +182,9 @@ impl Share {
         bytes
     }
 
-    fn numbers(&self) -> Zeroizing<Vec<u16>> {
+    /// The words as numbers below 1024, for forms that people do not read. As secret as they are.
+    #[must_use]
+    pub fn numbers(&self) -> Zeroizing<Vec<u16>> {
         let mut numbers = Zeroizing::new(Vec::with_capacity(WORDS_MAX));
         let bits = self.header();
         numbers.extend([30, 20, 10, 0].map(|shift| low_ten(bits >> shift)));

@@ -158,6 +158,34 @@ pub(crate) fn number_of(word: &str) -> Option<u16> {
     (found != 0).then_some(number)
 }
 
+/// The word for a number below 1024; nothing for any other.
+#[must_use]
+pub fn word(number: u16) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(LETTERS_MAX));
+    append_word(number, &mut text);
+    text
+}
+
+/// The word whose first four letters these are; what is typed in any other length is left as it is.
+/// No two words of the list begin with the same four.
+#[must_use]
+pub fn from_four_letters(typed: &str) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(LETTERS_MAX.max(typed.len())));
+    let (mut number, mut found) = (0_u16, 0_u8);
+    for (index, word) in (0..WORD_COUNT).zip(&TABLE) {
+        let differing = word.iter().zip(typed.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
+        let mask = equal_mask(u16::from(differing), 0);
+        number |= index & u16::from_be_bytes([mask, mask]);
+        found |= mask;
+    }
+    if typed.len() == 4 && found != 0 {
+        append_word(number, &mut text);
+    } else {
+        text.push_str(typed);
+    }
+    text
+}
+
 /// Up to three words of the list that look like what was typed.
 pub(crate) fn nearest(typed: &str) -> Vec<&'static str> {
     spelling::nearest(typed, WORDS.split(' '))
@@ -185,6 +213,19 @@ mod tests {
         let mut starts: Vec<&str> = WORDS.split(' ').map(|word| &word[..4]).collect();
         starts.dedup();
         assert_eq!(starts.len(), usize::from(WORD_COUNT));
+    }
+
+    #[test]
+    fn four_letters_become_their_word_and_nothing_else_changes() {
+        for full in WORDS.split(' ') {
+            assert_eq!(*from_four_letters(&full[..4]), full);
+            assert_eq!(*from_four_letters(full), full);
+        }
+        for typed in ["", "aca", "zzzz", "acade", "café"] {
+            assert_eq!(*from_four_letters(typed), typed);
+        }
+        assert_eq!(*word(0), "academic");
+        assert_eq!(*word(1024), "");
     }
 
     #[test]

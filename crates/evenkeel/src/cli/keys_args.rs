@@ -37,6 +37,10 @@ pub enum KeysCommand {
     #[command(subcommand)]
     Drill(DrillCommand),
 
+    /// One holder's words or sealed bytes on paper, and back from photographs
+    #[command(subcommand)]
+    Sheet(super::SheetCommand),
+
     /// A key that nobody holds: a quorum of holders signs, each on a machine of their own
     #[command(subcommand)]
     Group(super::GroupCommand),

@@ -10,6 +10,7 @@ mod init_args;
 mod journal_args;
 mod keys_args;
 mod keys_group_args;
+mod keys_sheet_args;
 mod kit_args;
 mod manual;
 mod margin_args;
@@ -48,6 +49,10 @@ pub use keys_args::{
 pub use keys_group_args::{
     GroupCommand, GroupCurve, GroupEnrollArgs, GroupPlanArgs, GroupRequestArgs, GroupSignArgs,
     GroupStepArgs, GroupVerifyArgs,
+};
+pub use keys_sheet_args::{
+    SheetCommand, SheetFormat, SheetPaper, SheetPrintArgs, SheetScanArgs, SheetVerifyArgs,
+    SheetWords,
 };
 pub use kit_args::{KitCheckArgs, KitCommand, KitMakeArgs};
 pub use margin_args::{MarginCommand, MarginExplainArgs, MarginSimulateArgs};

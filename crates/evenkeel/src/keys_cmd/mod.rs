@@ -10,6 +10,7 @@ mod guard;
 mod holders;
 mod input;
 mod record;
+mod sheet;
 mod slip39_recover;
 mod slip39_split;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(command: &KeysCommand) -> Result<Exit> {
         KeysCommand::Slip39(Slip39Command::Split(args)) => slip39_split::run(args),
         KeysCommand::Slip39(Slip39Command::Recover(args)) => slip39_recover::run(args),
         KeysCommand::Group(command) => group::run(command),
+        KeysCommand::Sheet(command) => sheet::run(command),
         KeysCommand::Generate(args) => generate::generate(args),
         KeysCommand::Fingerprint(args) => generate::fingerprint(args),
         KeysCommand::Drill(DrillCommand::Prove(args)) => drills::prove(args),
