@@ -41,8 +41,8 @@ pub use keys::{
 };
 pub use keys_group::{GroupDocument, GroupHolderDocument, GroupState};
 pub use keys_sheet::{
-    SheetCardDocument, SheetDocument, SheetPayloadDocument, SheetPrintDocument, SheetScanDocument,
-    SheetSymbolDocument,
+    QrFilmDocument, QrReceiveDocument, QrSendDocument, SheetCardDocument, SheetDocument,
+    SheetPayloadDocument, SheetPrintDocument, SheetScanDocument, SheetSymbolDocument,
 };
 pub use kit::KitDocument;
 pub use lines::{ErrorDocument, ProgressDocument};

@@ -174,3 +174,32 @@ fn a_picture_without_a_sheet_and_a_file_that_is_none_are_said() {
     assert_eq!(said.exit, 10, "{}", said.err);
     assert!(said.err.contains("no symbol of a sheet was read"), "{}", said.err);
 }
+
+#[test]
+fn a_file_goes_over_a_screen_with_half_of_the_frames_missed() {
+    let bench = Bench::new();
+    let bytes: Vec<u8> = (0..5_000_u32).map(|at| (at * 11 + at / 256) as u8).collect();
+    std::fs::write(bench.path("message"), &bytes).unwrap();
+    let said = bench.run("keys qr send message --out film.html --frames frames --json");
+    assert_eq!(said.exit, 0, "{}", said.err);
+    let film = json(&said.out);
+    assert_eq!(film["frames"].as_u64().unwrap(), 2 * film["frames_needed"].as_u64().unwrap());
+    let frames = files(&bench, "frames", "svg");
+    for name in frames.iter().skip(1).step_by(2) {
+        let status = Command::new("rsvg-convert")
+            .arg(bench.path(&format!("frames/{name}")))
+            .args(["-o".as_ref(), bench.path(&format!("{name}.png")).as_os_str()])
+            .status()
+            .expect("rsvg-convert (package librsvg2-bin; cargo xtask setup installs it)");
+        assert!(status.success());
+    }
+    let shots = files(&bench, ".", "png");
+    let said = bench.run(&format!("keys qr receive {} --out back", shots.join(" ")));
+    assert_eq!(said.exit, 0, "{}", said.err);
+    assert_eq!(std::fs::read(bench.path("back")).unwrap(), bytes);
+    let said = bench.run(&format!("keys qr receive {} --out less", shots[1..].join(" ")));
+    assert_eq!(said.exit, 22, "{}", said.err);
+    assert!(said.err.contains("any 1 others of this film suffice"), "{}", said.err);
+    let said = bench.run("keys qr send message --terminal --rounds 1 --pause-ms 20");
+    assert!(said.out.contains('▀') && said.exit == 0, "{}", said.err);
+}

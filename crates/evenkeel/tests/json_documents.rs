@@ -181,6 +181,10 @@ fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
 
 #[test]
 fn the_documents_of_sheets_fit_their_schemas_empty_and_full() {
+    assert_fits("qr_send", &QrSendDocument { written: vec!["a".into()], ..Default::default() });
+    assert_fits("qr_receive", &QrReceiveDocument::default());
+    let films = vec![QrFilmDocument::default()];
+    assert_fits("qr_receive", &QrReceiveDocument { films, ..Default::default() });
     assert_fits("sheet_print", &SheetPrintDocument::default());
     let sheets = vec![SheetDocument { files: vec!["a".into()], ..Default::default() }];
     assert_fits("sheet_print", &SheetPrintDocument { sheets });

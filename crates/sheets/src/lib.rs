@@ -2,7 +2,8 @@
 //!
 //! [`sheet`] says what is on a sheet: a card's words with words that vouch for them, or a sealed
 //! payload over several sheets with parity. [`page`] puts it out as SVG, PDF and pixels. [`qr`]
-//! reads symbols of which a part is lost, [`picture`] finds them in photographs.
+//! reads symbols of which a part is lost, [`picture`] finds them in photographs. A [`stream`] is a
+//! film of symbols between machines without a network.
 //!
 //! **Architecture invariants**
 //! - No file, no network, no clock, no randomness: pictures and pages are bytes, dates are given.
@@ -38,3 +39,4 @@ pub mod page;
 pub mod picture;
 pub mod qr;
 pub mod sheet;
+pub mod stream;

@@ -41,6 +41,10 @@ pub enum KeysCommand {
     #[command(subcommand)]
     Sheet(super::SheetCommand),
 
+    /// Files between machines without a network, as films of QR symbols
+    #[command(subcommand)]
+    Qr(super::QrCommand),
+
     /// A key that nobody holds: a quorum of holders signs, each on a machine of their own
     #[command(subcommand)]
     Group(super::GroupCommand),

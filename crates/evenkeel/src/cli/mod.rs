@@ -10,6 +10,7 @@ mod init_args;
 mod journal_args;
 mod keys_args;
 mod keys_group_args;
+mod keys_qr_args;
 mod keys_sheet_args;
 mod kit_args;
 mod manual;
@@ -50,6 +51,7 @@ pub use keys_group_args::{
     GroupCommand, GroupCurve, GroupEnrollArgs, GroupPlanArgs, GroupRequestArgs, GroupSignArgs,
     GroupStepArgs, GroupVerifyArgs,
 };
+pub use keys_qr_args::{QrCommand, QrReceiveArgs, QrSendArgs};
 pub use keys_sheet_args::{
     SheetCommand, SheetFormat, SheetPaper, SheetPrintArgs, SheetScanArgs, SheetVerifyArgs,
     SheetWords,

@@ -97,3 +97,46 @@ pub struct SheetPayloadDocument {
     /// Who holds it; empty unless `complete`.
     pub holder: String,
 }
+
+/// `keys qr send --json`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "message_type", rename = "qr_send")]
+pub struct QrSendDocument {
+    /// What tells the film from others, 8 bytes.
+    pub id_hex: String,
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// Frames of the film.
+    pub frames: usize,
+    /// Frames that suffice, any of them.
+    pub frames_needed: usize,
+    /// Files that were written.
+    pub written: Vec<PathBuf>,
+}
+
+/// `keys qr receive --json`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "message_type", rename = "qr_receive")]
+pub struct QrReceiveDocument {
+    /// Pictures that were looked at.
+    pub pictures: usize,
+    /// Pictures without a whole frame.
+    pub pictures_without: usize,
+    /// Films of which a frame was read.
+    pub films: Vec<QrFilmDocument>,
+    /// The file that was written.
+    pub written: Option<PathBuf>,
+}
+
+/// One film of which a frame was read.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct QrFilmDocument {
+    /// What tells it from others, 8 bytes.
+    pub id_hex: String,
+    /// Different frames that were read.
+    pub frames_read: usize,
+    /// Frames that suffice, any of them.
+    pub frames_needed: usize,
+    /// Frames of the film.
+    pub frames: usize,
+}

@@ -4,6 +4,7 @@
 
 mod cards;
 mod drills;
+mod film;
 mod generate;
 mod group;
 mod guard;
@@ -24,6 +25,7 @@ pub(crate) fn run(command: &KeysCommand) -> Result<Exit> {
         KeysCommand::Slip39(Slip39Command::Split(args)) => slip39_split::run(args),
         KeysCommand::Slip39(Slip39Command::Recover(args)) => slip39_recover::run(args),
         KeysCommand::Group(command) => group::run(command),
+        KeysCommand::Qr(command) => film::run(command),
         KeysCommand::Sheet(command) => sheet::run(command),
         KeysCommand::Generate(args) => generate::generate(args),
         KeysCommand::Fingerprint(args) => generate::fingerprint(args),

@@ -38,7 +38,8 @@ const AGREEMENT_MIN: f64 = 0.6;
 /// Modules around one that say what is dark: few under an edge of shadow, more under blots.
 const REACHES: [usize; 2] = [3, 6];
 
-/// Reads all symbols of these versions whose bytes `accept` knows.
+/// Reads all symbols whose bytes `accept` knows. Those of these versions are found by their
+/// targets too, all others by their finder patterns alone.
 #[must_use]
 pub fn scan(picture: &Picture, versions: &[Version], accept: &dyn Fn(&[u8]) -> bool) -> Vec<Found> {
     let mut found = Vec::new();
@@ -95,6 +96,9 @@ fn by_targets(
     accept: &dyn Fn(&[u8]) -> bool,
     found: &mut Vec<Found>,
 ) {
+    if versions.is_empty() {
+        return;
+    }
     let marks = marks::find(picture);
     let mut ranked: Vec<(f64, Place, Vec<Sampled>)> = places(&marks, versions)
         .into_iter()

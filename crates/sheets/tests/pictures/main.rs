@@ -12,3 +12,4 @@
 mod degrade;
 mod printed;
 mod spoiled;
+mod world;
