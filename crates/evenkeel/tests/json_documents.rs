@@ -15,12 +15,14 @@ use evenkeel::documents::{
     NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument, Outcome,
     PeriodDocument, PlanDocument, PointsDocument, PostgresCaptureDocument, PostgresEventDocument,
     PostgresNamedPointDocument, PostgresStatusDocument, PostgresWindowDocument, ProblemDocument,
-    ProgressDocument, PruneDocument, RecipientDocument, RecipientsDocument, RepairDocument,
-    RepairProblemDocument, RestoreDocument, RestorePostgresDocument, RestoredCursorDocument,
-    ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument, SiteAuditDocument,
-    SitesDocument, SlashingDocument, Slip39CardDocument, Slip39GroupDocument,
-    Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument, SourceGapDocument,
-    SourceProofDocument, StatusDocument, VerifyDocument,
+    ProgressDocument, PruneDocument, QrFilmDocument, QrReceiveDocument, QrSendDocument,
+    RecipientDocument, RecipientsDocument, RepairDocument, RepairProblemDocument, RestoreDocument,
+    RestorePostgresDocument, RestoredCursorDocument, ShareDrillDocument, ShareDrillStatusDocument,
+    ShareDrillsDocument, SheetCardDocument, SheetDocument, SheetPayloadDocument,
+    SheetPrintDocument, SheetScanDocument, SheetSymbolDocument, SiteAuditDocument, SitesDocument,
+    SlashingDocument, Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument,
+    Slip39RecoveryDocument, Slip39SplitDocument, SourceGapDocument, SourceProofDocument,
+    StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
