@@ -1,7 +1,7 @@
 //! Messages between machines without a network: a film of symbols, of which many may be missed.
 //!
-//! A message is cut into k parts and given as many of parity again (Reed–Solomon over GF(2^16)), one
-//! to a frame. Any k different frames give it back, in any order; a camera that misses a frame
+//! A message is cut into k parts and given as many of parity again (Reed–Solomon over GF(2^16)),
+//! one to a frame. Any k different frames give it back, in any order; a camera that misses a frame
 //! need not wait for it to come round again.
 //!
 //! ```text
