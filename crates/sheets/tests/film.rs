@@ -137,8 +137,8 @@ fn forged_frames_give_an_error_and_never_another_message() {
     let forged = frames(&message(3_000, 6), SCREEN).unwrap();
     let mut receiving = Receiving::default();
     for (own, other) in film.iter().zip(&forged).skip(1) {
-        let frame =
-            if own.number == 2 { Frame { id: own.id, ..other.clone() } } else { own.clone() };
+        let mut frame = if own.number == 2 { other.clone() } else { own.clone() };
+        frame.id = own.id;
         receiving.add(&frame);
     }
     assert_eq!(receiving.messages().next().unwrap().finish(), Err(StreamError::Forged));
