@@ -78,7 +78,9 @@ fn ensure_nodes(root: &Path, folder: &Path) -> Outcome {
 fn ensure_moto(folder: &Path) -> Outcome {
     let mut check = Command::new("python3");
     check.args(["-c", "import moto.server, flask"]).env("PYTHONPATH", folder);
-    if check.output().is_ok_and(|output| output.status.success()) {
+    // One that the machine has by itself is of another version.
+    let is_here = folder.join("moto").is_dir();
+    if is_here && check.output().is_ok_and(|output| output.status.success()) {
         return Ok(());
     }
     println!("setup: {MOTO} for Python goes into {}", folder.display());

@@ -56,8 +56,8 @@ const NEEDS: &[Need] = &[
         packages: &["age"],
         purpose: "is somebody else's program that encrypts to a recipient nobody holds",
     },
-    Need { program: "node", packages: &["nodejs"], purpose: "runs the EVM nodes of tests" },
-    Need { program: "npm", packages: &["npm"], purpose: "brings that EVM node" },
+    Need { program: "node", packages: &["nodejs"], purpose: "runs EVM nodes and solc" },
+    Need { program: "npm", packages: &["npm"], purpose: "brings them" },
     Need {
         program: "pip3",
         packages: &["python3-pip"],
@@ -100,9 +100,6 @@ const NEEDS: &[Need] = &[
     },
 ];
 
-/// The EVM node.
-const HARDHAT: &str = "hardhat@2.29.1";
-
 /// Packages of Python that `docs/second-reader` is written with; kept in `target/python`.
 const PYTHON: [&str; 3] = ["blake3", "cryptography", "zstandard"];
 
@@ -112,34 +109,59 @@ const PYTHON: [&str; 3] = ["blake3", "cryptography", "zstandard"];
 /// When something is missing and cannot be installed from here.
 pub fn ensure(root: &Path) -> Outcome {
     ensure_programs()?;
-    ensure_hardhat()?;
+    NODE.iter().try_for_each(ensure_node)?;
     ensure_python(&root.join("target/python"))?;
     brought::ensure(root)
 }
 
-/// The EVM node that the tests of the network run, in the cache that outlives a build: it is an
-/// ordinary package with its native part in another package, and nothing else is downloaded.
-fn ensure_hardhat() -> Outcome {
+/// Packages of Node.js in the cache that outlives a build. They are ordinary packages with their
+/// native parts in others, and nothing else is downloaded.
+struct Node {
+    folder: &'static str,
+    /// There when they are.
+    file: &'static str,
+    packages: &'static [&'static str],
+    purpose: &'static str,
+}
+
+const NODE: &[Node] = &[
+    Node {
+        folder: "hardhat",
+        file: "node_modules/hardhat/internal/cli/cli.js",
+        packages: &["hardhat@2.29.1"],
+        purpose: "are the EVM nodes of the network's tests",
+    },
+    Node {
+        folder: "forge",
+        file: "node_modules/solc/solc.js",
+        packages: &["@foundry-rs/forge@1.7.1", "solc@0.8.37"],
+        purpose: "compile and test the contracts",
+    },
+];
+
+fn ensure_node(node: &Node) -> Outcome {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from).or_else(home);
-    let Some(folder) = cache.map(|cache| cache.join("evenkeel-tools/hardhat")) else {
+    let Some(folder) = cache.map(|cache| cache.join("evenkeel-tools").join(node.folder)) else {
         return Err(
-            "neither XDG_CACHE_HOME nor HOME is set, so there is no place for a node".into()
+            "neither XDG_CACHE_HOME nor HOME is set, so there is no place for packages".into()
         );
     };
-    if folder.join("node_modules/hardhat/internal/cli/cli.js").exists() {
+    if folder.join(node.file).exists() {
         return Ok(());
     }
-    println!("setup: {HARDHAT} for Node.js goes into {}", folder.display());
+    let packages = node.packages.join(" ");
+    println!("setup: {packages} {}; they go into {}", node.purpose, folder.display());
     let by_hand = format!(
-        "the tests need an EVM node. Type:\n  npm install --ignore-scripts --prefix {} {HARDHAT}",
+        "the tests need packages of Node.js. Type:\n  npm install --ignore-scripts --prefix {} \
+         {packages}",
         folder.display()
     );
     std::fs::create_dir_all(&folder).map_err(|error| format!("{error}; {by_hand}"))?;
     let status = Command::new("npm")
         .args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
         .arg(&folder)
-        .arg(HARDHAT)
+        .args(node.packages)
         .status()
         .map_err(|error| format!("npm could not be started ({error}); {by_hand}"))?;
     if status.success() { Ok(()) } else { Err(by_hand) }

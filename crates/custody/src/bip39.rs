@@ -16,13 +16,15 @@ use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use crate::secret::{Secret, equal_mask};
 use crate::spelling;
 
 /// Rounds of PBKDF2-HMAC-SHA512 between sentence and seed.
 const ITERATIONS: u32 = 2_048;
 /// Bits of a word.
 const WORD_BITS: usize = 11;
+/// No word of any list takes more bytes.
+const LETTER_BYTES_MAX: usize = 48;
 /// Bytes of a seed.
 pub const SEED_BYTES: usize = 64;
 
@@ -39,15 +41,43 @@ impl Language {
         List::ALL.iter().map(|list| Self(*list))
     }
 
-    /// The number of a word, by going through the whole list.
+    /// The number of a word. The whole list is gone through, in a time that depends on the list
+    /// alone.
     fn number_of(self, word: &str) -> Option<u16> {
-        let mut found = None;
-        for (number, known) in (0..).zip(self.0.word_list()) {
-            if crate::secret::same_bytes(word.as_bytes(), known.as_bytes()) {
-                found = Some(number);
+        let mut letters = Zeroizing::new([0_u8; LETTER_BYTES_MAX + 1]);
+        if word.len() > LETTER_BYTES_MAX {
+            return None;
+        }
+        for (letter, typed) in letters.iter_mut().zip(word.bytes()) {
+            *letter = typed;
+        }
+        let (mut number, mut found) = (0_u16, 0_u8);
+        for (index, known) in (0_u16..).zip(self.0.word_list()) {
+            // The zero behind the list's word must be the end of the typed one.
+            let known = known.bytes().chain([0]);
+            let differing = known.zip(letters.iter()).fold(0, |all, (a, b)| all | (a ^ b));
+            let mask = equal_mask(u16::from(differing), 0);
+            number |= index & u16::from_be_bytes([mask, mask]);
+            found |= mask;
+        }
+        (found != 0).then_some(number)
+    }
+}
+
+impl Language {
+    /// Appends the word for a number below 2048. Every byte of the list is read alike: which word
+    /// it is leaves no trace in the cache.
+    fn append_word(self, number: u16, text: &mut String) {
+        let mut letters = Zeroizing::new([0_u8; LETTER_BYTES_MAX]);
+        for (index, word) in (0_u16..).zip(self.0.word_list()) {
+            let mask = equal_mask(index, number);
+            for (letter, of_word) in letters.iter_mut().zip(word.bytes()) {
+                *letter |= of_word & mask;
             }
         }
-        found
+        let used = letters.iter().filter(|letter| **letter != 0).count();
+        let word = letters.get(..used).and_then(|word| std::str::from_utf8(word).ok());
+        text.push_str(word.unwrap_or_default());
     }
 }
 
@@ -211,16 +241,7 @@ impl Mnemonic {
             if !text.is_empty() {
                 text.push(' ');
             }
-            // The whole list is gone through, so that the word leaves no trace in the cache.
-            let words = (0_u16..).zip(self.language.0.word_list());
-            let found =
-                words.fold(
-                    "",
-                    |found, (index, word)| {
-                        if std::hint::black_box(index) == number { word } else { found }
-                    },
-                );
-            text.push_str(found);
+            self.language.append_word(number, &mut text);
         }
         text
     }
@@ -264,6 +285,17 @@ mod tests {
 
     const TWELVE: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon \
                           abandon abandon about";
+
+    #[test]
+    fn every_number_has_its_word_in_every_language() {
+        for language in Language::all() {
+            for (number, word) in (0_u16..).zip(language.0.word_list()) {
+                let mut text = String::new();
+                language.append_word(number, &mut text);
+                assert_eq!(text, *word);
+            }
+        }
+    }
 
     #[test]
     fn a_sentence_is_read_whatever_its_spaces_and_capitals() {

@@ -63,6 +63,13 @@ pub fn same_bytes(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len() && std::hint::black_box(differing) == 0
 }
 
+/// All ones where the numbers are equal, else zero.
+pub(crate) fn equal_mask(left: u16, right: u16) -> u8 {
+    let differing = u32::from(left ^ right);
+    let equal = differing.wrapping_sub(1).to_be_bytes()[0] >> 7;
+    std::hint::black_box(equal).wrapping_neg()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ mod failover;
 mod files;
 mod integrity;
 mod keys;
+mod keys_ceremony;
 mod keys_group;
 mod keys_sheet;
 mod kit;
@@ -34,12 +35,14 @@ pub use files::{
 };
 pub use integrity::{ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument};
 pub use keys::{
-    KeyAccountDocument, KeyAddressDocument, KeyCardDocument, KeyFingerprintDocument,
-    KeyGroupDocument, KeyScheme, KeySetDocument, ShareDrillDocument, ShareDrillState,
-    ShareDrillStatusDocument, ShareDrillsDocument, Slip39CardDocument, Slip39GroupDocument,
-    Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
+    KeyAccountDocument, KeyAddressDocument, KeyCardDocument, KeyDepartureDocument,
+    KeyFingerprintDocument, KeyGroupDocument, KeyRecoveryDocument, KeyScheme, KeySetDocument,
+    ShareDrillDocument, ShareDrillState, ShareDrillStatusDocument, ShareDrillsDocument,
+    Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument,
+    Slip39SplitDocument,
 };
-pub use keys_group::{GroupDocument, GroupHolderDocument, GroupState};
+pub use keys_ceremony::{CeremonyDocument, CeremonyEntryDocument, CeremonyStep};
+pub use keys_group::{GroupContractDocument, GroupDocument, GroupHolderDocument, GroupState};
 pub use keys_sheet::{
     QrFilmDocument, QrReceiveDocument, QrSendDocument, SheetCardDocument, SheetDocument,
     SheetPayloadDocument, SheetPrintDocument, SheetScanDocument, SheetSymbolDocument,

@@ -7,10 +7,12 @@ mod scripted;
 use std::path::Path;
 
 use evenkeel::documents::{
-    AuditDocument, BackupDocument, DiffDocument, DifferenceDocument, DrillDocument, ErrorDocument,
-    FailoverCheck, FailoverCheckDocument, FailoverDocument, FileProblemDocument, ForecastDocument,
-    GroupDocument, GroupHolderDocument, KeyAccountDocument, KeyAddressDocument, KeyCardDocument,
-    KeyFingerprintDocument, KeyGroupDocument, KeySetDocument, KitDocument, LsDocument,
+    AuditDocument, BackupDocument, CeremonyDocument, CeremonyEntryDocument, CeremonyStep,
+    DiffDocument, DifferenceDocument, DrillDocument, ErrorDocument, FailoverCheck,
+    FailoverCheckDocument, FailoverDocument, FileProblemDocument, ForecastDocument,
+    GroupContractDocument, GroupDocument, GroupHolderDocument, KeyAccountDocument,
+    KeyAddressDocument, KeyCardDocument, KeyDepartureDocument, KeyFingerprintDocument,
+    KeyGroupDocument, KeyRecoveryDocument, KeySetDocument, KitDocument, LsDocument,
     MarginSimulationDocument, NetworkBackupDocument, NetworkCheckDocument, NetworkDiffDocument,
     NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument, Outcome,
     PeriodDocument, PlanDocument, PointsDocument, PostgresCaptureDocument, PostgresEventDocument,
@@ -166,7 +168,16 @@ fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
     assert_fits("key_fingerprint", &record);
     let holders = vec![GroupHolderDocument::default()];
     let (generation, missing) = (Some(2), vec![1]);
-    assert_fits("key_group", &GroupDocument { holders, generation, missing, ..Default::default() });
+    let facts = [("card".to_owned(), "1.2".to_owned())].into_iter().collect();
+    assert_fits("ceremony_entry", &CeremonyEntryDocument { facts, ..Default::default() });
+    let due = Some(CeremonyStep::Dealt);
+    assert_fits("ceremony", &CeremonyDocument { due, ..Default::default() });
+    assert_fits("key_departure", &KeyDepartureDocument::default());
+    let cards = vec!["1.2 of Bob".to_owned()];
+    assert_fits("key_recovery", &KeyRecoveryDocument { cards, ..Default::default() });
+    let contract = Some(GroupContractDocument::default());
+    let document = GroupDocument { holders, generation, missing, contract, ..Default::default() };
+    assert_fits("key_group", &document);
     assert_fits("share_drill", &ShareDrillDocument::default());
     let cards = vec![ShareDrillStatusDocument { age_days: Some(3), ..Default::default() }];
     assert_fits("share_drills", &ShareDrillsDocument { cards, ..Default::default() });

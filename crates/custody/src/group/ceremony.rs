@@ -30,7 +30,7 @@ const SEED: &[u8] = b"evenkeel group ceremony seed 1";
 #[derive(Clone)]
 pub struct Seed {
     plan: [u8; 32],
-    seed: Zeroizing<[u8; 32]>,
+    seed: Box<Zeroizing<[u8; 32]>>,
 }
 
 impl Seed {
@@ -42,7 +42,7 @@ impl Seed {
     /// # Errors
     /// [`RandomError`].
     pub fn generate(plan: &Plan, random: &mut dyn Random) -> Result<Self, RandomError> {
-        let mut seed = Zeroizing::new([0; 32]);
+        let mut seed = Box::new(Zeroizing::new([0; 32]));
         random.fill(seed.as_mut_slice())?;
         Ok(Self { plan: plan.id(), seed })
     }
@@ -60,7 +60,7 @@ impl Seed {
     /// [`Malformed`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::of(bytes, SEED, "the ceremony's seed")?;
-        let (plan, seed) = (reader.array()?, Zeroizing::new(reader.array()?));
+        let (plan, seed) = (reader.array()?, Box::new(Zeroizing::new(reader.array()?)));
         reader.end()?;
         Ok(Self { plan, seed })
     }
@@ -399,7 +399,7 @@ impl<'a, C: Suite> Ceremony<'a, C> {
             record: record.hash(),
             generation: record.generation,
             number: self.me,
-            secret,
+            secret: Box::new(secret),
         };
         share.check(record).map(|()| share)
     }

@@ -11,7 +11,7 @@ const ENROLMENT: &[u8] = b"evenkeel group enrolment 1";
 const WHAT: &str = "the enrolment";
 
 /// A holder's secret: it signs every message of the holder.
-pub struct HolderKey(SigningKey);
+pub struct HolderKey(Box<SigningKey>);
 
 impl HolderKey {
     /// Title of its file.
@@ -24,7 +24,7 @@ impl HolderKey {
     pub fn generate(random: &mut dyn Random) -> Result<Self, RandomError> {
         let mut seed = Zeroizing::new([0; 32]);
         random.fill(seed.as_mut_slice())?;
-        Ok(Self(SigningKey::from_bytes(&seed)))
+        Ok(Self(Box::new(SigningKey::from_bytes(&seed))))
     }
 
     /// Its bytes, to be kept.
@@ -41,7 +41,7 @@ impl HolderKey {
         let mut reader = Reader::of(bytes, KEY, "the holder's key")?;
         let seed = Zeroizing::new(reader.array()?);
         reader.end()?;
-        Ok(Self(SigningKey::from_bytes(&seed)))
+        Ok(Self(Box::new(SigningKey::from_bytes(&seed))))
     }
 
     /// The public half.

@@ -26,6 +26,7 @@
 
 mod ceremony;
 mod complaint;
+mod contract;
 pub mod decrypt;
 mod fault;
 mod holder;
@@ -41,6 +42,7 @@ mod vss;
 mod wire;
 
 pub use ceremony::{Ceremony, Pending, Seed, Step};
+pub use contract::ContractForm;
 pub use fault::{Doubt, Fault, Misdeed, Refusal};
 pub use holder::{Enrolment, HolderKey};
 pub use message::{Aside, Kind, Message, Table};

@@ -223,7 +223,8 @@ pub struct KeyShare {
     pub generation: u32,
     /// Whose it is.
     pub number: u16,
-    pub(super) secret: SecretScalar,
+    /// Boxed: a move of the share leaves no copy behind.
+    pub(super) secret: Box<SecretScalar>,
 }
 
 impl KeyShare {
@@ -246,7 +247,7 @@ impl KeyShare {
         let mut reader = Reader::of(bytes, SHARE, "the share")?;
         let curve = Curve::of_code(reader.u8()?).ok_or_else(|| reader.fail())?;
         let (record, generation, number) = (reader.array()?, reader.u32()?, reader.u16()?);
-        let secret = Zeroizing::new(reader.array::<SCALAR_BYTES>()?);
+        let secret = Box::new(Zeroizing::new(reader.array::<SCALAR_BYTES>()?));
         reader.end()?;
         Ok(Self { curve, record, generation, number, secret })
     }

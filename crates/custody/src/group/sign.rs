@@ -150,8 +150,9 @@ impl Request {
 pub struct Session<'a, C: Suite> {
     request: &'a Request,
     record: &'a Record,
-    package: KeyPackage<C>,
-    nonces: SigningNonces<C>,
+    // Boxed, as all secrets that callers can move: a move leaves a copy behind.
+    package: Box<KeyPackage<C>>,
+    nonces: Box<SigningNonces<C>>,
     number: u16,
     key: &'a HolderKey,
 }
@@ -212,9 +213,10 @@ impl<'a, C: Suite> Session<'a, C> {
         if !mine || !request.signers.contains(&number) {
             return Err(Refusal::NotAHolder);
         }
-        let package = package::<C>(record, share).ok_or(Refusal::Calculation)?;
+        let package = Box::new(package::<C>(record, share).ok_or(Refusal::Calculation)?);
         let mut drawn = Drawn::of(random)?;
         let (nonces, commitments) = frost_core::round1::commit(package.signing_share(), &mut drawn);
+        let nonces = Box::new(nonces);
         if drawn.short {
             return Err(Refusal::Calculation);
         }

@@ -25,7 +25,7 @@ mod words;
 
 pub use error::{GroupState, RecoverError, SetCards, ShareError, SplitError, UnknownWord};
 pub use policy::{GroupPolicy, MEMBERS_MAX, Policy};
-pub use recover::{GroupUse, Recovered, Unchecked, recover};
+pub use recover::{GroupUse, Recovered, Unchecked, missing, recover};
 pub use rs1024::Suspect;
 pub use share::{SetId, Share};
 pub use split::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, SplitOptions, split};

@@ -137,6 +137,17 @@ pub fn recover(cards: &[Share], passphrase: &[u8]) -> Result<Recovered, RecoverE
     })
 }
 
+/// What cards of one set lack, group by group, and how many groups are needed; `None` once there
+/// are enough to try, good or not, and for cards that do not belong together.
+#[must_use]
+pub fn missing(cards: &[Share]) -> Option<(u8, Vec<GroupState>)> {
+    let set = common_set(cards).ok()?;
+    let (groups, _) = grouped(cards).ok()?;
+    let complete = groups.values().filter(|group| group.is_complete()).count();
+    (complete < usize::from(set.group_threshold))
+        .then(|| (set.group_threshold, states(&set, &groups)))
+}
+
 fn uses(groups: &Groups<'_>) -> Vec<GroupUse> {
     groups
         .iter()

@@ -5,6 +5,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::secret::equal_mask;
 use crate::spelling;
 
 /// The words in their order, as published with the standard.
@@ -120,13 +121,6 @@ const fn table() -> [Letters; WORD_COUNT as usize] {
     table
 }
 
-/// All ones where the numbers are equal, else zero.
-fn equal_mask(left: u16, right: u16) -> u8 {
-    let differing = u32::from(left ^ right);
-    let equal = differing.wrapping_sub(1).to_be_bytes()[0] >> 7;
-    std::hint::black_box(equal).wrapping_neg()
-}
-
 /// Appends the word for a number below 1024; any other number appends nothing.
 pub(crate) fn append_word(number: u16, text: &mut String) {
     let mut letters = Zeroizing::new([0_u8; LETTERS_MAX]);
@@ -136,7 +130,9 @@ pub(crate) fn append_word(number: u16, text: &mut String) {
             *letter |= of_word & mask;
         }
     }
-    text.extend(letters.iter().filter(|letter| **letter != 0).map(|letter| char::from(*letter)));
+    let used = letters.iter().filter(|letter| **letter != 0).count();
+    let word = letters.get(..used).and_then(|word| std::str::from_utf8(word).ok());
+    text.push_str(word.unwrap_or_default());
 }
 
 /// The number of a word in small letters, if it is one.

@@ -9,6 +9,7 @@
 
 mod age_files;
 mod bare;
+mod contract;
 mod decrypt;
 mod decrypt_spoilt;
 mod forge;

@@ -11,6 +11,39 @@ pub enum KeysCommand {
     #[command(subcommand)]
     Slip39(Slip39Command),
 
+    /// Make a key and deal it in front of witnesses, step by step
+    #[command(subcommand)]
+    Ceremony(super::CeremonyCommand),
+
+    /// Bring a key back, card by card: says what each card is, and who is still missing
+    ///
+    /// Cards are typed one a line, or read from files. A card that is not the one that was dealt,
+    /// of another set, or mistyped is told at once. Nothing secret is printed without --reveal.
+    #[command(
+        after_help = "Example:\n  evenkeel keys recover --fingerprint fingerprint.json --out \
+        secret.txt\n\n\
+        Exit codes: 0 recovered, 12 not the recorded key (wrong passphrase), 20 a card is damaged \
+        or forged, 22 not enough cards"
+    )]
+    Recover(KeysRecoverArgs),
+
+    /// Check what a recovery left behind: who brought which card, how long it took
+    #[command(
+        after_help = "Example:\n  evenkeel keys evidence --evidence recovery.json --key 5f…\n\n\
+        Exit codes: 0 genuine, and the recorded key, 3 not compared with a record or no --key \
+        given, 12 signed by another key, 20 changed"
+    )]
+    Evidence(KeysEvidenceArgs),
+
+    /// Say what to do when a holder of cards leaves, and what the holder could still do
+    #[command(
+        after_help = "Example:\n  evenkeel keys depart --fingerprint fingerprint.json --holder \
+        Eve\n\n\
+        Exit codes: 0 the holder's cards reach no quorum with anybody, 3 cards have to be dealt \
+        anew or what the key controls has to move, 10 no such holder"
+    )]
+    Depart(KeysDepartArgs),
+
     /// Make a new key, as a BIP-39 sentence
     ///
     /// From the system's randomness, with dice mixed in if there are any. Shows only what is no
@@ -166,6 +199,83 @@ pub struct Slip39RecoverArgs {
     /// Print the secret, as hexadecimal digits
     #[arg(long)]
     pub reveal: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `keys recover`.
+#[derive(Debug, Clone, Args)]
+pub struct KeysRecoverArgs {
+    /// File with cards, one a line; may be given more than once [default: typed on standard input]
+    #[arg(long, value_name = "FILE")]
+    pub shares: Vec<PathBuf>,
+
+    /// File with the passphrase; its last line end is not part of it [default: asked for on a
+    /// terminal, else none]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+
+    /// Fingerprint record of the key: who holds which card, and which secret is the right one
+    #[arg(long, value_name = "FILE")]
+    pub fingerprint: Option<PathBuf>,
+
+    /// The secret is the entropy of a BIP-39 sentence
+    #[arg(long)]
+    pub bip39: bool,
+
+    /// Passphrase of that sentence, for the fingerprint
+    #[arg(long, value_name = "FILE")]
+    pub bip39_passphrase_file: Option<PathBuf>,
+
+    /// New file for the secret, or the sentence, readable by the owner alone
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// New file for signed evidence of the recovery, without a secret
+    #[arg(long, value_name = "FILE", requires = "report_key")]
+    pub evidence: Option<PathBuf>,
+
+    /// Report key that signs the evidence, such as a drill host's
+    #[arg(long, value_name = "FILE")]
+    pub report_key: Option<PathBuf>,
+
+    /// Print the secret
+    #[arg(long)]
+    pub reveal: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `keys evidence`.
+#[derive(Debug, Clone, Args)]
+pub struct KeysEvidenceArgs {
+    /// The evidence, as `keys recover --evidence` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub evidence: PathBuf,
+
+    /// The report key it has to be signed by, as hexadecimal digits
+    #[arg(long, value_name = "HEX")]
+    pub key: Option<String>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `keys depart`.
+#[derive(Debug, Clone, Args)]
+pub struct KeysDepartArgs {
+    /// Fingerprint record of the key, with its holders
+    #[arg(long, value_name = "FILE")]
+    pub fingerprint: PathBuf,
+
+    /// Who leaves, as the record names them
+    #[arg(long, value_name = "NAME")]
+    pub holder: String,
 
     /// Print one JSON document
     #[arg(long)]

@@ -9,6 +9,7 @@ mod files_args;
 mod init_args;
 mod journal_args;
 mod keys_args;
+mod keys_ceremony_args;
 mod keys_group_args;
 mod keys_qr_args;
 mod keys_sheet_args;
@@ -44,8 +45,12 @@ pub use journal_args::{
     JournalCommand, JournalHashesArgs, JournalPlace, JournalReplayArgs, JournalShowArgs,
 };
 pub use keys_args::{
-    DrillCheckArgs, DrillCommand, DrillProveArgs, DrillStatusArgs, KeysCommand,
-    KeysFingerprintArgs, KeysGenerateArgs, Slip39Command, Slip39RecoverArgs, Slip39SplitArgs,
+    DrillCheckArgs, DrillCommand, DrillProveArgs, DrillStatusArgs, KeysCommand, KeysDepartArgs,
+    KeysEvidenceArgs, KeysFingerprintArgs, KeysGenerateArgs, KeysRecoverArgs, Slip39Command,
+    Slip39RecoverArgs, Slip39SplitArgs,
+};
+pub use keys_ceremony_args::{
+    CeremonyBeginArgs, CeremonyCommand, CeremonyNextArgs, CeremonyStatusArgs, CeremonyVerifyArgs,
 };
 pub use keys_group_args::{
     GroupCommand, GroupCurve, GroupEnrollArgs, GroupPlanArgs, GroupRequestArgs, GroupSignArgs,

@@ -213,6 +213,59 @@ pub struct KeyCardDocument {
     pub drill_public_key: String,
 }
 
+/// What a recovery leaves behind: `keys recover --evidence FILE`, `keys evidence --json`. It holds
+/// no secret.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "message_type", rename = "key_recovery")]
+pub struct KeyRecoveryDocument {
+    /// The number of the set.
+    pub set: u16,
+    /// Which split of the key it is; 0 without a record.
+    pub generation: u32,
+    /// The cards that brought it back, as GROUP.MEMBER with the holder.
+    pub cards: Vec<String>,
+    /// Cards that were not taken.
+    pub cards_refused: usize,
+    /// Passphrases that did not fit the record.
+    pub passphrases_refused: usize,
+    /// Whether it is the recorded key.
+    pub verified: bool,
+    /// The first four bytes of the master public key's hash.
+    pub master_fingerprint: String,
+    /// When the first card was asked for.
+    pub begun: String,
+    /// When the key was back.
+    pub ended: String,
+    /// Seconds between the two, with what people took to type.
+    pub elapsed_seconds: String,
+    /// The key that signed.
+    pub signer_hex: String,
+    /// Ed25519 over label and document, the document with this field empty.
+    pub signature_hex: String,
+}
+
+/// `keys depart --json`: what a holder who leaves could still do. It holds no secret.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "message_type", rename = "key_departure")]
+pub struct KeyDepartureDocument {
+    /// Who leaves.
+    pub holder: String,
+    /// The number of the set.
+    pub set: u16,
+    /// Which split of the key it is.
+    pub generation: u32,
+    /// The cards that leave, as GROUP.MEMBER.
+    pub cards: Vec<String>,
+    /// Whether these cards alone bring the key back.
+    pub alone_a_quorum: bool,
+    /// The smallest sets of others with whom they do; empty if they do alone.
+    pub others_needed: Vec<String>,
+    /// Whether the cards that stay bring the key back.
+    pub rest_is_a_quorum: bool,
+    /// What to do, in this order.
+    pub next: Vec<String>,
+}
+
 /// A card's answer to a challenge: `keys drill prove --json`, `keys drill check --json`, and a line
 /// of the log. It holds no secret.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -32,6 +32,8 @@ pub struct GroupDocument {
     pub set_aside: Vec<String>,
     /// The signature; `null` if there is none.
     pub signature_hex: Option<String>,
+    /// Key and signature as a contract takes them; `null` on Ed25519 and without a signature.
+    pub contract: Option<GroupContractDocument>,
     /// What one place reaches alone, and the like.
     pub warnings: Vec<String>,
     /// What to type next.
@@ -59,6 +61,21 @@ pub enum GroupState {
     Signed,
     /// Signature or share is good.
     Good,
+}
+
+/// What `contracts/src/GroupSignature.sol` takes; words of 256 bits as `0x…`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GroupContractDocument {
+    /// Abscissa of the group's key.
+    pub key_x: String,
+    /// 0 if the ordinate of the group's key is even, 1 if it is odd.
+    pub key_parity: u8,
+    /// Abscissa of R.
+    pub r_x: String,
+    /// Ordinate of R.
+    pub r_y: String,
+    /// The scalar z.
+    pub z: String,
 }
 
 /// One holder.

@@ -26,6 +26,11 @@ impl Holders {
             return Ok(Self::default());
         };
         let text = input::read_text(file, "the list of holders")?;
+        Self::of_text(&text, &file.display().to_string())
+    }
+
+    /// The same from a text, and where it stands.
+    pub(super) fn of_text(text: &str, place: &str) -> Result<Self> {
         let mut holders = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
@@ -34,13 +39,13 @@ impl Holders {
             }
             let (card, holder) = parse(line).ok_or_else(|| {
                 Report::new(Exit::Usage, "this line names no holder")
-                    .at(format!("{}:{number}", file.display()))
+                    .at(format!("{place}:{number}"))
                     .safe("nothing was changed")
                     .next("write GROUP.MEMBER PERSON @ PLACE, such as: 1.2 Ada @ bank in Zurich")
             })?;
             if holders.insert(card, holder).is_some() {
                 return Err(Report::new(Exit::Usage, "this card has a holder already")
-                    .at(format!("{}:{number}", file.display()))
+                    .at(format!("{place}:{number}"))
                     .safe("nothing was changed"));
             }
         }

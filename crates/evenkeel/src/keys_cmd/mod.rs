@@ -3,7 +3,10 @@
 //! Nothing secret goes to stdout or stderr unless `--reveal` was given.
 
 mod cards;
+mod ceremony;
+mod depart;
 mod drills;
+mod evidence;
 mod film;
 mod generate;
 mod group;
@@ -11,6 +14,7 @@ mod guard;
 mod holders;
 mod input;
 mod record;
+mod recover;
 mod sheet;
 mod slip39_recover;
 mod slip39_split;
@@ -27,6 +31,10 @@ pub(crate) fn run(command: &KeysCommand) -> Result<Exit> {
         KeysCommand::Group(command) => group::run(command),
         KeysCommand::Qr(command) => film::run(command),
         KeysCommand::Sheet(command) => sheet::run(command),
+        KeysCommand::Ceremony(command) => ceremony::run(command),
+        KeysCommand::Recover(args) => recover::run(args),
+        KeysCommand::Evidence(args) => evidence::run(args),
+        KeysCommand::Depart(args) => depart::run(args),
         KeysCommand::Generate(args) => generate::generate(args),
         KeysCommand::Fingerprint(args) => generate::fingerprint(args),
         KeysCommand::Drill(DrillCommand::Prove(args)) => drills::prove(args),

@@ -19,8 +19,17 @@ pub(super) fn run(args: &Slip39RecoverArgs) -> Result<Exit> {
     if passphrase.reveal().iter().any(|byte| !(32..=126).contains(byte)) {
         output::note("warning: the passphrase holds bytes that are not printable ASCII");
     }
+    finish(&recovered, cards.shares.len(), args)?;
+    Ok(Exit::Ok)
+}
+
+/// Compares what came back with the record, and says it.
+///
+/// # Errors
+/// [`Exit::WrongKey`] if it is not the key that was recorded.
+pub(super) fn finish(recovered: &Recovered, cards: usize, args: &Slip39RecoverArgs) -> Result<()> {
     let bip39_passphrase = input::passphrase(args.bip39_passphrase_file.as_deref())?;
-    let document = document(&recovered, cards.shares.len(), args, &bip39_passphrase)?;
+    let document = document(recovered, cards, args, &bip39_passphrase)?;
     if !document.verified {
         unverified(&document);
     }
@@ -34,9 +43,9 @@ pub(super) fn run(args: &Slip39RecoverArgs) -> Result<Exit> {
     if args.json {
         output::document(&document)?;
     } else {
-        summary(&document, &recovered, args)?;
+        summary(&document, recovered, args)?;
     }
-    Ok(Exit::Ok)
+    Ok(())
 }
 
 fn unverified(document: &Slip39RecoveryDocument) {

@@ -160,7 +160,7 @@ fn make_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write_card(folder: &Path, card: &Share, policy: &Policy) -> Result<PathBuf> {
+pub(super) fn write_card(folder: &Path, card: &Share, policy: &Policy) -> Result<PathBuf> {
     let name = format!(
         "set-{:05}-group-{:02}-member-{:02}.txt",
         card.set.identifier,

@@ -8,11 +8,11 @@ mod plan;
 mod sign;
 mod step;
 
-use evenkeel_custody::group::{Fault, HolderKey, Plan, Record, Refusal};
+use evenkeel_custody::group::{ContractForm, Fault, HolderKey, Plan, Record, Refusal};
 
 use super::input::OsRandom;
 use crate::cli::{GroupCommand, GroupEnrollArgs, GroupVerifyArgs};
-use crate::documents::{GroupDocument, GroupHolderDocument, GroupState};
+use crate::documents::{GroupContractDocument, GroupDocument, GroupHolderDocument, GroupState};
 use crate::keyfile::hex;
 use crate::output;
 use crate::report::{Exit, Report, Result};
@@ -58,6 +58,7 @@ fn enroll(args: &GroupEnrollArgs) -> Result<Exit> {
 }
 
 fn verify(args: &GroupVerifyArgs) -> Result<Exit> {
+    let mut contract = None;
     let (record, said) = match (&args.holder, &args.record) {
         (Some(folder), _) => {
             let own = Own::new(folder);
@@ -73,16 +74,34 @@ fn verify(args: &GroupVerifyArgs) -> Result<Exit> {
                 let text = super::input::read_text(signature, "the signature")?;
                 let bytes = crate::keyfile::unhex(text.trim()).unwrap_or_default();
                 let message = read_bytes(message, "the message")?;
-                sealed.record().verify(&message, &bytes).map_err(|it| refused(&it))?;
+                contract = contract_form(sealed.record(), &message, &bytes)?;
                 "good  signed by the group".clone_into(&mut said);
             }
             (sealed, said)
         }
         (None, None) => return Err(Report::new(Exit::Usage, "nothing to check")),
     };
-    let document = GroupDocument { state: GroupState::Good, ..of_record(record.record()) };
+    let state = GroupState::Good;
+    let document = GroupDocument { state, contract, ..of_record(record.record()) };
     say(&said, &document, args.json)?;
     Ok(Exit::Ok)
+}
+
+/// A signature that was found good, as a contract takes it.
+fn contract_form(
+    record: &Record,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<Option<GroupContractDocument>> {
+    let form = ContractForm::new(record, message, signature).map_err(|it| refused(&it))?;
+    let word = |bytes: &[u8; 32]| format!("0x{}", hex(bytes));
+    Ok(form.map(|form| GroupContractDocument {
+        key_x: word(&form.key_x),
+        key_parity: form.key_parity,
+        r_x: word(&form.r_x),
+        r_y: word(&form.r_y),
+        z: word(&form.z),
+    }))
 }
 
 /// The document with what a record says.
@@ -147,6 +166,11 @@ fn say(headline: &str, document: &GroupDocument, json: bool) -> Result<()> {
     lines.extend(document.written.iter().map(|file| format!("  wrote      {file}")));
     if let Some(signature) = &document.signature_hex {
         lines.push(format!("  signature  {signature}"));
+    }
+    if let Some(it) = &document.contract {
+        lines.push(format!("  contract   key  x {} parity {}", it.key_x, it.key_parity));
+        lines.push(format!("             R    x {} y {}", it.r_x, it.r_y));
+        lines.push(format!("             z      {}", it.z));
     }
     lines.extend(document.next.iter().map(|next| format!("  next       {next}")));
     output::result(&lines.join("\n"))

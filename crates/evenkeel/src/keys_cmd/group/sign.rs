@@ -12,7 +12,7 @@ use sha2::Digest as _;
 
 use super::files::{Own, Shared, armored, read_bytes, record_text};
 use super::step::{Place, advance};
-use super::{fault, of_record, refused, say};
+use super::{contract_form, fault, of_record, refused, say};
 use crate::cli::{GroupRequestArgs, GroupSignArgs};
 use crate::documents::{GroupDocument, GroupState};
 use crate::keyfile::hex;
@@ -79,6 +79,7 @@ pub(super) fn run(args: &GroupSignArgs) -> Result<Exit> {
     let document = GroupDocument {
         state: GroupState::Signed,
         signature_hex: Some(hex(&signature)),
+        contract: contract_form(record, &request.message, &signature)?,
         written: laid,
         ..of_record(record)
     };
