@@ -56,6 +56,23 @@ const NEEDS: &[Need] = &[
         packages: &["age"],
         purpose: "is somebody else's program that encrypts to a recipient nobody holds",
     },
+    Need {
+        program: "softhsm2-util",
+        packages: &["softhsm2"],
+        purpose: "is a token in which keys are born",
+    },
+    Need {
+        program: "swtpm_setup",
+        packages: &["swtpm", "swtpm-tools"],
+        purpose: "is a TPM in which keys are born",
+    },
+    Need {
+        program: "tpm2_ptool",
+        // The module is a library; the program of its tools tells that it is here.
+        packages: &["libtpm2-pkcs11-1", "libtpm2-pkcs11-tools", "libtss2-tcti-swtpm0"],
+        purpose: "brings the PKCS#11 module of that TPM",
+    },
+    Need { program: "openssl", packages: &["openssl"], purpose: "verifies what tokens signed" },
     Need { program: "node", packages: &["nodejs"], purpose: "runs EVM nodes and solc" },
     Need { program: "npm", packages: &["npm"], purpose: "brings them" },
     Need {

@@ -8,8 +8,24 @@ use crate::bip32::ExtendedPublic;
 /// The Ethereum address, in mixed case as EIP-55 has it.
 #[must_use]
 pub fn ethereum(key: &ExtendedPublic) -> String {
-    let point = key.point_uncompressed();
-    let hash = Keccak256::digest(point.get(1..).unwrap_or_default());
+    of_point(&key.point_uncompressed())
+}
+
+/// The Ethereum address of a public key as an uncompressed point (SEC 1, 65 bytes); `None` for
+/// anything of another form. Whether the point is one of the curve is for the caller to know.
+#[must_use]
+pub fn ethereum_of_point(point: &[u8]) -> Option<String> {
+    (point.len() == 65 && point.first() == Some(&4)).then(|| of_point(point))
+}
+
+/// Keccak-256, as Ethereum hashes.
+#[must_use]
+pub fn keccak256(bytes: &[u8]) -> [u8; 32] {
+    Keccak256::digest(bytes).into()
+}
+
+fn of_point(point: &[u8]) -> String {
+    let hash = keccak256(point.get(1..).unwrap_or_default());
     let small: String = hash.iter().skip(12).map(|byte| format!("{byte:02x}")).collect();
     mixed_case(&small)
 }

@@ -140,7 +140,7 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], Error> {
 }
 
 /// HMAC-SHA512, as its two halves.
-fn halves(key: &[u8], parts: &[&[u8]]) -> (Zeroizing<[u8; 32]>, [u8; 32]) {
+pub(crate) fn halves(key: &[u8], parts: &[&[u8]]) -> (Zeroizing<[u8; 32]>, [u8; 32]) {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA512, key));
     for part in parts {
         context.update(part);

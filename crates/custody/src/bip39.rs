@@ -255,10 +255,14 @@ impl Mnemonic {
         salt.extend(passphrase.nfkd());
         let iterations = NonZeroU32::MIN.saturating_add(ITERATIONS - 1);
         let mut seed = Zeroizing::new(vec![0; SEED_BYTES]);
-        let algorithm = pbkdf2::PBKDF2_HMAC_SHA512;
-        pbkdf2::derive(algorithm, iterations, salt.as_bytes(), sentence.as_bytes(), &mut seed);
+        pbkdf2(sentence.as_bytes(), salt.as_bytes(), iterations, &mut seed);
         Secret::from(seed)
     }
+}
+
+/// PBKDF2-HMAC-SHA512 (RFC 8018).
+pub(crate) fn pbkdf2(password: &[u8], salt: &[u8], rounds: NonZeroU32, output: &mut [u8]) {
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, rounds, salt, password, output);
 }
 
 /// Small letters in the normal form of the standard (NFKD).

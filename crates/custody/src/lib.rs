@@ -45,6 +45,8 @@ mod random;
 mod secret;
 pub mod slip39;
 mod spelling;
+#[cfg(test)]
+mod wycheproof;
 
 pub use mix::mix;
 pub use random::{Random, RandomError};

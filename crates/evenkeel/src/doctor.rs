@@ -13,6 +13,7 @@ use crate::config::{Config, FollowMode, Severity};
 use crate::output::{self, Results};
 use crate::report::{Exit, Report, Result, plain};
 use crate::site_open::open_site;
+use crate::token_key;
 
 /// Writes timed.
 const SYNC_SAMPLES: usize = 64;
@@ -96,6 +97,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
     ];
     if let Some(config) = &config {
         checks.push(rules(config));
+        checks.extend(tokens(config));
         checks.extend(config.sites.iter().map(|site| reachable(config, site)));
         if config.standby.mode == FollowMode::Quorum {
             checks.extend(store_of_hosts(config));
@@ -403,6 +405,37 @@ fn rules(config: &Config) -> Check {
         (0, _) => Check::new(NAME, Verdict::Warn, detail, next),
         _ => Check::new(NAME, Verdict::Fail, detail, next),
     }
+}
+
+/// Keys of this host that are in tokens: each proves that it is there, which needs its PIN once.
+fn tokens(config: &Config) -> Vec<Check> {
+    const NAME: &str = "token";
+    let domain = config.domains.state.as_ref().map(|domain| &domain.writer_key_file);
+    let files = domain.into_iter().chain([
+        &config.files.writer_key_file,
+        &config.files.live_writer_key_file,
+        &config.drill.identity_file,
+    ]);
+    let mut seen = Vec::new();
+    let mut checks = Vec::new();
+    for file in files {
+        let Some(key) = token_key::named_in(file) else { continue };
+        if key.as_ref().is_ok_and(|key| seen.contains(&key.uri)) {
+            continue;
+        }
+        let proven = key.and_then(|key| {
+            seen.push(key.uri.clone());
+            key.check().map(|()| key)
+        });
+        checks.push(match proven {
+            Ok(key) => Check::ok(NAME, format!("{} answers with the recorded key", key.uri)),
+            Err(report) => {
+                let detail = format!("{}: {}", file.display(), report.message());
+                Check::new(NAME, Verdict::Fail, detail, "evenkeel keys hsm check --key FILE")
+            }
+        });
+    }
+    checks
 }
 
 fn reachable(config: &Config, site: &crate::config::SiteConfig) -> Check {

@@ -13,6 +13,7 @@ mod integrity;
 mod keys;
 mod keys_ceremony;
 mod keys_group;
+mod keys_hsm;
 mod keys_sheet;
 mod kit;
 mod lines;
@@ -43,6 +44,10 @@ pub use keys::{
 };
 pub use keys_ceremony::{CeremonyDocument, CeremonyEntryDocument, CeremonyStep};
 pub use keys_group::{GroupContractDocument, GroupDocument, GroupHolderDocument, GroupState};
+pub use keys_hsm::{
+    HsmKeyDocument, HsmKeysDocument, HsmPinState, HsmSignatureDocument, HsmStoredKeyDocument,
+    HsmTokenDocument, HsmTokensDocument,
+};
 pub use keys_sheet::{
     QrFilmDocument, QrReceiveDocument, QrSendDocument, SheetCardDocument, SheetDocument,
     SheetPayloadDocument, SheetPrintDocument, SheetScanDocument, SheetSymbolDocument,

@@ -91,6 +91,8 @@ pub struct InitOptions {
     pub desk: Option<Desk>,
     /// What the whole promises.
     pub profile: Option<ProfileOptions>,
+    /// A file that names a key in a token, by which all that is written is signed.
+    pub writer_key: Option<PathBuf>,
 }
 
 /// A home that protects files and runs no venue.
@@ -138,7 +140,7 @@ pub fn init_home(home: &Path, options: &InitOptions) -> Result<Config> {
             make_folder(folder)?;
         }
     }
-    let public = write_keys(home)?;
+    let public = write_keys(home, options.writer_key.as_deref())?;
     for folder in FOLDERS.iter().filter(|folder| !is_spare(folder, options)) {
         sync_folder(&home.join(folder))?;
     }
@@ -233,21 +235,42 @@ struct Public {
     report: String,
 }
 
-fn write_keys(home: &Path) -> Result<Public> {
+/// Makes the writer's key of a lineage, or takes the one in a token, and gives its public half.
+fn give_writer_key(file: &Path, in_token: Option<&Path>) -> Result<[u8; 32]> {
+    let Some(named) = in_token else {
+        let key = WriterKey::generate(&mut OsRandom)?;
+        keyfile::write_writer_key(file, DOMAIN, &key)?;
+        return Ok(key.public());
+    };
+    let key = keyfile::read_writer_key(named)?;
+    if key.to_bytes().is_some() {
+        return Err(Report::new(Exit::Usage, "this file names no key in a token")
+            .at(named.display().to_string())
+            .safe("no home was laid out")
+            .next("evenkeel keys hsm generate --kind ed25519 … makes one"));
+    }
+    let text = fs::read(named).map_err(|error| Report::io("read", named, &error))?;
+    keyfile::write_new(file, &text)?;
+    Ok(key.public())
+}
+
+fn write_keys(home: &Path, in_token: Option<&Path>) -> Result<Public> {
     let file = |name: &str| home.join(name);
     let recovery = RecoveryIdentity::generate(DOMAIN, &mut OsRandom)?;
-    let writer = WriterKey::generate(&mut OsRandom)?;
     let chunk_id = IdKey::generate(&mut OsRandom)?;
     let drill = Identity::generate();
     let report = SigningKey::from_bytes(&random()?);
     let mut lineage = [0; 16];
     lineage.copy_from_slice(&random()?[..16]);
-    let certificate = recovery.certify(Lineage(lineage), None, writer.public(), now_ns())?;
+    let writer = give_writer_key(&file(WRITER_KEY), in_token)?;
+    let certificate = recovery.certify(Lineage(lineage), None, writer, now_ns())?;
     keyfile::write_recovery_identity(&file(RECOVERY), &recovery)?;
-    keyfile::write_writer_key(&file(WRITER_KEY), DOMAIN, &writer)?;
     keyfile::write_certificate(&file(CERTIFICATE), &certificate)?;
-    certify(FILES_LINEAGE, &recovery, &file(FILES_KEY), &file(FILES_CERTIFICATE))?;
-    certify(LIVE_LINEAGE, &recovery, &file(LIVE_KEY), &file(LIVE_CERTIFICATE))?;
+    let beside = |kind, key: &str, certificate: &str| {
+        certify(kind, &recovery, &file(key), &file(certificate), in_token)
+    };
+    beside(FILES_LINEAGE, FILES_KEY, FILES_CERTIFICATE)?;
+    beside(LIVE_LINEAGE, LIVE_KEY, LIVE_CERTIFICATE)?;
     keyfile::write_chunk_id_key(&file(CHUNK_ID_KEY), DOMAIN, &chunk_id)?;
     keyfile::write_drill_identity(&file(DRILL_IDENTITY), &drill)?;
     keyfile::write_report_key(&file(REPORT_KEY), &report)?;
@@ -277,13 +300,13 @@ fn certify(
     recovery: &RecoveryIdentity,
     key_file: &Path,
     certificate: &Path,
+    in_token: Option<&Path>,
 ) -> Result<()> {
-    let key = WriterKey::generate(&mut OsRandom)?;
     let mut name = [0; 8];
     name.copy_from_slice(&random()?[..8]);
     let lineage = Lineage::beside(kind, name);
-    let signed = recovery.certify(lineage, None, key.public(), now_ns())?;
-    keyfile::write_writer_key(key_file, DOMAIN, &key)?;
+    let writer = give_writer_key(key_file, in_token)?;
+    let signed = recovery.certify(lineage, None, writer, now_ns())?;
     keyfile::write_certificate(certificate, &signed)
 }
 
@@ -318,7 +341,7 @@ pub fn add_files(config: &Config, identity: &Path) -> Result<Lineage> {
         let folder = key.parent().unwrap_or(Path::new("."));
         make_folder(folder)?;
         forget_writer(config, kind)?;
-        certify(kind, &recovery, key, certificate)?;
+        certify(kind, &recovery, key, certificate, None)?;
         sync_folder(folder)?;
     }
     Ok(keyfile::read_certificate(&files.writer_certificate_file)?.lineage)

@@ -11,13 +11,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use evenkeel_types::Canonical;
-use evenkeel_vault::{ApproverKey, Certificate, IdKey, Identity, RecoveryIdentity, WriterKey};
+use evenkeel_vault::{
+    ApproverKey, Certificate, IdKey, Identity, Recipient, RecoveryIdentity, WriterKey,
+};
 use zeroize::Zeroizing;
 
 use crate::report::{Exit, Report, Result};
+use crate::token_key::{self, TokenKey};
 
 const WRITER: &str = "EVENKEEL-WRITER-KEY-1-";
 const CERTIFICATE: &str = "EVENKEEL-WRITER-CERTIFICATE-1-";
@@ -33,7 +37,23 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 /// # Errors
 /// [`Exit::WrongKey`] if the file is no such key; [`Exit::Failed`] if it cannot be read.
 pub fn read_writer_key(file: &Path) -> Result<WriterKey> {
+    if let Some(key) = in_token(file)? {
+        let signer = key.signer().map_err(|report| report.at(file.display().to_string()))?;
+        let public = signer.public();
+        let sign = move |message: &[u8]| signer.sign(message).map_err(std::io::Error::other);
+        return Ok(WriterKey::elsewhere(public, Box::new(sign)));
+    }
     read_secret(file, WRITER).map(|secret| WriterKey::from_bytes(&secret))
+}
+
+/// The key in a token that a file names, if that is what it does.
+fn in_token(file: &Path) -> Result<Option<TokenKey>> {
+    let text = read_text(file)?;
+    if !token_key::is_token_key(&text) {
+        return Ok(None);
+    }
+    let read = TokenKey::parse(&text);
+    read.map(Some).map_err(|report| report.at(file.display().to_string()))
 }
 
 /// Reads the key of chunk ids.
@@ -75,6 +95,12 @@ pub fn read_certificate(file: &Path) -> Result<Certificate> {
 /// # Errors
 /// As [`read_writer_key`].
 pub fn read_identity(file: &Path) -> Result<Identity> {
+    if let Some(key) = in_token(file)? {
+        let at = |report: Report| report.at(file.display().to_string());
+        let identity = key.identity().map_err(at)?;
+        let recipient = Recipient::parse(&identity.recipient())?;
+        return Ok(Identity::elsewhere(recipient, Arc::new(identity)));
+    }
     let text = read_text(file)?;
     Identity::parse(&text).map_err(|error| Report::from(error).at(file.display().to_string()))
 }
@@ -99,7 +125,10 @@ pub fn write_writer_key(file: &Path, domain: &str, key: &WriterKey) -> Result<()
          # Whoever has it can add records to this lineage, never read or remove any.\n",
         hex(&key.public())
     );
-    write_secret(file, &words, WRITER, key.to_bytes().as_slice())
+    let secret = key.to_bytes().ok_or_else(|| {
+        Report::new(Exit::Failed, "a key that is held in a token is not written to a file")
+    })?;
+    write_secret(file, &words, WRITER, secret.as_slice())
 }
 
 /// Writes a key of chunk ids to a new file.

@@ -285,6 +285,7 @@ impl From<evenkeel_vault::Error> for Report {
                 Exit::Integrity
             }
             Error::Invalid { .. } => Exit::Usage,
+            Error::Elsewhere(error) => return from_token(error),
             Error::NothingYet { .. } => {
                 return Self::new(Exit::NothingYet, error.to_string())
                     .safe("nothing was changed")
@@ -293,6 +294,15 @@ impl From<evenkeel_vault::Error> for Report {
             _ => Exit::Failed,
         };
         from_text(exit, &error.to_string())
+    }
+}
+
+/// What whoever holds a key elsewhere says of it.
+fn from_token(error: &io::Error) -> Report {
+    let token = error.get_ref().and_then(|inner| inner.downcast_ref::<evenkeel_hsm::Error>());
+    match token {
+        Some(error) => crate::token_key::report(error.clone()),
+        None => Report::new(Exit::Failed, error.to_string()).safe("nothing was written"),
     }
 }
 

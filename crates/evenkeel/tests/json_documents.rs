@@ -10,21 +10,22 @@ use evenkeel::documents::{
     AuditDocument, BackupDocument, CeremonyDocument, CeremonyEntryDocument, CeremonyStep,
     DiffDocument, DifferenceDocument, DrillDocument, ErrorDocument, FailoverCheck,
     FailoverCheckDocument, FailoverDocument, FileProblemDocument, ForecastDocument,
-    GroupContractDocument, GroupDocument, GroupHolderDocument, KeyAccountDocument,
-    KeyAddressDocument, KeyCardDocument, KeyDepartureDocument, KeyFingerprintDocument,
-    KeyGroupDocument, KeyRecoveryDocument, KeySetDocument, KitDocument, LsDocument,
-    MarginSimulationDocument, NetworkBackupDocument, NetworkCheckDocument, NetworkDiffDocument,
-    NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument, Outcome,
-    PeriodDocument, PlanDocument, PointsDocument, PostgresCaptureDocument, PostgresEventDocument,
-    PostgresNamedPointDocument, PostgresStatusDocument, PostgresWindowDocument, ProblemDocument,
-    ProgressDocument, PruneDocument, QrFilmDocument, QrReceiveDocument, QrSendDocument,
-    RecipientDocument, RecipientsDocument, RepairDocument, RepairProblemDocument, RestoreDocument,
-    RestorePostgresDocument, RestoredCursorDocument, ShareDrillDocument, ShareDrillStatusDocument,
-    ShareDrillsDocument, SheetCardDocument, SheetDocument, SheetPayloadDocument,
-    SheetPrintDocument, SheetScanDocument, SheetSymbolDocument, SiteAuditDocument, SitesDocument,
-    SlashingDocument, Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument,
-    Slip39RecoveryDocument, Slip39SplitDocument, SourceGapDocument, SourceProofDocument,
-    StatusDocument, VerifyDocument,
+    GroupContractDocument, GroupDocument, GroupHolderDocument, HsmKeyDocument, HsmKeysDocument,
+    HsmPinState, HsmSignatureDocument, HsmStoredKeyDocument, HsmTokenDocument, HsmTokensDocument,
+    KeyAccountDocument, KeyAddressDocument, KeyCardDocument, KeyDepartureDocument,
+    KeyFingerprintDocument, KeyGroupDocument, KeyRecoveryDocument, KeySetDocument, KitDocument,
+    LsDocument, MarginSimulationDocument, NetworkBackupDocument, NetworkCheckDocument,
+    NetworkDiffDocument, NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument,
+    Outcome, PeriodDocument, PlanDocument, PointsDocument, PostgresCaptureDocument,
+    PostgresEventDocument, PostgresNamedPointDocument, PostgresStatusDocument,
+    PostgresWindowDocument, ProblemDocument, ProgressDocument, PruneDocument, QrFilmDocument,
+    QrReceiveDocument, QrSendDocument, RecipientDocument, RecipientsDocument, RepairDocument,
+    RepairProblemDocument, RestoreDocument, RestorePostgresDocument, RestoredCursorDocument,
+    ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument, SheetCardDocument,
+    SheetDocument, SheetPayloadDocument, SheetPrintDocument, SheetScanDocument,
+    SheetSymbolDocument, SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument,
+    Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
+    SourceGapDocument, SourceProofDocument, StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -178,6 +179,34 @@ fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
     let contract = Some(GroupContractDocument::default());
     let document = GroupDocument { holders, generation, missing, contract, ..Default::default() };
     assert_fits("key_group", &document);
+    assert_fits("hsm_key", &HsmKeyDocument::default());
+    let some = || Some("a".to_owned());
+    let record = HsmKeyDocument {
+        public_hex: some(),
+        ethereum_address: some(),
+        recipient: some(),
+        holder: some(),
+        place: some(),
+        ..Default::default()
+    };
+    assert_fits("hsm_key", &record);
+    assert_fits("hsm_signature", &HsmSignatureDocument::default());
+    let signed = HsmSignatureDocument {
+        digest_hex: some(),
+        signature_der_hex: some(),
+        recovery_id: Some(1),
+        ..Default::default()
+    };
+    assert_fits("hsm_signature", &signed);
+    let key =
+        HsmStoredKeyDocument { kind: some(), faults: vec!["a".to_owned()], ..Default::default() };
+    let keys = vec![key, HsmStoredKeyDocument::default()];
+    assert_fits("hsm_keys", &HsmKeysDocument { keys, ..Default::default() });
+    let states =
+        [HsmPinState::Low, HsmPinState::FinalTry, HsmPinState::Locked, HsmPinState::NotSet];
+    let token = |pin| HsmTokenDocument { pin, free_bytes: Some(1), ..Default::default() };
+    let tokens = states.into_iter().map(token).chain([HsmTokenDocument::default()]).collect();
+    assert_fits("hsm_tokens", &HsmTokensDocument { tokens, ..Default::default() });
     assert_fits("share_drill", &ShareDrillDocument::default());
     let cards = vec![ShareDrillStatusDocument { age_days: Some(3), ..Default::default() }];
     assert_fits("share_drills", &ShareDrillsDocument { cards, ..Default::default() });

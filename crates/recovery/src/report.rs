@@ -338,6 +338,19 @@ impl DrillReport {
         let signature = key.sign(&signed_bytes(&self)).to_bytes();
         SignedReport { report: self, signer: key.verifying_key().to_bytes(), signature }
     }
+
+    /// Has the report signed by whoever holds the key of `signer`.
+    ///
+    /// # Errors
+    /// What `sign` gives.
+    pub fn sign_by<E>(
+        self,
+        signer: [u8; 32],
+        sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
+    ) -> Result<SignedReport, E> {
+        let signature = sign(&signed_bytes(&self))?;
+        Ok(SignedReport { report: self, signer, signature })
+    }
 }
 
 /// A report with the signature of the host that ran the drill (Ed25519, RFC 8032).

@@ -77,7 +77,15 @@ impl fmt::Debug for RootPublicKey {
 
 /// A writer's signing key. It lives on the writer host; losing it to a thief lets the thief add
 /// records to its lineage, never read or remove any.
-pub struct WriterKey(SigningKey);
+pub struct WriterKey(Signs);
+
+enum Signs {
+    Here(SigningKey),
+    Elsewhere([u8; 32], SignElsewhere),
+}
+
+/// Signs a message with Ed25519 (RFC 8032), where the key is not in this process.
+pub type SignElsewhere = Box<dyn Fn(&[u8]) -> std::io::Result<[u8; SIGNATURE_BYTES]> + Send + Sync>;
 
 impl WriterKey {
     /// A new key.
@@ -85,29 +93,53 @@ impl WriterKey {
     /// # Errors
     /// [`Error::Random`].
     pub fn generate(random: &mut dyn Random) -> Result<Self> {
-        Ok(Self(SigningKey::from_bytes(&random::array(random)?)))
+        Ok(Self(Signs::Here(SigningKey::from_bytes(&random::array(random)?))))
+    }
+
+    /// A key that is held elsewhere, such as in a token, by its public half.
+    #[must_use]
+    pub fn elsewhere(public: [u8; 32], sign: SignElsewhere) -> Self {
+        Self(Signs::Elsewhere(public, sign))
     }
 
     /// From its 32 secret bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(SigningKey::from_bytes(bytes))
+        Self(Signs::Here(SigningKey::from_bytes(bytes)))
     }
 
-    /// Its 32 secret bytes; whoever has them can write as this writer.
+    /// Its 32 secret bytes; whoever has them can write as this writer. `None` if they are held
+    /// elsewhere.
     #[must_use]
-    pub fn to_bytes(&self) -> zeroize::Zeroizing<[u8; 32]> {
-        zeroize::Zeroizing::new(self.0.to_bytes())
+    pub fn to_bytes(&self) -> Option<zeroize::Zeroizing<[u8; 32]>> {
+        match &self.0 {
+            Signs::Here(key) => Some(zeroize::Zeroizing::new(key.to_bytes())),
+            Signs::Elsewhere(..) => None,
+        }
     }
 
     /// The public half.
     #[must_use]
     pub fn public(&self) -> [u8; 32] {
-        self.0.verifying_key().to_bytes()
+        match &self.0 {
+            Signs::Here(key) => key.verifying_key().to_bytes(),
+            Signs::Elsewhere(public, _) => *public,
+        }
     }
 
-    pub(crate) fn sign_record(&self, unsigned: &[u8]) -> [u8; SIGNATURE_BYTES] {
-        self.0.sign(&record_message(unsigned)).to_bytes()
+    /// Signs a message that begins with a context of its own.
+    ///
+    /// # Errors
+    /// [`Error::Elsewhere`] from where the key is held.
+    pub fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES]> {
+        match &self.0 {
+            Signs::Here(key) => Ok(key.sign(message).to_bytes()),
+            Signs::Elsewhere(_, sign) => sign(message).map_err(Error::Elsewhere),
+        }
+    }
+
+    pub(crate) fn sign_record(&self, unsigned: &[u8]) -> Result<[u8; SIGNATURE_BYTES]> {
+        self.sign(&record_message(unsigned))
     }
 }
 

@@ -49,6 +49,10 @@ pub enum Error {
         period: u64,
     },
 
+    /// Whatever holds an identity's secret or a writer's key did not do what it was asked.
+    #[error("{0}; what the sites hold is intact, and nothing was written")]
+    Elsewhere(std::io::Error),
+
     /// Two different histories exist where there may be only one.
     #[error(
         "FORK in lineage {lineage} at record {counter}: {detail}; both histories are kept at the \

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use age::secrecy::ExposeSecret;
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -15,15 +16,30 @@ use crate::random::{self, Random};
 const ROOT_PREFIX: &str = "EVENKEEL-ROOT-KEY-1-";
 const AGE_PREFIX: &str = "AGE-SECRET-KEY-1";
 
-/// Somebody who can open key periods (X25519, age-encryption.org/v1).
+/// Somebody who can open key periods (age-encryption.org/v1): a secret for X25519 in memory, or
+/// whatever else opens what is sealed to its recipient, such as a key in a token.
 #[derive(Clone)]
-pub struct Identity(age::x25519::Identity);
+pub struct Identity(Opens);
+
+#[derive(Clone)]
+enum Opens {
+    X25519(age::x25519::Identity),
+    Elsewhere(Recipient, Arc<dyn age::Identity + Send + Sync>),
+}
 
 impl Identity {
     /// A new identity from the operating system's randomness.
     #[must_use]
     pub fn generate() -> Self {
-        Self(age::x25519::Identity::generate())
+        Self(Opens::X25519(age::x25519::Identity::generate()))
+    }
+
+    /// An identity whose secret is held elsewhere. What goes wrong there comes back as
+    /// [`Error::Elsewhere`] if `identity` gives it as the inner error of an
+    /// [`age::DecryptError::Io`].
+    #[must_use]
+    pub fn elsewhere(recipient: Recipient, identity: Arc<dyn age::Identity + Send + Sync>) -> Self {
+        Self(Opens::Elsewhere(recipient, identity))
     }
 
     /// Reads the first `AGE-SECRET-KEY-1…` line of a text; `#` starts a comment.
@@ -33,10 +49,12 @@ impl Identity {
     pub fn parse(text: &str) -> Result<Self> {
         for (number, line) in lines(text) {
             if line.starts_with(AGE_PREFIX) {
-                return line.parse().map(Self).map_err(|why: &str| Error::KeyFile {
-                    what: "identity",
-                    line: number,
-                    detail: format!("{why}; a character was lost or changed"),
+                return line.parse().map(|read| Self(Opens::X25519(read))).map_err(|why: &str| {
+                    Error::KeyFile {
+                        what: "identity",
+                        line: number,
+                        detail: format!("{why}; a character was lost or changed"),
+                    }
                 });
             }
         }
@@ -47,21 +65,30 @@ impl Identity {
         })
     }
 
-    /// As text, with its recipient in a comment.
+    /// As text, with its recipient in a comment; without a secret if that is held elsewhere.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
-        let secret = self.0.to_string();
+        let Opens::X25519(identity) = &self.0 else {
+            return Zeroizing::new(format!("# recipient: {}\n", self.recipient()));
+        };
+        let secret = identity.to_string();
         Zeroizing::new(format!("# recipient: {}\n{}\n", self.recipient(), secret.expose_secret()))
     }
 
     /// The public half.
     #[must_use]
     pub fn recipient(&self) -> Recipient {
-        Recipient(self.0.to_public())
+        match &self.0 {
+            Opens::X25519(identity) => Recipient(For::X25519(identity.to_public())),
+            Opens::Elsewhere(recipient, _) => recipient.clone(),
+        }
     }
 
-    pub(crate) fn age(&self) -> &age::x25519::Identity {
-        &self.0
+    pub(crate) fn age(&self) -> &dyn age::Identity {
+        match &self.0 {
+            Opens::X25519(identity) => identity,
+            Opens::Elsewhere(_, identity) => &**identity,
+        }
     }
 }
 
@@ -75,25 +102,44 @@ impl fmt::Debug for Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecipientMark(pub(crate) [u8; 16]);
 
-/// Somebody for whom key periods are wrapped.
+/// Somebody for whom key periods are wrapped: `age1…` (X25519), or `age1tag1…` (P-256), whose
+/// secret a token can hold.
 #[derive(Clone)]
-pub struct Recipient(age::x25519::Recipient);
+pub struct Recipient(For);
+
+#[derive(Clone)]
+enum For {
+    X25519(age::x25519::Recipient),
+    Tag(age::tag::Recipient),
+}
+
+/// How recipients on P-256 begin.
+const TAG_PREFIX: &str = "age1tag1";
 
 impl Recipient {
-    /// Reads `age1…`.
+    /// Reads `age1…` or `age1tag1…`.
     ///
     /// # Errors
     /// [`Error::KeyFile`] if it is no recipient.
     pub fn parse(text: &str) -> Result<Self> {
-        text.trim().parse().map(Self).map_err(|why: &str| Error::KeyFile {
+        let text = text.trim();
+        let read = if text.starts_with(TAG_PREFIX) {
+            text.parse().map(For::Tag)
+        } else {
+            text.parse().map(For::X25519)
+        };
+        read.map(Self).map_err(|why: &str| Error::KeyFile {
             what: "recipient",
             line: 0,
-            detail: format!("{:?} is not an age1… recipient: {why}", text.trim()),
+            detail: format!("{text:?} is not an age1… recipient: {why}"),
         })
     }
 
-    pub(crate) fn age(&self) -> &age::x25519::Recipient {
-        &self.0
+    pub(crate) fn age(&self) -> &dyn age::Recipient {
+        match &self.0 {
+            For::X25519(recipient) => recipient,
+            For::Tag(recipient) => recipient,
+        }
     }
 
     /// By what a key object of `lineage` says that it is wrapped for this recipient: who knows the
@@ -110,7 +156,10 @@ impl Recipient {
 
 impl fmt::Display for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            For::X25519(recipient) => recipient.fmt(f),
+            For::Tag(recipient) => recipient.fmt(f),
+        }
     }
 }
 
@@ -196,7 +245,8 @@ impl RecoveryIdentity {
         // Room for the whole, so that no copy of a part is left behind by growing.
         let mut text = Zeroizing::new(String::with_capacity(1024));
         let root = Zeroizing::new(hex(self.root.as_bytes()));
-        let secret = self.identity.0.to_string();
+        let identity = self.identity.to_text();
+        let secret = lines(&identity).next().map_or("", |(_, line)| line);
         // Writing to a string cannot fail.
         let _ = write!(
             *text,
@@ -214,7 +264,7 @@ impl RecoveryIdentity {
             self.domain,
             self.recipient(),
             self.root_public(),
-            secret.expose_secret(),
+            secret,
             root.as_str(),
         );
         text

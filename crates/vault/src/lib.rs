@@ -87,7 +87,7 @@ mod writing;
 pub use audit::{AuditOptions, Audited, SiteAudit, audit, challenges_needed};
 pub use audit_report::{AuditReport, AuditedSite, SignedAudit};
 pub use catalog::Catalog;
-pub use certificate::{Certificate, Parent, RootPublicKey, WriterKey};
+pub use certificate::{Certificate, Parent, RootPublicKey, SignElsewhere, WriterKey};
 pub use deletion::{
     DeletionRefused, Executed, Forecast, Keep, Removable, check_execution, execute_deletion,
     forecast, plan_deletion,

@@ -70,7 +70,7 @@ pub(crate) fn seal(
         return Err(fail("none; configure at least the recovery recipient".to_owned()));
     }
     let marks = Marked(recipients.iter().map(|one| one.mark(lineage)).collect());
-    let all = recipients.iter().map(|one| one.age() as &dyn age::Recipient);
+    let all = recipients.iter().map(Recipient::age);
     let encryptor = age::Encryptor::with_recipients(all.chain([&marks as &dyn age::Recipient]))
         .map_err(|error| fail(error.to_string()))?;
     let mut object = Vec::new();
@@ -121,9 +121,11 @@ pub(crate) fn open(
     let integrity = |detail: String| Error::integrity(&name, EVERY_SITE, detail);
     let wrong = || Error::WrongIdentity { lineage: lineage.to_string(), period: number };
     let decryptor = age::Decryptor::new(object).map_err(|error| integrity(error.to_string()))?;
-    let mut reader = match decryptor.decrypt(std::iter::once(identity.age() as _)) {
+    let mut reader = match decryptor.decrypt(std::iter::once(identity.age())) {
         Ok(reader) => reader.take(PLAIN_BYTES_MAX),
         Err(age::DecryptError::NoMatchingKeys) => return Err(wrong()),
+        // The object is in memory: what failed is where the identity is held.
+        Err(age::DecryptError::Io(error)) => return Err(Error::Elsewhere(error)),
         Err(error) => return Err(integrity(error.to_string())),
     };
     let mut plain = Zeroizing::new(Vec::with_capacity(256));

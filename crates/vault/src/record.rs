@@ -254,7 +254,7 @@ impl Record {
         encoder.u8(VERSION);
         header.encode(&mut encoder);
         encoder.bytes(body);
-        let signature = key.sign_record(encoder.as_bytes());
+        let signature = key.sign_record(encoder.as_bytes())?;
         encoder.fixed(&signature);
         Ok(encoder.into_bytes())
     }

@@ -65,18 +65,25 @@ impl KeyType for KeyBytes {
     }
 }
 
+/// HKDF-SHA-256 (RFC 5869), of which 32 bytes are wanted.
+fn expand(secret: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0_u8; 32]);
+    let prk = Salt::new(HKDF_SHA256, salt).extract(secret);
+    match prk.expand(&[info], KeyBytes).and_then(|okm| okm.fill(key.as_mut_slice())) {
+        Ok(()) => key,
+        Err(_) => unreachable!("32 bytes are within HKDF's limit"),
+    }
+}
+
 impl SealingKey {
     pub(crate) fn derive(period_key: &[u8; 32], salt: &[u8; SALT_BYTES], usage: Use) -> Self {
-        let mut key = Zeroizing::new([0_u8; 32]);
-        let prk = Salt::new(HKDF_SHA256, salt).extract(period_key);
-        let derived = prk
-            .expand(&[usage.info()], KeyBytes)
-            .and_then(|okm| okm.fill(key.as_mut_slice()))
-            .and_then(|()| UnboundKey::new(&AES_256_GCM, key.as_slice()));
-        match derived {
+        Self::new(&expand(period_key, salt, usage.info()))
+    }
+
+    fn new(key: &[u8; 32]) -> Self {
+        match UnboundKey::new(&AES_256_GCM, key) {
             Ok(key) => Self(LessSafeKey::new(key)),
-            // 32 bytes are within HKDF's limit and are AES-256's key size.
-            Err(_) => unreachable!("a 32-byte key can always be derived"),
+            Err(_) => unreachable!("AES-256 has keys of 32 bytes"),
         }
     }
 
@@ -89,9 +96,13 @@ impl SealingKey {
 
     /// `None` if the bytes are not what was sealed with this key, slot and `aad`.
     pub(crate) fn open(&self, slot: Slot, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        self.open_at(slot.nonce(), aad, sealed)
+    }
+
+    fn open_at(&self, nonce: Nonce, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let (cipher, tag) = sealed.split_at_checked(sealed.len().checked_sub(TAG_BYTES)?)?;
         let mut plain = vec![0; cipher.len()];
-        self.0.open_separate_gather(slot.nonce(), Aad::from(aad), cipher, tag, &mut plain).ok()?;
+        self.0.open_separate_gather(nonce, Aad::from(aad), cipher, tag, &mut plain).ok()?;
         Some(plain)
     }
 }
@@ -161,3 +172,6 @@ mod tests {
         assert!(decompressor.decompress(b"garbage", 10).is_none());
     }
 }
+
+#[cfg(test)]
+mod wycheproof;

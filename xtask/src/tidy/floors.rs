@@ -26,6 +26,7 @@ const PLACES: &[(&str, Place)] = &[
     ("sheets", Place::Floor(3)),
     ("capture", Place::Floor(4)),
     ("chain", Place::Floor(3)),
+    ("hsm", Place::Floor(3)),
     ("quorum", Place::Floor(4)),
     ("recovery", Place::Floor(4)),
     ("sites", Place::Floor(4)),

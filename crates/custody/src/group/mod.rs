@@ -41,6 +41,9 @@ mod suite;
 mod vss;
 mod wire;
 
+#[cfg(test)]
+pub(crate) use seal::{expand, shared};
+
 pub use ceremony::{Ceremony, Pending, Seed, Step};
 pub use contract::ContractForm;
 pub use fault::{Doubt, Fault, Misdeed, Refusal};

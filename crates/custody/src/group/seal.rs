@@ -9,7 +9,7 @@ use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
 /// The secret half of a packet's key.
-pub(super) type BoxKey = Zeroizing<[u8; 32]>;
+pub(crate) type BoxKey = Zeroizing<[u8; 32]>;
 
 struct Bytes32;
 
@@ -19,7 +19,7 @@ impl hkdf::KeyType for Bytes32 {
     }
 }
 
-pub(super) fn expand(secret: &[u8], salt: &[u8], info: &[&[u8]]) -> Option<BoxKey> {
+pub(crate) fn expand(secret: &[u8], salt: &[u8], info: &[&[u8]]) -> Option<BoxKey> {
     let mut key = Zeroizing::new([0; 32]);
     let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
     extracted.expand(info, Bytes32).ok()?.fill(key.as_mut_slice()).ok()?;
@@ -47,7 +47,7 @@ pub(super) fn usable(public: &[u8; 32]) -> bool {
     shared(&Zeroizing::new([9; 32]), public).is_some()
 }
 
-fn shared(key: &BoxKey, other: &[u8; 32]) -> Option<BoxKey> {
+pub(crate) fn shared(key: &BoxKey, other: &[u8; 32]) -> Option<BoxKey> {
     let key = PrivateKey::from_private_key(&X25519, key.as_slice()).ok()?;
     agree(&key, UnparsedPublicKey::new(&X25519, other), (), |secret| {
         let mut bytes = Zeroizing::new([0; 32]);

@@ -53,8 +53,13 @@ fn stream(round: u8, passphrase: &[u8], set: &SetId, right: &[u8]) -> Zeroizing<
     let iterations = NonZeroU32::MIN
         .saturating_add(ITERATIONS.saturating_mul(1 << (set.iteration_exponent & 0xf)) - 1);
     let mut output = Zeroizing::new(vec![0; right.len()]);
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, &password, &mut output);
+    pbkdf2(&password, &salt, iterations, &mut output);
     output
+}
+
+/// PBKDF2-HMAC-SHA256 (RFC 8018).
+pub(crate) fn pbkdf2(password: &[u8], salt: &[u8], rounds: NonZeroU32, output: &mut [u8]) {
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, password, output);
 }
 
 #[cfg(test)]

@@ -23,6 +23,11 @@ mod share;
 mod split;
 mod words;
 
+#[cfg(test)]
+pub(crate) use cipher::pbkdf2;
+#[cfg(test)]
+pub(crate) use scheme::digest_of;
+
 pub use error::{GroupState, RecoverError, SetCards, ShareError, SplitError, UnknownWord};
 pub use policy::{GroupPolicy, MEMBERS_MAX, Policy};
 pub use recover::{GroupUse, Recovered, Unchecked, missing, recover};

@@ -25,7 +25,7 @@ fn digest_holds(digest_place: &[u8], secret: &[u8]) -> bool {
     same_bytes(digest, &digest_of(key, secret))
 }
 
-fn digest_of(key: &[u8], secret: &[u8]) -> [u8; DIGEST_BYTES] {
+pub(crate) fn digest_of(key: &[u8], secret: &[u8]) -> [u8; DIGEST_BYTES] {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), secret);
     let mut digest = [0; DIGEST_BYTES];
     for (byte, of_tag) in digest.iter_mut().zip(tag.as_ref()) {

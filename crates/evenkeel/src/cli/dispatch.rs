@@ -112,7 +112,13 @@ fn init(args: &InitArgs) -> Result<Exit> {
         sites: args.sites.clone(),
         approvers: args.approver.clone(),
     });
-    let options = InitOptions { seed: args.seed, dashboard: args.dashboard, desk: None, profile };
+    let options = InitOptions {
+        seed: args.seed,
+        dashboard: args.dashboard,
+        desk: None,
+        profile,
+        writer_key: args.writer_key.clone(),
+    };
     let home = args.home.clone().unwrap_or_else(|| Place::default().home());
     let config = init::init_home(&home, &options)?;
     let domain = config.domains.state.as_ref();

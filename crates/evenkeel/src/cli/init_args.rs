@@ -41,6 +41,10 @@ pub struct InitArgs {
     #[arg(long, value_name = "KEY", requires = "profile")]
     pub approver: Vec<String>,
 
+    /// Sign all that is written by a key in a token: the key file of `keys hsm generate`
+    #[arg(long, value_name = "FILE", conflicts_with = "add_files")]
+    pub writer_key: Option<PathBuf>,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

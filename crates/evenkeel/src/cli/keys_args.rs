@@ -81,6 +81,10 @@ pub enum KeysCommand {
     /// A key that nobody holds: a quorum of holders signs, each on a machine of their own
     #[command(subcommand)]
     Group(super::GroupCommand),
+
+    /// Keys that are born in a token (HSM, TPM) and never leave it: PKCS#11
+    #[command(subcommand)]
+    Hsm(super::HsmCommand),
 }
 
 /// `keys slip39 …`

@@ -11,6 +11,7 @@ mod journal_args;
 mod keys_args;
 mod keys_ceremony_args;
 mod keys_group_args;
+mod keys_hsm_args;
 mod keys_qr_args;
 mod keys_sheet_args;
 mod kit_args;
@@ -55,6 +56,10 @@ pub use keys_ceremony_args::{
 pub use keys_group_args::{
     GroupCommand, GroupCurve, GroupEnrollArgs, GroupPlanArgs, GroupRequestArgs, GroupSignArgs,
     GroupStepArgs, GroupVerifyArgs,
+};
+pub use keys_hsm_args::{
+    HsmCheckArgs, HsmCommand, HsmGenerateArgs, HsmInitArgs, HsmKeysArgs, HsmListArgs, HsmPatience,
+    HsmSignArgs, HsmUnwrapArgs, HsmWrapArgs,
 };
 pub use keys_qr_args::{QrCommand, QrReceiveArgs, QrSendArgs};
 pub use keys_sheet_args::{

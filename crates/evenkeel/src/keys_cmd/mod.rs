@@ -12,6 +12,7 @@ mod generate;
 mod group;
 mod guard;
 mod holders;
+mod hsm;
 mod input;
 mod record;
 mod recover;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: &KeysCommand) -> Result<Exit> {
         KeysCommand::Recover(args) => recover::run(args),
         KeysCommand::Evidence(args) => evidence::run(args),
         KeysCommand::Depart(args) => depart::run(args),
+        KeysCommand::Hsm(command) => hsm::run(command),
         KeysCommand::Generate(args) => generate::generate(args),
         KeysCommand::Fingerprint(args) => generate::fingerprint(args),
         KeysCommand::Drill(DrillCommand::Prove(args)) => drills::prove(args),

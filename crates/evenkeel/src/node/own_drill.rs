@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ed25519_dalek::SigningKey;
 use evenkeel_recovery::{Clock as _, DrillReport, current_report, unproven_current_report};
 
 use super::clock::SystemClock;
@@ -35,20 +34,26 @@ pub(crate) fn run(
         Ok(None) => unproven_current_report(started_ns, "nothing was written since the start"),
         Err(report) => unproven_current_report(started_ns, report.message()),
     };
-    let document = signed(config, report);
+    let document = signed(config, &report);
     lock(&observed.drills).keep(document.clone());
     document
 }
 
 /// Signs with the key by which this host writes: it says no more than the host can know, and
 /// whoever holds the host could sign it as well. It never counts as a drill host's report.
-fn signed(config: &Config, report: DrillReport) -> DrillDocument {
+fn signed(config: &Config, report: &DrillReport) -> DrillDocument {
     let file = config.domains.state.as_ref().map(|domain| &domain.writer_key_file);
     let key = file.map(|file| keyfile::read_writer_key(file));
     let Some(Ok(key)) = key else {
-        return unsigned_document(&report);
+        return unsigned_document(report);
     };
-    let signed = report.sign(&SigningKey::from_bytes(&key.to_bytes()));
+    let signed = match report.clone().sign_by(key.public(), |message| key.sign(message)) {
+        Ok(signed) => signed,
+        Err(error) => {
+            output::note(&format!("the report of the drill was not signed: {error}"));
+            return unsigned_document(report);
+        }
+    };
     let folder = config.host.data.join("drills");
     if let Err(report) = keep_report(&folder, config.drill.history_keep, &signed) {
         output::note(&format!("the report of the drill was not kept: {}", report.message()));

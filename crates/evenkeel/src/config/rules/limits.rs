@@ -178,6 +178,15 @@ fn needed(name: &str, domain: &DomainConfig, findings: &mut Findings) {
             );
         }
     }
+    for (key, file) in domain.key_files() {
+        if let Some(Err(report)) = crate::token_key::named_in(file) {
+            findings.refuse(
+                RULE,
+                format!("domains.{name}.{key} = {}: {}", file.display(), report.message()),
+                "evenkeel keys hsm generate wrote it; bring that file back",
+            );
+        }
+    }
     for recipient in &domain.recipients {
         if let Err(error) = evenkeel_vault::Recipient::parse(recipient) {
             findings.refuse(

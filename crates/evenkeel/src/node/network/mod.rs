@@ -2,7 +2,6 @@
 
 mod backup_cmd;
 mod check_cmd;
-mod credential;
 mod diff_cmd;
 mod drill;
 mod http;

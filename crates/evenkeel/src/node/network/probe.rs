@@ -11,7 +11,6 @@ use evenkeel_capture::network::{
 };
 use serde_json::{Value, json};
 
-use super::credential;
 use super::http::Request;
 use super::rpc::{CallError, Rpc, plain_words};
 use super::wire::{Line, Pins, Refused, resolve, told};
@@ -124,7 +123,7 @@ impl Probe {
         let deadline = Instant::now() + patience;
         let address = Address::parse(&endpoint.url).map_err(Refused::Failed)?;
         let credential = endpoint.credential.as_deref();
-        let credential = credential.map(|reference| credential::load(reference, deadline));
+        let credential = credential.map(|reference| crate::credential::load(reference, deadline));
         let credential = credential.transpose().map_err(Refused::Failed)?;
         let (pins, transport) = (pins_of(document, &address), address.transport);
         Ok(Self { rpc: Rpc::new(address, pins, credential, deadline), transport })

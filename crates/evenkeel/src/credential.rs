@@ -13,7 +13,7 @@ const BYTES_MAX: u64 = 16 << 10;
 const BEAT: Duration = Duration::from_millis(10);
 
 /// Reads what a reference names; no message holds any part of it.
-pub(super) fn load(reference: &str, deadline: Instant) -> Result<Zeroizing<String>, String> {
+pub(crate) fn load(reference: &str, deadline: Instant) -> Result<Zeroizing<String>, String> {
     let text = match CredentialRef::parse(reference)? {
         CredentialRef::File(path) => {
             let shown = path.display();
