@@ -90,8 +90,8 @@ fn needed(room: &Room) -> String {
             room.cards_dir().display()
         ),
         Some(CeremonyStep::ReadBack) => format!(
-            "take the sheet of card {} and type its words into FILE, one card a line (or `keys sheet \
-             scan` a picture of the paper): {next} --words FILE",
+            "take the sheet of card {} and type its words into FILE, one card a line (or `keys \
+             sheet scan` a picture of the paper): {next} --words FILE",
             without(&room.transcript, CeremonyStep::ReadBack).join(", ")
         ),
         Some(CeremonyStep::Proven) => {
