@@ -12,6 +12,7 @@ mod files;
 mod integrity;
 mod keys;
 mod keys_ceremony;
+mod keys_decryption;
 mod keys_group;
 mod keys_hsm;
 mod keys_sheet;
@@ -43,6 +44,9 @@ pub use keys::{
     Slip39SplitDocument,
 };
 pub use keys_ceremony::{CeremonyDocument, CeremonyEntryDocument, CeremonyStep};
+pub use keys_decryption::{
+    DecryptionDocument, DecryptionFaultDocument, DecryptionLineageDocument, DecryptionState,
+};
 pub use keys_group::{GroupContractDocument, GroupDocument, GroupHolderDocument, GroupState};
 pub use keys_hsm::{
     HsmKeyDocument, HsmKeysDocument, HsmPinState, HsmSignatureDocument, HsmStoredKeyDocument,

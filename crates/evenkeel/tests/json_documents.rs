@@ -8,6 +8,7 @@ use std::path::Path;
 
 use evenkeel::documents::{
     AuditDocument, BackupDocument, CeremonyDocument, CeremonyEntryDocument, CeremonyStep,
+    DecryptionDocument, DecryptionFaultDocument, DecryptionLineageDocument, DecryptionState,
     DiffDocument, DifferenceDocument, DrillDocument, ErrorDocument, FailoverCheck,
     FailoverCheckDocument, FailoverDocument, FileProblemDocument, ForecastDocument,
     GroupContractDocument, GroupDocument, GroupHolderDocument, HsmKeyDocument, HsmKeysDocument,
@@ -207,6 +208,17 @@ fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
     let token = |pin| HsmTokenDocument { pin, free_bytes: Some(1), ..Default::default() };
     let tokens = states.into_iter().map(token).chain([HsmTokenDocument::default()]).collect();
     assert_fits("hsm_tokens", &HsmTokensDocument { tokens, ..Default::default() });
+    assert_fits("key_decryption", &DecryptionDocument::default());
+    let decryption = DecryptionDocument {
+        state: DecryptionState::Opens,
+        lineages: vec![DecryptionLineageDocument::default()],
+        holders: vec![GroupHolderDocument::default()],
+        wrong: vec![DecryptionFaultDocument::default()],
+        quorum: vec![1],
+        generation: Some(1),
+        ..Default::default()
+    };
+    assert_fits("key_decryption", &decryption);
     assert_fits("share_drill", &ShareDrillDocument::default());
     let cards = vec![ShareDrillStatusDocument { age_days: Some(3), ..Default::default() }];
     assert_fits("share_drills", &ShareDrillsDocument { cards, ..Default::default() });

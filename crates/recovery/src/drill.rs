@@ -7,8 +7,8 @@ use evenkeel_types::Event;
 use evenkeel_types::codec::Canonical;
 use evenkeel_types::merkle::Frontier;
 use evenkeel_vault::{
-    Catalog, Freshness, Identity, Lineage, Opener, Pin, PointInfo, Problem, ProblemKind,
-    RootPublicKey, Site, Verify, verify,
+    Catalog, Freshness, Lineage, Opener, Pin, PointInfo, Problem, ProblemKind, RootPublicKey, Site,
+    Unlock, Verify, verify,
 };
 use evenkeel_venue::Engine;
 
@@ -36,7 +36,7 @@ pub struct DrillPlan<'a> {
     /// The last recovery point that a drill has proven: what follows is recomputed from it.
     pub proven: Option<String>,
     /// Opens the key periods; `None` at D1.
-    pub identity: Option<Identity>,
+    pub unlock: Option<Unlock>,
     /// Public name of that key.
     pub key_used: String,
     /// Durable position on the host, if it could be asked, when the drill began.
@@ -89,7 +89,7 @@ pub fn drill_with(
     beside: Option<&mut dyn BesideDrill>,
 ) -> Drilled {
     // Without a key nothing more than an audit is proven, whatever was asked for.
-    let level = match plan.identity {
+    let level = match plan.unlock {
         Some(_) => plan.level,
         None => Level::D1,
     };
@@ -188,10 +188,10 @@ impl Run<'_> {
             self.check_history(&catalog);
             self.pin = catalog.pin(lineage);
         }
-        let Some(identity) = self.plan.identity.take() else {
+        let Some(unlock) = self.plan.unlock.take() else {
             return self.audit(&catalog);
         };
-        let opener = Opener::new(Arc::clone(&catalog), identity)?;
+        let opener = Opener::new(Arc::clone(&catalog), unlock)?;
         let result = match lineage {
             Some(lineage) => {
                 let proven = self.plan.proven.take();

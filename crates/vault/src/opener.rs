@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::facts::TailInfo;
 use crate::fetch::{fetch_pack, fetch_replicated, pack_integrity};
 use crate::index::{DedupIndex, IndexedPack};
-use crate::keys::Identity;
 use crate::layout::{Lineage, ObjectName};
 use crate::manifest::{Body, ChunkRef, SourceEntry, decode_sources};
 use crate::pack::{PackEntry, PackReader};
@@ -19,6 +18,7 @@ use crate::period::{self, PeriodKey};
 use crate::record::{Kind, ObjectRef, PeriodRef, PointId, Record, RecordHeader};
 use crate::seal::{Decompressor, SealingKey};
 use crate::source_list::PackNames;
+use crate::unlock::Unlock;
 use crate::verify::{EVERY_SITE, Problem};
 use crate::wrap;
 
@@ -100,10 +100,10 @@ struct OpenPack {
     key: SealingKey,
 }
 
-/// Opens what a catalog lists, with one identity.
+/// Opens what a catalog lists, with one identity or what a quorum decrypted.
 pub struct Opener {
     catalog: Arc<Catalog>,
-    identity: Identity,
+    unlock: Unlock,
     keys: Mutex<BTreeMap<(Lineage, u64), PeriodKey>>,
     packs: Mutex<VecDeque<CachedPack>>,
     seen: Mutex<Seen>,
@@ -115,11 +115,11 @@ impl Opener {
     /// # Errors
     /// [`Error::NotEnoughSites`] (naming points and sites), [`Error::RolledBack`] or
     /// [`Error::Fork`] if what the catalog shows may not be restored as it is.
-    pub fn new(catalog: Arc<Catalog>, identity: Identity) -> Result<Self> {
+    pub fn new(catalog: Arc<Catalog>, unlock: impl Into<Unlock>) -> Result<Self> {
         catalog.check_restorable()?;
         Ok(Self {
             catalog,
-            identity,
+            unlock: unlock.into(),
             keys: Mutex::default(),
             packs: Mutex::default(),
             seen: Mutex::default(),
@@ -331,7 +331,7 @@ impl Opener {
         let key = match self.first_key(header, reference) {
             Ok(key) => key,
             // Somebody added later, or the first object is gone: what was wrapped anew may open.
-            Err(first) => wrap::open_any(&self.catalog, header.lineage, reference, &self.identity)
+            Err(first) => wrap::open_any(&self.catalog, header.lineage, reference, &self.unlock)
                 .ok_or(first)?,
         };
         lock(&self.keys).insert(at, key.clone());
@@ -342,7 +342,7 @@ impl Opener {
         let name = ObjectName::Period(header.lineage, period.number);
         let object = self.replicated(name, period.hash)?;
         let domain = self.catalog.domain();
-        period::open(domain, header.lineage, period.number, &object, &self.identity)
+        period::open(domain, header.lineage, period.number, &object, &self.unlock)
     }
 
     fn body(&self, record: &Record) -> Result<Body> {
@@ -468,7 +468,7 @@ impl Opener {
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opener").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("Opener").field("unlock", &self.unlock).finish_non_exhaustive()
     }
 }
 

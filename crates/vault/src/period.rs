@@ -8,10 +8,11 @@ use zeroize::Zeroizing;
 
 use crate::certificate::{magic, text};
 use crate::error::{Error, Result};
-use crate::keys::{Identity, Recipient, RecipientMark};
+use crate::keys::{Recipient, RecipientMark};
 use crate::layout::{Lineage, ObjectName, hex, unhex};
 use crate::random::{self, Random};
 use crate::record::PeriodRef;
+use crate::unlock::Unlock;
 use crate::verify::EVERY_SITE;
 
 const MAGIC: &[u8; 4] = b"EVKK";
@@ -115,13 +116,13 @@ pub(crate) fn open(
     lineage: Lineage,
     number: u64,
     object: &[u8],
-    identity: &Identity,
+    unlock: &Unlock,
 ) -> Result<PeriodKey> {
     let name = ObjectName::Period(lineage, number).key(domain);
     let integrity = |detail: String| Error::integrity(&name, EVERY_SITE, detail);
     let wrong = || Error::WrongIdentity { lineage: lineage.to_string(), period: number };
     let decryptor = age::Decryptor::new(object).map_err(|error| integrity(error.to_string()))?;
-    let mut reader = match decryptor.decrypt(std::iter::once(identity.age())) {
+    let mut reader = match decryptor.decrypt(std::iter::once(unlock.age())) {
         Ok(reader) => reader.take(PLAIN_BYTES_MAX),
         Err(age::DecryptError::NoMatchingKeys) => return Err(wrong()),
         // The object is in memory: what failed is where the identity is held.
@@ -151,6 +152,7 @@ pub(crate) fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Identity;
     use crate::random::OsRandom;
 
     #[test]
@@ -159,6 +161,7 @@ mod tests {
         let recipients = [one.recipient(), two.recipient()];
         let lineage = Lineage([1; 16]);
         let period = Period::start("state", lineage, 4, 0, &recipients, &mut OsRandom).unwrap();
+        let [one, two, three] = [one, two, three].map(Unlock::from);
         for identity in [&one, &two] {
             let key = open("state", lineage, 4, &period.object, identity).unwrap();
             assert_eq!(key, period.key);

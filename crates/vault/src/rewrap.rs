@@ -7,11 +7,12 @@ use evenkeel_types::Canonical;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::fetch::fetch_replicated;
-use crate::keys::{Identity, Recipient, RecipientMark, RecoveryIdentity};
+use crate::keys::{Recipient, RecipientMark, RecoveryIdentity};
 use crate::layout::{Lineage, ObjectName};
 use crate::period::{self, PeriodKey, marks_of};
 use crate::record::PeriodRef;
 use crate::shipping::{require, ship_replicated};
+use crate::unlock::Unlock;
 use crate::wrap::{self, Wrap, wraps_by_period};
 
 /// A key period at the sites: what it covers, and for whom its key is wrapped.
@@ -112,7 +113,11 @@ fn used(catalog: &Catalog) -> Used {
     found
 }
 
-fn first_object(catalog: &Catalog, lineage: Lineage, period: PeriodRef) -> Option<Vec<u8>> {
+pub(crate) fn first_object(
+    catalog: &Catalog,
+    lineage: Lineage,
+    period: PeriodRef,
+) -> Option<Vec<u8>> {
     let key = ObjectName::Period(lineage, period.number).key(catalog.domain());
     let copy = fetch_replicated(catalog.sites(), &key, period.hash, &catalog.pace);
     copy.found.map(|(_, bytes)| bytes)
@@ -148,6 +153,7 @@ pub fn rewrap(
 ) -> Result<Rewrapped> {
     check(catalog, recovery, recipients)?;
     let wraps = wraps_by_period(catalog);
+    let unlock = Unlock::from(recovery.identity().clone());
     let mut done = Rewrapped::default();
     for ((lineage, number), (_, period)) in used(catalog) {
         done.periods += 1;
@@ -167,7 +173,7 @@ pub fn rewrap(
             done.completed += u64::from(complete(catalog, wrap)?);
             continue;
         }
-        match open(catalog, at, first.as_deref(), others, recovery.identity()) {
+        match open(catalog, at, first.as_deref(), others, &unlock) {
             Some(key) => {
                 let wrap = Wrap::make(recovery, lineage, period, &key, recipients, time_ns)?;
                 publish(catalog, &wrap)?;
@@ -204,13 +210,13 @@ fn open(
     (lineage, period): (Lineage, PeriodRef),
     first: Option<&[u8]>,
     others: &[Wrap],
-    identity: &Identity,
+    unlock: &Unlock,
 ) -> Option<PeriodKey> {
     let first = first.and_then(|object| {
-        period::open(catalog.domain(), lineage, period.number, object, identity).ok()
+        period::open(catalog.domain(), lineage, period.number, object, unlock).ok()
     });
     let mut others = others.iter();
-    first.or_else(|| others.find_map(|wrap| wrap::open(catalog, wrap, period, identity)))
+    first.or_else(|| others.find_map(|wrap| wrap::open(catalog, wrap, period, unlock)))
 }
 
 /// Brings a wrap to the sites that do not list it; whether there were any.

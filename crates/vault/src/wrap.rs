@@ -11,12 +11,14 @@ use crate::catalog::Catalog;
 use crate::certificate::{RootPublicKey, SIGNATURE_BYTES, magic, text};
 use crate::chain::Listing;
 use crate::error::Result;
+use crate::evidence::VouchedPeriod;
 use crate::fetch::fetch_replicated;
-use crate::keys::{Identity, Recipient, RecipientMark, RecoveryIdentity};
+use crate::keys::{Recipient, RecipientMark, RecoveryIdentity};
 use crate::layout::{Lineage, ObjectName};
 use crate::period::{self, PeriodKey, marks_of};
 use crate::record::PeriodRef;
 use crate::site::SiteError;
+use crate::unlock::{Unlock, wrapped_in};
 
 const MAGIC: &[u8; 4] = b"EVKY";
 const VERSION: u8 = 1;
@@ -68,8 +70,18 @@ impl Wrap {
         marks_of(&self.age).unwrap_or_default()
     }
 
+    /// What it wraps, for whoever asks whether the domain signed it.
+    pub(crate) fn vouched(&self) -> Option<VouchedPeriod> {
+        Some(VouchedPeriod {
+            lineage: self.lineage,
+            number: self.period.number,
+            signed_time_ns: self.time_ns,
+            wrapped: wrapped_in(&self.age)?,
+        })
+    }
+
     /// The wrap in `bytes`, if the root signed it for the domain.
-    fn verified(bytes: &[u8], domain: &str, trust: &RootPublicKey) -> Option<Self> {
+    pub(crate) fn verified(bytes: &[u8], domain: &str, trust: &RootPublicKey) -> Option<Self> {
         let mut wrap = Self::from_bytes(bytes).ok()?;
         wrap.hash = *blake3::hash(bytes).as_bytes();
         let genuine = wrap.domain == domain && trust.has_signed(&wrap.message(), &wrap.signature);
@@ -161,19 +173,19 @@ pub(crate) fn open(
     catalog: &Catalog,
     wrap: &Wrap,
     period: PeriodRef,
-    identity: &Identity,
+    unlock: &Unlock,
 ) -> Option<PeriodKey> {
     let same = wrap.period == period;
-    let open = || period::open(catalog.domain(), wrap.lineage, period.number, &wrap.age, identity);
+    let open = || period::open(catalog.domain(), wrap.lineage, period.number, &wrap.age, unlock);
     same.then(open)?.ok()
 }
 
-/// The key of a period from whichever of its wraps this identity opens.
+/// The key of a period from whichever of its wraps opens.
 pub(crate) fn open_any(
     catalog: &Catalog,
     lineage: Lineage,
     period: PeriodRef,
-    identity: &Identity,
+    unlock: &Unlock,
 ) -> Option<PeriodKey> {
     let from = ObjectName::Wrap(lineage, period.number, [0; 32]);
     let to = ObjectName::Wrap(lineage, period.number, [0xff; 32]);
@@ -182,12 +194,13 @@ pub(crate) fn open_any(
         .flat_map(|listing| listing.objects.range(from..=to))
         .map(|(name, _)| *name)
         .collect();
-    names.into_iter().find_map(|name| open(catalog, &fetch(catalog, name)?, period, identity))
+    names.into_iter().find_map(|name| open(catalog, &fetch(catalog, name)?, period, unlock))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Identity;
     use crate::random::OsRandom;
     use zeroize::Zeroizing;
 
@@ -203,7 +216,10 @@ mod tests {
         let bytes = wrap.to_bytes();
         assert_eq!(Wrap::verified(&bytes, "state", &trust), Some(wrap.clone()));
         assert_eq!(Wrap::verified(&bytes, "network", &trust), None);
-        assert_eq!(period::open("state", lineage, 3, &wrap.age, &holder).unwrap(), key);
+        assert_eq!(
+            period::open("state", lineage, 3, &wrap.age, &holder.clone().into()).unwrap(),
+            key
+        );
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;

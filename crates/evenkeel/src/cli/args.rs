@@ -352,8 +352,12 @@ pub struct RestoreArgs {
     pub place: Place,
 
     /// The recovery identity, or another that can open what is restored
-    #[arg(long, value_name = "FILE")]
-    pub identity: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "quorum")]
+    pub identity: Option<PathBuf>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub quorum: super::QuorumArgs,
 
     /// Folder to restore into; new or empty
     #[arg(long, value_name = "NEW")]

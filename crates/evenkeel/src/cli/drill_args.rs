@@ -27,6 +27,10 @@ pub struct DrillArgs {
     #[arg(long, value_name = "FILE")]
     pub identity: Option<PathBuf>,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub quorum: super::QuorumArgs,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::{GroupAnswerArgs, GroupAskArgs, GroupOpenArgs, GroupTrustArgs};
+
 /// `keys group …`
 #[derive(Debug, Subcommand)]
 pub enum GroupCommand {
@@ -57,6 +59,39 @@ pub enum GroupCommand {
         evenkeel keys group verify --holder ada\n\n\
         Exit codes: 0 good, 12 the share is of another generation, 20 not signed by this group")]
     Verify(GroupVerifyArgs),
+
+    /// Name a domain for which you, as a holder, decrypt
+    #[command(after_help = "Example:\n  evenkeel keys group trust --holder ada --root 9f…\n\n\
+        Exit codes: 0 trusted, 2 no public root key, 10 no holder's folder")]
+    Trust(GroupTrustArgs),
+
+    /// Ask holders of a recipient to decrypt what a restore or a drill needs
+    ///
+    /// Shows them key objects that the domain signed, and nothing else can be asked for. What they
+    /// answer is sealed for this host.
+    #[command(
+        after_help = "Example:\n  evenkeel keys group ask --home h --table ask --quorum mine \
+        --record ada/record.txt --purpose drill --requester \"Ada's drill host\"\n\n\
+        Exit codes: 0 asked, 2 the request is refused, 21 not enough sites"
+    )]
+    Ask(GroupAskArgs),
+
+    /// As a holder: see what is asked for, and answer it
+    ///
+    /// Without --id it is shown. Answered is what a trusted domain signed, for this generation,
+    /// before the request is over.
+    #[command(after_help = "Example:\n  evenkeel keys group answer --table ask --holder ada\n  \
+        evenkeel keys group answer --table ask --holder ada --id 3f9a01c255d07be8\n\n\
+        Exit codes: 0 answered, 2 another request than was read to you, or it is over, 3 shown \
+        and not answered, 12 another generation, or a domain that is not trusted, 20 in nothing \
+        that the domain signed")]
+    Answer(GroupAnswerArgs),
+
+    /// See who has answered, and whether it opens
+    #[command(after_help = "Example:\n  evenkeel keys group open --table ask --quorum mine\n\n\
+        Exit codes: 0 it opens, 20 somebody answered wrongly and the others do not suffice, 22 \
+        not enough answers: the message says whose are missing")]
+    Open(GroupOpenArgs),
 }
 
 /// What the key is good for.

@@ -10,6 +10,7 @@ mod init_args;
 mod journal_args;
 mod keys_args;
 mod keys_ceremony_args;
+mod keys_decrypt_args;
 mod keys_group_args;
 mod keys_hsm_args;
 mod keys_qr_args;
@@ -52,6 +53,9 @@ pub use keys_args::{
 };
 pub use keys_ceremony_args::{
     CeremonyBeginArgs, CeremonyCommand, CeremonyNextArgs, CeremonyStatusArgs, CeremonyVerifyArgs,
+};
+pub use keys_decrypt_args::{
+    DecryptionPurpose, GroupAnswerArgs, GroupAskArgs, GroupOpenArgs, GroupTrustArgs, QuorumArgs,
 };
 pub use keys_group_args::{
     GroupCommand, GroupCurve, GroupEnrollArgs, GroupPlanArgs, GroupRequestArgs, GroupSignArgs,

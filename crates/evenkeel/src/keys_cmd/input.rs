@@ -26,19 +26,26 @@ impl Random for OsRandom {
 ///
 /// They go into one buffer that never grows: growing would leave copies behind.
 pub(super) fn read(file: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>> {
+    read_up_to(file, what, FILE_BYTES_MAX)
+}
+
+fn read_up_to(file: &Path, what: &str, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |error: std::io::Error| Report::io(&format!("read {what}"), file, &error);
     let mut from: Box<dyn Read> = if file.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
     } else {
         Box::new(File::open(file).map_err(failed)?)
     };
-    let mut bytes = Zeroizing::new(vec![0; FILE_BYTES_MAX]);
+    let mut bytes = Zeroizing::new(vec![0; bytes_max]);
     let mut filled = 0;
     loop {
         let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) else {
-            return Err(Report::new(Exit::Usage, format!("{what} is longer than 1 MiB"))
-                .at(file.display().to_string())
-                .safe("nothing was made of it"));
+            return Err(Report::new(
+                Exit::Usage,
+                format!("{what} is longer than {} MiB", bytes_max >> 20),
+            )
+            .at(file.display().to_string())
+            .safe("nothing was made of it"));
         };
         match from.read(room) {
             Ok(0) => break,
@@ -53,7 +60,12 @@ pub(super) fn read(file: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>> {
 
 /// The same as text.
 pub(super) fn read_text(file: &Path, what: &str) -> Result<Zeroizing<String>> {
-    let bytes = read(file, what)?;
+    read_text_of(file, what, FILE_BYTES_MAX)
+}
+
+/// A text that may be longer than what is typed.
+pub(super) fn read_text_of(file: &Path, what: &str, bytes_max: usize) -> Result<Zeroizing<String>> {
+    let bytes = read_up_to(file, what, bytes_max)?;
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(error) => {

@@ -20,6 +20,8 @@ mod sheet;
 mod slip39_recover;
 mod slip39_split;
 
+pub(crate) use group::file_keys;
+
 use crate::cli::{DrillCommand, KeysCommand, Slip39Command};
 use crate::report::{Exit, Result};
 

@@ -10,17 +10,18 @@ use evenkeel_recovery::{
     read_report,
 };
 use evenkeel_types::Canonical as _;
-use evenkeel_vault::{Identity, Pin};
+use evenkeel_vault::{Pin, Unlock};
 
 use super::alerts::deadman;
 use super::clock::SystemClock;
 use super::domain::{Domain, STATE};
 use super::drill_checks::{Scratch, remove_stale};
 use super::drill_verify;
+use super::evidence;
 use super::files::FilesDrill;
 use super::journal_sink::JournalSink;
 use super::restore_cmd::site_name;
-use crate::cli::{DrillAction, DrillArgs, format_time_ns};
+use crate::cli::{DecryptionPurpose, DrillAction, DrillArgs, format_time_ns};
 use crate::config::{Config, DrillLevel as LevelName};
 use crate::control::{self, Request};
 use crate::documents::{
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
     let level = args.level.unwrap_or(config.drill.level);
     let (document, error) = match level {
         LevelName::D2 => (on_the_host(&config)?, None),
-        _ => here(&config, level, args.identity.as_deref(), args.place.kit.as_deref())?,
+        _ => here(&config, level, args, args.place.kit.as_deref())?,
     };
     if args.json {
         output::document(&document)?;
@@ -81,7 +82,7 @@ fn on_the_host(config: &Config) -> Result<DrillDocument> {
 
 /// D3 with the drill host's own identity.
 pub(super) fn prove(config: &Config) -> Result<DrillDocument> {
-    let (document, error) = here(config, LevelName::D3, None, None)?;
+    let (document, error) = here(config, LevelName::D3, &DrillArgs::default(), None)?;
     error.map_or(Ok(document), Err)
 }
 
@@ -89,7 +90,7 @@ pub(super) fn prove(config: &Config) -> Result<DrillDocument> {
 fn here(
     config: &Config,
     level: LevelName,
-    file: Option<&Path>,
+    args: &DrillArgs,
     kit: Option<&Path>,
 ) -> Result<(DrillDocument, Option<Report>)> {
     let domain = Domain::of(config)?;
@@ -99,14 +100,14 @@ fn here(
         LevelName::D3 => Level::D3,
         LevelName::D4 => Level::D4,
     };
-    let identity = identity(config, level, file)?;
+    let (unlock, key_used) = unlock(config, level, args)?.unzip();
     let home = DrillHome::open(config)?;
     if kit.is_some() {
         super::kit::ready_for_drill(config)?;
     }
     let key = keyfile::read_report_key(&home.dir.join("report.key"))?;
     let durable_position = durable_position(config);
-    let key_used = identity.as_ref().map_or("none".to_owned(), |one| one.recipient().to_string());
+    let key_used = key_used.unwrap_or_else(|| "none".to_owned());
     let key_used = match kit {
         Some(kit) => format!("{key_used}, {}", super::kit::used_words(kit)),
         None => key_used,
@@ -118,7 +119,7 @@ fn here(
         trust: domain.trust,
         pin: home.pin()?,
         proven: home.proven(),
-        identity,
+        unlock,
         key_used,
         durable_position,
         lineage: None,
@@ -144,18 +145,23 @@ fn here(
     Ok((document(&drilled.report), drilled.error.map(Report::from)))
 }
 
-fn identity(config: &Config, level: Level, file: Option<&Path>) -> Result<Option<Identity>> {
-    match (level, file) {
-        (Level::D1 | Level::D2, _) => Ok(None),
-        (_, Some(file)) => keyfile::read_identity(file).map(Some),
-        (Level::D3, None) => keyfile::read_identity(&config.drill.identity_file).map(Some),
-        (Level::D4, None) => Err(Report::new(
+/// Who opens, and its public name.
+fn unlock(config: &Config, level: Level, args: &DrillArgs) -> Result<Option<(Unlock, String)>> {
+    let own = (level == Level::D3).then_some(config.drill.identity_file.as_path());
+    if matches!(level, Level::D1 | Level::D2) {
+        return Ok(None);
+    }
+    let identity = args.identity.as_deref().or(own);
+    let unlock = evidence::unlock(identity, &args.quorum, DecryptionPurpose::Drill)?;
+    unlock.map(Some).ok_or_else(|| {
+        Report::new(
             Exit::Usage,
-            "D4 proves a restore with the recovery identity: name its file",
+            "D4 proves a restore with the recovery identity, or its quorum: name it",
         )
         .safe("nothing was started")
-        .next("evenkeel drill --level D4 --identity recovery-identity.txt")),
-    }
+        .next("evenkeel drill --level D4 --identity recovery-identity.txt")
+        .next("evenkeel drill --level D4 --quorum DIR --table DIR   (after keys group ask)")
+    })
 }
 
 /// How far the host is, if it runs and can be asked from here.

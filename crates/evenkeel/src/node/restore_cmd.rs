@@ -17,12 +17,13 @@ use evenkeel_vault::{
 use super::attestation;
 use super::clock::SystemClock;
 use super::domain::{Domain, STATE, cluster_id};
+use super::evidence;
 use super::files;
 use super::journal_sink::JournalSink;
 use super::points_cmd::freshness;
 use super::postgres;
 use super::snapshots::Snapshots;
-use crate::cli::{RestoreArgs, format_time_ns};
+use crate::cli::{DecryptionPurpose, RestoreArgs, format_time_ns};
 use crate::config::{Config, FILE_NAME, SiteConfig};
 use crate::documents::RestoreDocument;
 use crate::keyfile::{self, hex};
@@ -51,12 +52,11 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         config.sites.iter_mut().for_each(SiteConfig::lift_bandwidth);
     }
     let domain = Domain::of(&config)?;
-    let identity = keyfile::read_identity(&args.identity)?;
     // Only the recovery identity may certify a new writer: better to know before reading anything.
-    let authority = match args.promote {
-        true => Some(keyfile::read_recovery_identity(&args.identity)?),
-        false => None,
-    };
+    let authority = authority(args)?;
+    let purpose = DecryptionPurpose::Restore;
+    let unlock = evidence::unlock(args.identity.as_deref(), &args.quorum, purpose)?;
+    let (unlock, _) = unlock.ok_or_else(nobody_opens)?;
     let postgres_name = postgres::wanted(args)?;
     refuse_occupied(&args.to)?;
     let pin = match args.without_pin {
@@ -65,12 +65,12 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     };
     let catalog = Arc::new(domain.catalog(pin)?);
     if let Some(name) = postgres_name {
-        let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, identity)?;
+        let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, unlock)?;
         return postgres::restore(args, &opener, &name, begun);
     }
     let wanted = files::wanted(args, &catalog)?;
     if wanted.is_beside() {
-        let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, identity)?;
+        let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, unlock)?;
         return wanted.restore(args, &opener, begun);
     }
     let named = args.point.as_deref().map(|named| catalog.point(named)).transpose()?;
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     if args.promote {
         attestation::check(&config, &catalog, from, args.attest_primary_dead)?;
     }
-    let opener = Opener::new(Arc::clone(&catalog), identity)?;
+    let opener = Opener::new(Arc::clone(&catalog), unlock)?;
     let restorer = Restorer::new(&catalog, &opener, from)?;
     let home = NewHome::begin(&args.to, &config, authority)?;
     let result = restorer
@@ -113,6 +113,25 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     }
     show(&document, args.json)?;
     Ok(Exit::Ok)
+}
+
+fn nobody_opens() -> Report {
+    Report::new(Exit::Usage, "an identity or a quorum is needed")
+        .safe("nothing was written")
+        .next("evenkeel restore --identity FILE …")
+}
+
+fn authority(args: &RestoreArgs) -> Result<Option<RecoveryIdentity>> {
+    if !args.promote {
+        return Ok(None);
+    }
+    let file = args.identity.as_deref().ok_or_else(|| {
+        Report::new(Exit::Usage, "a quorum opens, but only the root key certifies a new writer")
+            .safe("nothing was written")
+            .next("evenkeel restore --identity recovery-identity.txt --promote …")
+            .next("evenkeel restore --quorum DIR --table DIR …   (to inspect)")
+    })?;
+    keyfile::read_recovery_identity(file).map(Some)
 }
 
 /// What came back, and what it was taken from.

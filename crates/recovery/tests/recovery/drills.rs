@@ -62,7 +62,7 @@ impl Ask {
             domain: DOMAIN.to_owned(),
             trust: desk.recovery.root_public(),
             pin: self.pin,
-            identity: self.identity,
+            unlock: self.identity.map(Into::into),
             key_used: "a key".to_owned(),
             durable_position: self.durable_position,
             lineage: None,

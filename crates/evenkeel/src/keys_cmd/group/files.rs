@@ -13,6 +13,8 @@ use crate::keyfile::{hex, write_new};
 use crate::keys_cmd::input;
 use crate::report::{Exit, Report, Result};
 
+/// Domains that a holder decrypts for.
+const TRUSTED: &str = "trusted-domains.txt";
 /// More files than this on a table are no ceremony's.
 const TABLE_FILES_MAX: usize = 4_096;
 
@@ -79,6 +81,33 @@ impl Own {
 
     pub(super) fn enrolment(&self) -> PathBuf {
         self.file("enrolment.txt")
+    }
+
+    /// Names and public root keys of the domains that this holder decrypts for.
+    pub(super) fn trusted(&self) -> Result<Vec<(String, String)>> {
+        let file = self.file(TRUSTED);
+        if !file.exists() {
+            return Ok(Vec::new());
+        }
+        let text = input::read_text(&file, "the list of domains")?;
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let pairs = lines.filter_map(|line| line.split_once(' '));
+        Ok(pairs.map(|(name, root)| (name.to_owned(), root.trim().to_owned())).collect())
+    }
+
+    pub(super) fn trust(&self, domain: &str, root: &str) -> Result<()> {
+        let mut all = self.trusted()?;
+        let one = (domain.to_owned(), root.to_owned());
+        if !all.contains(&one) {
+            all.push(one);
+        }
+        let mut text =
+            "# Evenkeel: domains this holder decrypts for, with their root keys\n".to_owned();
+        for (domain, root) in all {
+            text.push_str(&format!("{domain} {root}\n"));
+        }
+        replace(&self.file(TRUSTED), text.as_bytes())?;
+        sync(&self.folder)
     }
 
     pub(super) fn without(&self, name: &str) -> Report {

@@ -3,6 +3,8 @@
 //! Two folders: the holder's own, readable by nobody else, and the *table*, which everybody reads
 //! and writes: a shared drive, or a stick that goes round. Nothing on the table is secret.
 
+mod ask;
+mod asked;
 mod files;
 mod plan;
 mod sign;
@@ -18,6 +20,8 @@ use crate::output;
 use crate::report::{Exit, Report, Result};
 use files::{Own, armored, read_bytes};
 
+pub(crate) use asked::file_keys;
+
 pub(super) fn run(command: &GroupCommand) -> Result<Exit> {
     match command {
         GroupCommand::Enroll(args) => enroll(args),
@@ -26,6 +30,10 @@ pub(super) fn run(command: &GroupCommand) -> Result<Exit> {
         GroupCommand::Request(args) => sign::request(args),
         GroupCommand::Sign(args) => sign::run(args),
         GroupCommand::Verify(args) => verify(args),
+        GroupCommand::Trust(args) => ask::trust(args),
+        GroupCommand::Ask(args) => ask::ask(args),
+        GroupCommand::Answer(args) => ask::run_answer(args),
+        GroupCommand::Open(args) => ask::run_open(args),
     }
 }
 

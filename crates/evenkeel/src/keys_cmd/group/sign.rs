@@ -208,7 +208,7 @@ impl Wait<'_> {
     }
 }
 
-fn name(record: &Record, number: u16) -> String {
+pub(super) fn name(record: &Record, number: u16) -> String {
     let known = record.holders.iter().find(|holder| holder.number == number);
     known.map_or_else(
         || format!("holder {number}"),

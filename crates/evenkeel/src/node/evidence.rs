@@ -1,0 +1,46 @@
+//! What holders of a recipient are shown, and who opens in place of an identity.
+
+use std::path::Path;
+
+use evenkeel_vault::{KeyEvidence, Pin, Recipient, RootPublicKey, Unlock};
+
+use super::domain::Domain;
+use crate::cli::{DecryptionPurpose, QuorumArgs};
+use crate::config::Config;
+use crate::keyfile;
+use crate::keys_cmd;
+use crate::output;
+use crate::report::Result;
+
+/// The key objects of the state domain that bringing back needs, with what signed them, and the
+/// root that they are signed under.
+pub(crate) fn key_evidence(
+    config: &Config,
+    recipient: &Recipient,
+    point: Option<&str>,
+) -> Result<(KeyEvidence, RootPublicKey)> {
+    let domain = Domain::of(config)?;
+    let pin = Pin::load(&config.drill.home.join("pin"))?;
+    let catalog = domain.catalog(pin)?;
+    let since = point.map(|named| catalog.point(named)).transpose()?.map(|point| point.id);
+    Ok((KeyEvidence::gather(&catalog, recipient, since)?, domain.trust))
+}
+
+/// Who opens, and its public name: an identity in a file, or a quorum that was asked.
+pub(super) fn unlock(
+    identity: Option<&Path>,
+    quorum: &QuorumArgs,
+    purpose: DecryptionPurpose,
+) -> Result<Option<(Unlock, String)>> {
+    if let (Some(quorum), Some(table)) = (&quorum.quorum, &quorum.table) {
+        let (keys, named) = keys_cmd::file_keys(quorum, table, purpose)?;
+        output::note(&format!("opening with a {named}"));
+        return Ok(Some((keys.into(), named)));
+    }
+    let Some(file) = identity else {
+        return Ok(None);
+    };
+    let identity = keyfile::read_identity(file)?;
+    let named = identity.recipient().to_string();
+    Ok(Some((identity.into(), named)))
+}
