@@ -156,8 +156,7 @@ mod tests {
         let (one, two) = (Identity::generate(), Identity::generate());
         let recipients = [one.recipient(), two.recipient()];
         let lineage = Lineage([1; 16]);
-        let mut start =
-            |number| Period::start("state", lineage, number, 0, &recipients, &mut OsRandom);
+        let start = |number| Period::start("state", lineage, number, 0, &recipients, &mut OsRandom);
         let (first, second) = (start(1).unwrap(), start(2).unwrap());
         assert_eq!(wrapped_in(&first.object).unwrap().len(), 2);
         assert_eq!(wrapped_in(b"no age file"), None);
