@@ -153,6 +153,21 @@ fn every_document_fits_its_schema_when_it_is_empty() {
 }
 
 #[test]
+fn the_document_of_a_decryption_fits_its_schema_empty_and_full() {
+    assert_fits("key_decryption", &DecryptionDocument::default());
+    let decryption = DecryptionDocument {
+        state: DecryptionState::Opens,
+        lineages: vec![DecryptionLineageDocument::default()],
+        holders: vec![GroupHolderDocument::default()],
+        wrong: vec![DecryptionFaultDocument::default()],
+        quorum: vec![1],
+        generation: Some(1),
+        ..Default::default()
+    };
+    assert_fits("key_decryption", &decryption);
+}
+
+#[test]
 fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
     assert_fits("slip39_recovery", &Slip39RecoveryDocument::default());
     let groups = vec![Slip39GroupUseDocument { members: vec![1, 3], ..Default::default() }];
@@ -208,17 +223,6 @@ fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
     let token = |pin| HsmTokenDocument { pin, free_bytes: Some(1), ..Default::default() };
     let tokens = states.into_iter().map(token).chain([HsmTokenDocument::default()]).collect();
     assert_fits("hsm_tokens", &HsmTokensDocument { tokens, ..Default::default() });
-    assert_fits("key_decryption", &DecryptionDocument::default());
-    let decryption = DecryptionDocument {
-        state: DecryptionState::Opens,
-        lineages: vec![DecryptionLineageDocument::default()],
-        holders: vec![GroupHolderDocument::default()],
-        wrong: vec![DecryptionFaultDocument::default()],
-        quorum: vec![1],
-        generation: Some(1),
-        ..Default::default()
-    };
-    assert_fits("key_decryption", &decryption);
     assert_fits("share_drill", &ShareDrillDocument::default());
     let cards = vec![ShareDrillStatusDocument { age_days: Some(3), ..Default::default() }];
     assert_fits("share_drills", &ShareDrillsDocument { cards, ..Default::default() });
