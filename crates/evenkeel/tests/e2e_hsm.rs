@@ -225,8 +225,10 @@ fn a_token_that_goes_away_under_a_session_is_named_and_leaves_nothing_half_writt
     session.sign(&key, &public, &[1; 32]).unwrap();
     std::fs::remove_dir_all(token.bench.path("tokens")).unwrap();
     let lost = session.generate(evenkeel_hsm::Kind::P256, "new", &[9]).unwrap_err();
-    println!("a token whose folder is gone says: {lost}");
-    assert!(lost.to_string().contains("desk"), "{lost}");
+    println!("a token whose folder is gone: {lost}");
+    assert!(lost.is_loss(), "{lost}");
+    assert!(lost.to_string().contains("token desk"), "{lost}");
+    assert!(lost.to_string().contains("went away during making a key"), "{lost}");
     std::fs::create_dir(token.bench.path("tokens")).unwrap();
     token.bench.write("message", "x");
     let said = token.run("keys hsm sign --key desk.key --message message --out signature");
@@ -269,6 +271,10 @@ fn a_token_is_a_recipient_of_the_vault_and_restores_and_drills_with_its_secret_i
     let back = token.run("restore --home h --identity vault.key --to back");
     assert_eq!(back.exit, 0, "{}", back.err);
     assert_eq!(restored(&token, "back"), token.bench.read("data/orders.csv"));
+
+    let drill = token.run("drill --level D3 --identity vault.key --home h --json");
+    assert_eq!(drill.exit, 0, "{}{}", drill.err, drill.out);
+    assert!(drill.out.contains("\"result\": \"ok\""), "{}", drill.out);
 
     let other = token.generate("recipient", "other");
     assert_eq!(other.exit, 0, "{}", other.err);

@@ -35,6 +35,10 @@ pub(crate) struct Line {
     deadline: Duration,
     /// What answers, for messages.
     pub(crate) name: String,
+    /// How to ask another process of the same module.
+    again: (Launch, PathBuf),
+    /// Label and serial of the token that is spoken with, once that is known.
+    pub(crate) token: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Line {
@@ -53,7 +57,8 @@ impl Line {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| fail(format!("its helper did not start: {error}")))?;
-        let mut line = Self { stream: ours, child, deadline: launch.deadline, name };
+        let (deadline, again) = (launch.deadline, (launch.clone(), module.to_owned()));
+        let mut line = Self { stream: ours, child, deadline, name, again, token: None };
         line.answer("its start")?;
         Ok(line)
     }
@@ -87,6 +92,8 @@ impl Line {
                     [] => text(&code),
                     function => format!("{}: {}", text(function), text(&code)),
                 };
+                let gone = fault == Fault::Other && self.is_gone();
+                let fault = if gone { Fault::Gone } else { fault };
                 Err(Error::answered(fault, &self.name, during, code))
             }
             Ok(reply) => Ok(reply),
@@ -102,6 +109,25 @@ impl Line {
                 secret.map_err(|error| self.lost(during, &error))
             }
             _ => Err(self.confused(during)),
+        }
+    }
+
+    /// Whether the module, asked afresh, does not show the token any more: some say of a token that
+    /// was pulled no more than that something failed.
+    fn is_gone(&self) -> bool {
+        let Some((label, serial)) = &self.token else {
+            return false;
+        };
+        let (launch, module) = &self.again;
+        let there = Self::start(launch, module)
+            .and_then(|mut line| line.ask(&Request::Tokens, "listing tokens"));
+        match there {
+            Ok(Reply::Tokens { tokens }) => {
+                !tokens.iter().any(|token| token.label == *label && token.serial == *serial)
+            }
+            // A module that started before and does not now has lost what it stood on.
+            Err(Error::Module { .. }) => true,
+            _ => false,
         }
     }
 

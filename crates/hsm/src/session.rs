@@ -204,6 +204,7 @@ impl Session {
             return Err(Error::NoToken { wanted: uri.token_name(), present, several });
         };
         line.name = token.name();
+        line.token = Some((token.label.clone().into_bytes(), token.serial.clone().into_bytes()));
         line.ask(&Request::Open { slot: token.slot, writes }, "opening a session")?;
         Ok(Self { line, token })
     }
