@@ -14,8 +14,11 @@ mod decrypt;
 mod decrypt_spoilt;
 mod forge;
 mod forge_parts;
+mod holder_child;
 mod known_answer;
 mod malicious;
+mod memory;
+mod no_assembly;
 mod spoil;
 mod story;
 #[path = "../slip39/support.rs"]
