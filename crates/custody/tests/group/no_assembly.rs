@@ -1,5 +1,5 @@
-//! No process ever has a group's secret in its memory: founding, use, refresh, repair and removal by
-//! processes of their own, each stopped at every step and in between, each searched.
+//! No process ever has a group's secret in its memory: founding, use, refresh, repair and removal
+//! by processes of their own, each stopped at every step and in between, each searched.
 //!
 //! The searcher knows what to look for because it gave the founding's seeds: it forms the secret of
 //! them in its own memory. The holders' processes are this program again, as `holder_process`.
@@ -163,6 +163,26 @@ impl Story {
         let keys = [(stanzas[0], key.into())].into();
         assert_eq!(age_files::decrypt(&file, &keys), PLAIN);
     }
+
+    /// In the very same processes.
+    fn every_form_is_found_once_it_is_planted(&mut self) {
+        let forms = self.forms.planted();
+        for (name, holder) in &mut self.holders {
+            for (form, bytes) in &forms {
+                holder.say(&holder_child::plant(bytes));
+                assert_eq!(holder.step(), "planted");
+                let found = holder.search(&self.forms).found;
+                assert!(
+                    found.iter().any(|one| one.starts_with(form)),
+                    "{name}: {form} in {found:?}"
+                );
+                holder.say("go");
+                assert_eq!(holder.step(), "idle");
+            }
+            let after = holder.search(&self.forms).found;
+            assert_eq!(after, Vec::<String>::new(), "{name}: what was planted was overwritten");
+        }
+    }
 }
 
 type Scalar<C> = <<<C as frost_core::Ciphersuite>::Group as Group>::Field as Field>::Scalar;
@@ -260,20 +280,7 @@ fn nobody_has_it<C: Suite>() {
         story.stops,
         story.bytes >> 20
     );
-    // Each form is found in the very same processes once it is put there.
-    let forms = story.forms.planted();
-    for (name, holder) in &mut story.holders {
-        for (form, bytes) in &forms {
-            holder.say(&holder_child::plant(bytes));
-            assert_eq!(holder.step(), "planted");
-            let found = holder.search(&story.forms).found;
-            assert!(found.iter().any(|one| one.starts_with(form)), "{name}: {form} in {found:?}");
-            holder.say("go");
-            assert_eq!(holder.step(), "idle");
-        }
-        let after = holder.search(&story.forms).found;
-        assert_eq!(after, Vec::<String>::new(), "{name}: what was planted was overwritten");
-    }
+    story.every_form_is_found_once_it_is_planted();
 }
 
 #[test]
