@@ -91,6 +91,11 @@ const NEEDS: &[Need] = &[
         purpose: "runs the reference implementation of SLIP-39",
     },
     Need {
+        program: "strace",
+        packages: &["strace"],
+        purpose: "shows that the offline program calls no network",
+    },
+    Need {
         program: "pdftoppm",
         packages: &["poppler-utils"],
         purpose: "draws the PDF of sheets, which tests scan",

@@ -7,9 +7,10 @@
 //! ```
 //! Lines that begin with `#` are comments. A certificate is no secret and is written the same way.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+mod plain;
+
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use evenkeel_vault::{
     ApproverKey, Certificate, IdKey, Identity, Recipient, RecoveryIdentity, WriterKey,
 };
 use zeroize::Zeroizing;
+
+pub(crate) use plain::{hex, unhex, write_new};
 
 use crate::report::{Exit, Report, Result};
 use crate::token_key::{self, TokenKey};
@@ -205,20 +208,6 @@ pub fn write_drill_identity(file: &Path, identity: &Identity) -> Result<()> {
     write_new(file, text.as_bytes())
 }
 
-/// Writes a file that did not exist, mode 600, durably (its folder's sync is the caller's).
-pub(crate) fn write_new(file: &Path, content: &[u8]) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        let report = Report::io("write", file, &error);
-        match error.kind() {
-            std::io::ErrorKind::AlreadyExists => report.safe("the file there was left untouched"),
-            _ => report,
-        }
-    };
-    let mut open =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
-    open.write_all(content).and_then(|()| open.sync_all()).map_err(failed)
-}
-
 fn write_secret(file: &Path, words: &str, prefix: &str, secret: &[u8]) -> Result<()> {
     let value = Zeroizing::new(hex(secret));
     let text = Zeroizing::new(format!("{words}{prefix}{}\n", value.as_str()));
@@ -259,31 +248,6 @@ fn damaged(file: &Path) -> Report {
         .at(file.display().to_string())
         .safe("nothing was changed; what the key signed or named stays valid")
         .next("bring back a copy of the file; without one: evenkeel restore --promote")
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim().as_bytes();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    digits
-        .chunks(2)
-        .map(|pair| {
-            let high = char::from(pair[0]).to_digit(16)?;
-            let low = char::from(pair[1]).to_digit(16)?;
-            u8::try_from(high * 16 + low).ok()
-        })
-        .collect()
 }
 
 #[cfg(test)]

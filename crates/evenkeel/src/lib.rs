@@ -28,6 +28,7 @@ pub mod output;
 pub mod price;
 pub mod replay;
 pub mod report;
+mod report_library;
 pub mod signals;
 mod site_cmd;
 #[cfg(debug_assertions)]

@@ -31,6 +31,7 @@ const PLACES: &[(&str, Place)] = &[
     ("recovery", Place::Floor(4)),
     ("sites", Place::Floor(4)),
     ("evenkeel", Place::Floor(5)),
+    ("offline", Place::Floor(5)),
     ("sim", Place::Beside),
     ("xtask", Place::Apart),
 ];
