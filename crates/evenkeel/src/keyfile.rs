@@ -9,19 +9,18 @@
 
 mod plain;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use ed25519_dalek::SigningKey;
 use evenkeel_types::Canonical;
 use evenkeel_vault::{
     ApproverKey, Certificate, IdKey, Identity, Recipient, RecoveryIdentity, WriterKey,
 };
 use zeroize::Zeroizing;
 
+use plain::{damaged, read_secret, read_text, value, write_secret};
 pub(crate) use plain::{hex, unhex, write_new};
+pub use plain::{read_report_key, write_report_key};
 
 use crate::report::{Exit, Report, Result};
 use crate::token_key::{self, TokenKey};
@@ -29,16 +28,13 @@ use crate::token_key::{self, TokenKey};
 const WRITER: &str = "EVENKEEL-WRITER-KEY-1-";
 const CERTIFICATE: &str = "EVENKEEL-WRITER-CERTIFICATE-1-";
 const CHUNK_ID: &str = "EVENKEEL-CHUNK-ID-KEY-1-";
-const REPORT: &str = "EVENKEEL-REPORT-KEY-1-";
 const APPROVER: &str = "EVENKEEL-APPROVER-KEY-1-";
-
-/// Larger files are no key files.
-const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Reads a writer's signing key.
 ///
 /// # Errors
-/// [`Exit::WrongKey`] if the file is no such key; [`Exit::Failed`] if it cannot be read.
+/// [`WrongKey`](crate::report::Exit::WrongKey) if the file is no such key;
+/// [`Failed`](crate::report::Exit::Failed) if it cannot be read.
 pub fn read_writer_key(file: &Path) -> Result<WriterKey> {
     if let Some(key) = in_token(file)? {
         let signer = key.signer().map_err(|report| report.at(file.display().to_string()))?;
@@ -65,14 +61,6 @@ fn in_token(file: &Path) -> Result<Option<TokenKey>> {
 /// As [`read_writer_key`].
 pub fn read_chunk_id_key(file: &Path) -> Result<IdKey> {
     read_secret(file, CHUNK_ID).map(|secret| IdKey::from_bytes(&secret))
-}
-
-/// Reads the key that signs drill reports.
-///
-/// # Errors
-/// As [`read_writer_key`].
-pub fn read_report_key(file: &Path) -> Result<SigningKey> {
-    read_secret(file, REPORT).map(|secret| SigningKey::from_bytes(&secret))
 }
 
 /// Reads an approver's signing key.
@@ -121,7 +109,7 @@ pub fn read_recovery_identity(file: &Path) -> Result<RecoveryIdentity> {
 /// Writes a writer's key to a new file.
 ///
 /// # Errors
-/// [`Exit::Failed`] if the file exists or cannot be written.
+/// [`Failed`](crate::report::Exit::Failed) if the file exists or cannot be written.
 pub fn write_writer_key(file: &Path, domain: &str, key: &WriterKey) -> Result<()> {
     let words = format!(
         "# Evenkeel writer key of domain {domain}\n# public: {}\n\
@@ -144,19 +132,6 @@ pub fn write_chunk_id_key(file: &Path, domain: &str, key: &IdKey) -> Result<()> 
          # It opens nothing: it tells whether a chunk that one already holds is in the vault.\n"
     );
     write_secret(file, &words, CHUNK_ID, key.to_bytes().as_slice())
-}
-
-/// Writes a report-signing key to a new file.
-///
-/// # Errors
-/// As [`write_writer_key`].
-pub fn write_report_key(file: &Path, key: &SigningKey) -> Result<()> {
-    let words = format!(
-        "# Evenkeel report key of a drill host\n# public: {}\n\
-         # Whoever has it can sign drill reports that count as this drill host's.\n",
-        hex(key.verifying_key().as_bytes())
-    );
-    write_secret(file, &words, REPORT, Zeroizing::new(key.to_bytes()).as_slice())
 }
 
 /// Writes an approver's signing key to a new file.
@@ -208,51 +183,10 @@ pub fn write_drill_identity(file: &Path, identity: &Identity) -> Result<()> {
     write_new(file, text.as_bytes())
 }
 
-fn write_secret(file: &Path, words: &str, prefix: &str, secret: &[u8]) -> Result<()> {
-    let value = Zeroizing::new(hex(secret));
-    let text = Zeroizing::new(format!("{words}{prefix}{}\n", value.as_str()));
-    write_new(file, text.as_bytes())
-}
-
-fn read_secret(file: &Path, prefix: &str) -> Result<Zeroizing<[u8; 32]>> {
-    let text = read_text(file)?;
-    let bytes =
-        unhex(value(&text, prefix, file)?).map(Zeroizing::new).ok_or_else(|| damaged(file))?;
-    let mut secret = Zeroizing::new([0; 32]);
-    if bytes.len() != secret.len() {
-        return Err(damaged(file));
-    }
-    secret.copy_from_slice(&bytes);
-    Ok(secret)
-}
-
-fn read_text(file: &Path) -> Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    File::open(file)
-        .and_then(|open| open.take(FILE_BYTES_MAX).read_to_string(&mut text))
-        .map_err(|error| Report::io("read the key file", file, &error))?;
-    Ok(text)
-}
-
-fn value<'a>(text: &'a str, prefix: &str, file: &Path) -> Result<&'a str> {
-    let kind = prefix.trim_end_matches("-1-");
-    text.lines().find_map(|line| line.trim().strip_prefix(prefix)).ok_or_else(|| {
-        Report::new(Exit::WrongKey, format!("this file holds no {kind}"))
-            .at(file.display().to_string())
-            .safe("nothing was changed")
-    })
-}
-
-fn damaged(file: &Path) -> Report {
-    Report::new(Exit::WrongKey, "the key file is damaged: characters were lost or changed")
-        .at(file.display().to_string())
-        .safe("nothing was changed; what the key signed or named stays valid")
-        .next("bring back a copy of the file; without one: evenkeel restore --promote")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ed25519_dalek::SigningKey;
     use evenkeel_vault::{Lineage, OsRandom};
     use std::os::unix::fs::PermissionsExt;
 

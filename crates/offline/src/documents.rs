@@ -2,6 +2,8 @@
 
 #[path = "../../evenkeel/src/documents/keys.rs"]
 mod keys;
+#[path = "../../evenkeel/src/documents/keys_ceremony.rs"]
+mod keys_ceremony;
 #[path = "../../evenkeel/src/documents/keys_group.rs"]
 mod keys_group;
 #[path = "../../evenkeel/src/documents/keys_sheet.rs"]
@@ -10,15 +12,8 @@ mod keys_sheet;
 #[path = "../../evenkeel/src/documents/lines.rs"]
 mod lines;
 
-pub use keys::{
-    KeyAccountDocument, KeyAddressDocument, KeyCardDocument, KeyFingerprintDocument,
-    KeyGroupDocument, KeyScheme, KeySetDocument, ShareDrillDocument, ShareDrillState,
-    ShareDrillStatusDocument, ShareDrillsDocument, Slip39CardDocument, Slip39GroupDocument,
-    Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
-};
-pub use keys_group::{GroupDocument, GroupHolderDocument, GroupState};
-pub use keys_sheet::{
-    QrFilmDocument, QrReceiveDocument, QrSendDocument, SheetCardDocument, SheetDocument,
-    SheetPayloadDocument, SheetPrintDocument, SheetScanDocument, SheetSymbolDocument,
-};
+pub use keys::*;
+pub use keys_ceremony::*;
+pub use keys_group::*;
+pub use keys_sheet::*;
 pub use lines::ErrorDocument;

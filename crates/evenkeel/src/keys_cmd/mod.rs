@@ -12,6 +12,7 @@ mod generate;
 mod group;
 mod guard;
 mod holders;
+#[cfg(feature = "tokens")]
 mod hsm;
 mod input;
 mod record;
@@ -38,6 +39,7 @@ pub(crate) fn run(command: &KeysCommand) -> Result<Exit> {
         KeysCommand::Recover(args) => recover::run(args),
         KeysCommand::Evidence(args) => evidence::run(args),
         KeysCommand::Depart(args) => depart::run(args),
+        #[cfg(feature = "tokens")]
         KeysCommand::Hsm(command) => hsm::run(command),
         KeysCommand::Generate(args) => generate::generate(args),
         KeysCommand::Fingerprint(args) => generate::fingerprint(args),
