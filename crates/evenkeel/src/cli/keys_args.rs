@@ -82,7 +82,7 @@ pub enum KeysCommand {
     #[command(subcommand)]
     Group(super::GroupCommand),
 
-    #[cfg(feature = "tokens")]
+    #[cfg(feature = "whole")]
     /// Keys that are born in a token (HSM, TPM) and never leave it: PKCS#11
     #[command(subcommand)]
     Hsm(super::HsmCommand),

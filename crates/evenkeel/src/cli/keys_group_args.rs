@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+#[cfg(feature = "whole")]
 use super::{GroupAnswerArgs, GroupAskArgs, GroupOpenArgs, GroupTrustArgs};
 
 /// `keys group …`
@@ -63,6 +64,7 @@ pub enum GroupCommand {
     /// Name a domain for which you, as a holder, decrypt
     #[command(after_help = "Example:\n  evenkeel keys group trust --holder ada --root 9f…\n\n\
         Exit codes: 0 trusted, 2 no public root key, 10 no holder's folder")]
+    #[cfg(feature = "whole")]
     Trust(GroupTrustArgs),
 
     /// Ask holders of a recipient to decrypt what a restore or a drill needs
@@ -74,6 +76,7 @@ pub enum GroupCommand {
         --record ada/record.txt --purpose drill --requester \"Ada's drill host\"\n\n\
         Exit codes: 0 asked, 2 the request is refused, 21 not enough sites"
     )]
+    #[cfg(feature = "whole")]
     Ask(GroupAskArgs),
 
     /// As a holder: see what is asked for, and answer it
@@ -85,12 +88,14 @@ pub enum GroupCommand {
         Exit codes: 0 answered, 2 another request than was read to you, or it is over, 3 shown \
         and not answered, 12 another generation, or a domain that is not trusted, 20 in nothing \
         that the domain signed")]
+    #[cfg(feature = "whole")]
     Answer(GroupAnswerArgs),
 
     /// See who has answered, and whether it opens
     #[command(after_help = "Example:\n  evenkeel keys group open --table ask --quorum mine\n\n\
         Exit codes: 0 it opens, 20 somebody answered wrongly and the others do not suffice, 22 \
         not enough answers: the message says whose are missing")]
+    #[cfg(feature = "whole")]
     Open(GroupOpenArgs),
 }
 

@@ -12,7 +12,7 @@ mod generate;
 mod group;
 mod guard;
 mod holders;
-#[cfg(feature = "tokens")]
+#[cfg(feature = "whole")]
 mod hsm;
 mod input;
 mod record;
@@ -21,6 +21,7 @@ mod sheet;
 mod slip39_recover;
 mod slip39_split;
 
+#[cfg(feature = "whole")]
 pub(crate) use group::file_keys;
 
 use crate::cli::{DrillCommand, KeysCommand, Slip39Command};
@@ -39,7 +40,7 @@ pub(crate) fn run(command: &KeysCommand) -> Result<Exit> {
         KeysCommand::Recover(args) => recover::run(args),
         KeysCommand::Evidence(args) => evidence::run(args),
         KeysCommand::Depart(args) => depart::run(args),
-        #[cfg(feature = "tokens")]
+        #[cfg(feature = "whole")]
         KeysCommand::Hsm(command) => hsm::run(command),
         KeysCommand::Generate(args) => generate::generate(args),
         KeysCommand::Fingerprint(args) => generate::fingerprint(args),

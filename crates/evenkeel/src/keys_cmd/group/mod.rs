@@ -3,7 +3,9 @@
 //! Two folders: the holder's own, readable by nobody else, and the *table*, which everybody reads
 //! and writes: a shared drive, or a stick that goes round. Nothing on the table is secret.
 
+#[cfg(feature = "whole")]
 mod ask;
+#[cfg(feature = "whole")]
 mod asked;
 mod files;
 mod plan;
@@ -20,6 +22,7 @@ use crate::output;
 use crate::report::{Exit, Report, Result};
 use files::{Own, armored, read_bytes};
 
+#[cfg(feature = "whole")]
 pub(crate) use asked::file_keys;
 
 pub(super) fn run(command: &GroupCommand) -> Result<Exit> {
@@ -30,9 +33,13 @@ pub(super) fn run(command: &GroupCommand) -> Result<Exit> {
         GroupCommand::Request(args) => sign::request(args),
         GroupCommand::Sign(args) => sign::run(args),
         GroupCommand::Verify(args) => verify(args),
+        #[cfg(feature = "whole")]
         GroupCommand::Trust(args) => ask::trust(args),
+        #[cfg(feature = "whole")]
         GroupCommand::Ask(args) => ask::ask(args),
+        #[cfg(feature = "whole")]
         GroupCommand::Answer(args) => ask::run_answer(args),
+        #[cfg(feature = "whole")]
         GroupCommand::Open(args) => ask::run_open(args),
     }
 }
