@@ -105,6 +105,23 @@ fn one_place_with_a_quorum_is_warned_of_and_recorded() {
 }
 
 #[test]
+fn a_new_split_revokes_nothing_and_says_so_before_and_after() {
+    let (bench, _) = split("--secret-file secret");
+    let again = bench.run(
+        "keys slip39 split --groups 2of3 --passphrase-file passphrase --iteration-exponent 0 \
+         --secret-file secret --generation 2 --out anew",
+    );
+    assert_eq!(again.exit, 0, "{}", again.err);
+    let (before, after) = (again.err.find("takes none away"), again.err.find("revokes nothing"));
+    assert!(before.is_some() && before < after, "{}", again.err);
+    // The old cards bring it back all the same, by the new record too.
+    let old = "keys slip39 recover --shares words --passphrase-file passphrase --fingerprint";
+    let said = bench.run(&format!("{old} anew/fingerprint.json"));
+    assert_eq!(said.exit, 0, "{}", said.err);
+    assert_eq!(json(&bench.read("anew/fingerprint.json"))["generation"], 2);
+}
+
+#[test]
 fn a_fingerprint_holds_no_secret() {
     let (bench, texts) = split("--bip39-file sentence --bip39-passphrase-file passphrase");
     let record = bench.read("cards/fingerprint.json");

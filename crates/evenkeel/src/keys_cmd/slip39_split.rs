@@ -23,6 +23,12 @@ pub(super) fn run(args: &Slip39SplitArgs) -> Result<Exit> {
     if let Some(folder) = &args.out {
         make_folder(folder)?;
     }
+    if args.generate.is_none() {
+        output::note(
+            "note: if this secret was split before, the cards of then go on bringing it back: this \
+             split adds cards, it takes none away.",
+        );
+    }
     let (scheme, secret) = secret(args)?;
     let options = SplitOptions {
         iteration_exponent: args.iteration_exponent,
