@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer as _, SigningKey};
 
 use crate::cli::KeysEvidenceArgs;
 use crate::documents::KeyRecoveryDocument;
-use crate::keyfile::{hex, read_report_key, unhex, write_new};
-use crate::keys_cmd::input;
+use crate::keyfile::{hex, read_report_key, write_new};
+use crate::keys_cmd::{input, signed};
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
@@ -26,7 +26,7 @@ pub(super) fn write(file: &Path, key: &Path, said: KeyRecoveryDocument) -> Resul
 fn sign(said: KeyRecoveryDocument, key: &SigningKey) -> KeyRecoveryDocument {
     let signer_hex = hex(key.verifying_key().as_bytes());
     let unsigned = KeyRecoveryDocument { signer_hex, signature_hex: String::new(), ..said };
-    let signature_hex = hex(&key.sign(&signed(&unsigned)).to_bytes());
+    let signature_hex = hex(&key.sign(&signed_bytes(&unsigned)).to_bytes());
     KeyRecoveryDocument { signature_hex, ..unsigned }
 }
 
@@ -34,7 +34,7 @@ fn text(said: &KeyRecoveryDocument) -> String {
     serde_json::to_string(said).unwrap_or_default()
 }
 
-fn signed(said: &KeyRecoveryDocument) -> Vec<u8> {
+fn signed_bytes(said: &KeyRecoveryDocument) -> Vec<u8> {
     let unsigned = KeyRecoveryDocument { signature_hex: String::new(), ..said.clone() };
     [LABEL, text(&unsigned).as_bytes()].concat()
 }
@@ -46,17 +46,22 @@ pub(super) fn run(args: &KeysEvidenceArgs) -> Result<Exit> {
     let said: KeyRecoveryDocument = serde_json::from_str(&line).map_err(|error| {
         Report::new(Exit::Usage, format!("this is no evidence of a recovery: {error}"))
             .at(file.display().to_string())
+            .safe("nothing was changed")
+            .next("give the file that `keys recover --evidence FILE` wrote")
     })?;
     if text(&said) != line.trim_end() || !is_genuine(&said) {
         return Err(Report::new(Exit::Integrity, "the evidence was changed after it was signed")
             .at(file.display().to_string())
+            .safe("nothing was changed; the key itself is not touched by this")
             .next("ask for the original; this copy proves nothing"));
     }
     let known = args.key.as_deref().is_none_or(|key| key.eq_ignore_ascii_case(&said.signer_hex));
     if !known {
         return Err(Report::new(Exit::WrongKey, "the evidence is signed by another key")
             .at(file.display().to_string())
-            .detail(format!("signed by {}", said.signer_hex)));
+            .detail(format!("signed by {}", said.signer_hex))
+            .safe("nothing was changed")
+            .next("compare with the public key in the report key's file, and ask who signed"));
     }
     if args.json {
         output::document(&said)?;
@@ -67,10 +72,7 @@ pub(super) fn run(args: &KeysEvidenceArgs) -> Result<Exit> {
 }
 
 fn is_genuine(said: &KeyRecoveryDocument) -> bool {
-    let key = <[u8; 32]>::try_from(unhex(&said.signer_hex).unwrap_or_default());
-    let key = key.ok().and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
-    let signature = Signature::from_slice(&unhex(&said.signature_hex).unwrap_or_default());
-    matches!((key, signature), (Some(key), Ok(it)) if key.verify_strict(&signed(said), &it).is_ok())
+    signed::holds(&said.signer_hex, &said.signature_hex, &signed_bytes(said))
 }
 
 fn say(said: &KeyRecoveryDocument) -> Result<()> {

@@ -18,6 +18,7 @@ mod input;
 mod record;
 mod recover;
 mod sheet;
+mod signed;
 mod slip39_recover;
 mod slip39_split;
 

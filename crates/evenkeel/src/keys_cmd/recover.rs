@@ -36,26 +36,24 @@ pub(super) fn run(args: &KeysRecoverArgs) -> Result<Exit> {
         return Err(table.not_enough());
     }
     let asked = args.passphrase_file.is_none() && std::io::stdin().is_terminal();
-    for attempt in 1..=PASSPHRASES_MAX {
-        let passphrase = if asked { prompt()? } else { passphrase_of(args)? };
+    let mut refused = 0;
+    loop {
+        let passphrase =
+            if asked { prompt()? } else { input::passphrase(args.passphrase_file.as_deref())? };
         match table.finish(&passphrase, args) {
-            Err(report)
-                if asked && report.exit() == Exit::WrongKey && attempt < PASSPHRASES_MAX =>
-            {
-                output::note(&format!("{report}"));
-            }
-            Err(report) => return Err(report),
             Ok(recovered) => {
-                table.leave_evidence(&recovered, begun_ns, attempt - 1, args)?;
+                table.leave_evidence(&recovered, begun_ns, refused, args)?;
                 return Ok(Exit::Ok);
+            }
+            Err(report) => {
+                refused += 1;
+                if !asked || report.exit() != Exit::WrongKey || refused == PASSPHRASES_MAX {
+                    return Err(report);
+                }
+                output::note(&format!("{report}"));
             }
         }
     }
-    Err(Report::new(Exit::WrongKey, "no passphrase fitted the recorded wallet fingerprint"))
-}
-
-fn passphrase_of(args: &KeysRecoverArgs) -> Result<Secret> {
-    input::passphrase(args.passphrase_file.as_deref())
 }
 
 fn prompt() -> Result<Secret> {

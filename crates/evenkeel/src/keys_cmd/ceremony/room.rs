@@ -125,6 +125,9 @@ impl Room {
     pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
         self.fact(name).parse().map_err(|_| {
             Report::new(Exit::Integrity, format!("the transcript's first line has no {name}"))
+                .at(self.transcript_file().display().to_string())
+                .safe("nothing was changed")
+                .next("begin a new ceremony with this version: this one cannot go on")
         })
     }
 

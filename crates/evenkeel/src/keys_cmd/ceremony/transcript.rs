@@ -5,13 +5,13 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
 
 use crate::cli::format_time_ns;
 use crate::documents::{CeremonyEntryDocument, CeremonyStep};
-use crate::keyfile::{hex, unhex};
-use crate::keys_cmd::{input, record};
+use crate::keyfile::hex;
+use crate::keys_cmd::{input, record, signed};
 use crate::report::{Exit, Report, Result};
 
 const LABEL: &[u8] = b"evenkeel ceremony entry 1\0";
@@ -82,7 +82,7 @@ impl Transcript {
             public_key_hex: hex(key.verifying_key().as_bytes()),
             signature_hex: String::new(),
         };
-        entry.signature_hex = hex(&key.sign(&signed(&entry)).to_bytes());
+        entry.signature_hex = hex(&key.sign(&signed_bytes(&entry)).to_bytes());
         let line = line_of(&entry);
         let failed = |error: std::io::Error| Report::io("write the transcript", file, &error);
         let mut to = OpenOptions::new().create(true).append(true).open(file).map_err(failed)?;
@@ -109,16 +109,11 @@ fn line_of(entry: &CeremonyEntryDocument) -> String {
     serde_json::to_string(entry).unwrap_or_default()
 }
 
-fn signed(entry: &CeremonyEntryDocument) -> Vec<u8> {
+fn signed_bytes(entry: &CeremonyEntryDocument) -> Vec<u8> {
     let unsigned = CeremonyEntryDocument { signature_hex: String::new(), ..entry.clone() };
     [LABEL, line_of(&unsigned).as_bytes()].concat()
 }
 
 fn is_signed(entry: &CeremonyEntryDocument) -> bool {
-    let array = |text: &str| unhex(text).unwrap_or_default();
-    let key = <[u8; 32]>::try_from(array(&entry.public_key_hex));
-    let key = key.ok().and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
-    let signature = Signature::from_slice(&array(&entry.signature_hex));
-    let signed = signed(entry);
-    matches!((key, signature), (Some(key), Ok(it)) if key.verify_strict(&signed, &it).is_ok())
+    signed::holds(&entry.public_key_hex, &entry.signature_hex, &signed_bytes(entry))
 }
