@@ -233,6 +233,46 @@ fn a_dealing_that_was_interrupted_is_dealt_anew_and_its_cards_are_worth_nothing(
     assert!(first.iter().all(|card| !second.contains(card)));
 }
 
+#[test]
+fn a_line_that_a_crash_tore_is_taken_away_and_its_step_is_due_again() {
+    let (bench, _) = dealt();
+    let whole = bench.read("room/transcript.jsonl");
+    let begun = whole.lines().next().unwrap().len();
+    let last = whole.trim_end().rfind('\n').unwrap() + 1;
+    for cut in [last + 1, whole.len() - 20, whole.len() - 1] {
+        std::fs::write(bench.path("room/transcript.jsonl"), &whole[..cut]).unwrap();
+        let said = bench.run("keys ceremony verify --transcript room/transcript.jsonl");
+        assert!([3, 20].contains(&said.exit), "verifying mends nothing: {}", said.err);
+        let said = bench.run("keys ceremony status --dir room --json");
+        assert_eq!(said.json()["due"], "copied", "{}", said.err);
+        assert!(said.err.contains("torn by an interruption"), "{}", said.err);
+        assert_eq!(bench.read("room/transcript.jsonl"), whole[..last]);
+    }
+    goes(&bench, "--copied", "read_back");
+    std::fs::write(bench.path("room/transcript.jsonl"), &whole[..begun - 9]).unwrap();
+    let said = next(&bench, "");
+    assert_eq!(said.exit, 10, "{}", said.err);
+    assert!(bench.path("room/secret/cards").exists(), "nothing is wiped for a torn first line");
+}
+
+#[test]
+fn nothing_is_dealt_before_somebody_said_whether_there_is_a_passphrase() {
+    let bench = begun();
+    goes(&bench, "--accept rehearsal", "present");
+    goes(&bench, "--present Ada --present Bo --present Cy", "dealt");
+    let said = next(&bench, "");
+    assert_eq!((said.exit, &said.json()["due"]), (3, &Value::from("dealt")), "{}", said.err);
+    bench.write("empty", "\n");
+    assert_eq!(next(&bench, "--passphrase-file empty").exit, 2);
+    assert_eq!(next(&bench, "--passphrase-file passphrase --no-passphrase").exit, 2);
+    assert!(!bench.path("room/secret/cards").exists());
+    goes(&bench, "--no-passphrase", "copied");
+    goes(&bench, "--copied", "read_back");
+    bench.write("typed", &words(&bench).join("\n"));
+    goes(&bench, "--words typed", "proven");
+    goes(&bench, "", "handed");
+}
+
 /// Types lines to `keys recover`.
 fn typed(bench: &Bench, more: &str, lines: &[&str]) -> Said {
     let mut child = bench

@@ -109,6 +109,10 @@ pub struct CeremonyNextArgs {
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 
+    /// Deals cards that no passphrase protects: whoever has a quorum of them has the key
+    #[arg(long, conflicts_with = "passphrase_file")]
+    pub no_passphrase: bool,
+
     /// All cards were copied to their sheets
     #[arg(long)]
     pub copied: bool,

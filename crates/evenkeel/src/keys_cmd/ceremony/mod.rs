@@ -34,6 +34,14 @@ const STEPS: [CeremonyStep; 9] = [
     CeremonyStep::Finished,
 ];
 
+/// What the line of the dealing says of the passphrase, and what it says if there is one.
+const PASSPHRASE: &str = "passphrase";
+const ONE: &str = "there is one";
+
+fn has_passphrase(transcript: &Transcript) -> bool {
+    transcript.all(CeremonyStep::Dealt, PASSPHRASE).last() == Some(&ONE)
+}
+
 pub(super) fn run(command: &CeremonyCommand) -> Result<Exit> {
     match command {
         CeremonyCommand::Begin(args) => begin::run(args),
@@ -81,8 +89,7 @@ fn needed(room: &Room) -> String {
             format!("{next} {}   (each says: I am here, and I see the screen)", roles.join(" "))
         }
         Some(CeremonyStep::Dealt) => format!(
-            "{next} --passphrase-file FILE   (without it there is no passphrase; --dice FILE mixes \
-             rolls in)"
+            "{next} --passphrase-file FILE   (or --no-passphrase; --dice FILE mixes rolls in)"
         ),
         Some(CeremonyStep::Copied) => format!(
             "copy each card of {} to its sheet, by hand or by `keys sheet print`; then: {next} \
@@ -94,10 +101,8 @@ fn needed(room: &Room) -> String {
              sheet scan` a picture of the paper): {next} --words FILE",
             without(&room.transcript, CeremonyStep::ReadBack).join(", ")
         ),
-        Some(CeremonyStep::Proven) => {
-            format!(
-                "{next} --passphrase-file FILE   (typed again, not copied; none if there is none)"
-            )
+        Some(CeremonyStep::Proven) if has_passphrase(&room.transcript) => {
+            format!("{next} --passphrase-file FILE   (typed again, not copied)")
         }
         Some(CeremonyStep::Handed) => format!(
             "seal each sheet, let its holder look at the number of the seal: {next} --handed {}",

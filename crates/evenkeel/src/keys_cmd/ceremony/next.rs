@@ -5,7 +5,7 @@ use evenkeel_custody::slip39::{Policy, Share, SplitOptions, split};
 use zeroize::Zeroizing;
 
 use super::room::{Room, wipe};
-use super::{document, due, machine, needed, proof, say, without};
+use super::{ONE, PASSPHRASE, document, due, has_passphrase, machine, needed, proof, say, without};
 use crate::cli::CeremonyNextArgs;
 use crate::documents::{CeremonyStep, KeyScheme};
 use crate::keyfile::{hex, write_new};
@@ -96,6 +96,9 @@ fn policy(room: &Room) -> Result<Policy> {
 
 /// Whatever an interrupted dealing left is wiped first: no card of it has left the room.
 fn deal(room: &mut Room, args: &CeremonyNextArgs) -> Result<bool> {
+    if args.passphrase_file.is_none() && !args.no_passphrase {
+        return Ok(false);
+    }
     wipe(&room.cards_dir())?;
     if room.record_file().exists() {
         std::fs::remove_file(room.record_file())
@@ -104,6 +107,12 @@ fn deal(room: &mut Room, args: &CeremonyNextArgs) -> Result<bool> {
     let policy = policy(room)?;
     let holders = Holders::of_text(&room.text("holders"), "the transcript")?;
     let passphrase = input::passphrase(args.passphrase_file.as_deref())?;
+    if passphrase.is_empty() && !args.no_passphrase {
+        return Err(Report::new(Exit::Usage, "the file of the passphrase is empty")
+            .at(args.passphrase_file.as_deref().unwrap_or(&room.dir).display().to_string())
+            .safe("nothing was dealt")
+            .next("write it there, or deal without one: --no-passphrase"));
+    }
     let bytes = usize::from(room.number::<u16>("bits")? / 8);
     let secret = generate::entropy(bytes, args.dice.as_deref())?;
     let options = SplitOptions {
@@ -130,7 +139,7 @@ fn deal(room: &mut Room, args: &CeremonyNextArgs) -> Result<bool> {
         ("address", record::first_address(&known)),
         ("set", known.set.as_ref().map(|set| format!("{:05}", set.set)).unwrap_or_default()),
         ("dice", if args.dice.is_some() { "mixed in" } else { "none" }.to_owned()),
-        ("passphrase", if passphrase.is_empty() { "none" } else { "there is one" }.to_owned()),
+        (PASSPHRASE, if passphrase.is_empty() { "none" } else { ONE }.to_owned()),
     ];
     room.note(CeremonyStep::Dealt, facts).map(|()| true)
 }
@@ -189,6 +198,9 @@ fn keep(room: &Room, name: &str, card: &Share) -> Result<()> {
 }
 
 fn proven(room: &mut Room, args: &CeremonyNextArgs) -> Result<bool> {
+    if args.passphrase_file.is_none() && has_passphrase(&room.transcript) {
+        return Ok(false);
+    }
     let known = record::read(&room.record_file())?;
     let passphrase = input::passphrase(args.passphrase_file.as_deref())?;
     let mut cards = Vec::new();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
 
-use super::transcript::Transcript;
+use super::transcript::{self, Transcript};
 use crate::documents::CeremonyStep;
 use crate::keyfile::{hex, unhex, write_new};
 use crate::keys_cmd::input;
@@ -30,7 +30,15 @@ impl Room {
                 .at(dir.display().to_string())
                 .next("evenkeel keys ceremony begin --help"));
         }
-        Ok(Self { transcript: Transcript::read(&file)?, ..room })
+        transcript::drop_torn_line(&file)?;
+        let transcript = Transcript::read(&file)?;
+        if transcript.entries.is_empty() {
+            return Err(Report::new(Exit::NothingYet, "the ceremony was interrupted as it began")
+                .at(dir.display().to_string())
+                .safe("no secret was made")
+                .next("remove the folder, and: evenkeel keys ceremony begin --help"));
+        }
+        Ok(Self { transcript, ..room })
     }
 
     /// Locks a folder; there may be nothing in it.

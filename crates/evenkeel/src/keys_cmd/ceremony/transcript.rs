@@ -12,6 +12,7 @@ use crate::cli::format_time_ns;
 use crate::documents::{CeremonyEntryDocument, CeremonyStep};
 use crate::keyfile::hex;
 use crate::keys_cmd::{input, record, signed};
+use crate::output;
 use crate::report::{Exit, Report, Result};
 
 const LABEL: &[u8] = b"evenkeel ceremony entry 1\0";
@@ -103,6 +104,22 @@ impl Transcript {
         let of_step = self.entries.iter().filter(|entry| entry.step == step);
         of_step.filter_map(|entry| entry.facts.get(fact)).map(String::as_str).collect()
     }
+}
+
+/// Takes away a last line without its end: what it says was never acknowledged, so that its step is
+/// due again.
+pub(super) fn drop_torn_line(file: &Path) -> Result<()> {
+    let text = input::read(file, "the transcript")?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    if whole == text.len() {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| Report::io("mend the transcript", file, &error);
+    let opened = OpenOptions::new().write(true).open(file).map_err(failed)?;
+    opened.set_len(whole as u64).map_err(failed)?;
+    opened.sync_all().map_err(failed)?;
+    output::note("the transcript's last line was torn by an interruption: its step is due again");
+    Ok(())
 }
 
 fn line_of(entry: &CeremonyEntryDocument) -> String {
