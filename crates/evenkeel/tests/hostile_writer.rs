@@ -4,22 +4,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
+mod hostile;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Stdio};
 
-use common::{Rig, Said, files_below};
+use common::{Rig, files_below};
+use hostile::{BUCKET, MARK, Thief, backup, everything_comes_back, lie, open_home, replace_site};
 use serde_json::{Value, json};
 
 const QUOTA_BYTES: u64 = 24_000_000;
-const BUCKET: &str = "desk-state";
-const IDENTITY: &str = "--identity away/recovery-identity.txt";
-/// Stands in every file that is backed up.
-const MARK: &str = "the marker of what nobody else may read";
 
 /// `evenkeel site serve`, until it is dropped.
 struct Served {
@@ -75,58 +73,6 @@ impl Served {
     }
 }
 
-/// The script that sends what it is told, in the writer's name.
-struct Thief {
-    child: Child,
-    say: ChildStdin,
-    hear: BufReader<ChildStdout>,
-}
-
-impl Drop for Thief {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Thief {
-    fn at(served: &Served) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/thief.py");
-        let mut child = Command::new("python3")
-            .arg(script)
-            .arg(&served.url)
-            .arg(&served.credential)
-            .arg(served.certificate())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let say = child.stdin.take().unwrap();
-        let hear = BufReader::new(child.stdout.take().unwrap());
-        Self { child, say, hear }
-    }
-
-    /// Sends one request; the status, and what was said.
-    fn ask(&mut self, wish: &Value) -> (u64, String) {
-        writeln!(self.say, "{wish}").unwrap();
-        let mut line = String::new();
-        self.hear.read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
-        (answer["status"].as_u64().unwrap(), answer["said"].as_str().unwrap().to_owned())
-    }
-
-    fn put(&mut self, key: &str, body: &str, times: usize) -> u64 {
-        let path = format!("/{BUCKET}/{key}");
-        self.ask(&json!({ "method": "PUT", "path": path, "body": body, "times": times })).0
-    }
-
-    /// Asks for what has to be refused.
-    fn refused(&mut self, what: &str, wish: &Value) {
-        let (status, said) = self.ask(wish);
-        assert!((400..600).contains(&status), "{what} was answered {status}: {said}");
-    }
-}
-
 /// A home with five sites, of which three are served and hold two points that were taken while
 /// all was well; the recovery identity is elsewhere.
 struct Desk {
@@ -137,19 +83,10 @@ struct Desk {
 
 impl Desk {
     fn open() -> Self {
-        let rig = Rig::new();
-        rig.ok("init --home h");
-        fs::create_dir(rig.path("away")).unwrap();
-        let identity = "recovery-identity.txt";
-        fs::rename(rig.path("h").join(identity), rig.path("away").join(identity)).unwrap();
-        let file = rig.path("h/evenkeel.toml");
-        let mut config = fs::read_to_string(&file).unwrap();
+        let rig = open_home();
         let mut served = Vec::new();
         for letter in ["a", "b", "c"] {
             let one = Served::start(&rig, letter);
-            let folder =
-                format!("kind = \"folder\"\npath = \"sites/site-{letter}\"\nclass = \"mutable\"");
-            assert!(config.contains(&folder), "{config}");
             let elsewhere = format!(
                 "kind = \"s3\"\nendpoint = \"{}\"\nbucket = \"{BUCKET}\"\ncertificate_file = \
                  \"{}\"\ncredential_file = \"{}\"\nclass = \"append-only\"",
@@ -157,47 +94,12 @@ impl Desk {
                 one.certificate().display(),
                 one.credential.display()
             );
-            config = config.replace(&folder, &elsewhere);
+            replace_site(&rig, letter, &elsewhere);
             served.push(one);
         }
-        fs::write(&file, config).unwrap();
         rig.run("sites probe --home h");
-        let points = [1, 2].map(|number| Self::backup(&rig, number));
+        let points = [1, 2].map(|number| backup(&rig, number));
         Self { rig, served, points }
-    }
-
-    fn backup(rig: &Rig, number: usize) -> String {
-        let data = rig.path("data");
-        fs::create_dir_all(&data).unwrap();
-        for name in 0..20 {
-            let text = format!("{MARK} {number} {name}\n").repeat(400 * number);
-            fs::write(data.join(format!("{name}.log")), text).unwrap();
-        }
-        let made = rig.ok("backup data --home h --json").json();
-        made["recovery_point"].as_str().unwrap().to_owned()
-    }
-
-    fn restore(&self, to: &str, more: &str) -> Said {
-        self.rig.run(&format!("restore --home h {IDENTITY} --to {to} --json {more}"))
-    }
-
-    /// Both points come back, byte for byte.
-    fn brings_everything_back(&self, when: &str) {
-        for (at, point) in self.points.iter().enumerate() {
-            let to = format!("{when}-{at}");
-            let restored = self.restore(&to, &format!("--point {point}"));
-            assert!(matches!(restored.exit, 0 | 3), "{when}: {restored:?}");
-            let found = files_below(&self.rig.path(&to));
-            let logs: Vec<_> =
-                found.iter().filter(|path| path.extension().is_some_and(|e| e == "log")).collect();
-            assert_eq!(logs.len(), 20, "{when}: {found:?}");
-            for log in logs {
-                let name = log.file_stem().unwrap().to_str().unwrap();
-                let number = at + 1;
-                let text = format!("{MARK} {number} {name}\n").repeat(400 * number);
-                assert!(fs::read(log).unwrap() == text.as_bytes(), "{when}: {}", log.display());
-            }
-        }
     }
 }
 
@@ -270,25 +172,6 @@ fn of_the_bucket(thief: &mut Thief, objects: &BTreeMap<String, Vec<u8>>) {
     }
 }
 
-/// New objects that lie about what is there: an append-only site has to take them.
-fn lie(thief: &mut Thief, objects: &BTreeMap<String, Vec<u8>>) {
-    let record = objects.keys().rfind(|key| key.contains("/records/")).unwrap();
-    let (lineage, _) = record.split_once("/records/").unwrap();
-    for counter in [0x7fff_u64, u64::MAX] {
-        let forged = format!("{lineage}/records/{counter:016x}");
-        assert_eq!(thief.put(&forged, "a record that nobody signed", 9), 200, "forged counter");
-    }
-    let foreign = "5a".repeat(32);
-    for kind in ["shards", "proofs"] {
-        for shard in 0..3 {
-            let poisoned = format!("{lineage}/{kind}/{foreign}.{shard:02}");
-            assert_eq!(thief.put(&poisoned, "poison", 1000), 200, "poisoned chunk");
-        }
-    }
-    let period = format!("{lineage}/keys/{:016x}.age", 99);
-    assert_eq!(thief.put(&period, "no key", 9), 200, "forged period");
-}
-
 /// Fills the site until it says that it is full; bytes that went in.
 fn flood(thief: &mut Thief) -> u64 {
     for number in 0..=QUOTA_BYTES / 1_000_000 {
@@ -304,13 +187,13 @@ fn flood(thief: &mut Thief) -> u64 {
 #[test]
 fn with_the_writers_credentials_nothing_old_is_destroyed_and_nothing_is_read() {
     let desk = Desk::open();
-    desk.brings_everything_back("before");
+    everything_comes_back(&desk.rig, &desk.points, "before");
     let before: Vec<_> = desk.served.iter().map(Served::objects).collect();
     for (served, objects) in desk.served.iter().zip(&before) {
-        let mut thief = Thief::at(served);
+        let mut thief = Thief::at(&served.url, &served.credential, Some(&served.certificate()));
         take_away(&mut thief, objects);
         assert_eq!(served.objects(), *objects, "what was refused left no trace");
-        lie(&mut thief, objects);
+        lie(&mut thief, objects.keys());
         assert!(flood(&mut thief) < QUOTA_BYTES);
         let told = served.told();
         assert!(told.contains("this domain has used its quota"), "{told}");
@@ -324,7 +207,7 @@ fn with_the_writers_credentials_nothing_old_is_destroyed_and_nothing_is_read() {
     for letter in ["d", "e"] {
         fs::remove_dir_all(desk.rig.path(&format!("h/sites/site-{letter}"))).unwrap();
     }
-    desk.brings_everything_back("after");
+    everything_comes_back(&desk.rig, &desk.points, "after");
     // With all that a thief of the host holds: no file of it opens what was sealed before. The
     // drill host can, which is why it is another machine; `init` lays its folder out beside.
     let host = files_below(&desk.rig.path("h/host"));

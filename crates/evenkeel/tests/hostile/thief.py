@@ -6,6 +6,7 @@ Standard library alone; signature version 4 as Amazon documents it.
   thief.py ENDPOINT CREDENTIAL_FILE [CERTIFICATE_FILE]
 """
 
+import base64
 import datetime
 import hashlib
 import hmac
@@ -34,6 +35,8 @@ def signed(host, who, method, path, query, headers, body):
     digest = hashlib.sha256(body).hexdigest()
     headers = {name.lower(): value for name, value in headers.items()}
     headers |= {"host": host, "x-amz-date": time, "x-amz-content-sha256": digest}
+    # Buckets with locks demand it.
+    headers["content-md5"] = base64.b64encode(hashlib.md5(body).digest()).decode()
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
     asked = "\n".join([method, path, query, lines, names, digest])
