@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Scope;
 
+use crate::effort::Effort;
 use crate::error::{Error, Result};
 use crate::pack::compress;
 use crate::seal::Compressor;
@@ -33,10 +34,11 @@ struct Job {
 }
 
 /// Threads that compress, or the caller's own.
-pub(crate) struct Crew {
+pub(crate) struct Crew<'e> {
     /// `None`: the caller does it.
     jobs: Option<SyncSender<Job>>,
     own: Compressor,
+    effort: &'e Effort,
     batch: Vec<Raw>,
     batch_bytes: usize,
     /// Oldest first.
@@ -45,25 +47,26 @@ pub(crate) struct Crew {
 }
 
 /// Where the workers of a crew find what to do.
-pub(crate) struct Queue {
+pub(crate) struct Queue<'e> {
     jobs: Mutex<Receiver<Job>>,
-    level: i32,
+    effort: &'e Effort,
 }
 
-impl Crew {
-    /// A crew of `workers` threads that compress with this level of zstd, and the queue to start
-    /// them with; with none, and no queue, the caller compresses.
-    pub(crate) fn new(workers: usize, level: i32) -> Result<(Self, Option<Queue>)> {
+impl<'e> Crew<'e> {
+    /// A crew of `workers` threads that compress with this effort, and the queue to start them
+    /// with; with none, and no queue, the caller compresses.
+    pub(crate) fn new(workers: usize, effort: &'e Effort) -> Result<(Self, Option<Queue<'e>>)> {
         let (jobs, queue) = match workers {
             0 => (None, None),
             _ => {
                 let (sender, receiver) = sync_channel(workers);
-                (Some(sender), Some(Queue { jobs: Mutex::new(receiver), level }))
+                (Some(sender), Some(Queue { jobs: Mutex::new(receiver), effort }))
             }
         };
         let crew = Self {
             jobs,
-            own: Compressor::new(level)?,
+            own: Compressor::new(effort.level())?,
+            effort,
             batch: Vec::new(),
             batch_bytes: 0,
             under_way: VecDeque::new(),
@@ -92,7 +95,7 @@ impl Crew {
         match &self.jobs {
             Some(jobs) => jobs.send(Job { batch, done }).map_err(|_| gone())?,
             None => {
-                let _ = done.send(all(&mut self.own, batch));
+                let _ = done.send(all(&mut self.own, self.effort, batch));
             }
         }
         self.under_way.push_back(receiver);
@@ -111,9 +114,12 @@ impl Crew {
     }
 }
 
-impl Queue {
+impl<'e> Queue<'e> {
     /// Starts the workers; they end when the crew is dropped.
-    pub(crate) fn start<'scope>(self, workers: usize, scope: &'scope Scope<'scope, '_>) {
+    pub(crate) fn start<'scope>(self, workers: usize, scope: &'scope Scope<'scope, '_>)
+    where
+        'e: 'scope,
+    {
         let queue = std::sync::Arc::new(self);
         for _ in 0..workers {
             let queue = std::sync::Arc::clone(&queue);
@@ -122,7 +128,7 @@ impl Queue {
     }
 
     fn work(&self) {
-        let Ok(mut compressor) = Compressor::new(self.level) else {
+        let Ok(mut compressor) = Compressor::new(self.effort.level()) else {
             // Nobody left to receive is what the crew reports.
             return;
         };
@@ -132,12 +138,13 @@ impl Queue {
                 return;
             };
             // A crew that was dropped after a failure does not wait for this.
-            let _ = done.send(all(&mut compressor, batch));
+            let _ = done.send(all(&mut compressor, self.effort, batch));
         }
     }
 }
 
-fn all(compressor: &mut Compressor, batch: Vec<Raw>) -> Done {
+fn all(compressor: &mut Compressor, effort: &Effort, batch: Vec<Raw>) -> Done {
+    compressor.set_level(effort.level())?;
     let one = |raw: Raw| {
         let bytes = compress(compressor, &raw.plain)?;
         Ok(Compressed { id: raw.id, bytes, plain_bytes: raw.plain.len() })

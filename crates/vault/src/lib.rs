@@ -48,6 +48,7 @@ mod crew;
 mod cutting;
 mod deletion;
 mod direct;
+mod effort;
 mod erasure;
 mod error;
 mod evidence;

@@ -115,6 +115,11 @@ impl Compressor {
         zstd::bulk::Compressor::new(level).map(Self).map_err(codec)
     }
 
+    /// Goes on with another level.
+    pub(crate) fn set_level(&mut self, level: i32) -> Result<()> {
+        self.0.set_compression_level(level).map_err(codec)
+    }
+
     pub(crate) fn compress(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
         self.0.compress(bytes).map_err(codec)
     }

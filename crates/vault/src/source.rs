@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 use evenkeel_types::{Canonical, DecodeError, Reader, Writer as Encoder};
 
 use crate::body::sealed_body_bytes;
 use crate::crew::{Compressed, Crew};
 use crate::cutting::{Chunks, Cut};
+use crate::effort::Effort;
 use crate::error::{Error, Result};
 use crate::index::{DedupIndex, IndexedPack};
 use crate::keys::IdKey;
@@ -43,7 +46,7 @@ pub(crate) struct Sealing {
     pub(crate) id_key: Arc<IdKey>,
     /// Threads that compress beside the one that reads; 0: that one does it.
     pub(crate) workers: usize,
-    pub(crate) zstd_level: i32,
+    pub(crate) zstd_levels: RangeInclusive<i32>,
     /// Whether what audits need is written beside the shards.
     pub(crate) proofs: bool,
 }
@@ -178,11 +181,12 @@ pub(crate) fn seal_feed(
     random: &mut dyn Random,
 ) -> Result<Sealed> {
     let rooms = Rooms::default();
+    let effort = Effort::new(sealing.zstd_levels.clone());
     std::thread::scope(|scope| {
-        let rooms = &rooms;
+        let (rooms, effort) = (&rooms, &effort);
         let (sender, receiver) = sync_channel(1);
-        let shipper = scope.spawn(move || ship_packs(sealing, receiver, rooms));
-        let (crew, queue) = Crew::new(sealing.workers, sealing.zstd_level)?;
+        let shipper = scope.spawn(move || ship_packs(sealing, receiver, rooms, effort));
+        let (crew, queue) = Crew::new(sealing.workers, effort)?;
         if let Some(queue) = queue {
             queue.start(sealing.workers, scope);
         }
@@ -267,17 +271,26 @@ struct ShippedPacks {
 type Encoded = Result<EncodedPack>;
 
 /// Encodes one pack while the one before is on its way: neither processors nor sites wait.
-fn ship_packs(sealing: &Sealing, packs: Receiver<Pack>, rooms: &Rooms) -> Result<ShippedPacks> {
+fn ship_packs(
+    sealing: &Sealing,
+    packs: Receiver<Pack>,
+    rooms: &Rooms,
+    effort: &Effort,
+) -> Result<ShippedPacks> {
     std::thread::scope(|scope| {
         let (encoded, to_ship) = sync_channel::<Encoded>(0);
         scope.spawn(move || {
+            let mut begun = Instant::now();
             for pack in packs {
                 let (period, id_key) = (&sealing.period, &sealing.id_key);
                 let made = encode_pack(pack, sealing.layout, period, id_key, rooms);
+                let ready = Instant::now();
                 if encoded.send(made).is_err() {
                     // Shipping failed, and says so.
                     return;
                 }
+                effort.adjust(ready.duration_since(begun), ready.elapsed());
+                begun = Instant::now();
             }
         });
         // Beside the shards, so that no pack waits for another one's proofs.
@@ -324,7 +337,7 @@ struct Sealer<'a> {
     known: Option<&'a DedupIndex>,
     sender: SyncSender<Pack>,
     random: &'a mut dyn Random,
-    crew: Crew,
+    crew: Crew<'a>,
     rooms: &'a Rooms,
     builder: Option<PackBuilder>,
     packs_sent: u32,
@@ -349,7 +362,7 @@ impl<'a> Sealer<'a> {
         known: Option<&'a DedupIndex>,
         sender: SyncSender<Pack>,
         random: &'a mut dyn Random,
-        crew: Crew,
+        crew: Crew<'a>,
         rooms: &'a Rooms,
     ) -> Self {
         Self {

@@ -392,7 +392,7 @@ impl Writer {
             period: Arc::clone(self.current()?),
             id_key: Arc::clone(&self.id_key),
             workers: self.options.workers,
-            zstd_level: self.options.zstd_level,
+            zstd_levels: self.options.zstd_levels.clone(),
             proofs: true,
         })
     }

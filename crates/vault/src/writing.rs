@@ -1,6 +1,7 @@
 //! What a writer is given, and what it gives back.
 
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::grant::DeletionRule;
@@ -36,8 +37,9 @@ pub struct WriterOptions {
     /// Threads that compress beside the one that reads a source: 0 where something else on this
     /// machine must not be held up, else one per processor.
     pub workers: usize,
-    /// Level of zstd, 1 to 19: a higher one takes longer and stores somewhat less.
-    pub zstd_level: i32,
+    /// Levels of zstd, of 1 to 19: the lowest while sites wait for packs, higher ones, which store
+    /// somewhat less, while packs wait for sites.
+    pub zstd_levels: RangeInclusive<i32>,
     /// Whose word makes a deletion plan count. With it, points refer to nothing that a plan in
     /// force names; without, no plan can be executed as long as this writer is the lineage's.
     pub deletion: Option<DeletionRule>,
@@ -56,7 +58,7 @@ impl WriterOptions {
             state_path: None,
             takes_turns: false,
             workers: 0,
-            zstd_level: ZSTD_LEVEL,
+            zstd_levels: ZSTD_LEVEL..=ZSTD_LEVEL,
             deletion: None,
         }
     }

@@ -88,7 +88,9 @@ impl Tool {
                 if self.equal_level {
                     let path = home.join("evenkeel.toml");
                     let config = std::fs::read_to_string(&path)?;
-                    let config = config.replace("\nzstd_level = 1", "\nzstd_level = 3");
+                    let config = config
+                        .replace("\nzstd_level = 1", "\nzstd_level = 3")
+                        .replace("\nzstd_level_max = 9", "\nzstd_level_max = 3");
                     std::fs::write(&path, config)?;
                 }
             }

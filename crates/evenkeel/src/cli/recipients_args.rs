@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::domain_arg::DomainArg;
 use super::place::Place;
 use crate::config::{HolderRole, RemovedBecause};
 
@@ -65,10 +64,6 @@ pub struct RevokeWriterArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub domain: DomainArg,
-
     /// The lineage, by its first digits
     #[arg(long, value_name = "ID")]
     pub lineage: String,
@@ -94,10 +89,6 @@ pub struct RecipientsListArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub domain: DomainArg,
-
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -109,10 +100,6 @@ pub struct RecipientsAddArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub domain: DomainArg,
 
     /// The recipient, age1…
     #[arg(value_name = "RECIPIENT")]
@@ -142,10 +129,6 @@ pub struct RecipientsRemoveArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub domain: DomainArg,
-
     /// Its label, or the recipient itself
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -165,10 +148,6 @@ pub struct RecipientsRewrapArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub domain: DomainArg,
 
     /// The recovery identity
     #[arg(long, value_name = "FILE")]

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::domain_arg::DomainArg;
 use super::kit_args::KitCommand;
 use super::network_args::NetworkCommand;
 use super::place::Place;
@@ -60,10 +59,6 @@ pub struct AuditArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub domain: DomainArg,
 
     /// Probability, at least, with which a loss is found
     #[arg(long, value_name = "P", default_value_t = 0.99)]
@@ -151,10 +146,6 @@ pub struct PrunePlanArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub domain: DomainArg,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
     pub keep: KeepArgs,
 
     /// Also tell what would be there in so many days, if points go on as they came
@@ -179,10 +170,6 @@ pub struct PruneProposeArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub domain: DomainArg,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
     pub keep: KeepArgs,
 
     /// Show it and publish nothing
@@ -201,10 +188,6 @@ pub struct PruneListArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub domain: DomainArg,
-
     /// Show this plan alone, with every object that it names (its first digits are enough)
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<String>,
@@ -220,10 +203,6 @@ pub struct PruneSayArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub domain: DomainArg,
 
     /// The plan, by its first digits
     #[arg(long, value_name = "PLAN")]
@@ -244,10 +223,6 @@ pub struct PruneExecuteArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
-
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub domain: DomainArg,
 
     /// The plan, by its first digits
     #[arg(long, value_name = "PLAN")]

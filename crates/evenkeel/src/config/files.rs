@@ -27,6 +27,8 @@ pub struct FilesConfig {
     pub self_contained_every_points: u32,
     /// How hard it compresses: zstd's levels 1 to 19.
     pub zstd_level: i32,
+    /// How hard while it has to wait for the sites anyway; never less than `zstd_level`.
+    pub zstd_level_max: i32,
     /// `evenkeel up` makes a recovery point this often, in seconds. 0: never.
     pub every_seconds: u64,
     /// It also makes one once changes have settled for so long, in seconds. 0: only at intervals.
@@ -55,6 +57,7 @@ impl Default for FilesConfig {
             writer_certificate_file: "host/keys/state/files.certificate".into(),
             self_contained_every_points: 500,
             zstd_level: 1,
+            zstd_level_max: 9,
             every_seconds: 60,
             settle_seconds: 2,
             rpo_seconds: 120,

@@ -67,6 +67,8 @@ fn numbers(config: &Config, findings: &mut Findings) {
     limit("files.every_seconds", config.files.every_seconds, 0..=86_400 * 31);
     // A negative level is as wrong as one that is too high.
     limit("files.zstd_level", u64::try_from(config.files.zstd_level).unwrap_or(0), 1..=19);
+    let most = u64::try_from(config.files.zstd_level_max).unwrap_or(0);
+    limit("files.zstd_level_max", most, 1..=19);
     limit("files.rpo_seconds", config.files.rpo_seconds, 1..=86_400 * 366);
     limit("files.rto_seconds", config.files.rto_seconds, 1..=86_400 * 366);
     limit("files.settle_seconds", config.files.settle_seconds, 0..=3_600);

@@ -99,13 +99,14 @@ pub(crate) fn open_writer(
 ) -> Result<Writer> {
     let settings = domain.settings;
     let parse = |text: &String| Recipient::parse(text).map_err(Report::from);
+    let least = config.files.zstd_level;
     let options = WriterOptions {
         layout: domain.layout,
         period_seconds: u64::from(settings.key_period_hours) * 3600,
         self_contained_every: config.files.self_contained_every_points.into(),
         index_path: Some(home.dir.join("chunks.index")),
         state_path: Some(home.dir.join("writer.state")),
-        zstd_level: config.files.zstd_level,
+        zstd_levels: least..=config.files.zstd_level_max.max(least),
         workers: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
         deletion: config.deletion.rule()?,
         ..WriterOptions::new(settings.recipients.iter().map(parse).collect::<Result<Vec<_>>>()?)
