@@ -189,7 +189,7 @@ impl ExtendedPrivate {
         self.number().map(|_| self)
     }
 
-    fn number(&self) -> Result<NonZeroScalar, Error> {
+    pub(crate) fn number(&self) -> Result<NonZeroScalar, Error> {
         Option::from(NonZeroScalar::new(scalar(&self.key)?)).ok_or(Error::NoKey)
     }
 

@@ -4,8 +4,9 @@
 //! it back, and says of every set of cards what is wrong with it: which word, which card, which
 //! group, how many are missing. [`bip39`] reads and writes the sentences of wallets, [`bip32`] and
 //! [`address`] give the public keys and addresses that tell one key from another; a
-//! [`fingerprint`] keeps them without any secret. By a [`drill`] the holder of one card alone
-//! proves that it is still good. A [`group`] signs by a key that nobody holds.
+//! [`fingerprint`] keeps them without any secret, and a [`proof`] shows that the key is at hand.
+//! [`mod@age`] takes an identity that opens backups for such a secret. By a [`drill`] the holder of
+//! one card alone proves that it is still good. A [`group`] signs by a key that nobody holds.
 //!
 //! **Architecture invariants**
 //! - No file, no socket, no terminal, no clock. Randomness comes in through [`Random`].
@@ -33,6 +34,7 @@
 )]
 
 pub mod address;
+pub mod age;
 mod base58;
 pub mod bip32;
 pub mod bip39;
@@ -41,6 +43,7 @@ pub mod fingerprint;
 mod gf256;
 pub mod group;
 mod mix;
+pub mod proof;
 mod random;
 mod secret;
 pub mod slip39;

@@ -39,9 +39,9 @@ pub use integrity::{ProblemDocument, RepairDocument, RepairProblemDocument, Veri
 pub use keys::{
     KeyAccountDocument, KeyAddressDocument, KeyCardDocument, KeyDepartureDocument,
     KeyFingerprintDocument, KeyGroupDocument, KeyRecoveryDocument, KeyScheme, KeySetDocument,
-    ShareDrillDocument, ShareDrillState, ShareDrillStatusDocument, ShareDrillsDocument,
-    Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument,
-    Slip39SplitDocument,
+    KeysKitDocument, ShareDrillDocument, ShareDrillState, ShareDrillStatusDocument,
+    ShareDrillsDocument, Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument,
+    Slip39RecoveryDocument, Slip39SplitDocument,
 };
 pub use keys_ceremony::{CeremonyDocument, CeremonyEntryDocument, CeremonyStep};
 pub use keys_decryption::{

@@ -14,19 +14,20 @@ use evenkeel::documents::{
     GroupContractDocument, GroupDocument, GroupHolderDocument, HsmKeyDocument, HsmKeysDocument,
     HsmPinState, HsmSignatureDocument, HsmStoredKeyDocument, HsmTokenDocument, HsmTokensDocument,
     KeyAccountDocument, KeyAddressDocument, KeyCardDocument, KeyDepartureDocument,
-    KeyFingerprintDocument, KeyGroupDocument, KeyRecoveryDocument, KeySetDocument, KitDocument,
-    LsDocument, MarginSimulationDocument, NetworkBackupDocument, NetworkCheckDocument,
-    NetworkDiffDocument, NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument,
-    Outcome, PeriodDocument, PlanDocument, PointsDocument, PostgresCaptureDocument,
-    PostgresEventDocument, PostgresNamedPointDocument, PostgresStatusDocument,
-    PostgresWindowDocument, ProblemDocument, ProgressDocument, PruneDocument, QrFilmDocument,
-    QrReceiveDocument, QrSendDocument, RecipientDocument, RecipientsDocument, RepairDocument,
-    RepairProblemDocument, RestoreDocument, RestorePostgresDocument, RestoredCursorDocument,
-    ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument, SheetCardDocument,
-    SheetDocument, SheetPayloadDocument, SheetPrintDocument, SheetScanDocument,
-    SheetSymbolDocument, SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument,
-    Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
-    SourceGapDocument, SourceProofDocument, StatusDocument, VerifyDocument,
+    KeyFingerprintDocument, KeyGroupDocument, KeyRecoveryDocument, KeyScheme, KeySetDocument,
+    KeysKitDocument, KitDocument, LsDocument, MarginSimulationDocument, NetworkBackupDocument,
+    NetworkCheckDocument, NetworkDiffDocument, NetworkRestoreDocument, NetworkVersionDocument,
+    NetworkVersionsDocument, Outcome, PeriodDocument, PlanDocument, PointsDocument,
+    PostgresCaptureDocument, PostgresEventDocument, PostgresNamedPointDocument,
+    PostgresStatusDocument, PostgresWindowDocument, ProblemDocument, ProgressDocument,
+    PruneDocument, QrFilmDocument, QrReceiveDocument, QrSendDocument, RecipientDocument,
+    RecipientsDocument, RepairDocument, RepairProblemDocument, RestoreDocument,
+    RestorePostgresDocument, RestoredCursorDocument, ShareDrillDocument, ShareDrillStatusDocument,
+    ShareDrillsDocument, SheetCardDocument, SheetDocument, SheetPayloadDocument,
+    SheetPrintDocument, SheetScanDocument, SheetSymbolDocument, SiteAuditDocument, SitesDocument,
+    SlashingDocument, Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument,
+    Slip39RecoveryDocument, Slip39SplitDocument, SourceGapDocument, SourceProofDocument,
+    StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -192,6 +193,14 @@ fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
     assert_fits("key_departure", &KeyDepartureDocument::default());
     let cards = vec!["1.2 of Bob".to_owned()];
     assert_fits("key_recovery", &KeyRecoveryDocument { cards, ..Default::default() });
+    let recipient = Some("age1".to_owned());
+    let recovery = KeyRecoveryDocument { recipient: recipient.clone(), ..Default::default() };
+    assert_fits("key_recovery", &recovery);
+    let scheme = KeyScheme::Age;
+    let record = KeyFingerprintDocument { scheme, recipient, ..Default::default() };
+    assert_fits("key_fingerprint", &record);
+    let keys = vec!["wallet".to_owned()];
+    assert_fits("keys_kit", &KeysKitDocument { keys, ..Default::default() });
     let contract = Some(GroupContractDocument::default());
     let document = GroupDocument { holders, generation, missing, contract, ..Default::default() };
     assert_fits("key_group", &document);

@@ -35,6 +35,17 @@ pub enum KeysCommand {
     )]
     Evidence(KeysEvidenceArgs),
 
+    /// Make a recovery kit for keys: whose cards bring which key back, on paper and for programs
+    ///
+    /// Of fingerprint records. It holds no secret, and shows the addresses of the wallets.
+    /// `drill everything` reads it; so does --fingerprint, as 'KIT#NAME'.
+    #[command(
+        after_help = "Example:\n  evenkeel keys kit --record wallet/fingerprint.json=wallet \
+        --record 'officers/fingerprint.json=recovery identity of state' --out /media/usb\n\n\
+        Exit codes: 0 made, 1 it exists already, 2 one of them is no record"
+    )]
+    Kit(KeysKitArgs),
+
     /// Say what to do when a holder of cards leaves, and what the holder could still do
     #[command(
         after_help = "Example:\n  evenkeel keys depart --fingerprint fingerprint.json --holder \
@@ -135,6 +146,10 @@ pub struct Slip39SplitArgs {
     #[arg(long, value_name = "FILE", group = "secret")]
     pub bip39_file: Option<PathBuf>,
 
+    /// Split the identity of age in this file instead, such as a recovery identity
+    #[arg(long, value_name = "FILE", group = "secret")]
+    pub identity_file: Option<PathBuf>,
+
     /// Passphrase of that sentence, for the fingerprint alone: it is not in the cards
     #[arg(long, value_name = "FILE", requires = "bip39_file")]
     pub bip39_passphrase_file: Option<PathBuf>,
@@ -197,6 +212,10 @@ pub struct Slip39RecoverArgs {
     #[arg(long)]
     pub bip39: bool,
 
+    /// The secret is an identity of age; --reveal prints AGE-SECRET-KEY-1…
+    #[arg(long, conflicts_with = "bip39")]
+    pub age: bool,
+
     /// Passphrase of that sentence, for the fingerprint
     #[arg(long, value_name = "FILE")]
     pub bip39_passphrase_file: Option<PathBuf>,
@@ -230,11 +249,15 @@ pub struct KeysRecoverArgs {
     #[arg(long)]
     pub bip39: bool,
 
+    /// The secret is an identity of age
+    #[arg(long, conflicts_with = "bip39")]
+    pub age: bool,
+
     /// Passphrase of that sentence, for the fingerprint
     #[arg(long, value_name = "FILE")]
     pub bip39_passphrase_file: Option<PathBuf>,
 
-    /// New file for the secret, or the sentence, readable by the owner alone
+    /// New file for the secret, the sentence, or the identity, readable by the owner alone
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
@@ -265,6 +288,22 @@ pub struct KeysEvidenceArgs {
     /// The report key it has to be signed by, as hexadecimal digits
     #[arg(long, value_name = "HEX")]
     pub key: Option<String>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `keys kit`.
+#[derive(Debug, Clone, Args)]
+pub struct KeysKitArgs {
+    /// A fingerprint record, and what the key is for; may be given more than once
+    #[arg(long, value_name = "FILE[=NAME]", required = true)]
+    pub record: Vec<String>,
+
+    /// A folder (a text and a page for printing are made in it), or a file: FILE.txt or FILE.html
+    #[arg(long, value_name = "DIR|FILE")]
+    pub out: PathBuf,
 
     /// Print one JSON document
     #[arg(long)]
@@ -349,6 +388,10 @@ pub struct KeysFingerprintArgs {
     #[arg(long, value_name = "FILE", group = "source")]
     pub mnemonic_file: Option<PathBuf>,
 
+    /// File with an identity of age, such as a recovery identity
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub identity_file: Option<PathBuf>,
+
     /// File with enough SLIP-39 cards, one a line; their drill keys are recorded too
     #[arg(long, value_name = "FILE", group = "source")]
     pub shares: Option<PathBuf>,
@@ -360,6 +403,10 @@ pub struct KeysFingerprintArgs {
     /// The secret is the entropy of a BIP-39 sentence, not a seed
     #[arg(long)]
     pub bip39: bool,
+
+    /// The cards' secret is an identity of age
+    #[arg(long, conflicts_with = "bip39")]
+    pub age: bool,
 
     /// Passphrase of the BIP-39 sentence
     #[arg(long, value_name = "FILE")]

@@ -32,12 +32,14 @@ pub struct Slip39RecoveryDocument {
     pub has_digest: bool,
     /// Whether the secret was compared with a recorded fingerprint.
     pub verified: bool,
-    /// What the secret is to wallets.
+    /// What the secret is.
     pub scheme: KeyScheme,
-    /// The first four bytes of the master public key's hash.
+    /// The first four bytes of the master public key's hash; empty for an identity of age.
     pub master_fingerprint: String,
     /// Accounts with their keys and first addresses: no secret, to be compared.
     pub accounts: Vec<KeyAccountDocument>,
+    /// What the identity opens is encrypted to it: `age1…`; `null` unless the scheme is `age`.
+    pub recipient: Option<String>,
     /// Length of the secret.
     pub secret_bits: usize,
     /// The secret; `null` unless `--reveal` was given.
@@ -101,7 +103,7 @@ pub struct Slip39CardDocument {
     pub mnemonic: Option<String>,
 }
 
-/// What a secret is to wallets.
+/// What a secret is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyScheme {
@@ -110,6 +112,8 @@ pub enum KeyScheme {
     Seed,
     /// The entropy of a BIP-39 sentence; its seed is another.
     Bip39,
+    /// An identity of age, which opens what is encrypted to its recipient: no wallet.
+    Age,
 }
 
 impl KeyScheme {
@@ -119,6 +123,7 @@ impl KeyScheme {
         match self {
             Self::Seed => "seed",
             Self::Bip39 => "bip39",
+            Self::Age => "age",
         }
     }
 }
@@ -128,7 +133,7 @@ impl KeyScheme {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "message_type", rename = "key_fingerprint")]
 pub struct KeyFingerprintDocument {
-    /// What the secret is to wallets.
+    /// What the secret is.
     pub scheme: KeyScheme,
     /// Which split of this key it is, from 1.
     pub generation: u32,
@@ -136,10 +141,13 @@ pub struct KeyFingerprintDocument {
     pub made: String,
     /// Length of the secret.
     pub secret_bits: usize,
-    /// The first four bytes of the master public key's hash.
+    /// The first four bytes of the master public key's hash; empty for an identity of age.
     pub master_fingerprint: String,
     /// Accounts with their keys and first addresses.
     pub accounts: Vec<KeyAccountDocument>,
+    /// What the identity opens is encrypted to it: `age1…`; `null` unless the scheme is `age`.
+    #[serde(default)]
+    pub recipient: Option<String>,
     /// The cards; `null` if it was not split.
     pub set: Option<KeySetDocument>,
     /// What is wrong with the way the cards are spread.
@@ -230,8 +238,11 @@ pub struct KeyRecoveryDocument {
     pub passphrases_refused: usize,
     /// Whether it is the recorded key.
     pub verified: bool,
-    /// The first four bytes of the master public key's hash.
+    /// The first four bytes of the master public key's hash; empty for an identity of age.
     pub master_fingerprint: String,
+    /// The identity's `age1…`; absent for a wallet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
     /// When the first card was asked for.
     pub begun: String,
     /// When the key was back.
@@ -242,6 +253,22 @@ pub struct KeyRecoveryDocument {
     pub signer_hex: String,
     /// Ed25519 over label and document, the document with this field empty.
     pub signature_hex: String,
+}
+
+/// `keys kit --json`. It holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "message_type", rename = "keys_kit")]
+pub struct KeysKitDocument {
+    /// Files that were made.
+    pub files: Vec<String>,
+    /// When, RFC 3339 UTC.
+    pub made: String,
+    /// The first digits of the hash of what it says: names it.
+    pub kit: String,
+    /// What the keys in it are for.
+    pub keys: Vec<String>,
+    /// What the kit cannot say, and what is wrong with the way cards are spread.
+    pub warnings: Vec<String>,
 }
 
 /// `keys depart --json`: what a holder who leaves could still do. It holds no secret.

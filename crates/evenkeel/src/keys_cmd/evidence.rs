@@ -82,7 +82,10 @@ fn say(said: &KeyRecoveryDocument) -> Result<()> {
         format!("  cards   {}", said.cards.join(", ")),
         format!("  took    {} s, from {} to {}", said.elapsed_seconds, said.begun, said.ended),
         format!("  refused {} cards, {} passphrases", said.cards_refused, said.passphrases_refused),
-        format!("  key     master fingerprint {}", said.master_fingerprint),
+        match &said.recipient {
+            Some(recipient) => format!("  key     recipient {recipient}"),
+            None => format!("  key     master fingerprint {}", said.master_fingerprint),
+        },
         format!("  signer  {}", said.signer_hex),
     ];
     output::result(&lines.join("\n"))

@@ -94,7 +94,10 @@ pub(super) fn fingerprint(args: &KeysFingerprintArgs) -> Result<Exit> {
 type Source = (KeyScheme, Secret, Vec<evenkeel_custody::slip39::Share>);
 
 fn source(args: &KeysFingerprintArgs) -> Result<Source> {
-    let scheme = if args.bip39 { KeyScheme::Bip39 } else { KeyScheme::Seed };
+    let scheme = record::scheme(args.bip39, args.age);
+    if let Some(file) = &args.identity_file {
+        return Ok((KeyScheme::Age, input::identity(file)?.secret().clone(), Vec::new()));
+    }
     if let Some(file) = &args.mnemonic_file {
         return Ok((KeyScheme::Bip39, input::sentence(file)?.entropy().clone(), Vec::new()));
     }
@@ -107,7 +110,7 @@ fn source(args: &KeysFingerprintArgs) -> Result<Source> {
     match &args.secret_file {
         Some(file) => Ok((scheme, input::secret(file)?, Vec::new())),
         None => Err(Report::new(Exit::Usage, "nothing says which key")
-            .next("give --secret-file, --mnemonic-file or --shares")),
+            .next("give --secret-file, --mnemonic-file, --identity-file or --shares")),
     }
 }
 
@@ -116,11 +119,13 @@ pub(super) fn summary(record: &KeyFingerprintDocument) -> String {
     let what = match record.scheme {
         KeyScheme::Seed => "the secret is a BIP-32 seed",
         KeyScheme::Bip39 => "the secret is the entropy of a BIP-39 sentence",
+        KeyScheme::Age => "the secret is an identity of age",
     };
-    let mut lines = vec![format!(
-        "master fingerprint  {}  ({} bits; {what})",
-        record.master_fingerprint, record.secret_bits
-    )];
+    let (bits, master) = (record.secret_bits, &record.master_fingerprint);
+    let mut lines = vec![match &record.recipient {
+        Some(recipient) => format!("recipient  {recipient}  ({bits} bits; {what})"),
+        None => format!("master fingerprint  {master}  ({bits} bits; {what})"),
+    }];
     for account in &record.accounts {
         lines.push(format!("{} {}  {}", account.name, account.path, account.xpub));
         for address in &account.addresses {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use evenkeel_custody::age::Identity;
 use evenkeel_custody::bip39::Mnemonic;
 use evenkeel_custody::{Random, RandomError, Secret};
 use zeroize::Zeroizing;
@@ -121,6 +122,17 @@ pub(super) fn sentence(file: &Path) -> Result<Mnemonic> {
         Report::new(Exit::Usage, error.to_string())
             .at(file.display().to_string())
             .safe("nothing was made of it, and nothing is ever corrected by itself")
+    })
+}
+
+/// An identity of age: the first line of a file that is one, such as a recovery identity's.
+pub(super) fn identity(file: &Path) -> Result<Identity> {
+    let text = read_text(file, "the identity")?;
+    Identity::parse(&text).map_err(|error| {
+        Report::new(Exit::Usage, error.to_string())
+            .at(file.display().to_string())
+            .safe("nothing was made of it, and nothing is ever corrected by itself")
+            .next("give the file with the line AGE-SECRET-KEY-1…; a key in a token is in no file")
     })
 }
 

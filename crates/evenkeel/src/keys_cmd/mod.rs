@@ -15,6 +15,7 @@ mod holders;
 #[cfg(feature = "whole")]
 mod hsm;
 mod input;
+mod kit;
 mod record;
 mod recover;
 mod sheet;
@@ -40,6 +41,7 @@ pub(crate) fn run(command: &KeysCommand) -> Result<Exit> {
         KeysCommand::Ceremony(command) => ceremony::run(command),
         KeysCommand::Recover(args) => recover::run(args),
         KeysCommand::Evidence(args) => evidence::run(args),
+        KeysCommand::Kit(args) => kit::run(args),
         KeysCommand::Depart(args) => depart::run(args),
         #[cfg(feature = "whole")]
         KeysCommand::Hsm(command) => hsm::run(command),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use evenkeel_custody::age::Identity;
 use evenkeel_custody::bip39::Mnemonic;
 use evenkeel_custody::fingerprint::{Account, Fingerprint};
 use evenkeel_custody::slip39::{Policy, Share};
@@ -9,6 +10,7 @@ use evenkeel_custody::{Secret, drill};
 
 use super::holders::Holders;
 use super::input;
+use super::kit::{self, KeysKit};
 use crate::cli::format_time_ns;
 use crate::documents::{
     KeyAccountDocument, KeyAddressDocument, KeyCardDocument, KeyFingerprintDocument,
@@ -20,10 +22,51 @@ use crate::report::{Exit, Report, Result};
 /// The name of the record among cards.
 pub(super) const FILE: &str = "fingerprint.json";
 
+/// What tells a secret from another, and is none.
+pub(super) struct Told {
+    pub(super) master_fingerprint: String,
+    pub(super) accounts: Vec<KeyAccountDocument>,
+    pub(super) recipient: Option<String>,
+}
+
+impl Told {
+    /// Of a secret, by what it is.
+    pub(super) fn of(scheme: KeyScheme, secret: &Secret, passphrase: &Secret) -> Result<Self> {
+        if scheme == KeyScheme::Age {
+            let recipient = Some(identity(secret)?.recipient());
+            let (master_fingerprint, accounts) = (String::new(), Vec::new());
+            return Ok(Self { master_fingerprint, accounts, recipient });
+        }
+        let found = fingerprint(&seed(scheme, secret, passphrase)?)?;
+        Ok(Self {
+            master_fingerprint: hex(&found.master),
+            accounts: accounts(&found),
+            recipient: None,
+        })
+    }
+}
+
+/// What a secret is, where no record says it.
+pub(super) fn scheme(bip39: bool, age: bool) -> KeyScheme {
+    match (bip39, age) {
+        (true, _) => KeyScheme::Bip39,
+        (false, true) => KeyScheme::Age,
+        (false, false) => KeyScheme::Seed,
+    }
+}
+
+/// The identity of age that a secret is.
+pub(super) fn identity(secret: &Secret) -> Result<Identity> {
+    Identity::new(secret.clone())
+        .map_err(|error| Report::new(Exit::Usage, error.to_string()).safe("nothing was made of it"))
+}
+
 /// The seed that wallets use, of a secret by what it is.
 pub(super) fn seed(scheme: KeyScheme, secret: &Secret, passphrase: &Secret) -> Result<Secret> {
     match scheme {
         KeyScheme::Seed => Ok(secret.clone()),
+        KeyScheme::Age => Err(Report::new(Exit::Usage, "an identity of age is no wallet's seed")
+            .safe("nothing was made of it")),
         KeyScheme::Bip39 => {
             let passphrase = std::str::from_utf8(passphrase.reveal()).map_err(|_| {
                 Report::new(Exit::Usage, "the BIP-39 passphrase is not text (UTF-8)")
@@ -39,7 +82,7 @@ pub(super) fn seed(scheme: KeyScheme, secret: &Secret, passphrase: &Secret) -> R
 }
 
 /// The fingerprint of a seed.
-pub(super) fn fingerprint(seed: &Secret) -> Result<Fingerprint> {
+fn fingerprint(seed: &Secret) -> Result<Fingerprint> {
     Fingerprint::of_seed(seed.reveal()).map_err(|error| {
         Report::new(Exit::Usage, format!("no wallet can be made of this secret: {error}"))
             .safe("nothing was changed")
@@ -47,7 +90,7 @@ pub(super) fn fingerprint(seed: &Secret) -> Result<Fingerprint> {
 }
 
 /// The accounts of a fingerprint, as documents show them.
-pub(super) fn accounts(fingerprint: &Fingerprint) -> Vec<KeyAccountDocument> {
+fn accounts(fingerprint: &Fingerprint) -> Vec<KeyAccountDocument> {
     let document = |account: &Account| KeyAccountDocument {
         name: account.name.to_owned(),
         path: account.path.to_string(),
@@ -71,14 +114,15 @@ pub(super) fn new(
     bip39_passphrase: &Secret,
     generation: u32,
 ) -> Result<KeyFingerprintDocument> {
-    let fingerprint = fingerprint(&seed(scheme, secret, bip39_passphrase)?)?;
+    let told = Told::of(scheme, secret, bip39_passphrase)?;
     Ok(KeyFingerprintDocument {
         scheme,
         generation,
         made: format_time_ns(now_ns()),
         secret_bits: secret.len() * 8,
-        master_fingerprint: hex(&fingerprint.master),
-        accounts: accounts(&fingerprint),
+        master_fingerprint: told.master_fingerprint,
+        accounts: told.accounts,
+        recipient: told.recipient,
         set: None,
         warnings: Vec::new(),
     })
@@ -126,8 +170,15 @@ pub(super) fn set(
     }))
 }
 
-/// Reads a record.
+/// A file, and what stands behind `#` where there is no file of that whole name.
+fn in_kit(named: &Path) -> (&Path, Option<&str>) {
+    let split = named.to_str().filter(|_| !named.exists()).and_then(|it| it.rsplit_once('#'));
+    split.map_or((named, None), |(file, name)| (Path::new(file), Some(name)))
+}
+
+/// Reads a record: a file of its own, or a key of a kit as `KIT#NAME`.
 pub(super) fn read(file: &Path) -> Result<KeyFingerprintDocument> {
+    let (file, name) = in_kit(file);
     let text = input::read_text(file, "the fingerprint record")?;
     let refused = |why: &str| {
         Report::new(Exit::Usage, format!("this is no fingerprint record: {why}"))
@@ -135,6 +186,9 @@ pub(super) fn read(file: &Path) -> Result<KeyFingerprintDocument> {
             .safe("nothing was recovered")
             .next("evenkeel keys fingerprint --help   (says how a record is made)")
     };
+    if KeysKit::is_in(&text) {
+        return kit::record_in(&text, name).map_err(|why| refused(&why));
+    }
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| refused(&error.to_string()))?;
     if value.get("message_type").and_then(|it| it.as_str()) != Some("key_fingerprint") {
@@ -164,17 +218,15 @@ pub(super) fn compare(
     if matches(record, record.scheme, secret, bip39_passphrase) {
         return Ok(());
     }
-    let report = Report::new(
-        Exit::WrongKey,
-        "what came back does not match the recorded wallet fingerprint",
-    )
-    .detail(format!("recorded: master {}, {}", record.master_fingerprint, first_address(record)))
-    .safe("nothing was exported, and nothing secret was printed; the cards are as they were");
-    let other = match record.scheme {
-        KeyScheme::Seed => KeyScheme::Bip39,
-        KeyScheme::Bip39 => KeyScheme::Seed,
+    let what = match record.scheme {
+        KeyScheme::Age => "what came back does not match the recorded recipient",
+        _ => "what came back does not match the recorded wallet fingerprint",
     };
-    if matches(record, other, secret, bip39_passphrase) {
+    let report = Report::new(Exit::WrongKey, what)
+        .detail(format!("recorded: {}", name(record)))
+        .safe("nothing was exported, and nothing secret was printed; the cards are as they were");
+    let mut others = [KeyScheme::Seed, KeyScheme::Bip39, KeyScheme::Age].into_iter();
+    if let Some(other) = others.find(|other| matches(record, *other, secret, bip39_passphrase)) {
         return Err(report
             .detail(format!(
                 "it would match as `{}`: the record names the wrong scheme",
@@ -188,7 +240,9 @@ pub(super) fn compare(
     Err(match record.scheme {
         KeyScheme::Bip39 => report
             .next("this key also has a BIP-39 passphrase, or none: --bip39-passphrase-file FILE"),
-        KeyScheme::Seed => report.next("compare the set of the cards with the one recorded"),
+        KeyScheme::Seed | KeyScheme::Age => {
+            report.next("compare the set of the cards with the one recorded")
+        }
     })
 }
 
@@ -198,13 +252,21 @@ fn matches(
     secret: &Secret,
     bip39_passphrase: &Secret,
 ) -> bool {
-    let found = seed(scheme, secret, bip39_passphrase).and_then(|seed| fingerprint(&seed));
-    found.is_ok_and(|found| {
+    Told::of(scheme, secret, bip39_passphrase).is_ok_and(|found| {
         // A record without accounts would vouch with 32 bits alone.
-        !record.accounts.is_empty()
-            && hex(&found.master) == record.master_fingerprint
-            && accounts(&found) == record.accounts
+        (found.recipient.is_some() || !record.accounts.is_empty())
+            && found.recipient == record.recipient
+            && found.master_fingerprint == record.master_fingerprint
+            && found.accounts == record.accounts
     })
+}
+
+/// The key, for people.
+pub(super) fn name(record: &KeyFingerprintDocument) -> String {
+    match &record.recipient {
+        Some(recipient) => format!("recipient {recipient}"),
+        None => format!("master {}, {}", record.master_fingerprint, first_address(record)),
+    }
 }
 
 /// An address, for people.

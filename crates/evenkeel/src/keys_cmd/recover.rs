@@ -1,7 +1,7 @@
 //! `keys recover`: a key comes back card by card, and whoever types hears at once what is wrong.
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use evenkeel_custody::bip39::Mnemonic;
 use evenkeel_custody::slip39::{GroupState, Recovered, Share, missing, recover};
@@ -260,13 +260,14 @@ impl Table {
             passphrase_file: args.passphrase_file.clone(),
             fingerprint: args.fingerprint.clone(),
             bip39: args.bip39,
+            age: args.age,
             bip39_passphrase_file: args.bip39_passphrase_file.clone(),
             reveal: args.reveal,
             json: args.json,
         };
         slip39_recover::finish(&recovered, self.shares.len(), &as_before)?;
         if let Some(file) = &args.out {
-            self.export(&recovered, file, args.bip39)?;
+            self.export(&recovered, file, record::scheme(args.bip39, args.age))?;
         }
         Ok(recovered)
     }
@@ -295,6 +296,7 @@ impl Table {
             passphrases_refused,
             verified: known.is_some(),
             master_fingerprint: known.map(|it| it.master_fingerprint.clone()).unwrap_or_default(),
+            recipient: known.and_then(|it| it.recipient.clone()),
             begun: format_time_ns(begun_ns),
             ended: format_time_ns(ended_ns),
             elapsed_seconds: format!("{}.{:03}", elapsed_ms / 1_000, elapsed_ms % 1_000),
@@ -304,14 +306,20 @@ impl Table {
     }
 
     /// Only after it was compared with the record.
-    fn export(&self, recovered: &Recovered, file: &std::path::Path, bip39: bool) -> Result<()> {
-        let recorded = self.record.as_ref().map(|record| record.scheme == KeyScheme::Bip39);
-        let text = if recorded.unwrap_or(bip39) {
-            let sentence = Mnemonic::from_entropy(recovered.secret.clone())
-                .map_err(|error| Report::new(Exit::Usage, error.to_string()))?;
-            sentence.sentence()
-        } else {
-            Zeroizing::new(hex(recovered.secret.reveal()))
+    fn export(&self, recovered: &Recovered, file: &Path, said: KeyScheme) -> Result<()> {
+        let scheme = self.record.as_ref().map_or(said, |record| record.scheme);
+        let text = match scheme {
+            KeyScheme::Bip39 => {
+                let sentence = Mnemonic::from_entropy(recovered.secret.clone())
+                    .map_err(|error| Report::new(Exit::Usage, error.to_string()))?;
+                sentence.sentence()
+            }
+            KeyScheme::Age => {
+                let identity = record::identity(&recovered.secret)?;
+                let (recipient, text) = (identity.recipient(), identity.to_text());
+                Zeroizing::new(format!("# recipient: {recipient}\n{}", text.as_str()))
+            }
+            KeyScheme::Seed => Zeroizing::new(hex(recovered.secret.reveal())),
         };
         write_new(file, Zeroizing::new(format!("{}\n", text.as_str())).as_bytes())?;
         output::note(&format!("wrote the secret to {}: destroy it after use", file.display()));

@@ -53,6 +53,7 @@ fn unverified(document: &Slip39RecoveryDocument) {
         "UNVERIFIED: any passphrase gives some secret; only a fingerprint tells the right one.\n\
          Give the record with --fingerprint FILE, or compare an address of this secret:",
     );
+    document.recipient.iter().for_each(|recipient| output::note(&format!("  {recipient}")));
     for address in document.accounts.iter().filter_map(|account| account.addresses.first()) {
         output::note(&format!("  {}  {}", address.path, address.address));
     }
@@ -65,14 +66,13 @@ fn document(
     args: &Slip39RecoverArgs,
     bip39_passphrase: &Secret,
 ) -> Result<Slip39RecoveryDocument> {
-    let mut scheme = if args.bip39 { KeyScheme::Bip39 } else { KeyScheme::Seed };
+    let mut scheme = record::scheme(args.bip39, args.age);
     if let Some(file) = &args.fingerprint {
         let known = record::read(file)?;
         record::compare(&known, &recovered.secret, bip39_passphrase)?;
         scheme = known.scheme;
     }
-    let seed = record::seed(scheme, &recovered.secret, bip39_passphrase)?;
-    let fingerprint = record::fingerprint(&seed)?;
+    let told = record::Told::of(scheme, &recovered.secret, bip39_passphrase)?;
     let sentence = match (scheme, args.reveal) {
         (KeyScheme::Bip39, true) => Some(sentence(&recovered.secret)?),
         _ => None,
@@ -98,8 +98,9 @@ fn document(
         has_digest: recovered.has_digest,
         verified: args.fingerprint.is_some(),
         scheme,
-        master_fingerprint: hex(&fingerprint.master),
-        accounts: record::accounts(&fingerprint),
+        master_fingerprint: told.master_fingerprint,
+        accounts: told.accounts,
+        recipient: told.recipient,
         secret_bits: recovered.secret.len() * 8,
         secret_hex: args.reveal.then(|| hex(recovered.secret.reveal())),
         bip39_sentence: sentence,
@@ -137,15 +138,21 @@ fn summary(
         (0, true) => "  checked    the digest holds; no card to spare".to_owned(),
         (extra, _) => format!("  checked    the digest holds; {extra} more cards agree"),
     });
-    lines.push(format!("  key        master fingerprint {}", document.master_fingerprint));
+    lines.push(match &document.recipient {
+        Some(recipient) => format!("  key        recipient {recipient}"),
+        None => format!("  key        master fingerprint {}", document.master_fingerprint),
+    });
     if document.verified {
         lines.push("  verified   it is the key of the record".to_owned());
     }
     if args.reveal {
         lines.iter().for_each(|line| output::note(line));
-        return match &document.bip39_sentence {
-            Some(sentence) => output::result(sentence),
-            None => output::result(&Zeroizing::new(hex(recovered.secret.reveal()))),
+        return match (&document.bip39_sentence, document.scheme) {
+            (Some(sentence), _) => output::result(sentence),
+            (None, KeyScheme::Age) => {
+                output::result(&record::identity(&recovered.secret)?.to_text())
+            }
+            (None, _) => output::result(&Zeroizing::new(hex(recovered.secret.reveal()))),
         };
     }
     lines.push("  secret     not shown (--reveal prints it)".to_owned());

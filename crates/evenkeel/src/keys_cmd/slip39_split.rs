@@ -68,6 +68,9 @@ fn secret(args: &Slip39SplitArgs) -> Result<(KeyScheme, Secret)> {
     if let Some(file) = &args.bip39_file {
         return Ok((KeyScheme::Bip39, input::sentence(file)?.entropy().clone()));
     }
+    if let Some(file) = &args.identity_file {
+        return Ok((KeyScheme::Age, input::identity(file)?.secret().clone()));
+    }
     if let Some(file) = &args.secret_file {
         return Ok((KeyScheme::Seed, input::secret(file)?));
     }
@@ -86,6 +89,11 @@ fn traps(scheme: KeyScheme) {
             "note: the cards hold the entropy of the sentence. A wallet that recovers them as \
              SLIP-39 opens another,\nempty wallet: recover here with --bip39 and type the \
              sentence. Its BIP-39 passphrase, if any, is not in the cards."
+        }
+        KeyScheme::Age => {
+            "note: the cards hold the identity alone, which opens what is encrypted to its recipient. A \
+             root key that stands\nin the same file is in no card: who certifies new writers keeps \
+             it apart."
         }
     });
 }
