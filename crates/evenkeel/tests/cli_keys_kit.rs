@@ -55,7 +55,9 @@ fn cards_bring_back_the_recovery_identity_that_was_split() {
     );
     assert_eq!(identity_line(&bench.read("back.txt")), identity_line(&recovery));
     // What came back is a file that `drill` and `restore` take.
-    assert_eq!(bench.run("protect back.txt --home h").exit, 0);
+    assert_eq!(bench.run("backup holders --home h").exit, 0);
+    let drill = bench.run("drill --level D4 --identity back.txt --home h");
+    assert_eq!(drill.exit, 0, "{}", drill.err);
     let wrong = line.replace("-file passphrase", "-file wrong").replace("back.txt", "other.txt");
     let said = bench.run(&wrong);
     assert_eq!(said.exit, 12, "{}", said.err);
