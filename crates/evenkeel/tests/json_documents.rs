@@ -168,6 +168,17 @@ fn the_document_of_a_decryption_fits_its_schema_empty_and_full() {
     assert_fits("key_decryption", &decryption);
 }
 
+fn identities_and_kits() {
+    let recipient = Some("age1".to_owned());
+    let recovery = KeyRecoveryDocument { recipient: recipient.clone(), ..Default::default() };
+    assert_fits("key_recovery", &recovery);
+    let scheme = KeyScheme::Age;
+    let record = KeyFingerprintDocument { scheme, recipient, ..Default::default() };
+    assert_fits("key_fingerprint", &record);
+    let keys = vec!["wallet".to_owned()];
+    assert_fits("keys_kit", &KeysKitDocument { keys, ..Default::default() });
+}
+
 #[test]
 fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
     assert_fits("slip39_recovery", &Slip39RecoveryDocument::default());
@@ -193,14 +204,7 @@ fn the_documents_of_keys_fit_their_schemas_empty_and_full() {
     assert_fits("key_departure", &KeyDepartureDocument::default());
     let cards = vec!["1.2 of Bob".to_owned()];
     assert_fits("key_recovery", &KeyRecoveryDocument { cards, ..Default::default() });
-    let recipient = Some("age1".to_owned());
-    let recovery = KeyRecoveryDocument { recipient: recipient.clone(), ..Default::default() };
-    assert_fits("key_recovery", &recovery);
-    let scheme = KeyScheme::Age;
-    let record = KeyFingerprintDocument { scheme, recipient, ..Default::default() };
-    assert_fits("key_fingerprint", &record);
-    let keys = vec!["wallet".to_owned()];
-    assert_fits("keys_kit", &KeysKitDocument { keys, ..Default::default() });
+    identities_and_kits();
     let contract = Some(GroupContractDocument::default());
     let document = GroupDocument { holders, generation, missing, contract, ..Default::default() };
     assert_fits("key_group", &document);

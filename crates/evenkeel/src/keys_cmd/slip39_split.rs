@@ -91,9 +91,9 @@ fn traps(scheme: KeyScheme) {
              sentence. Its BIP-39 passphrase, if any, is not in the cards."
         }
         KeyScheme::Age => {
-            "note: the cards hold the identity alone, which opens what is encrypted to its recipient. A \
-             root key that stands\nin the same file is in no card: who certifies new writers keeps \
-             it apart."
+            "note: the cards hold the identity alone, which opens what is encrypted to its \
+             recipient. A root key\nthat stands in the same file is in no card: who certifies new \
+             writers keeps it apart."
         }
     });
 }

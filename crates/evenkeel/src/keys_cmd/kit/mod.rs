@@ -1,4 +1,5 @@
-//! `keys kit`: what a stranger needs to bring keys back from their cards, on paper and for programs.
+//! `keys kit`: what a stranger needs to bring keys back from their cards, on paper and for
+//! programs.
 
 mod words;
 

@@ -59,8 +59,8 @@ fn section(key: &KeyOfKit) -> String {
         KeyScheme::Age => writeln!(
             out,
             "An identity of age. It opens what is encrypted to\n  {}\n\
-             NEW is then the file for `restore --identity NEW` and `drill --identity NEW`. The root\n\
-             key, which certifies new writers (`restore --promote`), is in no card.",
+             NEW is then the file for `restore --identity NEW` and `drill --identity NEW`. The\n\
+             root key, which certifies new writers (`restore --promote`), is in no card.",
             record.recipient.as_deref().unwrap_or_default()
         ),
         KeyScheme::Seed => writeln!(
