@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{input, record};
+use super::record;
 use crate::cli::{KeysKitArgs, format_time_ns};
 use crate::documents::{KeyFingerprintDocument, KeyScheme, KeysKitDocument};
 use crate::keyfile::{hex, write_new};
