@@ -91,6 +91,11 @@ const NEEDS: &[Need] = &[
         purpose: "runs the reference implementation of SLIP-39",
     },
     Need {
+        program: "gocryptfs",
+        packages: &["gocryptfs", "fuse3"],
+        purpose: "keeps plaintext of drills off disks",
+    },
+    Need {
         program: "strace",
         packages: &["strace"],
         purpose: "shows that the offline program calls no network",

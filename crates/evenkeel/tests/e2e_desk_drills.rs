@@ -201,10 +201,14 @@ fn a_check_that_asks_for_nothing_or_for_two_things_is_refused_before_anything_ru
 }
 
 #[test]
-fn scratch_in_memory_is_used_and_left_empty_and_one_on_disk_is_told() {
+fn scratch_in_memory_is_used_and_left_empty_and_one_on_disk_is_told_or_encrypted() {
     let rig = desk();
     let drill = rig.ok("drill --home desk --json").json();
     let on_disk = check(&drill, "scratch")["detail"].as_str().unwrap().to_owned();
+    let rig = rig.with("EVENKEEL_DRILL_SCRATCH_ENCRYPTED", "true");
+    let drill = rig.ok("drill --home desk --json").json();
+    let detail = check(&drill, "scratch")["detail"].as_str().unwrap();
+    assert!(on_disk == detail || detail.starts_with("encrypted with a key"), "{detail}");
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     let rig = rig.with("EVENKEEL_DRILL_SCRATCH", memory.path().to_str().unwrap());
     let drill = rig.ok("drill --home desk --json").json();

@@ -142,6 +142,11 @@ fn a_protected_server_is_proven_by_one_that_starts_from_the_sites() {
     desk.configure("checks = [\"SELECT count(*) = 100 FROM orders\"]\n");
     let drill = desk.ok("drill --level D3 --home h --json").json();
     assert_eq!(check(&drill, "postgres_postgres_queries")["result"], "ok", "{drill}");
+    let encrypted = [("EVENKEEL_DRILL_SCRATCH_ENCRYPTED", "true")];
+    let drill = desk.bench.run_with("drill --level D3 --home h --json", &encrypted).json();
+    assert_eq!(check(&drill, "postgres_postgres_queries")["result"], "ok", "{drill}");
+    let scratch = check(&drill, "scratch")["detail"].as_str().unwrap();
+    assert!(scratch.starts_with("encrypted") || scratch.starts_with("in memory"), "{scratch}");
     let text = desk.bench.read("h/evenkeel.toml").replace("= 100 FROM", "= 99 FROM");
     desk.bench.write("h/evenkeel.toml", &text);
     let said = desk.bench.run("drill --level D3 --home h --json");

@@ -62,6 +62,9 @@ pub struct DrillConfig {
     /// Where restores are laid out, best in memory; none: in the drill host's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<PathBuf>,
+    /// Whether what lies there is encrypted with a key that ends with the drill, where it is not in
+    /// memory.
+    pub scratch_encrypted: bool,
     /// Whether rows that break a foreign key of a restored SQLite database fail the drill.
     pub foreign_keys: bool,
     /// What has to be true of what came back.
@@ -80,6 +83,7 @@ impl Default for DrillConfig {
             report_key_file: "drill-host/report.key".into(),
             report_public_key: String::new(),
             scratch: None,
+            scratch_encrypted: false,
             foreign_keys: true,
             checks: Vec::new(),
         }

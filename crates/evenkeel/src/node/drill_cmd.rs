@@ -15,7 +15,7 @@ use evenkeel_vault::{Pin, Unlock};
 use super::alerts::deadman;
 use super::clock::SystemClock;
 use super::domain::{Domain, STATE};
-use super::drill_checks::{Scratch, remove_stale};
+use super::drill_checks::{Scratch, below, remove_stale};
 use super::drill_verify;
 use super::evidence;
 use super::files::FilesDrill;
@@ -125,7 +125,7 @@ fn here(
         lineage: None,
         clock: &SystemClock::new(),
     };
-    let scratch = Scratch::make(config.drill.scratch.as_deref().unwrap_or(&home.dir))?;
+    let scratch = Scratch::make(&below(&config.drill, &home.dir), config.drill.scratch_encrypted)?;
     // The scratch journal is thrown away, so its identity is nobody's.
     let nobody = JournalIdentity { cluster_id: [0; 16], lineage: [0; 16] };
     let mut sink = JournalSink::new(scratch.path(), nobody, config.journal.segment_bytes);
@@ -182,7 +182,7 @@ impl DrillHome {
         let history = dir.join("drills");
         std::fs::create_dir_all(&history)
             .map_err(|error| Report::io("make the drill history", &history, &error))?;
-        remove_stale(config.drill.scratch.as_deref().unwrap_or(&dir));
+        remove_stale(&below(&config.drill, &dir));
         Ok(Self { dir })
     }
 

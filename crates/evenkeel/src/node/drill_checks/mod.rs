@@ -2,6 +2,7 @@
 //! is unproven, whatever is answered otherwise has failed; nothing of it ends the drill.
 
 mod command;
+pub(super) mod encrypted;
 mod expect;
 mod file;
 mod scratch;
@@ -9,7 +10,7 @@ mod sqlite;
 
 pub(super) use command::{Surroundings, run as run_command};
 pub(super) use expect::{Answer, judge};
-pub(super) use scratch::{Kind, Scratch, remove_stale};
+pub(super) use scratch::{Kind, Scratch, below, remove_stale};
 pub(super) use sqlite::broken_references;
 
 use std::path::{Path, PathBuf};

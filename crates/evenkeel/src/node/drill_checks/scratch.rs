@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{OFlags, statfs};
 
 use super::super::files::remove_all;
+use super::encrypted;
+use crate::config::DrillConfig;
 use crate::report::{Report, Result};
 
 /// The magic numbers of file systems that are in memory (linux/magic.h): tmpfs, ramfs.
@@ -22,12 +24,14 @@ static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 pub(in super::super) enum Kind {
     /// tmpfs or ramfs: nothing is written to a disk, except what the system swaps out.
     Memory,
+    /// A disk that only ever had ciphertext, of a key that nobody has any more.
+    Encrypted,
     /// Anything else: it is overwritten before it is removed.
     Disk,
 }
 
 impl Kind {
-    fn of(folder: &Path) -> Self {
+    pub(in super::super) fn of(folder: &Path) -> Self {
         let kind = statfs(folder).map(|found| i128::from(found.f_type));
         match kind {
             // The field is signed on some machines.
@@ -40,9 +44,11 @@ impl Kind {
     pub(in super::super) fn words(self) -> &'static str {
         match self {
             Self::Memory => "in memory (tmpfs); removed afterwards",
+            Self::Encrypted => "encrypted with a key that only this drill had; removed afterwards",
             Self::Disk => {
                 "ON DISK: what came back lay readable on a disk, and was overwritten and removed \
-                 afterwards; drill.scratch = \"/dev/shm\" keeps it in memory"
+                 afterwards; drill.scratch = \"/dev/shm\" keeps it in memory, \
+                 drill.scratch_encrypted = true keeps plaintext off the disk"
             }
         }
     }
@@ -51,8 +57,15 @@ impl Kind {
 /// Removed when the drill ends, however it ends.
 #[derive(Debug)]
 pub(in super::super) struct Scratch {
+    /// All that is removed.
+    outer: PathBuf,
     path: PathBuf,
     kind: Kind,
+}
+
+/// Below what a drill's scratch folder is made.
+pub(in super::super) fn below(config: &DrillConfig, home: &Path) -> PathBuf {
+    config.scratch.clone().unwrap_or_else(|| home.to_path_buf())
 }
 
 impl Scratch {
@@ -60,14 +73,19 @@ impl Scratch {
     ///
     /// # Errors
     /// Whatever the system says.
-    pub(in super::super) fn make(below: &Path) -> Result<Self> {
-        let path = below.join(format!("{PREFIX}{}", std::process::id()));
-        let fail = |error: &std::io::Error| Report::io("make the scratch folder", &path, error);
+    pub(in super::super) fn make(below: &Path, encrypted: bool) -> Result<Self> {
+        let outer = below.join(format!("{PREFIX}{}", std::process::id()));
+        let fail = |error: &std::io::Error| Report::io("make the scratch folder", &outer, error);
         fs::create_dir_all(below).map_err(|error| fail(&error))?;
-        wipe(&path, Kind::of(below));
-        fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| fail(&error))?;
-        let kind = Kind::of(&path);
-        Ok(Self { path, kind })
+        wipe(&outer, Kind::of(below));
+        fs::DirBuilder::new().mode(0o700).create(&outer).map_err(|error| fail(&error))?;
+        let kind = Kind::of(&outer);
+        let mut scratch = Self { path: outer.clone(), outer, kind };
+        if encrypted && kind == Kind::Disk {
+            scratch.path = encrypted::open(&scratch.outer, false)?;
+            scratch.kind = Kind::Encrypted;
+        }
+        Ok(scratch)
     }
 
     pub(in super::super) fn path(&self) -> &Path {
@@ -81,7 +99,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        wipe(&self.path, self.kind);
+        wipe(&self.outer, self.kind);
     }
 }
 
@@ -108,7 +126,8 @@ fn wipe(path: &Path, kind: Kind) {
     if !path.exists() {
         return;
     }
-    if kind == Kind::Disk {
+    encrypted::close(path);
+    if kind == Kind::Disk && !encrypted::is_sealed(path) {
         overwrite(path);
         // Zeros that stay in the cache until the file is gone would never reach the disk.
         if let Ok(folder) = File::open(path) {
@@ -163,7 +182,7 @@ mod tests {
         let (outside, second) = (below.path().join("outside"), below.path().join("second"));
         fs::write(&outside, "mine").unwrap();
         fs::write(&second, "mine too").unwrap();
-        let scratch = Scratch::make(below.path()).unwrap();
+        let scratch = Scratch::make(below.path(), false).unwrap();
         assert_eq!(fs::metadata(scratch.path()).unwrap().permissions().mode() & 0o777, 0o700);
         std::os::unix::fs::symlink(&outside, scratch.path().join("link")).unwrap();
         fs::hard_link(&second, scratch.path().join("second")).unwrap();
@@ -180,6 +199,30 @@ mod tests {
         assert!(!place.exists());
         assert_eq!(fs::read_to_string(&outside).unwrap(), "mine");
         assert_eq!(fs::read_to_string(&second).unwrap(), "mine too");
+    }
+
+    #[test]
+    fn an_encrypted_one_leaves_no_plaintext_on_the_disk_and_no_way_to_open_it() {
+        let below = tempfile::tempdir().unwrap();
+        let text = "what nobody else may read ".repeat(1000);
+        let scratch = Scratch::make(below.path(), true).unwrap();
+        assert_eq!(scratch.kind(), Kind::Encrypted);
+        fs::write(scratch.path().join("orders.sqlite"), &text).unwrap();
+        assert_eq!(fs::read_to_string(scratch.path().join("orders.sqlite")).unwrap(), text);
+        // As after a kill: what lies on the disk is not opened by anything.
+        let (outer, sealed) = (scratch.outer.clone(), scratch.outer.join("sealed"));
+        std::mem::forget(scratch);
+        let files: Vec<_> = fs::read_dir(&sealed).unwrap().flatten().collect();
+        assert!(files.iter().any(|file| file.metadata().unwrap().len() > text.len() as u64));
+        for file in files {
+            let bytes = fs::read(file.path()).unwrap();
+            assert!(!bytes.windows(12).any(|part| part == b"nobody else "), "{file:?}");
+            assert_ne!(file.file_name(), "orders.sqlite");
+        }
+        let dead = below.path().join("scratch-4194305");
+        fs::rename(&outer, &dead).unwrap();
+        remove_stale(below.path());
+        assert!(!dead.exists());
     }
 
     #[test]

@@ -118,22 +118,20 @@ impl Bench<'_> {
             Ok(user) => user,
             Err(why) => return vec![self.check("", Verdict::Unproven, why)],
         };
-        let below = self.drill.config.drill.scratch.as_deref();
-        let scratch = match user.scratch(self.drill.scratch, below) {
+        let drill = &self.drill.config.drill;
+        let below = drill.scratch.as_deref();
+        let scratch = match user.scratch(self.drill.scratch, below, drill.scratch_encrypted) {
             Ok(scratch) => scratch,
-            Err(error) => {
-                let detail = format!("no folder for the server: {error}");
+            Err(why) => {
+                let detail = format!("no folder for the server: {why}");
                 return vec![self.check("", Verdict::Unproven, detail)];
             }
         };
-        let place = scratch.join(format!("postgres-{}", self.name));
+        let place = scratch.path.join(format!("postgres-{}", self.name));
         remove_all(&place);
         let checks = self.look(&holdings, &plan, (&programs, user), &place);
         remove_all(&place);
-        if let Some(parent) = place.parent().filter(|parent| *parent != self.drill.scratch) {
-            // It is empty now; the next drill removes it otherwise.
-            let _ = fs::remove_dir(parent);
-        }
+        scratch.remove();
         checks
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use evenkeel_capture::postgres::{Address, Connection, Host, Login, Purpose, Tls};
 
+use super::super::drill_checks::{Kind, encrypted};
 use crate::keyfile::hex;
 
 /// How long recovery may take before it is called off.
@@ -51,26 +52,43 @@ impl User {
 
     /// A folder that such a user can reach, which one below a home of the administrator's is not;
     /// it did not exist before, so nobody else waits in it.
-    /// Below `named` if it is given.
-    pub(super) fn scratch(self, own: &Path, named: Option<&Path>) -> std::io::Result<PathBuf> {
+    /// Below `named` if it is given; on a disk encrypted, if that is wanted.
+    pub(super) fn scratch(
+        self,
+        own: &Path,
+        named: Option<&Path>,
+        encrypted: bool,
+    ) -> Result<Folder, String> {
         let Some((uid, _)) = self.0 else {
-            return Ok(own.to_path_buf());
+            return Ok(Folder { path: own.to_path_buf(), outer: None });
         };
+        let failed = |error: std::io::Error| error.to_string();
         let above = named.map_or_else(std::env::temp_dir, Path::to_path_buf);
         remove_stale(&above, uid);
         let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+        getrandom::fill(&mut random).map_err(|error| error.to_string())?;
         let name = format!("{SCRATCH}{}-{}", std::process::id(), hex(&random));
-        let folder = above.join(name);
-        fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        let outer = above.join(name);
+        fs::DirBuilder::new().mode(0o700).create(&outer).map_err(failed)?;
+        let mut folder = Folder { path: outer.clone(), outer: Some(outer.clone()) };
+        if encrypted && Kind::of(&outer) == Kind::Disk {
+            let opened =
+                encrypted::open(&outer, true).map_err(|report| report.message().to_owned());
+            folder.path = opened.inspect_err(|_| folder.remove())?;
+            self.own(&outer).map_err(failed)?;
+        }
         Ok(folder)
     }
 
+    fn own(self, path: &Path) -> std::io::Result<()> {
+        self.0.map_or(Ok(()), |(uid, gid)| lchown(path, Some(uid), Some(gid)))
+    }
+
     pub(super) fn hand_over(self, path: &Path) -> std::io::Result<()> {
-        let Some((uid, gid)) = self.0 else {
+        if self.0.is_none() {
             return Ok(());
-        };
-        lchown(path, Some(uid), Some(gid))?;
+        }
+        self.own(path)?;
         if fs::symlink_metadata(path)?.is_dir() {
             for entry in fs::read_dir(path)? {
                 self.hand_over(&entry?.path())?;
@@ -89,6 +107,23 @@ impl User {
     }
 }
 
+/// Where a server's copy is laid out.
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    /// All of it that has to go, if it is not the drill's own.
+    outer: Option<PathBuf>,
+}
+
+impl Folder {
+    /// Removes it; what cannot be removed the next drill tries again.
+    pub(super) fn remove(&self) {
+        if let Some(outer) = &self.outer {
+            encrypted::close(outer);
+            let _ = fs::remove_dir_all(outer);
+        }
+    }
+}
+
 /// A drill that was killed leaves plaintext behind: the next one removes it.
 fn remove_stale(above: &Path, uid: u32) {
     for entry in fs::read_dir(above).into_iter().flatten().flatten() {
@@ -99,6 +134,7 @@ fn remove_stale(above: &Path, uid: u32) {
         let ours = |meta: fs::Metadata| meta.is_dir() && [0, uid].contains(&meta.uid());
         if dead && entry.metadata().is_ok_and(ours) {
             // What stays is in the way of nobody, and the next drill tries again.
+            encrypted::close(&entry.path());
             let _ = fs::remove_dir_all(entry.path());
         }
     }
