@@ -10,16 +10,22 @@ use crate::output;
 /// cannot read it, and it is not swapped out where the machine lets a process ask for that.
 pub(super) fn keep_memory_private() {
     rustix::process::umask(Mode::from_raw_mode(0o077));
-    let no_core = Rlimit { current: Some(0), maximum: Some(0) };
-    let dumps_off = setrlimit(Resource::Core, no_core)
-        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
-    if dumps_off.is_err() {
-        output::note("warning: core dumps could not be switched off; a crash may leave one");
-    }
+    keep_no_image();
     // All or nothing: the system refuses before it locks a part.
     if rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE).is_err() {
         output::note(
             "note: memory could not be locked (ulimit -l); use a machine without swap, or root",
         );
+    }
+}
+
+/// A crash leaves no image of memory, and other processes of this user cannot read it: for whatever
+/// opens a backup, which is too large to be locked in memory.
+pub(crate) fn keep_no_image() {
+    let no_core = Rlimit { current: Some(0), maximum: Some(0) };
+    let dumps_off = setrlimit(Resource::Core, no_core)
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if dumps_off.is_err() {
+        output::note("warning: core dumps could not be switched off; a crash may leave one");
     }
 }

@@ -25,6 +25,8 @@ mod slip39_split;
 
 #[cfg(feature = "whole")]
 pub(crate) use group::file_keys;
+#[cfg(feature = "whole")]
+pub(crate) use guard::keep_no_image;
 
 use crate::cli::{DrillCommand, KeysCommand, Slip39Command};
 use crate::report::{Exit, Result};

@@ -32,6 +32,7 @@ pub(super) fn unlock(
     quorum: &QuorumArgs,
     purpose: DecryptionPurpose,
 ) -> Result<Option<(Unlock, String)>> {
+    keys_cmd::keep_no_image();
     if let (Some(quorum), Some(table)) = (&quorum.quorum, &quorum.table) {
         let (keys, named) = keys_cmd::file_keys(quorum, table, purpose)?;
         output::note(&format!("opening with a {named}"));
