@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use common::{Desk, SECOND, START, noise, point};
-use evenkeel_vault::{Error, ObjectInfo, Site, SiteClass, SiteError, SiteErrorKind, Writer};
+use evenkeel_vault::{
+    Error, Identity, ObjectInfo, Site, SiteClass, SiteError, SiteErrorKind, Writer, rewrap,
+};
 
 const DAY: u64 = 86_400;
 const LOCK_SECONDS: u64 = 30 * DAY;
@@ -152,6 +154,32 @@ fn a_point_extends_the_locks_of_every_pack_that_it_refers_to() {
         for site in &sites {
             outlives(site);
         }
+    }
+}
+
+#[test]
+fn keys_wrapped_anew_stay_locked_as_long_as_what_they_open() {
+    let desk = Desk::new();
+    let (sites, mut writer, now) = locked(&desk);
+    let content = noise(7, 300_000);
+    let later = [desk.recovery.recipient(), Identity::generate().recipient()];
+    for day in 0..45 {
+        *now.lock().unwrap() = START / SECOND + day * DAY;
+        let time_ns = START + day * DAY * SECOND;
+        point(&mut writer, day, time_ns, &[("same", &content)]).unwrap();
+        if day == 5 {
+            let given: Vec<Arc<dyn Site>> =
+                sites.iter().map(|site| Arc::clone(site) as Arc<dyn Site>).collect();
+            let catalog = desk.load(&given, None).unwrap();
+            assert!(rewrap(&catalog, &desk.recovery, &later, time_ns).unwrap().wrapped > 0);
+        }
+    }
+    // The first period's: all points refer to what it sealed.
+    for site in &sites {
+        let keys: Vec<String> = site.until.lock().unwrap().keys().cloned().collect();
+        let record = keys.iter().rfind(|key| key.contains("/records/")).unwrap();
+        let wrap = keys.iter().find(|key| key.contains(".wrap")).unwrap();
+        assert!(site.until(wrap) >= site.until(record), "{wrap} ends before {record}");
     }
 }
 

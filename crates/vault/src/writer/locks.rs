@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Writer;
 use super::point::SealedPoint;
 use crate::error::Result;
-use crate::layout::ObjectName;
+use crate::layout::{Lineage, ObjectName};
 use crate::shipping::{Delivery, Tally, require};
-use crate::site::{SiteError, SiteErrorKind, each_site};
+use crate::site::{Site, SiteError, SiteErrorKind, each_site};
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
 /// A point's own record is locked when it is put: by then so much may have passed at most.
@@ -60,7 +60,13 @@ impl Writer {
                         extend(ObjectName::Shard(lineage, pack, at))?;
                         optional(extend(ObjectName::Proof(lineage, pack, at)))?;
                     }
-                    name => extend(name)?,
+                    ObjectName::Period(lineage, number) => {
+                        extend(*name)?;
+                        for wrap in wraps(site, &domain, lineage, number)? {
+                            optional(extend(wrap))?;
+                        }
+                    }
+                    other => extend(other)?,
                 }
             }
             Ok(())
@@ -73,6 +79,20 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// What a site has of a period's key wrapped anew: without it, recipients that came later open
+/// nothing of that period.
+fn wraps(
+    site: &dyn Site,
+    domain: &str,
+    lineage: Lineage,
+    number: u64,
+) -> std::result::Result<Vec<ObjectName>, SiteError> {
+    let names = site.list(&format!("{domain}/{lineage}/keys/"))?.into_iter();
+    let names = names.filter_map(|object| ObjectName::parse(domain, &object.key));
+    let of_it = |name: &ObjectName| matches!(name, ObjectName::Wrap(_, of, _) if *of == number);
+    Ok(names.filter(of_it).collect())
 }
 
 /// Proofs can be made again: one that is missing takes nothing from the point.
