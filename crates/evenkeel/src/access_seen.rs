@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use evenkeel_vault::{PeriodAccess, Recipient};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, DomainConfig, HolderConfig};
+use crate::config::{Config, DomainConfig, DomainName, HolderConfig};
 use crate::keyfile;
 use crate::report::{Report, Result};
 
@@ -35,13 +35,14 @@ impl AccessSeen {
     }
 
     /// What was last seen from this host; `None` if nobody has looked.
-    pub(crate) fn load(config: &Config) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(config.host.data.join(FILE)).ok()?).ok()
+    pub(crate) fn load(config: &Config, name: DomainName) -> Option<Self> {
+        let file = config.host.data.join(name.file(FILE));
+        serde_json::from_slice(&std::fs::read(file).ok()?).ok()
     }
 
     /// Keeps it.
-    pub(crate) fn save(&self, config: &Config) -> Result<()> {
-        let path = config.host.data.join(FILE);
+    pub(crate) fn save(&self, config: &Config, name: DomainName) -> Result<()> {
+        let path = config.host.data.join(name.file(FILE));
         let part = path.with_extension("json.part");
         let _ = std::fs::remove_file(&part);
         let text = serde_json::to_vec(self).unwrap_or_default();
@@ -68,10 +69,15 @@ impl AccessSeen {
     }
 
     /// What to type then.
-    pub(crate) fn next(config: &Config) -> String {
+    pub(crate) fn next(config: &Config, name: DomainName) -> String {
+        let place = match &config.kit {
+            Some(kit) => format!("--kit {}", kit.display()),
+            None => format!("--config {}", config.file.display()),
+        };
         format!(
-            "evenkeel recipients rewrap --identity recovery-identity.txt --config {}",
-            config.file.display()
+            "evenkeel recipients rewrap{} --identity {} {place}",
+            name.option(),
+            name.recovery_identity()
         )
     }
 }

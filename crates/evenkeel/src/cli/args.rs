@@ -339,6 +339,10 @@ pub struct PointsArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: super::DomainArg,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -425,6 +429,10 @@ pub struct VerifyArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: super::DomainArg,
+
     /// Also open and compare everything, with this identity; without it ciphertext alone is checked
     #[arg(long, value_name = "FILE")]
     pub identity: Option<PathBuf>,
@@ -440,6 +448,10 @@ pub struct RepairArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: super::DomainArg,
 
     /// Also mend this host's journal from the sites; the identity opens what they hold
     #[arg(long, value_name = "FILE")]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::domain_arg::DomainArg;
 use super::place::Place;
 
 /// `kit …`
@@ -33,6 +34,10 @@ pub struct KitMakeArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
+
     /// A folder (a text and a page for printing are made in it), or a file: FILE.txt or FILE.html
     #[arg(long, value_name = "DIR|FILE")]
     pub out: PathBuf,
@@ -52,6 +57,10 @@ pub struct KitCheckArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
 
     /// The kit: the text or the page that `kit make` wrote
     #[arg(value_name = "KIT")]

@@ -3,6 +3,7 @@
 mod args;
 mod demo_args;
 mod dispatch;
+mod domain_arg;
 mod drill_args;
 mod failover_args;
 mod files_args;
@@ -39,6 +40,7 @@ pub use demo_args::{
     ClientsCommand, ClientsKeyArgs, DemoBotArgs, DemoClientsArgs, DemoCommand, DemoKind,
     KillPrimaryArgs, Role, Slot,
 };
+pub use domain_arg::DomainArg;
 pub use drill_args::{DrillAction, DrillArgs, DrillVerifyArgs};
 pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
 pub use files_args::{BackupArgs, DiffArgs, LsArgs, ProtectArgs};

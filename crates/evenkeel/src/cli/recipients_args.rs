@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::domain_arg::DomainArg;
 use super::place::Place;
 use crate::config::{HolderRole, RemovedBecause};
 
@@ -64,6 +65,10 @@ pub struct RevokeWriterArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
+
     /// The lineage, by its first digits
     #[arg(long, value_name = "ID")]
     pub lineage: String,
@@ -89,6 +94,10 @@ pub struct RecipientsListArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -100,6 +109,10 @@ pub struct RecipientsAddArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
 
     /// The recipient, age1…
     #[arg(value_name = "RECIPIENT")]
@@ -129,6 +142,10 @@ pub struct RecipientsRemoveArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
+
     /// Its label, or the recipient itself
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -148,6 +165,10 @@ pub struct RecipientsRewrapArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
 
     /// The recovery identity
     #[arg(long, value_name = "FILE")]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::domain_arg::DomainArg;
 use super::kit_args::KitCommand;
 use super::network_args::NetworkCommand;
 use super::place::Place;
@@ -59,6 +60,10 @@ pub struct AuditArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
 
     /// Probability, at least, with which a loss is found
     #[arg(long, value_name = "P", default_value_t = 0.99)]
@@ -146,6 +151,10 @@ pub struct PrunePlanArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub domain: DomainArg,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub keep: KeepArgs,
 
     /// Also tell what would be there in so many days, if points go on as they came
@@ -170,6 +179,10 @@ pub struct PruneProposeArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub domain: DomainArg,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub keep: KeepArgs,
 
     /// Show it and publish nothing
@@ -188,6 +201,10 @@ pub struct PruneListArgs {
     #[allow(missing_docs)]
     pub place: Place,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
+
     /// Show this plan alone, with every object that it names (its first digits are enough)
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<String>,
@@ -203,6 +220,10 @@ pub struct PruneSayArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
 
     /// The plan, by its first digits
     #[arg(long, value_name = "PLAN")]
@@ -223,6 +244,10 @@ pub struct PruneExecuteArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
 
     /// The plan, by its first digits
     #[arg(long, value_name = "PLAN")]

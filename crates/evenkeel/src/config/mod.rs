@@ -6,6 +6,7 @@
 mod alerts;
 mod clients;
 mod deletion;
+mod domain_name;
 mod drill;
 mod environment;
 mod explain;
@@ -28,6 +29,7 @@ mod tests;
 pub use alerts::AlertsConfig;
 pub use clients::{ClientsConfig, GatewayConfig};
 pub use deletion::DeletionConfig;
+pub use domain_name::DomainName;
 pub use drill::{DrillCheckConfig, DrillConfig, DrillLevel};
 pub use environment::{Variable, environment_keys};
 pub use files::{DatabaseConfig, DatabaseKind, FilesConfig};

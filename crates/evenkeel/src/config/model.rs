@@ -74,6 +74,9 @@ pub struct Config {
     /// The file this was read from; relative paths in it are relative to its folder.
     #[serde(skip)]
     pub file: PathBuf,
+    /// The recovery kit that it was made of, if it was.
+    #[serde(skip)]
+    pub kit: Option<PathBuf>,
 }
 
 /// `[host]`: the protected machine.
@@ -427,6 +430,12 @@ impl Config {
     #[must_use]
     pub fn network_recovery_identity_file(&self) -> PathBuf {
         self.home().join("network-recovery-identity.txt")
+    }
+
+    /// What drills open the network's versions with.
+    #[must_use]
+    pub fn network_drill_identity_file(&self) -> PathBuf {
+        self.drill.home.join("network-identity.txt")
     }
 
     /// The control socket of one of a keeper's processes.

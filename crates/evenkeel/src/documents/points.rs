@@ -44,6 +44,8 @@ pub enum PointKind {
     Files,
     /// Databases that are followed as they change.
     Live,
+    /// Network metadata, in a domain of its own; the position is the version's number.
+    Network,
 }
 
 /// One recovery point.

@@ -8,9 +8,10 @@ use evenkeel_types::Canonical;
 use evenkeel_vault::{AuditOptions, AuditReport, Audited, OsRandom, SiteAudit};
 
 use super::clock::SystemClock;
-use super::domain::{Domain, STATE};
+use super::domain::{Domain, chosen_name};
+use super::verify_cmd::repair_words;
 use crate::cli::AuditArgs;
-use crate::config::Config;
+use crate::config::{Config, DomainName};
 use crate::documents::{AuditDocument, Outcome, ProblemDocument, SiteAuditDocument};
 use crate::report::{Exit, Report, Result};
 use crate::{keyfile, output};
@@ -21,11 +22,12 @@ const REPORT_EXTENSION: &str = "audit";
 pub(crate) fn run(args: &AuditArgs) -> Result<Exit> {
     let begun = Instant::now();
     let config = args.place.load()?;
-    let catalog = Domain::of(&config)?.catalog(None)?;
+    let name = chosen_name(&config, args.domain);
+    let catalog = Domain::named(&config, name)?.catalog(None)?;
     let options =
         AuditOptions { confidence: args.confidence, loss: args.loss, ..AuditOptions::default() };
     let audited = evenkeel_vault::audit(&catalog, args.site.as_deref(), &options, &mut OsRandom)?;
-    let report = keep(&config, &options, &audited)?;
+    let report = keep(&config, name, &options, &audited)?;
     let sites: Vec<SiteAuditDocument> = audited.sites.iter().map(site).collect();
     let any = |outcome| sites.iter().any(|site| site.verdict == outcome);
     let result = if any(Outcome::Failed) {
@@ -43,7 +45,7 @@ pub(crate) fn run(args: &AuditArgs) -> Result<Exit> {
         report: report.map(|path| path.display().to_string()),
         elapsed_seconds: begun.elapsed().as_secs_f64(),
     };
-    tell(&document, args.json, &config)?;
+    tell(&document, args.json, &repair_words(&config, name))?;
     Ok(match result {
         Outcome::Ok => Exit::Ok,
         Outcome::Failed => Exit::Integrity,
@@ -51,7 +53,7 @@ pub(crate) fn run(args: &AuditArgs) -> Result<Exit> {
     })
 }
 
-fn tell(document: &AuditDocument, json: bool, config: &Config) -> Result<()> {
+fn tell(document: &AuditDocument, json: bool, mends: &str) -> Result<()> {
     if json {
         return output::document(document);
     }
@@ -82,9 +84,7 @@ fn tell(document: &AuditDocument, json: bool, config: &Config) -> Result<()> {
     results.finish()?;
     if document.result != Outcome::Ok {
         output::note(&format!(
-            "every recovery point with a margin of 0 or more still comes back\nnext:  evenkeel \
-             repair --config {}",
-            config.file.display()
+            "every recovery point with a margin of 0 or more still comes back\nnext:  {mends}"
         ));
     }
     Ok(())
@@ -123,7 +123,12 @@ fn site(found: &SiteAudit) -> SiteAuditDocument {
 
 /// Signs the report with the drill host's key and keeps it beside the drills', if this host has
 /// that key.
-fn keep(config: &Config, options: &AuditOptions, audited: &Audited) -> Result<Option<PathBuf>> {
+fn keep(
+    config: &Config,
+    name: DomainName,
+    options: &AuditOptions,
+    audited: &Audited,
+) -> Result<Option<PathBuf>> {
     let key = &config.drill.report_key_file;
     if !key.exists() {
         output::note(&format!(
@@ -134,7 +139,7 @@ fn keep(config: &Config, options: &AuditOptions, audited: &Audited) -> Result<Op
     }
     let key = keyfile::read_report_key(key)?;
     let time_ns = SystemClock::new().wall_ns();
-    let signed = AuditReport::of(STATE, time_ns, options, audited).sign(&key);
+    let signed = AuditReport::of(name.word(), time_ns, options, audited).sign(&key);
     let folder = config.drill.home.join("audits");
     std::fs::create_dir_all(&folder)
         .map_err(|error| Report::io("make the folder of audits", &folder, &error))?;

@@ -7,7 +7,8 @@ use evenkeel_vault::{
     read_grants,
 };
 
-use crate::config::{Config, DomainConfig, FollowMode};
+use crate::cli::DomainArg;
+use crate::config::{Config, DomainConfig, DomainName, FollowMode};
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
 use crate::site_open::{folder_site, open_site};
@@ -20,7 +21,7 @@ pub(crate) const NETWORK: &str = "network";
 
 /// A domain.
 pub(crate) struct Domain<'a> {
-    name: &'static str,
+    pub(crate) name: DomainName,
     config: &'a Config,
     pub(crate) settings: &'a DomainConfig,
     pub(crate) trust: RootPublicKey,
@@ -29,31 +30,35 @@ pub(crate) struct Domain<'a> {
 
 impl<'a> Domain<'a> {
     /// Reads what the configuration says about the state domain.
+    ///
+    /// # Errors
+    /// As [`Domain::named`].
     pub(crate) fn of(config: &'a Config) -> Result<Self> {
-        let settings = config.domains.state.as_ref().ok_or_else(|| {
-            Report::new(Exit::Usage, "the configuration has no [domains.state]")
-                .at(config.file.display().to_string())
-                .safe("nothing was started")
-                .next("evenkeel config show --reference   (shows a complete one)")
-        })?;
-        Self::with(config, settings, STATE)
+        Self::named(config, DomainName::State)
     }
 
     /// Reads what the configuration says about the domain of network metadata.
+    ///
+    /// # Errors
+    /// As [`Domain::named`].
     pub(crate) fn network(config: &'a Config) -> Result<Self> {
-        let settings = config.domains.network.as_ref().ok_or_else(|| {
-            Report::new(Exit::Usage, "the configuration has no [domains.network]")
-                .at(config.file.display().to_string())
-                .safe("nothing was started")
-                .next(format!(
-                    "evenkeel network protect network.toml --home {}",
-                    config.home().display()
-                ))
-        })?;
-        Self::with(config, settings, NETWORK)
+        Self::named(config, DomainName::Network)
     }
 
-    fn with(config: &'a Config, settings: &'a DomainConfig, name: &'static str) -> Result<Self> {
+    /// The domain that `--domain` names; where it names none, the kit's, else the state.
+    ///
+    /// # Errors
+    /// As [`Domain::named`].
+    pub(crate) fn chosen(config: &'a Config, wanted: DomainArg) -> Result<Self> {
+        Self::named(config, chosen_name(config, wanted))
+    }
+
+    /// Reads what the configuration says about a domain.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] if it says nothing of it, or if it is that of a kit of another domain.
+    pub(crate) fn named(config: &'a Config, name: DomainName) -> Result<Self> {
+        let settings = name.settings(config).ok_or_else(|| not_configured(config, name))?;
         let trust = RootPublicKey::parse(&settings.root_public_key).map_err(Report::from)?;
         let layout = Layout::new(settings.data_shards, settings.sites.len())?;
         Ok(Self { name, config, settings, trust, layout })
@@ -77,10 +82,10 @@ impl<'a> Domain<'a> {
     pub(crate) fn catalog(&self, pin: Option<Pin>) -> Result<Catalog> {
         let sites = self.sites();
         let mut catalog =
-            Catalog::load(&sites, self.name, &self.trust, pin).map_err(Report::from)?;
+            Catalog::load(&sites, self.name.word(), &self.trust, pin).map_err(Report::from)?;
         // What an interrupted deletion left of its records is neither there nor missing.
         if let Some(rule) = self.config.deletion.rule()? {
-            catalog.forget_deleted(&read_grants(&sites, self.name), &rule);
+            catalog.forget_deleted(&read_grants(&sites, self.name.word()), &rule);
         }
         Ok(catalog)
     }
@@ -113,6 +118,52 @@ impl<'a> Domain<'a> {
             Box::new(OsRandom),
         )
         .map_err(Report::from)
+    }
+}
+
+/// The name of the domain that a command is about.
+pub(crate) fn chosen_name(config: &Config, wanted: DomainArg) -> DomainName {
+    let of_kit = || match (&config.kit, &config.domains.state) {
+        (Some(_), None) => DomainName::Network,
+        _ => DomainName::State,
+    };
+    wanted.domain.unwrap_or_else(of_kit)
+}
+
+fn not_configured(config: &Config, name: DomainName) -> Report {
+    if let Some(kit) = &config.kit {
+        let other = DomainName::ALL.into_iter().find(|one| one.settings(config).is_some());
+        let other = other.map_or("another", DomainName::word);
+        let what = format!("this is a kit of the domain `{other}`; here one of `{name}` is needed");
+        return Report::new(Exit::Usage, what)
+            .at(kit.display().to_string())
+            .safe("nothing was started")
+            .next(format!(
+                "evenkeel kit make{} --out DIR   (on the protected machine)",
+                name.option()
+            ))
+            .next(match name {
+                DomainName::State => {
+                    "evenkeel network restore --kit KIT --identity FILE --to NEW   (what this \
+                     one brings back)"
+                }
+                DomainName::Network => {
+                    "evenkeel restore --kit KIT --identity FILE --to NEW   (what this one brings \
+                     back)"
+                }
+            });
+    }
+    let report = Report::new(Exit::Usage, format!("the configuration has no [domains.{name}]"))
+        .at(config.file.display().to_string())
+        .safe("nothing was started");
+    match name {
+        DomainName::State => {
+            report.next("evenkeel config show --reference   (shows a complete one)")
+        }
+        DomainName::Network => report.next(format!(
+            "evenkeel network protect network.toml --home {}",
+            config.home().display()
+        )),
     }
 }
 

@@ -10,7 +10,7 @@ use evenkeel_types::Mode;
 use evenkeel_vault::{Catalog, Point};
 
 use super::desk::Sources;
-use super::files::kind_of;
+use super::files::kind_in;
 use super::link_board::LinkBoard;
 use super::market::OpenMarket;
 use super::scrub_loop::ScrubFigures;
@@ -145,7 +145,7 @@ pub(crate) fn all_point_documents(catalog: &Catalog) -> Vec<PointDocument> {
             let full = usize::try_from(point.margin).is_ok_and(|margin| margin >= spare);
             PointDocument {
                 id: point.id.to_string(),
-                kind: kind_of(point.id.lineage),
+                kind: kind_in(catalog, point.id.lineage),
                 domain: catalog.domain().to_owned(),
                 lineage: point.id.lineage.to_string(),
                 position: point.position,

@@ -10,7 +10,7 @@ use super::domain::Domain;
 use super::observed::all_point_documents;
 use super::status::age_seconds;
 use crate::cli::PointsArgs;
-use crate::config::Config;
+use crate::config::{Config, DomainName};
 use crate::control::{self, Request};
 use crate::documents::{ErasureDocument, Freshness, PointKind, PointsDocument, SourceGapDocument};
 use crate::output;
@@ -22,9 +22,9 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Runs the command.
 pub(crate) fn run(args: &PointsArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     // What the drill host has seen is not what these sites have to show; the pin is optional.
-    let pin = Pin::load(&config.drill.home.join("pin")).ok().flatten();
+    let pin = Pin::load(&config.drill.home.join(domain.name.file("pin"))).ok().flatten();
     let catalog = domain.catalog(pin)?;
     let now_ns = SystemClock::new().wall_ns();
     let mut points = all_point_documents(&catalog);
@@ -38,7 +38,10 @@ pub(crate) fn run(args: &PointsArgs) -> Result<Exit> {
         },
         freshness: freshness(catalog.freshness()),
         points,
-        gaps: gaps(&config),
+        gaps: match domain.name {
+            DomainName::State => gaps(&config),
+            DomainName::Network => Vec::new(),
+        },
     };
     for fork in catalog.forks() {
         output::note(&format!("FORK: {}", fork.detail));
@@ -49,10 +52,13 @@ pub(crate) fn run(args: &PointsArgs) -> Result<Exit> {
         print(&document)?;
     }
     if document.points.is_empty() {
-        return Err(Report::new(Exit::NothingYet, "there is no recovery point yet")
+        let report = Report::new(Exit::NothingYet, "there is no recovery point yet")
             .safe("nothing was changed")
-            .next("evenkeel up   (makes the first one within seconds)")
-            .next("evenkeel backup PATH   (makes one of files)"));
+            .next("evenkeel up   (makes the first one within seconds)");
+        return Err(match domain.name {
+            DomainName::State => report.next("evenkeel backup PATH   (makes one of files)"),
+            DomainName::Network => report.next("evenkeel network backup   (makes one now)"),
+        });
     }
     Ok(Exit::Ok)
 }
@@ -79,6 +85,7 @@ fn print(document: &PointsDocument) -> Result<()> {
         let holds = match (point.kind, point.state_root.get(..16)) {
             (PointKind::Files, _) => "files".to_owned(),
             (PointKind::Live, _) => "followed databases".to_owned(),
+            (PointKind::Network, _) => "network metadata".to_owned(),
             (PointKind::Venue, root) => format!("state {}…", root.unwrap_or_default()),
         };
         results.line(&format!(

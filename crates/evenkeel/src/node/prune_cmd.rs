@@ -10,7 +10,7 @@ use evenkeel_vault::{
 };
 
 use super::clock::SystemClock;
-use super::domain::{Domain, STATE};
+use super::domain::Domain;
 use crate::cli::{
     KeepArgs, PruneCommand, PruneExecuteArgs, PruneKeyArgs, PruneListArgs, PrunePlanArgs,
     PruneProposeArgs, PruneSayArgs, format_time_ns,
@@ -50,7 +50,8 @@ fn keep(args: &KeepArgs) -> Keep {
 
 fn plan(args: &PrunePlanArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let catalog = Domain::of(&config)?.catalog(None)?;
+    let domain = Domain::chosen(&config, args.domain)?;
+    let catalog = domain.catalog(None)?;
     let keep = keep(&args.keep);
     let found = plan_deletion(&catalog, &keep);
     let forecast = forecast(&catalog, &keep, args.in_days);
@@ -89,7 +90,10 @@ fn plan(args: &PrunePlanArgs) -> Result<Exit> {
             found.points_bound
         ));
     }
-    output::note("next:  evenkeel prune propose   (with the same --keep-…)");
+    output::note(&format!(
+        "next:  evenkeel prune propose{}   (with the same --keep-…)",
+        domain.name.option()
+    ));
     Ok(Exit::Ok)
 }
 
@@ -120,7 +124,7 @@ fn summary(found: &Removable) -> String {
 
 fn propose(args: &PruneProposeArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     let catalog = domain.catalog(None)?;
     let found = plan_deletion(&catalog, &keep(&args.keep));
     if found.entries.is_empty() {
@@ -132,7 +136,7 @@ fn propose(args: &PruneProposeArgs) -> Result<Exit> {
     let text = summary(&found);
     if !args.dry_run {
         let now_ns = SystemClock::new().wall_ns();
-        let plan = DeletionPlan::new(STATE, now_ns, found.entries, &mut OsRandom)?;
+        let plan = DeletionPlan::new(domain.name.word(), now_ns, found.entries, &mut OsRandom)?;
         publish(catalog.sites(), domain.layout, &plan)?;
         document.plan = Some(plan.id().to_string());
     }
@@ -147,8 +151,9 @@ fn propose(args: &PruneProposeArgs) -> Result<Exit> {
             output::result(&format!("plan {plan}"))?;
             output::note(&format!(
                 "nothing is deleted before {} approvers have signed it\nnext:  evenkeel prune \
-                 approve --plan {} --key APPROVER.key",
+                 approve{} --plan {} --key APPROVER.key",
                 config.deletion.needed,
+                domain.name.option(),
                 &plan[..16]
             ));
         }
@@ -158,7 +163,7 @@ fn propose(args: &PruneProposeArgs) -> Result<Exit> {
 
 /// Reads the grants of the domain without a catalog: an approver needs no more.
 fn grants(domain: &Domain<'_>) -> Vec<Grant> {
-    read_grants(&domain.sites(), STATE)
+    read_grants(&domain.sites(), domain.name.word())
 }
 
 fn find(grants: Vec<Grant>, digits: &str) -> Result<Grant> {
@@ -205,7 +210,7 @@ fn document_of(grant: &Grant, rule: Option<&DeletionRule>, names: bool) -> PlanD
 
 fn list(args: &PruneListArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     let rule = config.deletion.rule()?;
     let mut grants = grants(&domain);
     if let Some(digits) = &args.plan {
@@ -262,7 +267,7 @@ fn rule_of(config: &Config) -> Result<DeletionRule> {
 
 fn say(args: &PruneSayArgs, word: Word) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     let rule = rule_of(&config)?;
     let key = keyfile::read_approver_key(&args.key)?;
     if !rule.has(&key.public()) {
@@ -277,9 +282,9 @@ fn say(args: &PruneSayArgs, word: Word) -> Result<Exit> {
         grant.statements.iter().any(|one| one.word == word && one.approver == statement.approver);
     let sites = domain.sites();
     if !said_before {
-        publish_statement(&sites, domain.layout, STATE, &statement)?;
+        publish_statement(&sites, domain.layout, domain.name.word(), &statement)?;
     }
-    let after = find(read_grants(&sites, STATE), &grant.id.to_string())?;
+    let after = find(read_grants(&sites, domain.name.word()), &grant.id.to_string())?;
     let plan = document_of(&after, Some(&rule), false);
     let action = match word {
         Word::Approve => "approve",
@@ -304,7 +309,7 @@ fn say(args: &PruneSayArgs, word: Word) -> Result<Exit> {
 
 fn execute(args: &PruneExecuteArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     let rule = rule_of(&config)?;
     let grant = find(grants(&domain), &args.plan)?;
     let catalog = domain.catalog(None)?;
@@ -336,11 +341,13 @@ fn execute(args: &PruneExecuteArgs) -> Result<Exit> {
             output::result(one)?;
         }
         output::result(&format!("{} objects deleted, all sites together", done.objects))?;
-        let next = match finished {
-            true => "the plan is used up; what stays was not touched\nnext:  evenkeel verify",
-            false => "what stays was not touched\nnext:  the same command again goes on",
-        };
-        output::note(next);
+        output::note(&match finished {
+            true => format!(
+                "the plan is used up; what stays was not touched\nnext:  evenkeel verify{}",
+                domain.name.option()
+            ),
+            false => "what stays was not touched\nnext:  the same command again goes on".to_owned(),
+        });
     }
     Ok(if finished { Exit::Ok } else { Exit::Partial })
 }

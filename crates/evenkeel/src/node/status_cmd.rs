@@ -35,8 +35,8 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit> {
         Some(answer) => as_shown(answer)?,
         None => at_rest(&config)?,
     };
-    document.conditions.extend(super::recipients::condition(&config));
-    document.conditions.extend(super::kit::condition(&config));
+    document.conditions.extend(super::recipients::conditions(&config));
+    document.conditions.extend(super::kit::conditions(&config));
     if args.json {
         output::document(&document)?;
     } else {
@@ -94,7 +94,7 @@ fn at_rest(config: &Config) -> Result<StatusDocument> {
                 files.push(point.clone());
                 false
             }
-            PointKind::Live => false,
+            PointKind::Live | PointKind::Network => false,
         });
         let is_desk = config.venue.source == VenueSource::None;
         note_files(config, &files, &mut document.protected, now_ns);

@@ -7,18 +7,19 @@ use evenkeel_vault::{FolderSite, Opener, Problem, ProblemKind, RepairOutcome, Ve
 
 use super::domain::Domain;
 use crate::cli::{RepairArgs, VerifyArgs};
-use crate::config::{Config, SiteConfig};
+use crate::config::{Config, DomainName, SiteConfig};
 use crate::documents::{
     Outcome, ProblemDocument, RepairDocument, RepairProblemDocument, VerifyDocument,
 };
-use crate::report::{Exit, Result};
+use crate::report::{Exit, Report, Result};
 use crate::{keyfile, output};
 
 /// Runs `verify`.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
     let begun = Instant::now();
     let config = args.place.load()?;
-    let catalog = Arc::new(Domain::of(&config)?.catalog(None)?);
+    let domain = Domain::chosen(&config, args.domain)?;
+    let catalog = Arc::new(domain.catalog(None)?);
     let opener = match &args.identity {
         Some(file) => Some(Opener::new(Arc::clone(&catalog), keyfile::read_identity(file)?)?),
         None => None,
@@ -39,7 +40,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
         margin_min: found.margins.iter().map(|(_, margin)| *margin).min(),
         elapsed_seconds: begun.elapsed().as_secs_f64(),
     };
-    super::recipients::look_after(&config, &catalog);
+    super::recipients::look_after(&config, &domain, &catalog);
     if args.json {
         output::document(&document)?;
     } else {
@@ -58,7 +59,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
         ))?;
         results.finish()?;
         if document.result != Outcome::Ok {
-            output::note(&format!("next:  evenkeel repair --config {}", config.file.display()));
+            output::note(&format!("next:  {}", repair_words(&config, domain.name)));
         }
     }
     Ok(match document.result {
@@ -68,12 +69,21 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
     })
 }
 
+/// What mends it: with a kit nothing of the protected machine is there to say where.
+pub(super) fn repair_words(config: &Config, name: DomainName) -> String {
+    match &config.kit {
+        Some(kit) => format!("evenkeel repair --kit {}", kit.display()),
+        None => format!("evenkeel repair{} --config {}", name.option(), config.file.display()),
+    }
+}
+
 /// Runs `repair`.
 pub(crate) fn repair(args: &RepairArgs) -> Result<Exit> {
     let begun = Instant::now();
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     if let Some(identity) = &args.identity {
+        refuse_journal(domain.name)?;
         super::journal_repair::run(&config, &domain, &keyfile::read_identity(identity)?)?;
     }
     make_missing_folders(&config, &domain)?;
@@ -110,6 +120,19 @@ pub(crate) fn repair(args: &RepairArgs) -> Result<Exit> {
         results.finish()?;
     }
     Ok(if document.result == Outcome::Ok { Exit::Ok } else { Exit::Partial })
+}
+
+/// Only the state has a journal.
+fn refuse_journal(name: DomainName) -> Result<()> {
+    match name {
+        DomainName::State => Ok(()),
+        DomainName::Network => {
+            let what = "--identity mends a journal, and the domain `network` has none";
+            Err(Report::new(Exit::Usage, what)
+                .safe("nothing was started")
+                .next("evenkeel repair --domain network   (mends its sites; needs no key)"))
+        }
+    }
 }
 
 /// A folder that is gone is made again, so that it can be filled: `repair` is asked for that.

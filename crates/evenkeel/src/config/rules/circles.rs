@@ -37,8 +37,13 @@ fn inside_itself(config: &Config, findings: &mut Findings) {
     let excluded = Globs::new(&config.files.exclude).unwrap_or_default();
     let protected: Vec<PathBuf> = config.files.paths.iter().map(|path| settled(path)).collect();
     // What belongs to the installation is never taken along.
-    let own = [&config.host.data, &config.drill.home, &config.recovery_identity_file()]
-        .map(|path| settled(path));
+    let own = [
+        &config.host.data,
+        &config.drill.home,
+        &config.recovery_identity_file(),
+        &config.network_recovery_identity_file(),
+    ]
+    .map(|path| settled(path));
     let is_taken = |file: &Path| {
         let above = || file.ancestors().skip(1);
         let left_out =
@@ -81,6 +86,7 @@ fn openers(config: &Config) -> Vec<(String, PathBuf)> {
         ("drill.identity_file".to_owned(), config.drill.identity_file.clone()),
         ("the recovery identity".to_owned(), config.recovery_identity_file()),
     ];
+    files.extend(of_network(config));
     for (name, domain) in config.domains.iter() {
         for holder in domain.holders.iter().filter(|holder| !holder.kept_at.is_empty()) {
             let what = format!("domains.{name}.holders `{}` kept_at", holder.label);
@@ -95,6 +101,17 @@ fn openers(config: &Config) -> Vec<(String, PathBuf)> {
     files
 }
 
+/// What opens the network's versions.
+fn of_network(config: &Config) -> Vec<(String, PathBuf)> {
+    if config.domains.network.is_none() {
+        return Vec::new();
+    }
+    vec![
+        ("the network's recovery identity".to_owned(), config.network_recovery_identity_file()),
+        ("the network's drill identity".to_owned(), config.network_drill_identity_file()),
+    ]
+}
+
 /// Everything secret that the configuration names.
 fn secrets(config: &Config) -> Vec<(String, PathBuf)> {
     let mut files = vec![
@@ -102,6 +119,7 @@ fn secrets(config: &Config) -> Vec<(String, PathBuf)> {
         ("drill.report_key_file".to_owned(), config.drill.report_key_file.clone()),
         ("the recovery identity".to_owned(), config.recovery_identity_file()),
     ];
+    files.extend(of_network(config));
     for (name, domain) in config.domains.iter() {
         for (key, file) in domain.key_files() {
             files.push((format!("domains.{name}.{key}"), file.to_owned()));
@@ -126,6 +144,18 @@ fn on_the_host(config: &Config, findings: &mut Findings) {
             "recovery-identity",
             format!("the recovery identity is still on this machine: {}", recovery.display()),
             "this one file reads everything: move it to a device of its own, then delete it here",
+        );
+    }
+    let recovery = config.network_recovery_identity_file();
+    if recovery.exists() {
+        findings.warn(
+            "recovery-identity",
+            format!(
+                "the network's recovery identity is still on this machine: {}",
+                recovery.display()
+            ),
+            "it reads every version of the network: move it to a device of its own, not beside \
+             the other one, then delete it here",
         );
     }
     let host = settled(&config.host.data);

@@ -6,7 +6,7 @@ use evenkeel_vault::Recipient;
 
 use super::Findings;
 use crate::access_seen::AccessSeen;
-use crate::config::{Config, DomainConfig};
+use crate::config::{Config, DomainConfig, DomainName};
 
 const RULE: &str = "recipients";
 
@@ -14,11 +14,12 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     for (name, domain) in config.domains.iter() {
         holders(name, domain, findings);
     }
-    if let Some(domain) = &config.domains.state {
-        closed(config, domain, findings);
-    }
-    if let Some(words) = crate::node::stale_kit(config) {
-        findings.warn("kit", words, crate::node::next_kit(config));
+    for name in DomainName::ALL {
+        let Some(domain) = name.settings(config) else { continue };
+        closed(config, name, domain, findings);
+        if let Some(words) = crate::node::stale_kit(config, name) {
+            findings.warn("kit", words, crate::node::next_kit(config, name));
+        }
     }
 }
 
@@ -63,11 +64,11 @@ fn holders(name: &str, domain: &DomainConfig, findings: &mut Findings) {
 }
 
 /// What was last seen at the sites; nothing is read from them here.
-fn closed(config: &Config, domain: &DomainConfig, findings: &mut Findings) {
-    let Some(seen) = AccessSeen::load(config) else {
+fn closed(config: &Config, name: DomainName, domain: &DomainConfig, findings: &mut Findings) {
+    let Some(seen) = AccessSeen::load(config, name) else {
         return;
     };
     if let Some(words) = seen.closed_words(domain) {
-        findings.warn(RULE, words, AccessSeen::next(config));
+        findings.warn(RULE, words, AccessSeen::next(config, name));
     }
 }

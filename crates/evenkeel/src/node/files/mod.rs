@@ -25,8 +25,9 @@ pub(crate) use restore::wanted;
 pub(crate) use writer::{Keys, WriterHome, open_writer, refuse_without_keys};
 
 use evenkeel_capture::files::{Error, Note, shown};
-use evenkeel_vault::Lineage;
+use evenkeel_vault::{Catalog, Lineage};
 
+use super::domain::NETWORK;
 use crate::documents::{FileProblemDocument, PointKind};
 use crate::init::{FILES_LINEAGE, LIVE_LINEAGE};
 use crate::report::{Exit, Report};
@@ -43,6 +44,14 @@ pub(crate) fn kind_of(lineage: Lineage) -> PointKind {
         Some(LIVE_LINEAGE) => PointKind::Live,
         _ => PointKind::Venue,
     }
+}
+
+/// What the points of a lineage of this catalog's domain hold.
+pub(crate) fn kind_in(catalog: &Catalog, lineage: Lineage) -> PointKind {
+    if catalog.domain() == NETWORK {
+        return PointKind::Network;
+    }
+    kind_of(lineage)
 }
 
 fn problem(note: &Note) -> FileProblemDocument {

@@ -127,7 +127,7 @@ pub(super) fn point_of_files(catalog: &Catalog, named: Option<&str>) -> Result<P
     let point = catalog.point(named)?;
     match kind_of(point.id.lineage) {
         PointKind::Files => Ok(point),
-        PointKind::Venue | PointKind::Live => {
+        PointKind::Venue | PointKind::Live | PointKind::Network => {
             Err(Report::new(Exit::Usage, format!("recovery point {named} holds no files"))
                 .safe("nothing was changed")
                 .next("evenkeel points   (says what each one holds)"))

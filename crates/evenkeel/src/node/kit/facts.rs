@@ -4,14 +4,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, DomainConfig, Domains, HolderConfig, SiteConfig, VenueConfig};
+use super::super::domain::Domain;
+use crate::config::{
+    Config, DomainConfig, DomainName, Domains, HolderConfig, SiteConfig, VenueConfig,
+};
 use crate::keyfile::hex;
 use crate::report::{Exit, Report, Result};
 
 pub(super) const BEGIN: &str = "-----BEGIN EVENKEEL RECOVERY KIT-----";
 pub(super) const END: &str = "-----END EVENKEEL RECOVERY KIT-----";
 const CHECK: &str = "# check: ";
-const FORMAT: u32 = 1;
+/// Programs before kits of other domains read the first alone, and took each for one of the state.
+const FORMATS: [(DomainName, u32); 2] = [(DomainName::State, 1), (DomainName::Network, 2)];
 /// A kit is a few pages.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -53,7 +57,7 @@ pub(crate) struct Kit {
 #[serde(deny_unknown_fields)]
 pub(super) struct KitLineage {
     pub(super) lineage: String,
-    /// `venue`, `files` or `live`.
+    /// `venue`, `files`, `live` or `network`.
     pub(super) holds: String,
     pub(super) issued: String,
     pub(super) newest_point: String,
@@ -69,26 +73,33 @@ pub(super) struct ReadCredential {
 
 impl Kit {
     /// What the configuration says.
-    pub(super) fn of(config: &Config, domain: &DomainConfig) -> Self {
-        let paths = config.files.paths.iter().map(|path| path.display().to_string());
-        let databases = config.databases.iter().map(|one| one.path.display().to_string());
-        let servers = config.postgres.iter().map(|one| format!("postgres:{}", one.name));
+    pub(super) fn of(config: &Config, domain: &Domain<'_>) -> Self {
+        let settings = domain.settings;
+        let format = FORMATS.iter().find(|(name, _)| *name == domain.name);
         Self {
-            format: FORMAT,
-            domain: super::super::domain::STATE.to_owned(),
+            format: format.map_or(0, |(_, format)| *format),
+            domain: domain.name.word().to_owned(),
             made_from: config.home().display().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            root_public_key: domain.root_public_key.clone(),
+            root_public_key: settings.root_public_key.clone(),
             report_public_key: config.drill.report_public_key.clone(),
-            data_shards: domain.data_shards,
-            sites_in_order: domain.sites.clone(),
-            recipients: domain.recipients.clone(),
-            protected: paths.chain(databases).chain(servers).collect(),
-            holders: domain.holders.clone(),
-            venue: config.venue.clone(),
-            sites: config.sites_of(domain).cloned().collect(),
+            data_shards: settings.data_shards,
+            sites_in_order: settings.sites.clone(),
+            recipients: settings.recipients.clone(),
+            protected: protected(config, domain.name),
+            holders: settings.holders.clone(),
+            venue: match domain.name {
+                DomainName::State => config.venue.clone(),
+                DomainName::Network => VenueConfig::default(),
+            },
+            sites: config.sites_of(settings).cloned().collect(),
             ..Self::default()
         }
+    }
+
+    /// The domain it is of; a kit that was read has one.
+    pub(super) fn name_of_domain(&self) -> DomainName {
+        DomainName::of_word(&self.domain).unwrap_or_default()
     }
 
     /// As text between its markers, with a check value against slips of whoever copies it.
@@ -133,8 +144,13 @@ impl Kit {
         }
         let stated = inner.lines().find_map(|line| line.trim().strip_prefix(CHECK));
         let kit: Self = toml::from_str(&inner).map_err(|error| error.to_string())?;
-        if kit.format != FORMAT {
-            return Err(format!("its format is {}; this program reads {FORMAT}", kit.format));
+        let known = FORMATS.iter().find(|(name, _)| name.word() == kit.domain);
+        match known {
+            None => return Err(format!("it is of the domain `{}`, unknown here", kit.domain)),
+            Some((_, format)) if *format != kit.format => {
+                return Err(format!("its format is {}; this program reads {format}", kit.format));
+            }
+            Some(_) => {}
         }
         let lines = inner.lines().filter(|line| !line.trim().starts_with('#'));
         let body: String = lines.map(|line| format!("{line}\n")).collect();
@@ -152,8 +168,12 @@ impl Kit {
             holders: self.holders.clone(),
             ..DomainConfig::default()
         };
+        let domains = match self.name_of_domain() {
+            DomainName::State => Domains { state: Some(domain), ..Domains::default() },
+            DomainName::Network => Domains { network: Some(domain), ..Domains::default() },
+        };
         let mut config = Config {
-            domains: Domains { state: Some(domain), ..Domains::default() },
+            domains,
             sites: self.sites.clone(),
             venue: self.venue.clone(),
             ..Config::default()
@@ -206,6 +226,18 @@ impl Kit {
     }
 }
 
+/// What the domain protects, as people call it.
+fn protected(config: &Config, name: DomainName) -> Vec<String> {
+    if name == DomainName::Network {
+        let document = config.network.is_set().then(|| config.network.document.display());
+        return document.map(|document| format!("network:{document}")).into_iter().collect();
+    }
+    let paths = config.files.paths.iter().map(|path| path.display().to_string());
+    let databases = config.databases.iter().map(|one| one.path.display().to_string());
+    let servers = config.postgres.iter().map(|one| format!("postgres:{}", one.name));
+    paths.chain(databases).chain(servers).collect()
+}
+
 /// A kit as it was read.
 pub(crate) struct ReadKit {
     pub(crate) kit: Kit,
@@ -247,7 +279,7 @@ mod tests {
     fn kit() -> (tempfile::TempDir, Kit) {
         let folder = tempfile::tempdir().unwrap();
         let config = init_home(&folder.path().join("home"), &InitOptions::default()).unwrap();
-        let mut kit = Kit::of(&config, config.domains.state.as_ref().unwrap());
+        let mut kit = Kit::of(&config, &Domain::of(&config).unwrap());
         kit.protected = vec!["/srv/<odd> & \"quoted\"".to_owned()];
         (folder, kit)
     }

@@ -15,10 +15,10 @@ use self::facts::{KitLineage, ReadCredential};
 use super::clock::SystemClock;
 use super::domain::Domain;
 use super::drill_cmd;
-use super::files::kind_of;
+use super::files::kind_in;
 use crate::cli::{KitCheckArgs, KitCommand, KitMakeArgs, format_time_ns, parse_time_ns};
-use crate::config::{Config, FILE_NAME};
-use crate::documents::{ConditionDocument, KitDocument, PointKind, Severity};
+use crate::config::{Config, DomainName, FILE_NAME};
+use crate::documents::{ConditionDocument, KitDocument, Outcome, PointKind, Severity};
 use crate::report::{Exit, Report, Result};
 use crate::{keyfile, output};
 
@@ -48,12 +48,12 @@ fn age_days(made: &str) -> u64 {
 
 fn make(args: &KitMakeArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     let catalog = domain.catalog(None);
-    let mut kit = Kit::of(&config, domain.settings);
+    let mut kit = Kit::of(&config, &domain);
     kit.made = format_time_ns(now_ns());
     kit.program_blake3 = program_hash()?;
-    kit.last_proven = last_proven(&config);
+    kit.last_proven = last_proven(&config, domain.name);
     if let Ok(catalog) = &catalog {
         kit.lineages = lineages(catalog);
     }
@@ -74,9 +74,16 @@ fn make(args: &KitMakeArgs) -> Result<Exit> {
         output::result(&format!("recovery kit {}: {}", document.kit, document.files.join(", ")))?;
     }
     output::note(
-        "print it, and put it where the identities are not: together they open everything\n\
-         next:  evenkeel drill --kit FILE --identity FILE --home NEW   (from a blank machine)",
+        "print it, and put it where the identities are not: together they open everything",
     );
+    output::note(match domain.name {
+        DomainName::State => {
+            "next:  evenkeel drill --kit FILE --identity FILE --home NEW   (from a blank machine)"
+        }
+        DomainName::Network => {
+            "next:  evenkeel verify --kit FILE --identity FILE --home NEW   (from a blank machine)"
+        }
+    });
     match catalog {
         Ok(_) => Ok(Exit::Ok),
         Err(why) => {
@@ -105,13 +112,26 @@ fn program_hash() -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn last_proven(config: &Config) -> String {
+fn last_proven(config: &Config, name: DomainName) -> String {
     let mut all = drill_cmd::history(config).into_iter().rev();
-    let proven =
-        all.find(|one| one.level.proves_restore() && one.result == crate::documents::Outcome::Ok);
-    proven.map_or_else(String::new, |one| {
-        format!("{} of point {} at {}", one.level.word(), one.recovery_point, one.time)
-    })
+    let proven = all.find_map(|one| {
+        if !one.level.proves_restore() {
+            return None;
+        }
+        let (level, time) = (one.level.word(), &one.time);
+        match name {
+            DomainName::State if one.result == Outcome::Ok => {
+                Some(format!("{level} of point {} at {time}", one.recovery_point))
+            }
+            DomainName::State => None,
+            DomainName::Network => {
+                let check = one.checks.iter().find(|check| check.name == name.word())?;
+                let is_ok = check.result == Outcome::Ok;
+                is_ok.then(|| format!("{level} at {time}, {}", check.detail))
+            }
+        }
+    });
+    proven.unwrap_or_default()
 }
 
 fn lineages(catalog: &Catalog) -> Vec<KitLineage> {
@@ -120,10 +140,11 @@ fn lineages(catalog: &Catalog) -> Vec<KitLineage> {
         let newest = points.iter().rfind(|point| point.id.lineage == info.lineage);
         KitLineage {
             lineage: info.lineage.to_string(),
-            holds: match kind_of(info.lineage) {
+            holds: match kind_in(catalog, info.lineage) {
                 PointKind::Venue => "venue",
                 PointKind::Files => "files",
                 PointKind::Live => "live",
+                PointKind::Network => "network",
             }
             .to_owned(),
             issued: format_time_ns(info.issued_time_ns),
@@ -189,67 +210,83 @@ fn remember(config: &Config, kit: &Kit, files: &[PathBuf]) -> Result<()> {
     }
     let kit = Kit { read_credentials: Vec::new(), ..kit.clone() };
     let files = files.iter().map(|file| std::path::absolute(file).unwrap_or_default()).collect();
+    let path = config.host.data.join(kit.name_of_domain().file(NEWEST));
     let newest = Newest { made: kit.made.clone(), files, kit };
-    let path = config.host.data.join(NEWEST);
     let part = path.with_extension("json.part");
     let _ = std::fs::remove_file(&part);
     keyfile::write_new(&part, &serde_json::to_vec(&newest).unwrap_or_default())?;
     std::fs::rename(&part, &path).map_err(|error| Report::io("remember the kit", &path, &error))
 }
 
-fn newest(config: &Config) -> Option<Newest> {
-    serde_json::from_slice(&std::fs::read(config.host.data.join(NEWEST)).ok()?).ok()
+fn newest(config: &Config, name: DomainName) -> Option<Newest> {
+    let file = config.host.data.join(name.file(NEWEST));
+    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
 }
 
-/// Files of the newest kit, for the rule against circles.
+/// Files of each domain's newest kit, for the rule against circles.
 pub(crate) fn newest_files(config: &Config) -> Vec<PathBuf> {
-    newest(config).map(|newest| newest.files).unwrap_or_default()
+    let all = DomainName::ALL.into_iter().filter_map(|name| newest(config, name));
+    all.flat_map(|newest| newest.files).collect()
 }
 
-/// What `status` and `config check` say of the newest kit, if anything is to be said.
-pub(crate) fn stale_words(config: &Config) -> Option<String> {
-    let newest = newest(config)?;
+/// What `status` and `config check` say of a domain's newest kit, if anything is to be said.
+pub(crate) fn stale_words(config: &Config, name: DomainName) -> Option<String> {
+    let newest = newest(config, name)?;
     // Lineages are known to the sites; here only the configuration is compared.
     let now = Kit {
         lineages: newest.kit.lineages.clone(),
-        ..Kit::of(config, config.domains.state.as_ref()?)
+        ..Kit::of(config, &Domain::named(config, name).ok()?)
     };
     let changes = newest.kit.differences(&now);
     let days = age_days(&newest.made);
+    let kit = match name {
+        DomainName::State => "the newest recovery kit",
+        DomainName::Network => "the newest recovery kit of the network",
+    };
     match changes.first() {
         Some(first) => Some(format!(
-            "the newest recovery kit ({days} days old) is not of this configuration: {first}{}",
+            "{kit} ({days} days old) is not of this configuration: {first}{}",
             match changes.len() {
                 1 => String::new(),
                 more => format!(", and {} more", more - 1),
             }
         )),
-        None if days >= STALE_DAYS => Some(format!("the newest recovery kit is {days} days old")),
+        None if days >= STALE_DAYS => Some(format!("{kit} is {days} days old")),
         None => None,
     }
 }
 
 /// What to type then.
-pub(crate) fn next(config: &Config) -> String {
-    format!("evenkeel kit make --out DIR --config {}", config.file.display())
+pub(crate) fn next(config: &Config, name: DomainName) -> String {
+    format!("evenkeel kit make{} --out DIR --config {}", name.option(), config.file.display())
 }
 
-/// What `status` says of it.
-pub(crate) fn condition(config: &Config) -> Option<ConditionDocument> {
-    Some(ConditionDocument {
-        kind: "kit_stale".to_owned(),
-        severity: Severity::Warning,
-        message: stale_words(config)?,
-        safe: "nothing is lost; whoever has only that kit may not find everything".to_owned(),
-        next: next(config),
-    })
+/// What `status` says of them.
+pub(crate) fn conditions(config: &Config) -> Vec<ConditionDocument> {
+    let of = |name: DomainName| {
+        Some(ConditionDocument {
+            kind: name.kind("kit_stale"),
+            severity: Severity::Warning,
+            message: stale_words(config, name)?,
+            safe: "nothing is lost; whoever has only that kit may not find everything".to_owned(),
+            next: next(config, name),
+        })
+    };
+    DomainName::ALL.into_iter().filter_map(of).collect()
 }
 
 fn check(args: &KitCheckArgs) -> Result<Exit> {
     let read = Kit::read(&args.file)?;
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
-    let mut now = Kit::of(&config, domain.settings);
+    let name = read.kit.name_of_domain();
+    if args.domain.domain.is_some_and(|wanted| wanted != name) {
+        return Err(Report::new(Exit::Usage, format!("this is a kit of the domain `{name}`"))
+            .at(args.file.display().to_string())
+            .safe("nothing was compared")
+            .next("evenkeel kit check KIT   (the kit says of which domain it is)"));
+    }
+    let domain = Domain::named(&config, name)?;
+    let mut now = Kit::of(&config, &domain);
     match domain.catalog(None) {
         Ok(catalog) => now.lineages = lineages(&catalog),
         Err(why) => output::note(&format!("the sites were not compared: {}", why.message())),
@@ -278,7 +315,7 @@ fn check(args: &KitCheckArgs) -> Result<Exit> {
         results.finish()?;
     }
     if !document.changes.is_empty() {
-        output::note(&format!("next:  {}", next(&config)));
+        output::note(&format!("next:  {}", next(&config, name)));
     }
     Ok(match (document.intact, document.changes.is_empty()) {
         (false, _) => Exit::Integrity,
@@ -307,6 +344,7 @@ pub(crate) fn config(file: &Path, home: Option<&Path>) -> Result<Config> {
             .next("name a new or empty folder, or leave --home out"));
     }
     let mut config = read.kit.config(&work);
+    config.kit = Some(file.to_owned());
     place_credentials(&read.kit, &mut config)?;
     Ok(config)
 }

@@ -1,7 +1,7 @@
 //! The kit as a stranger reads it: printed, years later, without us.
 
 use super::facts::{Kit, escaped};
-use crate::config::SiteConfig;
+use crate::config::{DomainName, SiteConfig};
 use crate::report::Result;
 
 /// The kit as a text of lines that fit on paper.
@@ -47,12 +47,7 @@ fn steps(kit: &Kit) -> String {
          4. Make any {k} of the {n} sites (below) reachable: mount the disks, copy their\n\
          \u{20}  credentials to the places named. More than {k} is better.\n\
          5. Type this text into a file kit.txt (or copy it), and the identity into identity.txt.\n\
-         6. See what there is:          evenkeel points --kit kit.txt\n\
-         7. Prove that it comes back:   evenkeel drill --kit kit.txt --identity identity.txt\n\
-         8. Bring it back:              evenkeel restore --kit kit.txt --identity identity.txt \
-         --to NEW\n\
-         \u{20}  One point of the list:      add --point ID\n\
-         \u{20}  Only one file or database:  add --only PATH, and --at-time 2026-02-03T07:00:00Z\n\
+         {commands}\
          Whatever comes back is compared with what was signed by root key\n\
          \u{20}  {root}\n\
          What does not match is refused; nothing at the sites is ever changed by these commands.\n\
@@ -63,7 +58,32 @@ fn steps(kit: &Kit) -> String {
         k = kit.data_shards,
         n = kit.sites_in_order.len(),
         root = kit.root_public_key,
+        commands = commands(kit.name_of_domain()),
     )
+}
+
+/// What is typed, from the sixth step on.
+fn commands(name: DomainName) -> &'static str {
+    match name {
+        DomainName::State => {
+            "6. See what there is:          evenkeel points --kit kit.txt\n\
+             7. Prove that it comes back:   evenkeel drill --kit kit.txt --identity identity.txt\n\
+             8. Bring it back:              evenkeel restore --kit kit.txt --identity \
+             identity.txt --to NEW\n\
+             \u{20}  One point of the list:      add --point ID\n\
+             \u{20}  Only one file or database:  add --only PATH, and --at-time \
+             2026-02-03T07:00:00Z\n"
+        }
+        DomainName::Network => {
+            "6. See what there is:          evenkeel network versions --kit kit.txt\n\
+             7. Prove that it opens:        evenkeel verify --kit kit.txt --identity \
+             identity.txt\n\
+             8. Bring it back:              evenkeel network restore --kit kit.txt --identity \
+             identity.txt --to NEW\n\
+             \u{20}  One version of the list:    add --version N\n\
+             \u{20}  Without asking any server:  add --offline\n"
+        }
+    }
 }
 
 /// Where everything is.

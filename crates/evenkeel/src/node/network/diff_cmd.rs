@@ -7,7 +7,7 @@ use super::source::Source;
 use crate::cli::NetworkDiffArgs;
 use crate::documents::NetworkDiffDocument;
 use crate::output;
-use crate::report::{Exit, Result};
+use crate::report::{Exit, Report, Result};
 
 /// Runs the command.
 pub(super) fn run(args: &NetworkDiffArgs) -> Result<Exit> {
@@ -19,6 +19,12 @@ pub(super) fn run(args: &NetworkDiffArgs) -> Result<Exit> {
         Some(version) => {
             let after = open(Some(version))?;
             (after.document, after.point.id.to_string())
+        }
+        None if config.kit.is_some() => {
+            return Err(Report::new(Exit::Usage, "with a kit there is no document as it is now")
+                .safe("nothing was compared")
+                .next("evenkeel network diff A B --kit KIT …   (two versions)")
+                .next("evenkeel network versions --kit KIT   (lists them)"));
         }
         None => {
             let source = Source::configured(&config)?;

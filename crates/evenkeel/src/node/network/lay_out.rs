@@ -21,7 +21,6 @@ use crate::keyfile;
 use crate::report::{Exit, Report, Result};
 
 const RECOVERY: &str = "network-recovery-identity.txt";
-const DRILL: &str = "network-identity.txt";
 const KEYS: &str = "host/keys/network";
 
 /// Where the network's recovery identity is put, and where it must not stay.
@@ -31,7 +30,7 @@ pub(super) fn recovery_identity(config: &Config) -> PathBuf {
 
 /// The identity that drills open versions with.
 pub(super) fn drill_identity(config: &Config) -> PathBuf {
-    config.drill.home.join(DRILL)
+    config.network_drill_identity_file()
 }
 
 /// Lays it out where it is not yet, and names the document.
@@ -67,7 +66,7 @@ fn begin(config: &Config, document: &Path, sites: &[PathBuf]) -> Result<Config> 
     make_folder(&config.drill.home)?;
     let public = write_keys(config)?;
     sync_folder(&home.join(KEYS))?;
-    let tables = tables(&public, &folders);
+    let tables = tables(&public, &folders) + &holders(config, &public);
     rewrite(config, |text| {
         name_document(text, document);
         text.push_str(&tables);
@@ -167,6 +166,23 @@ fn tables(public: &Public, sites: &[(String, PathBuf)]) -> String {
         ));
     }
     text
+}
+
+/// Who stands behind the two recipients: what a recovery kit tells.
+fn holders(config: &Config, public: &Public) -> String {
+    let since = crate::cli::format_time_ns(now_ns());
+    let drill_file = drill_identity(config);
+    let kept = drill_file.strip_prefix(config.home()).unwrap_or(&drill_file);
+    let holder = |recipient: &str, label: &str, role: &str, kept_at: &str| {
+        format!(
+            "\n[[domains.network.holders]]\nrecipient = \"{recipient}\"\nlabel = \"{label}\"\n\
+             role = \"{role}\"\nsince = \"{since}\"\nkept_at = {}\n",
+            quoted(kept_at)
+        )
+    };
+    let recovery = holder(&public.recovery, "network recovery", "recovery", RECOVERY);
+    let drill = holder(&public.drill, "drill host", "drill-host", &kept.to_string_lossy());
+    recovery + &drill
 }
 
 fn name_document(text: &mut String, document: &Path) {

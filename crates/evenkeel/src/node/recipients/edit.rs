@@ -3,16 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::{Config, HolderConfig};
+use crate::config::{Config, DomainName, HolderConfig};
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
-
-const SECTION: &str = "[domains.state]";
 
 /// Writes the file with these recipients; holders are added at its end, or marked as removed. The
 /// file is the old one or the new one, and the new one is a configuration.
 pub(super) fn write(
     config: &Config,
+    name: DomainName,
     recipients: &[(String, String)],
     added: Option<&HolderConfig>,
     removed: Option<&HolderConfig>,
@@ -20,12 +19,12 @@ pub(super) fn write(
     let failed =
         |error: std::io::Error| Report::io("write the configuration", &config.file, &error);
     let mut text = fs::read_to_string(&config.file).map_err(failed)?;
-    set_recipients(&mut text, recipients).ok_or_else(|| unreadable(&config.file))?;
+    set_recipients(&mut text, name, recipients).ok_or_else(|| unreadable(&config.file, name))?;
     if let Some(holder) = added {
-        text.push_str(&block(holder)?);
+        text.push_str(&block(name, holder)?);
     }
     if let Some(holder) = removed {
-        mark_removed(&mut text, holder)?;
+        mark_removed(&mut text, name, holder)?;
     }
     Config::parse(&text, &config.file, &[])?;
     let part = config.file.with_extension("toml.part");
@@ -35,17 +34,21 @@ pub(super) fn write(
     fs::File::open(config.home()).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
-fn unreadable(file: &Path) -> Report {
+fn unreadable(file: &Path, name: DomainName) -> Report {
     Report::new(Exit::Usage, "the list of recipients in the configuration was not recognised")
         .at(file.display().to_string())
-        .detail(format!("looked for {SECTION} and `recipients = [ … ]` below it"))
+        .detail(format!("looked for [domains.{name}] and `recipients = [ … ]` below it"))
         .safe("nothing was changed")
         .next("change the list by hand, then: evenkeel config check")
 }
 
 /// Replaces the array behind `recipients =` in the section.
-fn set_recipients(text: &mut String, recipients: &[(String, String)]) -> Option<()> {
-    let section = line_at(text, 0, SECTION)?;
+fn set_recipients(
+    text: &mut String,
+    name: DomainName,
+    recipients: &[(String, String)],
+) -> Option<()> {
+    let section = line_at(text, 0, &format!("[domains.{name}]"))?;
     let begin = line_at(text, section, "recipients")?;
     let next_section = text[section + 1..].find("\n[").map_or(text.len(), |at| section + 1 + at);
     if begin > next_section {
@@ -91,23 +94,24 @@ fn array_end(text: &str) -> Option<usize> {
     None
 }
 
-fn block(holder: &HolderConfig) -> Result<String> {
+fn block(name: DomainName, holder: &HolderConfig) -> Result<String> {
     let lines = toml::to_string(holder).map_err(|error| {
         Report::new(Exit::Usage, format!("that cannot be written as TOML: {error}"))
             .safe("nothing was changed")
     })?;
-    Ok(format!("\n[[domains.state.holders]]\n{lines}"))
+    Ok(format!("\n[[domains.{name}.holders]]\n{lines}"))
 }
 
 /// Puts `removed` and `because` into the holder's block; a recipient that nothing was said of gets
 /// a block.
-fn mark_removed(text: &mut String, holder: &HolderConfig) -> Result<()> {
+fn mark_removed(text: &mut String, name: DomainName, holder: &HolderConfig) -> Result<()> {
     let mut from = 0;
-    while let Some(begin) = line_at(text, from, "[[domains.state.holders]]") {
+    let head = format!("[[domains.{name}.holders]]");
+    while let Some(begin) = line_at(text, from, &head) {
         let end = text[begin + 2..].find("\n[").map_or(text.len(), |at| begin + 2 + at + 1);
         let found: Option<toml::Table> = toml::from_str(&text[begin..end]).ok();
         let recipient = found.as_ref().and_then(|table| {
-            let holders = table.get("domains")?.get("state")?.get("holders")?;
+            let holders = table.get("domains")?.get(name.word())?.get("holders")?;
             holders.as_array()?.first()?.get("recipient")?.as_str().map(str::to_owned)
         });
         if recipient.as_deref() == Some(holder.recipient.as_str()) {
@@ -119,7 +123,7 @@ fn mark_removed(text: &mut String, holder: &HolderConfig) -> Result<()> {
         }
         from = begin + 1;
     }
-    text.push_str(&block(holder)?);
+    text.push_str(&block(name, holder)?);
     Ok(())
 }
 
@@ -145,7 +149,7 @@ mod tests {
             label: "vault \"north\"".to_owned(),
             ..HolderConfig::default()
         };
-        write(&config, &all, Some(&holder), None).unwrap();
+        write(&config, DomainName::State, &all, Some(&holder), None).unwrap();
         let changed = Config::load(&config.file).unwrap();
         let now = changed.domains.state.as_ref().unwrap();
         assert_eq!(now.recipients.last(), Some(&new));
@@ -161,7 +165,7 @@ mod tests {
             because: Some(RemovedBecause::Compromised),
             ..holder
         };
-        write(&changed, &all, None, Some(&gone)).unwrap();
+        write(&changed, DomainName::State, &all, None, Some(&gone)).unwrap();
         let now = Config::load(&config.file).unwrap();
         let now = now.domains.state.as_ref().unwrap();
         assert_eq!(now.recipients, state.recipients);
@@ -171,7 +175,7 @@ mod tests {
     #[test]
     fn a_list_that_is_not_recognised_is_left_alone() {
         let mut text = "[domains.state]\nsites = []\n\n[domains.network]\nrecipients = []\n".into();
-        assert_eq!(set_recipients(&mut text, &[]), None);
+        assert_eq!(set_recipients(&mut text, DomainName::State, &[]), None);
         assert_eq!(array_end("recipients = [\"a]\", # ]\n \"b\"] # c"), Some(29));
     }
 }

@@ -11,14 +11,14 @@ use evenkeel_vault::{Catalog, PeriodAccess, Recipient, RecoveryIdentity, rewrap}
 pub(crate) use rotation::Rotation;
 
 use super::clock::SystemClock;
-use super::domain::{Domain, STATE};
+use super::domain::Domain;
 use super::restore_cmd::choose_lineage;
 use crate::access_seen::{AccessSeen, label_of};
 use crate::cli::{
     RecipientsAddArgs, RecipientsCommand, RecipientsListArgs, RecipientsRemoveArgs,
     RecipientsRewrapArgs, RevokeWriterArgs, format_time_ns,
 };
-use crate::config::{Config, DomainConfig, HolderConfig, HolderRole, RemovedBecause};
+use crate::config::{Config, DomainConfig, DomainName, HolderConfig, HolderRole, RemovedBecause};
 use crate::documents::{
     ConditionDocument, PeriodDocument, RecipientDocument, RecipientsDocument, Severity,
 };
@@ -46,55 +46,56 @@ fn now() -> String {
 }
 
 /// Looks at every period, and remembers what was found.
-fn look(config: &Config, settings: &DomainConfig, catalog: &Catalog) -> Result<Vec<PeriodAccess>> {
+fn look(config: &Config, domain: &Domain<'_>, catalog: &Catalog) -> Result<Vec<PeriodAccess>> {
     let periods = evenkeel_vault::periods(catalog);
-    let seen = AccessSeen::of(now(), &periods, &parsed(settings)?);
+    let seen = AccessSeen::of(now(), &periods, &parsed(domain.settings)?);
     if config.host.data.is_dir() {
-        seen.save(config)?;
+        seen.save(config, domain.name)?;
     }
     Ok(periods)
 }
 
 /// What `verify` has to say of it: for whom some period is not wrapped.
-pub(crate) fn look_after(config: &Config, catalog: &Catalog) {
-    let Some(settings) = &config.domains.state else {
-        return;
-    };
+pub(crate) fn look_after(config: &Config, domain: &Domain<'_>, catalog: &Catalog) {
     // That it cannot be kept here does not keep `verify` from its answer.
-    let looked = look(config, settings, catalog);
-    let seen = looked.ok().and_then(|_| AccessSeen::load(config));
-    if let Some(words) = seen.and_then(|seen| seen.closed_words(settings)) {
-        output::note(&format!("{words}\nnext:  {}", AccessSeen::next(config)));
+    let looked = look(config, domain, catalog);
+    let seen = looked.ok().and_then(|_| AccessSeen::load(config, domain.name));
+    if let Some(words) = seen.and_then(|seen| seen.closed_words(domain.settings)) {
+        output::note(&format!("{words}\nnext:  {}", AccessSeen::next(config, domain.name)));
     }
 }
 
 /// What `status` has to say of it, from what was last seen.
-pub(crate) fn condition(config: &Config) -> Option<ConditionDocument> {
-    let words = AccessSeen::load(config)?.closed_words(config.domains.state.as_ref()?)?;
-    Some(ConditionDocument {
-        kind: "periods_not_wrapped".to_owned(),
-        severity: Severity::Warning,
-        message: words,
-        safe: "the others open them; nothing is lost".to_owned(),
-        next: AccessSeen::next(config),
-    })
+pub(crate) fn conditions(config: &Config) -> Vec<ConditionDocument> {
+    let of = |name: DomainName| {
+        let words = AccessSeen::load(config, name)?.closed_words(name.settings(config)?)?;
+        Some(ConditionDocument {
+            kind: name.kind("periods_not_wrapped"),
+            severity: Severity::Warning,
+            message: words,
+            safe: "the others open them; nothing is lost".to_owned(),
+            next: AccessSeen::next(config, name),
+        })
+    };
+    DomainName::ALL.into_iter().filter_map(of).collect()
 }
 
 fn list(args: &RecipientsListArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     let catalog = domain.catalog(None)?;
-    let periods = look(&config, domain.settings, &catalog)?;
-    let document = described("list", domain.settings, Some(&periods))?;
+    let periods = look(&config, &domain, &catalog)?;
+    let document = described("list", domain.name, domain.settings, Some(&periods))?;
     show(&document, args.json)?;
     if !args.json && !document.incomplete.is_empty() {
-        output::note(&format!("next:  {}", AccessSeen::next(&config)));
+        output::note(&format!("next:  {}", AccessSeen::next(&config, domain.name)));
     }
     Ok(if document.incomplete.is_empty() { Exit::Ok } else { Exit::Partial })
 }
 
 fn described(
     action: &str,
+    name: DomainName,
     settings: &DomainConfig,
     periods: Option<&[PeriodAccess]>,
 ) -> Result<RecipientsDocument> {
@@ -110,7 +111,7 @@ fn described(
     let incomplete = seen.iter().filter(|one| !one.serves(&all));
     Ok(RecipientsDocument {
         action: action.to_owned(),
-        domain: STATE.to_owned(),
+        domain: name.word().to_owned(),
         periods: periods.map(|periods| periods.len() as u64),
         recipients: holders.map(|holder| recipient_of(&holder, seen)).collect::<Result<_>>()?,
         incomplete: incomplete.map(|one| period(one, settings, &all)).collect(),
@@ -209,7 +210,7 @@ fn words_of(one: &RecipientDocument, periods: Option<u64>) -> String {
 
 fn add(args: &RecipientsAddArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     let settings = domain.settings;
     let recipient = Recipient::parse(&args.recipient)?.to_string();
     let refuse = |why: &str| {
@@ -237,10 +238,13 @@ fn add(args: &RecipientsAddArgs) -> Result<Exit> {
     };
     let mut named = labelled(settings);
     named.push((recipient, args.label.clone()));
-    edit::write(&config, &named, Some(&holder), None)?;
+    edit::write(&config, domain.name, &named, Some(&holder), None)?;
     let changed = Config::load(&config.file)?;
-    let settings = changed.domains.state.as_ref().unwrap_or(settings);
-    let document = RecipientsDocument { config_changed: true, ..described("add", settings, None)? };
+    let settings = domain.name.settings(&changed).unwrap_or(settings);
+    let document = RecipientsDocument {
+        config_changed: true,
+        ..described("add", domain.name, settings, None)?
+    };
     if args.json {
         output::document(&document)?;
     } else {
@@ -248,9 +252,10 @@ fn add(args: &RecipientsAddArgs) -> Result<Exit> {
     }
     output::note(&format!(
         "every key period from the next one on is wrapped for it\n\
-         next:  evenkeel recipients rotate   (begins the next one now)\n\
+         next:  evenkeel recipients rotate{}   (begins the next one now)\n\
          next:  {}   (earlier periods, too)",
-        AccessSeen::next(&config)
+        domain.name.option(),
+        AccessSeen::next(&config, domain.name)
     ));
     Ok(Exit::Ok)
 }
@@ -262,7 +267,7 @@ fn labelled(settings: &DomainConfig) -> Vec<(String, String)> {
 
 fn remove(args: &RecipientsRemoveArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     let settings = domain.settings;
     let wanted = |recipient: &&String| {
         **recipient == args.name || label_of(settings, recipient) == args.name
@@ -290,14 +295,14 @@ fn remove(args: &RecipientsRemoveArgs) -> Result<Exit> {
     };
     let mut named = labelled(settings);
     named.retain(|(one, _)| *one != recipient);
-    edit::write(&config, &named, None, Some(&holder))?;
+    edit::write(&config, domain.name, &named, None, Some(&holder))?;
     let changed = Config::load(&config.file)?;
-    let settings = changed.domains.state.as_ref().unwrap_or(settings);
+    let settings = domain.name.settings(&changed).unwrap_or(settings);
     // The removal holds whether or not the sites can be looked at now.
     let periods = domain.catalog(None).ok().map(|found| evenkeel_vault::periods(&found));
     let document = RecipientsDocument {
         config_changed: true,
-        ..described("remove", settings, periods.as_deref())?
+        ..described("remove", domain.name, settings, periods.as_deref())?
     };
     if args.json {
         output::document(&document)?;
@@ -305,7 +310,7 @@ fn remove(args: &RecipientsRemoveArgs) -> Result<Exit> {
         output::result(&format!("removed {}", holder.label))?;
     }
     let own = document.recipients.iter().find(|one| one.recipient == recipient);
-    output::note(&removed_words(&holder, own.filter(|_| periods.is_some()), &config));
+    output::note(&removed_words(&holder, own.filter(|_| periods.is_some()), &config, domain.name));
     Ok(Exit::Ok)
 }
 
@@ -314,6 +319,7 @@ fn removed_words(
     holder: &HolderConfig,
     own: Option<&RecipientDocument>,
     config: &Config,
+    name: DomainName,
 ) -> String {
     let mut words = vec![match own {
         None => "which periods it opens is not known: too few sites answer".to_owned(),
@@ -336,7 +342,8 @@ fn removed_words(
     );
     let home = config.file.display();
     words.push(format!(
-        "next:  evenkeel recipients rotate --config {home}   (the next one begins now)"
+        "next:  evenkeel recipients rotate{} --config {home}   (the next one begins now)",
+        name.option()
     ));
     if holder.because == Some(RemovedBecause::Compromised) {
         words.push(
@@ -344,9 +351,10 @@ fn removed_words(
                 .to_owned(),
         );
         words.push(format!(
-            "next:  evenkeel prune propose --keep-points N --config {home}   (once newer points \
+            "next:  evenkeel prune propose{} --keep-points N --config {home}   (once newer points \
              stand alone: what it opens goes with the points that need it; a copy that somebody \
-             took stays readable)"
+             took stays readable)",
+            name.option()
         ));
     }
     if holder.role == HolderRole::Recovery {
@@ -361,7 +369,7 @@ fn removed_words(
 
 fn rewrap_all(args: &RecipientsRewrapArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     let recovery = own_recovery(&domain, &args.identity)?;
     let all = parsed(domain.settings)?;
     let mut catalog = domain.catalog(None)?;
@@ -370,14 +378,14 @@ fn rewrap_all(args: &RecipientsRewrapArgs) -> Result<Exit> {
         done = rewrap(&catalog, &recovery, &all, SystemClock::new().wall_ns())?;
         catalog = domain.catalog(None)?;
     }
-    let periods = look(&config, domain.settings, &catalog)?;
+    let periods = look(&config, &domain, &catalog)?;
     let closed = periods.iter().filter(|one| done.closed.contains(&(one.lineage, one.number)));
     let document = RecipientsDocument {
         wrapped: done.wrapped,
         already: done.already,
         completed: done.completed,
         closed: closed.map(|one| period(one, domain.settings, &all)).collect(),
-        ..described("rewrap", domain.settings, Some(&periods))?
+        ..described("rewrap", domain.name, domain.settings, Some(&periods))?
     };
     show(&document, args.json)?;
     output::note(&format!(
@@ -407,7 +415,7 @@ fn own_recovery(domain: &Domain<'_>, file: &Path) -> Result<RecoveryIdentity> {
 
 fn revoke_writer(args: &RevokeWriterArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
+    let domain = Domain::chosen(&config, args.domain)?;
     let recovery = own_recovery(&domain, &args.identity)?;
     let catalog = domain.catalog(None)?;
     let lineage = choose_lineage(&catalog, Some(&args.lineage))?;
@@ -419,7 +427,7 @@ fn revoke_writer(args: &RevokeWriterArgs) -> Result<Exit> {
     let time_ns = SystemClock::new().wall_ns();
     evenkeel_vault::revoke_writer(&catalog, &recovery, lineage, args.after, time_ns)?;
     let after = points(&domain.catalog(None)?);
-    let document = described("revoke-writer", domain.settings, None)?;
+    let document = described("revoke-writer", domain.name, domain.settings, None)?;
     if args.json {
         output::document(&document)?;
     } else {
@@ -444,17 +452,29 @@ fn revoke_writer(args: &RevokeWriterArgs) -> Result<Exit> {
 
 fn rotate(args: &RecipientsListArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let domain = Domain::of(&config)?;
-    rotation::ask(&config.host.data, &parsed(domain.settings)?, &now())?;
-    let document = described("rotate", domain.settings, None)?;
+    let domain = Domain::chosen(&config, args.domain)?;
+    let (done, then) = match domain.name {
+        DomainName::State => {
+            rotation::ask(&config.host.data, &parsed(domain.settings)?, &now())?;
+            (
+                "asked for a new key period",
+                "a running daemon begins it with its next write; without one none is open, and \
+                 the next start begins one",
+            )
+        }
+        // Its writer is opened for each version, and ends its period with it.
+        DomainName::Network => (
+            "no key period of the network is open",
+            "every version begins a key period of its own, for the recipients of that moment\n\
+             next:  evenkeel network backup   (makes one now)",
+        ),
+    };
+    let document = described("rotate", domain.name, domain.settings, None)?;
     if args.json {
         output::document(&document)?;
     } else {
-        output::result("asked for a new key period")?;
+        output::result(done)?;
     }
-    output::note(
-        "a running daemon begins it with its next write; without one none is open, and the next \
-         start begins one",
-    );
+    output::note(then);
     Ok(Exit::Ok)
 }
