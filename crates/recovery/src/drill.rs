@@ -73,6 +73,11 @@ pub struct BesideFound {
 pub trait BesideDrill {
     /// Restores and checks. Failures are checks, and so is what could not be checked.
     fn run(&mut self, catalog: &Catalog, opener: &Opener) -> BesideFound;
+
+    /// What a report names where nothing is opened, and so nothing is proven.
+    fn unproven(&self) -> Vec<SourceProof> {
+        Vec::new()
+    }
 }
 
 /// Runs a drill. An error on the way ends it with a failed check, never without a report.
@@ -85,6 +90,25 @@ pub fn drill(plan: DrillPlan<'_>, sink: &mut dyn Sink, key: &SigningKey) -> Dril
 pub fn drill_with(
     plan: DrillPlan<'_>,
     sink: &mut dyn Sink,
+    key: &SigningKey,
+    beside: Option<&mut dyn BesideDrill>,
+) -> Drilled {
+    run(plan, Some(sink), key, beside)
+}
+
+/// As [`drill_with`], of a domain that has no main line: nothing is replayed, and point and times
+/// are those of what `beside` brings back.
+pub fn drill_without_venue(
+    plan: DrillPlan<'_>,
+    key: &SigningKey,
+    beside: &mut dyn BesideDrill,
+) -> Drilled {
+    run(plan, None, key, Some(beside))
+}
+
+fn run(
+    plan: DrillPlan<'_>,
+    sink: Option<&mut dyn Sink>,
     key: &SigningKey,
     beside: Option<&mut dyn BesideDrill>,
 ) -> Drilled {
@@ -175,7 +199,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn all(&mut self, sink: &mut dyn Sink, beside: Option<&mut dyn BesideDrill>) -> Result<()> {
+    fn all(
+        &mut self,
+        sink: Option<&mut dyn Sink>,
+        beside: Option<&mut dyn BesideDrill>,
+    ) -> Result<()> {
         let (sites, pin) = (&self.plan.sites, self.plan.pin);
         let catalog = Catalog::load(sites, &self.plan.domain, &self.plan.trust, pin)?;
         let catalog = Arc::new(catalog);
@@ -189,25 +217,29 @@ impl Run<'_> {
             self.pin = catalog.pin(lineage);
         }
         let Some(unlock) = self.plan.unlock.take() else {
+            let unproven = beside.map(|beside| beside.unproven());
+            self.report.sources.extend(unproven.unwrap_or_default());
             return self.audit(&catalog);
         };
         let opener = Opener::new(Arc::clone(&catalog), unlock)?;
-        let result = match lineage {
-            Some(lineage) => {
+        let main_line = lineage.zip(sink);
+        let has_venue = main_line.is_some();
+        let result = match main_line {
+            Some((lineage, sink)) => {
                 let proven = self.plan.proven.take();
                 let reader = Reader { catalog: &catalog, opener: &opener, lineage, proven };
                 self.restore(&reader, sink)
             }
             None => Ok(()),
         };
-        if lineage.is_some() {
+        if has_venue {
             self.add_venue(result.is_ok());
         }
         // Whatever became of the main line: what stands beside it does not depend on it.
         if let Some(beside) = beside {
             let found = beside.run(&catalog, &opener);
             self.phase("beside");
-            self.add(found, lineage.is_none());
+            self.add(found, !has_venue);
         }
         let seen = opener.seen();
         self.report.bytes_read = seen.bytes;

@@ -43,7 +43,10 @@ pub use boot::{Booted, boot, newest_usable, read_ahead};
 pub use checkpoint::Checkpoint;
 pub use clock::{Clock, JournalClock};
 pub use current::{current_report, unproven_current_report};
-pub use drill::{BesideDrill, BesideFound, DrillPlan, Drilled, drill, drill_with, read_report};
+pub use drill::{
+    BesideDrill, BesideFound, DrillPlan, Drilled, drill, drill_with, drill_without_venue,
+    read_report,
+};
 pub use error::{RecoveryError, Result};
 pub use fence::{HeldEffect, SideEffects};
 pub use follower::{Follower, Promise};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::domain_arg::DomainArg;
 use super::place::Place;
 use crate::config::DrillLevel;
 
@@ -18,6 +19,10 @@ pub struct DrillArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
 
     /// How much to prove [default: drill.level]
     #[arg(long, value_enum, value_name = "LEVEL")]

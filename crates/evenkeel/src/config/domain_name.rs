@@ -61,6 +61,15 @@ impl DomainName {
         }
     }
 
+    /// Name of the file in which a drill host keeps the newest record that it has seen.
+    #[must_use]
+    pub fn pin(self) -> &'static str {
+        match self {
+            Self::State => "pin",
+            Self::Network => "network.pin",
+        }
+    }
+
     /// A condition's kind for this domain, likewise.
     #[must_use]
     pub fn kind(self, kind: &str) -> String {

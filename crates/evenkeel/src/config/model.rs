@@ -438,6 +438,17 @@ impl Config {
         self.drill.home.join("network-identity.txt")
     }
 
+    /// Whether the network is all that is protected here.
+    #[must_use]
+    pub fn protects_network_alone(&self) -> bool {
+        let Self { venue, files, databases, postgres, slashing, domains, .. } = self;
+        let nothing_else = files.paths.is_empty()
+            && databases.is_empty()
+            && postgres.is_empty()
+            && slashing.is_empty();
+        venue.source == VenueSource::None && nothing_else && domains.network.is_some()
+    }
+
     /// The control socket of one of a keeper's processes.
     #[must_use]
     pub fn control_socket_of(&self, slot: Slot) -> PathBuf {

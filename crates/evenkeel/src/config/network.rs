@@ -18,6 +18,11 @@ pub struct NetworkConfig {
     /// A version is made when the document changed, and at the latest after this many seconds, for
     /// cursors and logs. 0: only when the document changed.
     pub version_every_seconds: u64,
+    /// How old a version may be that a drill brings back, in seconds; nothing is promised of it
+    /// where versions are made only when the document changes.
+    pub rpo_seconds: u64,
+    /// How long bringing it back may take, in seconds.
+    pub rto_seconds: u64,
 }
 
 impl Default for NetworkConfig {
@@ -27,6 +32,8 @@ impl Default for NetworkConfig {
             probe_every_seconds: 30,
             timeout_seconds: 5,
             version_every_seconds: 3_600,
+            rpo_seconds: 7_200,
+            rto_seconds: 600,
         }
     }
 }

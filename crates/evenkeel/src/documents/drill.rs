@@ -8,6 +8,9 @@ use super::{DrillLevel, Outcome};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "message_type", rename = "drill")]
 pub struct DrillDocument {
+    /// Security domain: `state` or `network`.
+    #[serde(default)]
+    pub domain: String,
     /// Failed if one check failed, unproven if one configured check could not be made.
     pub result: Outcome,
     /// What the key used allows to prove.
@@ -61,9 +64,9 @@ pub struct DrillDocument {
 /// What a drill showed of one source.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SourceProofDocument {
-    /// `venue`, `files`, the path of a SQLite database, or `postgres:NAME`.
+    /// `venue`, `files`, the path of a SQLite database, `postgres:NAME`, or `network`.
     pub name: String,
-    /// `venue`, `files`, `sqlite` or `postgres`.
+    /// `venue`, `files`, `sqlite`, `postgres` or `network`.
     pub kind: String,
     /// The worst result among its checks.
     pub result: Outcome,

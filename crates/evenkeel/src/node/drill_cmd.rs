@@ -3,29 +3,32 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ed25519_dalek::SigningKey;
 use evenkeel_journal::Identity as JournalIdentity;
 use evenkeel_recovery::report::Text;
 use evenkeel_recovery::{
     DrillPlan, DrillReport, Drilled, Level, SignedReport, SourceProof, Verdict, drill_with,
-    read_report,
+    drill_without_venue, read_report,
 };
 use evenkeel_types::Canonical as _;
 use evenkeel_vault::{Pin, Unlock};
 
 use super::alerts::deadman;
 use super::clock::SystemClock;
-use super::domain::{Domain, STATE};
+use super::domain::{Domain, chosen_name};
 use super::drill_checks::{Scratch, below, remove_stale};
 use super::drill_verify;
 use super::evidence;
 use super::files::FilesDrill;
 use super::journal_sink::JournalSink;
+use super::network::{self, NetworkDrill};
 use super::restore_cmd::site_name;
 use crate::cli::{DecryptionPurpose, DrillAction, DrillArgs, format_time_ns};
-use crate::config::{Config, DrillLevel as LevelName};
+use crate::config::{Config, DomainName, DrillLevel as LevelName};
 use crate::control::{self, Request};
 use crate::documents::{
-    CheckDocument, DrillDocument, DrillLevel, Outcome, PhaseDocument, SourceProofDocument,
+    CheckDocument, DrillDocument, DrillLevel, Outcome, PhaseDocument, SourceKind,
+    SourceProofDocument,
 };
 use crate::keyfile::{self, hex};
 use crate::output;
@@ -45,7 +48,10 @@ pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let level = args.level.unwrap_or(config.drill.level);
     let (document, error) = match level {
-        LevelName::D2 => (on_the_host(&config)?, None),
+        LevelName::D2 => {
+            refuse_network(chosen_name(&config, args.domain))?;
+            (on_the_host(&config)?, None)
+        }
         _ => here(&config, level, args, args.place.kit.as_deref())?,
     };
     if args.json {
@@ -53,7 +59,11 @@ pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
     } else {
         output::result(&words(&document))?;
     }
+    // What a drill of the network alone proves is not everything, where there is more.
+    let is_everything =
+        chosen_name(&config, args.domain) == DomainName::State || config.protects_network_alone();
     if !args.no_ping
+        && is_everything
         && let Err(why) = deadman::ping_if_proven(&config.alerts, &document)
     {
         output::note(&format!("warning: {why}"));
@@ -62,6 +72,19 @@ pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
         // What prevented the restore has its own exit code, and its message says what to do.
         Some(error) => Err(error),
         None => Ok(exit_of(&document)),
+    }
+}
+
+/// A version's writer ends with it: there is no running one to ask.
+fn refuse_network(name: DomainName) -> Result<()> {
+    match name {
+        DomainName::State => Ok(()),
+        DomainName::Network => {
+            let what = "D2 proves what a running writer's key opens, and the network has none";
+            Err(Report::new(Exit::Usage, what)
+                .safe("nothing was started")
+                .next("evenkeel drill --domain network --level D3"))
+        }
     }
 }
 
@@ -93,39 +116,59 @@ fn here(
     args: &DrillArgs,
     kit: Option<&Path>,
 ) -> Result<(DrillDocument, Option<Report>)> {
-    let domain = Domain::of(config)?;
+    let domain = Domain::chosen(config, args.domain)?;
     let level = match level {
         LevelName::D1 => Level::D1,
         LevelName::D2 => Level::D2,
         LevelName::D3 => Level::D3,
         LevelName::D4 => Level::D4,
     };
-    let (unlock, key_used) = unlock(config, level, args)?.unzip();
-    let home = DrillHome::open(config)?;
+    let (unlock, key_used) = unlock(&domain, config, level, args)?.unzip();
+    let home = DrillHome::open(config, domain.name)?;
     if kit.is_some() {
         super::kit::ready_for_drill(config)?;
     }
     let key = keyfile::read_report_key(&home.dir.join("report.key"))?;
-    let durable_position = durable_position(config);
     let key_used = key_used.unwrap_or_else(|| "none".to_owned());
     let key_used = match kit {
         Some(kit) => format!("{key_used}, {}", super::kit::used_words(kit)),
         None => key_used,
     };
+    let is_state = domain.name == DomainName::State;
     let plan = DrillPlan {
         level,
         sites: domain.sites(),
-        domain: STATE.to_owned(),
+        domain: domain.name.word().to_owned(),
         trust: domain.trust,
         pin: home.pin()?,
         proven: home.proven(),
         unlock,
         key_used,
-        durable_position,
+        durable_position: is_state.then(|| durable_position(config)).flatten(),
         lineage: None,
         clock: &SystemClock::new(),
     };
+    let drilled = run_plan(config, &home, plan, &key)?;
+    home.keep(config, &drilled)?;
+    Ok((document(&drilled.report), drilled.error.map(Report::from)))
+}
+
+/// Brings back what the domain holds, into scratch.
+fn run_plan(
+    config: &Config,
+    home: &DrillHome,
+    plan: DrillPlan<'_>,
+    key: &SigningKey,
+) -> Result<Drilled> {
     let scratch = Scratch::make(&below(&config.drill, &home.dir), config.drill.scratch_encrypted)?;
+    if home.name == DomainName::Network {
+        let mut network = NetworkDrill {
+            config,
+            scratch: scratch.path().to_path_buf(),
+            scratch_kind: scratch.kind(),
+        };
+        return Ok(drill_without_venue(plan, key, &mut network));
+    }
     // The scratch journal is thrown away, so its identity is nobody's.
     let nobody = JournalIdentity { cluster_id: [0; 16], lineage: [0; 16] };
     let mut sink = JournalSink::new(scratch.path(), nobody, config.journal.segment_bytes);
@@ -136,21 +179,29 @@ fn here(
         seen: Pin::load(&home.files_pin())?,
         pin: None,
     };
-    let drilled = drill_with(plan, &mut sink, &key, Some(&mut files));
+    let drilled = drill_with(plan, &mut sink, key, Some(&mut files));
     drop(scratch);
-    home.keep(config, &drilled)?;
     if let Some(pin) = files.pin {
         pin.save(&home.files_pin())?;
     }
-    Ok((document(&drilled.report), drilled.error.map(Report::from)))
+    Ok(drilled)
 }
 
 /// Who opens, and its public name.
-fn unlock(config: &Config, level: Level, args: &DrillArgs) -> Result<Option<(Unlock, String)>> {
-    let own = (level == Level::D3).then_some(config.drill.identity_file.as_path());
+fn unlock(
+    domain: &Domain<'_>,
+    config: &Config,
+    level: Level,
+    args: &DrillArgs,
+) -> Result<Option<(Unlock, String)>> {
     if matches!(level, Level::D1 | Level::D2) {
         return Ok(None);
     }
+    if domain.name == DomainName::Network {
+        let (identity, named) = network::drill_unlock(domain, config, level, args)?;
+        return Ok(Some((identity.into(), named)));
+    }
+    let own = (level == Level::D3).then_some(config.drill.identity_file.as_path());
     let identity = args.identity.as_deref().or(own);
     let unlock = evidence::unlock(identity, &args.quorum, DecryptionPurpose::Drill)?;
     unlock.map(Some).ok_or_else(|| {
@@ -174,25 +225,31 @@ fn durable_position(config: &Config) -> Option<u64> {
 /// The drill host's folder: scratch, pin and history.
 struct DrillHome {
     dir: PathBuf,
+    name: DomainName,
 }
 
 impl DrillHome {
-    fn open(config: &Config) -> Result<Self> {
+    fn open(config: &Config, name: DomainName) -> Result<Self> {
         let dir = config.drill.home.clone();
         let history = dir.join("drills");
         std::fs::create_dir_all(&history)
             .map_err(|error| Report::io("make the drill history", &history, &error))?;
         remove_stale(&below(&config.drill, &dir));
-        Ok(Self { dir })
+        Ok(Self { dir, name })
     }
 
     /// The last recovery point that a drill here has proven.
     fn proven(&self) -> Option<String> {
-        std::fs::read_to_string(self.dir.join(PROVEN)).ok()
+        std::fs::read_to_string(self.dir.join(self.name.file(PROVEN))).ok()
     }
 
     fn pin(&self) -> Result<Option<Pin>> {
-        Pin::load(&self.dir.join("pin")).map_err(Report::from)
+        Pin::load(&self.pin_file()).map_err(Report::from)
+    }
+
+    /// The newest record of the domain seen here.
+    fn pin_file(&self) -> PathBuf {
+        self.dir.join(self.name.pin())
     }
 
     /// The newest record of files seen here.
@@ -205,7 +262,8 @@ impl DrillHome {
         let report = &drilled.report.report;
         keep_report(&self.dir.join("drills"), config.drill.history_keep, &drilled.report)?;
         if report.level >= Level::D3 && report.verdict() == Verdict::Ok {
-            let (path, part) = (self.dir.join(PROVEN), self.dir.join("proven.part"));
+            let (path, part) =
+                (self.dir.join(self.name.file(PROVEN)), self.dir.join("proven.part"));
             std::fs::write(&part, &report.point.0)
                 .and_then(|()| std::fs::rename(&part, &path))
                 .map_err(|error| Report::io("remember the proven point", &path, &error))?;
@@ -216,7 +274,7 @@ impl DrillHome {
             .any(|check| check.name == Text::from("freshness") && check.verdict == Verdict::Failed);
         match drilled.pin {
             // A rolled-back history must not replace the memory of the newer one.
-            Some(pin) if !failed => pin.save(&self.dir.join("pin")).map_err(Report::from),
+            Some(pin) if !failed => pin.save(&self.pin_file()).map_err(Report::from),
             _ => Ok(()),
         }
     }
@@ -268,6 +326,7 @@ pub(crate) fn document(signed: &SignedReport) -> DrillDocument {
 pub(crate) fn unsigned_document(report: &DrillReport) -> DrillDocument {
     let texts = |texts: &[Text]| texts.iter().map(|text| text.0.clone()).collect();
     DrillDocument {
+        domain: domain_of(report).word().to_owned(),
         result: outcome(report.verdict()),
         level: level_name(report.level),
         key_used: report.key_used.0.clone(),
@@ -309,6 +368,14 @@ pub(crate) fn unsigned_document(report: &DrillReport) -> DrillDocument {
         sources: report.sources.iter().map(source_document).collect(),
         within_objectives: report.is_within_objectives(),
         signature: None,
+    }
+}
+
+/// A report of the network alone has its source alone; the format says nothing else of it.
+fn domain_of(report: &DrillReport) -> DomainName {
+    match report.sources.as_slice() {
+        [one] if one.kind.0 == SourceKind::Network.word() => DomainName::Network,
+        _ => DomainName::State,
     }
 }
 
@@ -367,6 +434,9 @@ pub(super) fn words(document: &DrillDocument) -> String {
     let what = match document.level {
         // Brought back and opened, not restored.
         DrillLevel::D2 => format!("the {}, up to point {from}", document.key_used),
+        _ if document.domain == DomainName::Network.word() => {
+            format!("version {} of the network restored from {from}", document.position)
+        }
         _ => format!("position {} restored from {from}", document.position),
     };
     let mut lines = vec![format!("drill {level} {result}: {what}")];

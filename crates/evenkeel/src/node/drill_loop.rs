@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::alerts::deadman;
 use super::desk::run_child;
+use super::domain::Domain;
 use super::observed::{Observed, lock};
 use super::stop::Stop;
 use crate::config::{Config, VenueSource};
 use crate::documents::{DrillDocument, Outcome, Severity};
-use crate::report::Result;
+use crate::report::{Exit, Result};
 
 /// How often it looks whether a drill is due.
 const BEAT: Duration = Duration::from_millis(250);
@@ -50,7 +51,13 @@ impl DrillLoop {
         let venue = !lock(&self.observed.points).points.is_empty();
         venue
             || self.config.venue.source == VenueSource::None
-                && self.observed.sources.can_be_drilled()
+                && self.observed.sources.can_be_drilled(self.config.protects_network_alone())
+    }
+
+    /// Whether nothing was ever protected here but the network: not by hand either.
+    fn state_is_empty(&self) -> bool {
+        let catalog = Domain::of(&self.config).and_then(|domain| domain.catalog(None));
+        catalog.is_err_and(|error| error.exit() == Exit::NothingYet)
     }
 
     fn drill(&self, stop: &Stop) {
@@ -64,7 +71,11 @@ impl DrillLoop {
     /// `None` if the daemon ends meanwhile.
     fn spawn(&self, stop: &Stop) -> Option<Result<DrillDocument, String>> {
         let words = ["drill", "--json", "--no-ping", "--config"].map(OsStr::new);
-        let words: Vec<&OsStr> = words.into_iter().chain([self.config.file.as_os_str()]).collect();
+        let mut words: Vec<&OsStr> =
+            words.into_iter().chain([self.config.file.as_os_str()]).collect();
+        if self.config.protects_network_alone() && self.state_is_empty() {
+            words.extend(["--domain", "network"].map(OsStr::new));
+        }
         let ended = match run_child(&words, stop, Duration::ZERO)? {
             Ok(ended) => ended,
             Err(why) => return Some(Err(why)),

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &PointsArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let domain = Domain::chosen(&config, args.domain)?;
     // What the drill host has seen is not what these sites have to show; the pin is optional.
-    let pin = Pin::load(&config.drill.home.join(domain.name.file("pin"))).ok().flatten();
+    let pin = Pin::load(&config.drill.home.join(domain.name.pin())).ok().flatten();
     let catalog = domain.catalog(pin)?;
     let now_ns = SystemClock::new().wall_ns();
     let mut points = all_point_documents(&catalog);

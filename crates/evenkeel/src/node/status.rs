@@ -232,14 +232,22 @@ pub(crate) fn age_seconds(time: &str, now_ns: u64) -> f64 {
     super::drill_cmd::seconds(now_ns.saturating_sub(then))
 }
 
+/// A drill of the network alone says nothing of the rest: it stands for the home only where
+/// there is no other.
+fn of_the_home(drills: &[DrillDocument]) -> Vec<&DrillDocument> {
+    let is_network = |drill: &&DrillDocument| drill.domain == super::domain::NETWORK;
+    let others: Vec<_> = drills.iter().filter(|drill| !is_network(drill)).collect();
+    if others.is_empty() { drills.iter().collect() } else { others }
+}
+
 /// A D2 that passed proves less than the others: it does not stand in front of them.
-fn last_to_show(drills: &[DrillDocument]) -> Option<&DrillDocument> {
-    let newest = drills.last()?;
+fn last_to_show<'d>(drills: &[&'d DrillDocument]) -> Option<&'d DrillDocument> {
+    let newest = *drills.last()?;
     if newest.level != DrillLevel::D2 || newest.result != Outcome::Ok {
         return Some(newest);
     }
     let mut others = drills.iter().rev();
-    let other = others.find(|drill| drill.level != DrillLevel::D2);
+    let other = others.find(|drill| drill.level != DrillLevel::D2).copied();
     Some(other.unwrap_or(newest))
 }
 
@@ -248,7 +256,8 @@ pub(crate) fn drill_summaries(
     drills: &[DrillDocument],
     now_ns: u64,
 ) -> (Option<LastDrillDocument>, Option<ProvenRestoreDocument>) {
-    let last = last_to_show(drills).map(|drill| LastDrillDocument {
+    let drills = of_the_home(drills);
+    let last = last_to_show(&drills).map(|drill| LastDrillDocument {
         result: drill.result,
         level: drill.level,
         rto_seconds: drill.rto_seconds,

@@ -387,6 +387,7 @@ fn drill(index: u64, result: Outcome, rto_seconds: Option<f64>) -> DrillDocument
         detail: detail.to_owned(),
     };
     DrillDocument {
+        domain: "state".to_owned(),
         result,
         level: DrillLevel::D3,
         key_used: "drill host age1q7f…k3".to_owned(),

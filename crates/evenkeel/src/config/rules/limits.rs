@@ -87,6 +87,8 @@ fn numbers(config: &Config, findings: &mut Findings) {
         let key = format!("drill.checks.timeout_seconds of {}", one.name);
         limit(&key, one.timeout_seconds, 1..=86_400);
     }
+    limit("network.rpo_seconds", config.network.rpo_seconds, 1..=86_400 * 366);
+    limit("network.rto_seconds", config.network.rto_seconds, 1..=86_400 * 366);
     limit("alerts.repeat_seconds", config.alerts.repeat_seconds, 0..=86_400 * 31);
     limit("drill.every_seconds", config.drill.every_seconds, 0..=86_400 * 31);
     limit("drill.history_keep", config.drill.history_keep.into(), 1..=100_000);

@@ -50,9 +50,10 @@ impl Sources {
         })
     }
 
-    /// Whether something of any of them can be brought back.
-    pub(crate) fn can_be_drilled(&self) -> bool {
-        lock(&self.0).values().any(|source| source.recovery_point.is_some())
+    /// Whether something of any of them can be brought back: of the network, or of the others.
+    pub(crate) fn can_be_drilled(&self, of_network: bool) -> bool {
+        let asked = |source: &&Source| (source.kind == SourceKind::Network) == of_network;
+        lock(&self.0).values().filter(asked).any(|source| source.recovery_point.is_some())
     }
 
     /// Intervals of any of them that cannot be brought back.
@@ -142,13 +143,13 @@ mod tests {
         sources.note(FILES, |source| source.target = Duration::from_secs(2));
         let state = |now_ns| sources.documents(now_ns, &[])[0].state;
         assert_eq!(state(SECOND), SourceState::Waiting);
-        assert!(!sources.can_be_drilled());
+        assert!(!sources.can_be_drilled(false));
         sources.note(FILES, |source| {
             (source.complete_ns, source.recovery_point) = (Some(SECOND), Some("p".to_owned()));
         });
         assert_eq!(state(3 * SECOND), SourceState::Protected);
         assert_eq!(state(3 * SECOND + 1), SourceState::Behind);
-        assert!(sources.can_be_drilled());
+        assert!(sources.can_be_drilled(false));
         sources.note(FILES, |source| source.unprotected = true);
         assert_eq!(state(SECOND), SourceState::Unprotected);
     }

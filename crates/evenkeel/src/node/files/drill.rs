@@ -69,7 +69,10 @@ impl BesideDrill for FilesDrill<'_> {
             let detail = self.scratch_kind.words();
             found.checks.push(Check::new("scratch", Verdict::NotConfigured, detail));
         }
-        found.checks.extend(super::super::network::drill(self.config, &self.scratch));
+        if let Some((check, source)) = super::super::network::drill(self.config, &self.scratch) {
+            found.checks.push(check);
+            found.sources.push(source);
+        }
         found
     }
 }
@@ -164,7 +167,7 @@ impl FilesDrill<'_> {
                 until_ns: one.shipped_ns,
                 now_ns,
                 rto,
-                promised: (settings.rpo_seconds, settings.rto_seconds),
+                promised: (Some(settings.rpo_seconds), settings.rto_seconds),
             };
             let (mut verdict, words) = times.judge();
             let commit = one.restored.commit;
@@ -219,7 +222,7 @@ impl FilesDrill<'_> {
             until_ns: point.time_ns,
             now_ns,
             rto: begun.elapsed(),
-            promised: (files.rpo_seconds, files.rto_seconds),
+            promised: (Some(files.rpo_seconds), files.rto_seconds),
         };
         let (mut verdict, words) = times.judge();
         let detail = format!(
@@ -298,7 +301,8 @@ pub(in super::super) struct Times {
     pub(in super::super) until_ns: u64,
     pub(in super::super) now_ns: u64,
     pub(in super::super) rto: Duration,
-    pub(in super::super) promised: (u64, u64),
+    /// Of the age, which need not be promised, and of the restore.
+    pub(in super::super) promised: (Option<u64>, u64),
 }
 
 impl Times {
@@ -311,10 +315,16 @@ impl Times {
     pub(in super::super) fn judge(&self) -> (Verdict, String) {
         let (rpo_max, rto_max) = self.promised;
         let (age, rto) = (self.rpo(), self.rto);
-        let late = if age > Duration::from_secs(rpo_max) { ", older than promised" } else { "" };
+        let of = match rpo_max {
+            None => String::new(),
+            Some(max) if age > Duration::from_secs(max) => {
+                format!(" of {max} s, older than promised")
+            }
+            Some(max) => format!(" of {max} s"),
+        };
         let slow = rto > Duration::from_secs(rto_max);
         let words = format!(
-            "RPO {:.1} s of {rpo_max} s{late}, RTO {:.1} s of {rto_max} s{}",
+            "RPO {:.1} s{of}, RTO {:.1} s of {rto_max} s{}",
             age.as_secs_f64(),
             rto.as_secs_f64(),
             if slow { ", longer than promised" } else { "" }
@@ -336,7 +346,7 @@ impl Times {
             point: point.into(),
             until_ns: Some(self.until_ns),
             rpo_ns: Some(ns(self.rpo())),
-            rpo_target_ns: Some(ns(Duration::from_secs(rpo_max))),
+            rpo_target_ns: rpo_max.map(|max| ns(Duration::from_secs(max))),
             rto_ns: Some(ns(self.rto)),
             rto_target_ns: Some(ns(Duration::from_secs(rto_max))),
             ..SourceProof::unproven(name, kind.word())
@@ -352,7 +362,7 @@ mod tests {
 
     fn times(age_seconds: u64, rto_seconds: u64) -> Times {
         let (until_ns, now_ns) = (9 * SECOND, (9 + age_seconds) * SECOND);
-        Times { until_ns, now_ns, rto: Duration::from_secs(rto_seconds), promised: (3, 4) }
+        Times { until_ns, now_ns, rto: Duration::from_secs(rto_seconds), promised: (Some(3), 4) }
     }
 
     #[test]

@@ -18,7 +18,9 @@ use super::drill_cmd;
 use super::files::kind_in;
 use crate::cli::{KitCheckArgs, KitCommand, KitMakeArgs, format_time_ns, parse_time_ns};
 use crate::config::{Config, DomainName, FILE_NAME};
-use crate::documents::{ConditionDocument, KitDocument, Outcome, PointKind, Severity};
+use crate::documents::{
+    CheckDocument, ConditionDocument, KitDocument, Outcome, PointKind, Severity,
+};
 use crate::report::{Exit, Report, Result};
 use crate::{keyfile, output};
 
@@ -74,16 +76,9 @@ fn make(args: &KitMakeArgs) -> Result<Exit> {
         output::result(&format!("recovery kit {}: {}", document.kit, document.files.join(", ")))?;
     }
     output::note(
-        "print it, and put it where the identities are not: together they open everything",
+        "print it, and put it where the identities are not: together they open everything\n\
+         next:  evenkeel drill --kit FILE --identity FILE --home NEW   (from a blank machine)",
     );
-    output::note(match domain.name {
-        DomainName::State => {
-            "next:  evenkeel drill --kit FILE --identity FILE --home NEW   (from a blank machine)"
-        }
-        DomainName::Network => {
-            "next:  evenkeel verify --kit FILE --identity FILE --home NEW   (from a blank machine)"
-        }
-    });
     match catalog {
         Ok(_) => Ok(Exit::Ok),
         Err(why) => {
@@ -120,14 +115,16 @@ fn last_proven(config: &Config, name: DomainName) -> String {
         }
         let (level, time) = (one.level.word(), &one.time);
         match name {
-            DomainName::State if one.result == Outcome::Ok => {
-                Some(format!("{level} of point {} at {time}", one.recovery_point))
+            DomainName::State => {
+                let is_proof =
+                    one.domain != DomainName::Network.word() && one.result == Outcome::Ok;
+                is_proof.then(|| format!("{level} of point {} at {time}", one.recovery_point))
             }
-            DomainName::State => None,
             DomainName::Network => {
-                let check = one.checks.iter().find(|check| check.name == name.word())?;
-                let is_ok = check.result == Outcome::Ok;
-                is_ok.then(|| format!("{level} at {time}, {}", check.detail))
+                let of_network = |check: &&CheckDocument| check.name == name.word();
+                let check = one.checks.iter().find(of_network)?;
+                let is_proof = check.result == Outcome::Ok;
+                is_proof.then(|| format!("{level} at {time}, {}", check.detail))
             }
         }
     });

@@ -76,7 +76,7 @@ fn commands(name: DomainName) -> &'static str {
         }
         DomainName::Network => {
             "6. See what there is:          evenkeel network versions --kit kit.txt\n\
-             7. Prove that it opens:        evenkeel verify --kit kit.txt --identity \
+             7. Prove that it comes back:   evenkeel drill --kit kit.txt --identity \
              identity.txt\n\
              8. Bring it back:              evenkeel network restore --kit kit.txt --identity \
              identity.txt --to NEW\n\

@@ -17,7 +17,7 @@ mod watch;
 mod websocket;
 mod wire;
 
-pub(super) use drill::drill;
+pub(super) use drill::{NetworkDrill, drill, drill_unlock};
 pub(super) use protect_cmd::protect_file;
 pub(super) use watch::NetworkLoop;
 

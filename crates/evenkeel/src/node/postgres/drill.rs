@@ -171,7 +171,7 @@ impl Bench<'_> {
             until_ns: plan.window.until_ns,
             now_ns: SystemClock::new().wall_ns(),
             rto: self.drill.begun.elapsed(),
-            promised: (self.of.rpo_seconds, self.of.rto_seconds),
+            promised: (Some(self.of.rpo_seconds), self.of.rto_seconds),
         };
         let (verdict, words) = times.judge();
         let detail = format!(
