@@ -7,6 +7,7 @@
 
 mod audit;
 mod drill;
+mod everything;
 mod failover;
 mod files;
 mod integrity;
@@ -31,6 +32,7 @@ mod status;
 
 pub use audit::{AuditDocument, ForecastDocument, PlanDocument, PruneDocument, SiteAuditDocument};
 pub use drill::{CheckDocument, DrillDocument, PhaseDocument, SourceProofDocument};
+pub use everything::{DrillEverythingDocument, EverythingPartDocument};
 pub use failover::{FailoverCheck, FailoverCheckDocument, FailoverDocument, FailoverKind};
 pub use files::{
     BackupDocument, DiffDocument, DifferenceDocument, FileProblemDocument, LsDocument,

@@ -6,10 +6,10 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::blank::Blank;
 use common::daemon::Daemon;
-use common::{Rig, Said, files_below, program};
+use common::{Rig, files_below};
 use rusqlite::Connection;
 
 /// A home with files in it, at the sites once.
@@ -110,66 +110,6 @@ fn what_opens_the_sites_is_refused_among_what_they_protect() {
     assert_eq!(rig.run("config check --home h").exit, 0);
 }
 
-/// A root with nothing in it but the program, what it is linked with, the kit, an identity, and
-/// the sites where they were; no home, no environment, no network.
-struct Blank<'a> {
-    rig: &'a Rig,
-}
-
-impl Blank<'_> {
-    /// Runs the program there; `None` if this machine allows no such root.
-    fn run(&self, line: &str) -> Option<Said> {
-        let program = program().get_program().to_owned();
-        let root = self.rig.beside("blank");
-        let new = self.rig.beside("new");
-        fs::create_dir_all(&root).unwrap();
-        fs::create_dir_all(&new).unwrap();
-        let script = r#"
-            set -e
-            mount -t tmpfs none "$ROOT"
-            for lib in $(ldd "$PROGRAM" | grep -o '/[^ ]*'); do
-                mkdir -p "$ROOT$(dirname "$lib")" && cp -L "$lib" "$ROOT$lib"
-            done
-            mkdir -p "$ROOT/kit" "$ROOT/new" "$ROOT/proc" "$ROOT/tmp" "$ROOT$SITES"
-            cp "$DISK/kit.txt" "$DISK/identity.txt" "$ROOT/kit/"
-            touch "$ROOT/evenkeel" && mount --bind "$PROGRAM" "$ROOT/evenkeel"
-            mount --rbind /proc "$ROOT/proc"
-            mount --bind "$SITES" "$ROOT$SITES"
-            mount -o remount,bind,ro "$ROOT$SITES"
-            mount --bind "$NEW" "$ROOT/new"
-            hostname blank-root 2>/dev/null || true
-            echo ready >&2
-            cd "$ROOT"
-            exec env -i /usr/sbin/chroot "$ROOT" /evenkeel $LINE
-        "#;
-        let mut out: Option<Output> = None;
-        for how in ["-mnu", "-rmnu"] {
-            let tried = Command::new("unshare")
-                .args([how, "sh", "-c", script])
-                .env("PROGRAM", &program)
-                .env("ROOT", &root)
-                .env("NEW", &new)
-                .env("DISK", self.rig.disk())
-                .env("SITES", self.rig.path("h/sites"))
-                .env("LINE", line)
-                .output();
-            out = tried.ok();
-            if out.as_ref().is_some_and(|out| is_ready(&out.stderr)) {
-                break;
-            }
-        }
-        let out = out.filter(|out| is_ready(&out.stderr));
-        if out.is_none() {
-            println!("NOT TESTED: this machine allows no root of one's own (unshare -m, chroot)");
-        }
-        out.map(|out| Said::of(&out))
-    }
-}
-
-fn is_ready(said: &[u8]) -> bool {
-    String::from_utf8_lossy(said).lines().any(|line| line == "ready")
-}
-
 fn found(folder: &Path, name: &str) -> Vec<u8> {
     let files = files_below(folder);
     let file = files.iter().find(|file| file.ends_with(name));
@@ -220,7 +160,11 @@ fn all_three() -> Rig {
 #[test]
 fn a_blank_machine_brings_back_venue_files_and_database_from_a_kit_and_an_identity() {
     let rig = all_three();
-    let blank = Blank { rig: &rig };
+    fs::create_dir(rig.path("bring")).unwrap();
+    for file in ["kit.txt", "identity.txt"] {
+        fs::copy(rig.path(file), rig.path("bring").join(file)).unwrap();
+    }
+    let blank = Blank { rig: &rig, network: false };
     let with = "--kit /kit/kit.txt --identity /kit/identity.txt";
     let Some(points) = blank.run("points --kit /kit/kit.txt --json --home /new/work") else {
         return;

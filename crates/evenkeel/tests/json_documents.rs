@@ -8,26 +8,26 @@ use std::path::Path;
 
 use evenkeel::documents::{
     AuditDocument, BackupDocument, CeremonyDocument, CeremonyEntryDocument, CeremonyStep,
-    DecryptionDocument, DecryptionFaultDocument, DecryptionLineageDocument, DecryptionState,
-    DiffDocument, DifferenceDocument, DrillDocument, ErrorDocument, FailoverCheck,
-    FailoverCheckDocument, FailoverDocument, FileProblemDocument, ForecastDocument,
-    GroupContractDocument, GroupDocument, GroupHolderDocument, HsmKeyDocument, HsmKeysDocument,
-    HsmPinState, HsmSignatureDocument, HsmStoredKeyDocument, HsmTokenDocument, HsmTokensDocument,
-    KeyAccountDocument, KeyAddressDocument, KeyCardDocument, KeyDepartureDocument,
-    KeyFingerprintDocument, KeyGroupDocument, KeyRecoveryDocument, KeyScheme, KeySetDocument,
-    KeysKitDocument, KitDocument, LsDocument, MarginSimulationDocument, NetworkBackupDocument,
-    NetworkCheckDocument, NetworkDiffDocument, NetworkRestoreDocument, NetworkVersionDocument,
-    NetworkVersionsDocument, Outcome, PeriodDocument, PlanDocument, PointsDocument,
-    PostgresCaptureDocument, PostgresEventDocument, PostgresNamedPointDocument,
-    PostgresStatusDocument, PostgresWindowDocument, ProblemDocument, ProgressDocument,
-    PruneDocument, QrFilmDocument, QrReceiveDocument, QrSendDocument, RecipientDocument,
-    RecipientsDocument, RepairDocument, RepairProblemDocument, RestoreDocument,
-    RestorePostgresDocument, RestoredCursorDocument, ShareDrillDocument, ShareDrillStatusDocument,
-    ShareDrillsDocument, SheetCardDocument, SheetDocument, SheetPayloadDocument,
-    SheetPrintDocument, SheetScanDocument, SheetSymbolDocument, SiteAuditDocument, SitesDocument,
-    SlashingDocument, Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument,
-    Slip39RecoveryDocument, Slip39SplitDocument, SourceGapDocument, SourceProofDocument,
-    StatusDocument, VerifyDocument,
+    CheckDocument, DecryptionDocument, DecryptionFaultDocument, DecryptionLineageDocument,
+    DecryptionState, DiffDocument, DifferenceDocument, DrillDocument, DrillEverythingDocument,
+    ErrorDocument, EverythingPartDocument, FailoverCheck, FailoverCheckDocument, FailoverDocument,
+    FileProblemDocument, ForecastDocument, GroupContractDocument, GroupDocument,
+    GroupHolderDocument, HsmKeyDocument, HsmKeysDocument, HsmPinState, HsmSignatureDocument,
+    HsmStoredKeyDocument, HsmTokenDocument, HsmTokensDocument, KeyAccountDocument,
+    KeyAddressDocument, KeyCardDocument, KeyDepartureDocument, KeyFingerprintDocument,
+    KeyGroupDocument, KeyRecoveryDocument, KeyScheme, KeySetDocument, KeysKitDocument, KitDocument,
+    LsDocument, MarginSimulationDocument, NetworkBackupDocument, NetworkCheckDocument,
+    NetworkDiffDocument, NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument,
+    Outcome, PeriodDocument, PlanDocument, PointsDocument, PostgresCaptureDocument,
+    PostgresEventDocument, PostgresNamedPointDocument, PostgresStatusDocument,
+    PostgresWindowDocument, ProblemDocument, ProgressDocument, PruneDocument, QrFilmDocument,
+    QrReceiveDocument, QrSendDocument, RecipientDocument, RecipientsDocument, RepairDocument,
+    RepairProblemDocument, RestoreDocument, RestorePostgresDocument, RestoredCursorDocument,
+    ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument, SheetCardDocument,
+    SheetDocument, SheetPayloadDocument, SheetPrintDocument, SheetScanDocument,
+    SheetSymbolDocument, SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument,
+    Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
+    SourceGapDocument, SourceProofDocument, StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -166,6 +166,23 @@ fn the_document_of_a_decryption_fits_its_schema_empty_and_full() {
         ..Default::default()
     };
     assert_fits("key_decryption", &decryption);
+}
+
+#[test]
+fn the_document_of_a_drill_of_everything_fits_its_schema_empty_and_full() {
+    assert_fits("drill_everything", &DrillEverythingDocument::default());
+    let part = EverythingPartDocument {
+        result: Outcome::NotConfigured,
+        rpo_seconds: Some(1.0),
+        rto_seconds: Some(2.5),
+        sites_missing: vec!["site-b".to_owned()],
+        sources: vec![SourceProofDocument::default()],
+        checks: vec![CheckDocument::default()],
+        ..EverythingPartDocument::default()
+    };
+    let (parts, conditions) = (vec![part], vec![CheckDocument::default()]);
+    let document = DrillEverythingDocument { parts, conditions, ..Default::default() };
+    assert_fits("drill_everything", &document);
 }
 
 fn identities_and_kits() {

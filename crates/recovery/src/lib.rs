@@ -20,6 +20,7 @@ pub mod detector;
 pub mod divergence;
 pub mod drill;
 pub mod error;
+pub mod everything;
 pub mod fence;
 pub mod follower;
 pub mod frames;
@@ -48,6 +49,7 @@ pub use drill::{
     read_report,
 };
 pub use error::{RecoveryError, Result};
+pub use everything::{EverythingReport, Part, SignedEverything, worst};
 pub use fence::{HeldEffect, SideEffects};
 pub use follower::{Follower, Promise};
 pub use frames::{EntryBytes, Frame, Frames};

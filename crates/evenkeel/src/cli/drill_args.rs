@@ -58,6 +58,21 @@ pub enum DrillAction {
         report"
     )]
     Verify(DrillVerifyArgs),
+
+    /// Bring back keys, state and network together, from kits and what people bring
+    ///
+    /// On a blank machine: cards give keys, which open state and network; all of it is laid out in
+    /// scratch, checked, and one signed report says of each part what was proven, and whether one
+    /// could trade with it. A part without a kit makes it unproven, unless it is left out by
+    /// --without.
+    #[command(
+        after_help = "Example:\n  evenkeel drill everything --kit kit-keys.txt --kit kit-state.txt \
+        --kit kit-network.txt --shares cards.txt --passphrase-file passphrase.txt\n\n\
+        Exit codes: 0 everything is proven, and one could trade, 3 something could not be proven, \
+        12 wrong passphrase or identity, 20 something that came back is wrong, 21 not enough \
+        sites, 22 not enough cards"
+    )]
+    Everything(super::DrillEverythingArgs),
 }
 
 /// Arguments of `drill verify`.

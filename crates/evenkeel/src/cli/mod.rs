@@ -5,6 +5,7 @@ mod demo_args;
 mod dispatch;
 mod domain_arg;
 mod drill_args;
+mod everything_args;
 mod failover_args;
 mod files_args;
 mod init_args;
@@ -42,6 +43,7 @@ pub use demo_args::{
 };
 pub use domain_arg::DomainArg;
 pub use drill_args::{DrillAction, DrillArgs, DrillVerifyArgs};
+pub use everything_args::{DrillEverythingArgs, EverythingPart};
 pub use failover_args::{FailoverArgs, RecoverQuorumArgs};
 pub use files_args::{BackupArgs, DiffArgs, LsArgs, ProtectArgs};
 pub use init_args::InitArgs;

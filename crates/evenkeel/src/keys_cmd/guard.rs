@@ -8,7 +8,7 @@ use crate::output;
 
 /// Files are the owner's alone, a crash leaves no image of memory, other processes of this user
 /// cannot read it, and it is not swapped out where the machine lets a process ask for that.
-pub(super) fn keep_memory_private() {
+pub(crate) fn keep_memory_private() {
     rustix::process::umask(Mode::from_raw_mode(0o077));
     keep_no_image();
     // All or nothing: the system refuses before it locks a part.
@@ -16,6 +16,15 @@ pub(super) fn keep_memory_private() {
         output::note(
             "note: memory could not be locked (ulimit -l); use a machine without swap, or root",
         );
+    }
+}
+
+/// Before what may need more memory than may be locked, which would end the program. There is no
+/// such limit for root.
+#[cfg(feature = "whole")]
+pub(crate) fn unlock_memory() {
+    if !rustix::process::geteuid().is_root() && rustix::mm::munlockall().is_ok() {
+        output::note("note: what is restored now is too large to be locked in memory");
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Nothing secret goes to stdout or stderr unless `--reveal` was given.
 
+#[cfg(feature = "whole")]
+mod back;
 mod cards;
 mod ceremony;
 mod depart;
@@ -24,9 +26,13 @@ mod slip39_recover;
 mod slip39_split;
 
 #[cfg(feature = "whole")]
+pub(crate) use back::{Brought, KeyBack, bring_back, proven_identity};
+#[cfg(feature = "whole")]
 pub(crate) use group::file_keys;
 #[cfg(feature = "whole")]
-pub(crate) use guard::keep_no_image;
+pub(crate) use guard::{keep_memory_private, keep_no_image, unlock_memory};
+#[cfg(feature = "whole")]
+pub(crate) use kit::KeysKit;
 
 use crate::cli::{DrillCommand, KeysCommand, Slip39Command};
 use crate::report::{Exit, Result};

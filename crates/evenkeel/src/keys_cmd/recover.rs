@@ -21,7 +21,7 @@ const PASSPHRASES_MAX: usize = 5;
 pub(super) fn run(args: &KeysRecoverArgs) -> Result<Exit> {
     let begun_ns = record::now_ns();
     let record = args.fingerprint.as_deref().map(record::read).transpose()?;
-    let mut table = Table { record, shares: Vec::new(), refused: 0, suspicious: false };
+    let mut table = Table::new(record);
     for file in &args.shares {
         let text = input::read_text(file, "the cards")?;
         for (number, line) in (1..).zip(text.lines()) {
@@ -56,7 +56,7 @@ pub(super) fn run(args: &KeysRecoverArgs) -> Result<Exit> {
     }
 }
 
-fn prompt() -> Result<Secret> {
+pub(super) fn prompt() -> Result<Secret> {
     let typed = rpassword::prompt_password("passphrase of the cards (empty if there is none): ");
     let typed = typed.map_err(|error| {
         Report::new(Exit::Failed, format!("the passphrase could not be read: {error}"))
@@ -67,18 +67,23 @@ fn prompt() -> Result<Secret> {
 }
 
 /// The cards that lie on the table so far.
-struct Table {
+pub(super) struct Table {
     record: Option<KeyFingerprintDocument>,
-    shares: Vec<Share>,
+    pub(super) shares: Vec<Share>,
     /// Lines that are no card of this set.
-    refused: usize,
+    pub(super) refused: usize,
     /// One of them was damaged, forged or of another set.
     suspicious: bool,
 }
 
 impl Table {
+    /// An empty one, for the key of a record.
+    pub(super) fn new(record: Option<KeyFingerprintDocument>) -> Self {
+        Self { record, shares: Vec::new(), refused: 0, suspicious: false }
+    }
+
     /// Reads cards from standard input until there are enough and the rest was typed.
-    fn ask(&mut self) -> Result<()> {
+    pub(super) fn ask(&mut self) -> Result<()> {
         let people = std::io::stdin().is_terminal();
         if people {
             output::note(
@@ -108,7 +113,7 @@ impl Table {
     }
 
     /// One line: a card that joins the others, or what is wrong with it.
-    fn take(&mut self, line: &str, place: &str) {
+    pub(super) fn take(&mut self, line: &str, place: &str) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             return;
@@ -169,17 +174,17 @@ impl Table {
         })
     }
 
-    fn card(&self, share: &Share) -> Option<&KeyCardDocument> {
+    pub(super) fn card(&self, share: &Share) -> Option<&KeyCardDocument> {
         let set = self.record.as_ref()?.set.as_ref()?;
         let place = (share.group_index + 1, share.member_index + 1);
         set.cards.iter().find(|card| (card.group, card.member) == place)
     }
 
-    fn who(&self, share: &Share) -> String {
+    pub(super) fn who(&self, share: &Share) -> String {
         self.card(share).map_or_else(String::new, |card| holder(card, " of "))
     }
 
-    fn is_enough(&self) -> bool {
+    pub(super) fn is_enough(&self) -> bool {
         missing(&self.shares).is_none() && !self.shares.is_empty()
     }
 
@@ -233,7 +238,7 @@ impl Table {
         if absent.is_empty() { String::new() } else { format!(" of {}", absent.join("; ")) }
     }
 
-    fn not_enough(&self) -> Report {
+    pub(super) fn not_enough(&self) -> Report {
         let refused = format!("{} lines were not taken; each is named above", self.refused);
         let exit = if self.suspicious { Exit::Integrity } else { Exit::NotEnoughShares };
         let message = format!("not enough cards: {} good ones", self.shares.len());
@@ -249,12 +254,17 @@ impl Table {
             .next("if they cannot be brought, what this key controls is out of reach for ever")
     }
 
-    fn finish(&self, passphrase: &Secret, args: &KeysRecoverArgs) -> Result<Recovered> {
-        let recovered = recover(&self.shares, passphrase.reveal()).map_err(|error| {
+    /// The secret of the cards, whatever passphrase was given.
+    pub(super) fn recover(&self, passphrase: &Secret) -> Result<Recovered> {
+        recover(&self.shares, passphrase.reveal()).map_err(|error| {
             Report::new(Exit::Integrity, error.to_string())
                 .safe("nothing was recovered; the cards are as they were")
                 .next("bring one more card: with one to spare, the wrong one is named")
-        })?;
+        })
+    }
+
+    fn finish(&self, passphrase: &Secret, args: &KeysRecoverArgs) -> Result<Recovered> {
+        let recovered = self.recover(passphrase)?;
         let as_before = Slip39RecoverArgs {
             shares: PathBuf::from("-"),
             passphrase_file: args.passphrase_file.clone(),

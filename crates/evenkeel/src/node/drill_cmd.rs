@@ -7,8 +7,8 @@ use ed25519_dalek::SigningKey;
 use evenkeel_journal::Identity as JournalIdentity;
 use evenkeel_recovery::report::Text;
 use evenkeel_recovery::{
-    DrillPlan, DrillReport, Drilled, Level, SignedReport, SourceProof, Verdict, drill_with,
-    drill_without_venue, read_report,
+    DrillPlan, DrillReport, Drilled, Level, SignedEverything, SignedReport, SourceProof, Verdict,
+    drill_with, drill_without_venue, read_report,
 };
 use evenkeel_types::Canonical as _;
 use evenkeel_vault::{Pin, Unlock};
@@ -16,8 +16,9 @@ use evenkeel_vault::{Pin, Unlock};
 use super::alerts::deadman;
 use super::clock::SystemClock;
 use super::domain::{Domain, chosen_name};
-use super::drill_checks::{Scratch, below, remove_stale};
+use super::drill_checks::{Neighbours, Scratch, below, remove_stale};
 use super::drill_verify;
+use super::everything;
 use super::evidence;
 use super::files::FilesDrill;
 use super::journal_sink::JournalSink;
@@ -39,11 +40,14 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 /// File that names the last proven point.
 const PROVEN: &str = "proven-point";
 const REPORT_EXTENSION: &str = "drill";
+const EVERYTHING_EXTENSION: &str = "everything";
 
 /// Runs the command.
 pub(crate) fn run(args: &DrillArgs) -> Result<Exit> {
-    if let Some(DrillAction::Verify(args)) = &args.action {
-        return drill_verify::run(args);
+    match &args.action {
+        Some(DrillAction::Verify(args)) => return drill_verify::run(args),
+        Some(DrillAction::Everything(args)) => return everything::run(args),
+        None => {}
     }
     let config = args.place.load()?;
     let level = args.level.unwrap_or(config.drill.level);
@@ -124,16 +128,47 @@ fn here(
         LevelName::D4 => Level::D4,
     };
     let (unlock, key_used) = unlock(&domain, config, level, args)?.unzip();
-    let home = DrillHome::open(config, domain.name)?;
+    let below = below(&config.drill, &config.drill.home);
+    remove_stale(&below);
     if kit.is_some() {
         super::kit::ready_for_drill(config)?;
     }
-    let key = keyfile::read_report_key(&home.dir.join("report.key"))?;
     let key_used = key_used.unwrap_or_else(|| "none".to_owned());
     let key_used = match kit {
         Some(kit) => format!("{key_used}, {}", super::kit::used_words(kit)),
         None => key_used,
     };
+    let scratch = Scratch::make(&below, config.drill.scratch_encrypted)?;
+    let neighbours = Neighbours::default();
+    let drill = DomainDrill { level, unlock, key_used, scratch: &scratch, neighbours };
+    let drilled = drill_domain(config, &domain, drill)?;
+    Ok((document(&drilled.report), drilled.error.map(Report::from)))
+}
+
+/// How a drill of a domain is made.
+pub(super) struct DomainDrill<'s> {
+    pub(super) level: Level,
+    /// Who opens; nobody at D1.
+    pub(super) unlock: Option<Unlock>,
+    pub(super) key_used: String,
+    /// Where it lays out what comes back; whoever made it removes it.
+    pub(super) scratch: &'s Scratch,
+    /// What came back before it.
+    pub(super) neighbours: Neighbours,
+}
+
+/// Drills a domain in a scratch folder; report and memory are kept in the drill host's folder.
+///
+/// # Errors
+/// What prevents a drill; what prevents a restore is in what it gives.
+pub(super) fn drill_domain(
+    config: &Config,
+    domain: &Domain<'_>,
+    drill: DomainDrill<'_>,
+) -> Result<Drilled> {
+    let DomainDrill { level, unlock, key_used, scratch, neighbours } = drill;
+    let home = DrillHome::open(config, domain.name)?;
+    let key = keyfile::read_report_key(&home.dir.join("report.key"))?;
     let is_state = domain.name == DomainName::State;
     let plan = DrillPlan {
         level,
@@ -148,9 +183,9 @@ fn here(
         lineage: None,
         clock: &SystemClock::new(),
     };
-    let drilled = run_plan(config, &home, plan, &key)?;
+    let drilled = run_plan(config, &home, plan, &key, (scratch, neighbours))?;
     home.keep(config, &drilled)?;
-    Ok((document(&drilled.report), drilled.error.map(Report::from)))
+    Ok(drilled)
 }
 
 /// Brings back what the domain holds, into scratch.
@@ -159,8 +194,8 @@ fn run_plan(
     home: &DrillHome,
     plan: DrillPlan<'_>,
     key: &SigningKey,
+    (scratch, neighbours): (&Scratch, Neighbours),
 ) -> Result<Drilled> {
-    let scratch = Scratch::make(&below(&config.drill, &home.dir), config.drill.scratch_encrypted)?;
     if home.name == DomainName::Network {
         let mut network = NetworkDrill {
             config,
@@ -178,9 +213,9 @@ fn run_plan(
         scratch_kind: scratch.kind(),
         seen: Pin::load(&home.files_pin())?,
         pin: None,
+        neighbours,
     };
     let drilled = drill_with(plan, &mut sink, key, Some(&mut files));
-    drop(scratch);
     if let Some(pin) = files.pin {
         pin.save(&home.files_pin())?;
     }
@@ -234,7 +269,6 @@ impl DrillHome {
         let history = dir.join("drills");
         std::fs::create_dir_all(&history)
             .map_err(|error| Report::io("make the drill history", &history, &error))?;
-        remove_stale(&below(&config.drill, &dir));
         Ok(Self { dir, name })
     }
 
@@ -285,13 +319,31 @@ impl DrillHome {
 /// # Errors
 /// Whatever the system says.
 pub(crate) fn keep_report(history: &Path, keep: u32, signed: &SignedReport) -> Result<()> {
-    let name = format!("{:020}.{REPORT_EXTENSION}", signed.report.started_ns);
+    keep_bytes(history, keep, (signed.report.started_ns, REPORT_EXTENSION), &signed.to_bytes())
+}
+
+/// As [`keep_report`], a report of everything: `drills/<start>.everything`.
+///
+/// # Errors
+/// Whatever the system says.
+pub(super) fn keep_everything(home: &Path, keep: u32, signed: &SignedEverything) -> Result<()> {
+    let named = (signed.report.started_ns, EVERYTHING_EXTENSION);
+    keep_bytes(&home.join("drills"), keep, named, &signed.to_bytes())
+}
+
+fn keep_bytes(
+    history: &Path,
+    keep: u32,
+    (started_ns, extension): (u64, &str),
+    bytes: &[u8],
+) -> Result<()> {
+    let name = format!("{started_ns:020}.{extension}");
     let (path, part) = (history.join(&name), history.join(format!("{name}.part")));
     std::fs::create_dir_all(history)
-        .and_then(|()| std::fs::write(&part, signed.to_bytes()))
+        .and_then(|()| std::fs::write(&part, bytes))
         .and_then(|()| std::fs::rename(&part, &path))
         .map_err(|error| Report::io("keep the drill report", &path, &error))?;
-    let mut all = report_files(history);
+    let mut all = files_of(history, &[extension]);
     let excess = all.len().saturating_sub(keep.max(1) as usize);
     for old in all.drain(..excess) {
         // The next drill tries again.
@@ -300,18 +352,26 @@ pub(crate) fn keep_report(history: &Path, keep: u32, signed: &SignedReport) -> R
     Ok(())
 }
 
-/// The reports of a history, oldest first.
+/// The reports of a history, those of everything among them, oldest first.
 pub(super) fn report_files(history: &Path) -> Vec<PathBuf> {
+    files_of(history, &[REPORT_EXTENSION, EVERYTHING_EXTENSION])
+}
+
+fn files_of(history: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(history).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == REPORT_EXTENSION));
+    let is_one = |path: &PathBuf| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| extensions.contains(&extension))
+    };
+    paths.retain(is_one);
     paths.sort();
     paths
 }
 
 /// The drill host's history, oldest first; reports that are not genuine are left out.
 pub(crate) fn history(config: &Config) -> Vec<DrillDocument> {
-    let files = report_files(&config.drill.home.join("drills"));
+    let files = files_of(&config.drill.home.join("drills"), &[REPORT_EXTENSION]);
     let reports = files.iter().filter_map(|path| read_report(&std::fs::read(path).ok()?));
     reports.map(|report| document(&report)).collect()
 }
@@ -379,7 +439,7 @@ fn domain_of(report: &DrillReport) -> DomainName {
     }
 }
 
-fn source_document(source: &SourceProof) -> SourceProofDocument {
+pub(super) fn source_document(source: &SourceProof) -> SourceProofDocument {
     SourceProofDocument {
         name: source.name.0.clone(),
         kind: source.kind.0.clone(),
@@ -394,7 +454,7 @@ fn source_document(source: &SourceProof) -> SourceProofDocument {
     }
 }
 
-fn outcome(verdict: Verdict) -> Outcome {
+pub(super) fn outcome(verdict: Verdict) -> Outcome {
     match verdict {
         Verdict::Ok => Outcome::Ok,
         Verdict::Failed => Outcome::Failed,
@@ -458,7 +518,7 @@ pub(super) fn words(document: &DrillDocument) -> String {
 }
 
 /// What a source's times are, beside what is promised.
-fn source_words(source: &SourceProofDocument) -> String {
+pub(super) fn source_words(source: &SourceProofDocument) -> String {
     let time = |found: Option<f64>, target: Option<f64>| match (found, target) {
         (None, _) => "unknown".to_owned(),
         (Some(found), None) => format!("{found:.1} s"),

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use evenkeel_recovery::{Level, SignedReport, read_report};
+use evenkeel_recovery::{Level, SignedEverything, SignedReport, read_report};
 use evenkeel_vault::RootPublicKey;
 
 use super::drill_cmd::{document, report_files, words};
+use super::everything;
 use crate::cli::DrillVerifyArgs;
 use crate::config::Config;
 use crate::keyfile::{self, hex, unhex};
@@ -25,6 +26,9 @@ pub(super) fn run(args: &DrillVerifyArgs) -> Result<Exit> {
     };
     let bytes =
         std::fs::read(&file).map_err(|error| Report::io("read the report", &file, &error))?;
+    if let Some(signed) = SignedEverything::read(&bytes) {
+        return whole(args, config.as_ref(), &file, &signed);
+    }
     let signed = read_report(&bytes).ok_or_else(|| {
         Report::new(Exit::Integrity, "this is no report, or it was changed since it was signed")
             .at(file.display().to_string())
@@ -35,15 +39,7 @@ pub(super) fn run(args: &DrillVerifyArgs) -> Result<Exit> {
         Some(key) => parse_key(key)?,
         None => expected(config.as_ref(), &signed)?,
     };
-    if signed.signer != expected {
-        let text = format!("it was signed by {}, not by {}", hex(&signed.signer), hex(&expected));
-        return Err(Report::new(Exit::WrongKey, text)
-            .at(file.display().to_string())
-            .safe("nothing was changed; it is nobody's report that counts here")
-            .next(
-                "evenkeel drill verify REPORT --key HEX   (if that key is another drill host's)",
-            ));
-    }
+    same_signer(&file, &signed.signer, &expected)?;
     let shown = document(&signed);
     if args.json {
         output::document(&shown)?;
@@ -52,6 +48,56 @@ pub(super) fn run(args: &DrillVerifyArgs) -> Result<Exit> {
     let signer = hex(&signed.signer);
     output::result(&format!("{}\n  genuine: signed by {signer} at {}", words(&shown), shown.time))?;
     Ok(Exit::Ok)
+}
+
+/// A report of a drill of everything, which the drill host always signs.
+fn whole(
+    args: &DrillVerifyArgs,
+    config: Option<&Config>,
+    file: &Path,
+    signed: &SignedEverything,
+) -> Result<Exit> {
+    let expected = match &args.key {
+        Some(key) => parse_key(key)?,
+        None => of_drill_host(config.ok_or_else(unknown)?)?,
+    };
+    same_signer(file, &signed.signer, &expected)?;
+    let shown = everything::document(signed);
+    if args.json {
+        output::document(&shown)?;
+        return Ok(Exit::Ok);
+    }
+    let signer = hex(&signed.signer);
+    let words = everything::words(&shown);
+    output::result(&format!("{words}\n  genuine: signed by {signer} at {}", shown.time))?;
+    Ok(Exit::Ok)
+}
+
+fn same_signer(file: &Path, signer: &[u8; 32], expected: &[u8; 32]) -> Result<()> {
+    if signer == expected {
+        return Ok(());
+    }
+    let text = format!("it was signed by {}, not by {}", hex(signer), hex(expected));
+    Err(Report::new(Exit::WrongKey, text)
+        .at(file.display().to_string())
+        .safe("nothing was changed; it is nobody's report that counts here")
+        .next("evenkeel drill verify REPORT --key HEX   (if that key is another drill host's)"))
+}
+
+fn unknown() -> Report {
+    Report::new(Exit::Usage, "whose report this has to be is not known")
+        .safe("nothing was changed")
+        .next("evenkeel drill verify REPORT --key HEX")
+}
+
+fn of_drill_host(config: &Config) -> Result<[u8; 32]> {
+    match config.drill.report_public_key.as_str() {
+        "" => {
+            let key = keyfile::read_report_key(&config.drill.report_key_file)?;
+            Ok(key.verifying_key().to_bytes())
+        }
+        text => parse_key(text),
+    }
 }
 
 /// A report by its number, or the newest.
@@ -74,11 +120,6 @@ fn in_history(config: Option<&Config>, named: Option<&Path>) -> Result<PathBuf> 
 
 /// Who signs reports of that level here: the drill host, or for D2 the host's writer.
 fn expected(config: Option<&Config>, signed: &SignedReport) -> Result<[u8; 32]> {
-    let unknown = || {
-        Report::new(Exit::Usage, "whose report this has to be is not known")
-            .safe("nothing was changed")
-            .next("evenkeel drill verify REPORT --key HEX")
-    };
     let config = config.ok_or_else(unknown)?;
     if signed.report.level == Level::D2 {
         let domain = config.domains.state.as_ref().ok_or_else(unknown)?;
@@ -86,13 +127,7 @@ fn expected(config: Option<&Config>, signed: &SignedReport) -> Result<[u8; 32]> 
         certificate.verify(&RootPublicKey::parse(&domain.root_public_key)?)?;
         return Ok(certificate.writer);
     }
-    match config.drill.report_public_key.as_str() {
-        "" => {
-            let key = keyfile::read_report_key(&config.drill.report_key_file)?;
-            Ok(key.verifying_key().to_bytes())
-        }
-        text => parse_key(text),
-    }
+    of_drill_host(config)
 }
 
 fn parse_key(text: &str) -> Result<[u8; 32]> {

@@ -22,6 +22,7 @@ mod drill_checks;
 mod drill_cmd;
 mod drill_loop;
 mod drill_verify;
+mod everything;
 mod evidence;
 mod explain_cmd;
 mod failover_audit;

@@ -7,6 +7,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "offsets and counts of small test files")]
 
 pub mod audit;
+pub mod blank;
 pub mod campaign;
 pub mod daemon;
 pub mod damage;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::record;
+use super::{input, record};
 use crate::cli::{KeysKitArgs, format_time_ns};
 use crate::documents::{KeyFingerprintDocument, KeyScheme, KeysKitDocument};
 use crate::keyfile::{hex, write_new};
@@ -186,6 +186,21 @@ impl KeysKit {
     /// Whether a text is one, intact or not.
     pub(crate) fn is_in(text: &str) -> bool {
         text.contains(BEGIN)
+    }
+
+    /// Reads a kit from a text or a page.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] if it is no kit.
+    pub(crate) fn read(file: &Path) -> Result<ReadKeysKit> {
+        let text = input::read_text(file, "the kit")?;
+        Self::parse(&text).map_err(|why| {
+            Report::new(Exit::Usage, "this is no keys kit, or a damaged one")
+                .at(file.display().to_string())
+                .detail(why)
+                .safe("nothing was changed")
+                .next("copy everything from the BEGIN line to the END line, character by character")
+        })
     }
 
     fn parse(text: &str) -> Result<ReadKeysKit, String> {

@@ -66,6 +66,8 @@ fn attempt(
     let folders = [
         ("EVENKEEL_DRILL_FILES", &around.restored.files),
         ("EVENKEEL_DRILL_DATABASES", &around.restored.databases),
+        ("EVENKEEL_DRILL_NETWORK", &around.restored.neighbours.network),
+        ("EVENKEEL_DRILL_KEYS", &around.restored.neighbours.keys),
     ];
     for (name, folder) in folders {
         if let Some(folder) = folder {
@@ -218,6 +220,7 @@ fn program(name: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Neighbours;
     use super::*;
 
     fn ran(script: &str, timeout_seconds: u64) -> (Check, tempfile::TempDir) {
@@ -226,7 +229,13 @@ mod tests {
         fs::create_dir(folder.path().join("files")).unwrap();
         fs::write(folder.path().join("files/ledger"), "7").unwrap();
         let scratch = folder.path();
-        let restored = Restored { scratch, files, files_time_ns: 0, databases: None };
+        let restored = Restored {
+            scratch,
+            files,
+            files_time_ns: 0,
+            databases: None,
+            neighbours: Neighbours::default(),
+        };
         let check = DrillCheckConfig {
             name: "books".to_owned(),
             command: ["sh", "-c", script].map(str::to_owned).to_vec(),
@@ -269,7 +278,13 @@ mod tests {
     fn a_program_that_is_not_there_fails_with_its_name() {
         let restored_in = tempfile::tempdir().unwrap();
         let scratch = restored_in.path();
-        let restored = Restored { scratch, files: None, files_time_ns: 0, databases: None };
+        let restored = Restored {
+            scratch,
+            files: None,
+            files_time_ns: 0,
+            databases: None,
+            neighbours: Neighbours::default(),
+        };
         let check = DrillCheckConfig {
             command: vec!["/nowhere/check-books".to_owned()],
             ..DrillCheckConfig::default()

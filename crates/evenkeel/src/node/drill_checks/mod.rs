@@ -19,6 +19,15 @@ use evenkeel_recovery::report::{Check, Verdict};
 
 use crate::config::DrillCheckConfig;
 
+/// What else came back, in a drill of everything.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Neighbours {
+    /// Configuration files of the network.
+    pub(super) network: Option<PathBuf>,
+    /// What is public of the keys.
+    pub(super) keys: Option<PathBuf>,
+}
+
 /// Where things are after a restore.
 #[derive(Debug)]
 pub(super) struct Restored<'a> {
@@ -30,6 +39,8 @@ pub(super) struct Restored<'a> {
     pub(super) files_time_ns: u64,
     /// Databases that were followed, each at its own path below; none if none came back.
     pub(super) databases: Option<PathBuf>,
+    /// What stands beside them.
+    pub(super) neighbours: Neighbours,
 }
 
 impl Restored<'_> {

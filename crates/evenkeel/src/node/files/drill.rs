@@ -12,7 +12,7 @@ use evenkeel_vault::{Catalog, Opener, Pin, PointInfo};
 
 use super::super::clock::SystemClock;
 use super::super::desk::{FILES, LiveSelection, bring_back, check_of};
-use super::super::drill_checks::{self, Kind as ScratchKind, Restored};
+use super::super::drill_checks::{self, Kind as ScratchKind, Neighbours, Restored};
 use super::super::postgres::PostgresDrill;
 use super::opened::Opened;
 use crate::cli::format_time_ns;
@@ -33,6 +33,8 @@ pub(crate) struct FilesDrill<'a> {
     pub(crate) seen: Option<Pin>,
     /// What to remember instead.
     pub(crate) pin: Option<Pin>,
+    /// What else came back.
+    pub(crate) neighbours: Neighbours,
 }
 
 impl BesideDrill for FilesDrill<'_> {
@@ -49,6 +51,7 @@ impl BesideDrill for FilesDrill<'_> {
             files: None,
             files_time_ns: files.as_ref().map_or(0, |point| point.time_ns),
             databases: None,
+            neighbours: self.neighbours.clone(),
         };
         // First what servers are asked about as well: they need what is below `databases`.
         if live.is_some() {

@@ -99,7 +99,8 @@ fn described(kit: &Kit) -> KitDocument {
     }
 }
 
-fn program_hash() -> Result<String> {
+/// BLAKE3 of this program.
+pub(crate) fn program_hash() -> Result<String> {
     let path = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
     let failed = |error: std::io::Error| Report::io("read this program", &path, &error);
     let mut hasher = blake3::Hasher::new();
@@ -389,13 +390,23 @@ pub(crate) fn ready_for_drill(config: &Config) -> Result<()> {
 
 /// How a report of a drill with a kit names what it began from.
 pub(crate) fn used_words(file: &Path) -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = match host.trim() {
-        "" => "a machine without a name",
-        host => host,
-    };
+    let host = machine();
     match Kit::read(file) {
         Ok(read) => format!("kit {} of {} on {host}", read.kit.name(), read.kit.made),
         Err(_) => format!("kit {} on {host}", file.display()),
     }
+}
+
+/// This machine's name.
+pub(crate) fn machine() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match host.trim() {
+        "" => "a machine without a name".to_owned(),
+        host => host.to_owned(),
+    }
+}
+
+/// What a kit says is protected: paths, databases, servers.
+pub(crate) fn protected_of(file: &Path) -> Result<Vec<String>> {
+    Ok(Kit::read(file)?.kit.protected)
 }

@@ -15,11 +15,13 @@ mod source;
 mod versions_cmd;
 mod watch;
 mod websocket;
+mod whole;
 mod wire;
 
 pub(super) use drill::{NetworkDrill, drill, drill_unlock};
 pub(super) use protect_cmd::protect_file;
 pub(super) use watch::NetworkLoop;
+pub(super) use whole::{WholeNetwork, drill_whole};
 
 use crate::cli::NetworkCommand;
 use crate::report::{Exit, Result};

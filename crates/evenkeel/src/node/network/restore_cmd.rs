@@ -72,6 +72,19 @@ pub(super) fn write_offline(opener: &Opener, version: &Version, to: &Path) -> Re
     Ok(written.files.len())
 }
 
+/// Writes a version with what was measured; how many files that are, and what became of cursors.
+pub(super) fn write_measured(
+    opener: &Opener,
+    version: &Version,
+    health: &Health,
+    offline: bool,
+    to: &Path,
+) -> Result<(usize, Vec<RestoredCursorDocument>)> {
+    let mut written = Written { to, files: Vec::new() };
+    let cursors = written.all(opener, version, health, offline)?;
+    Ok((written.files.len(), cursors))
+}
+
 fn quarantined(health: &Health) -> Vec<String> {
     let barred = health.endpoints.iter().filter(|it| it.verdict == Verdict::Quarantined);
     barred
