@@ -31,7 +31,7 @@ fn of_point(point: &[u8]) -> String {
 }
 
 /// EIP-55: a letter is a capital where the hash of the text has a high digit.
-fn mixed_case(small: &str) -> String {
+pub(crate) fn mixed_case(small: &str) -> String {
     let hash = Keccak256::digest(small.as_bytes());
     let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
     let letters = small

@@ -48,6 +48,7 @@ mod random;
 mod secret;
 pub mod slip39;
 mod spelling;
+pub mod wallet;
 #[cfg(test)]
 mod wycheproof;
 

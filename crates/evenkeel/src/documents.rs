@@ -5,6 +5,7 @@
 //! are decimal strings. A field that has no value yet is `null`, never absent. Fields are only ever
 //! added. `docs/json.md` describes them for people, `docs/schemas/` for machines.
 
+mod approvals;
 mod audit;
 mod drill;
 mod everything;
@@ -30,6 +31,10 @@ mod sites;
 mod slashing;
 mod status;
 
+pub use approvals::{
+    ActionDetailDocument, ActionDocument, ActionLogDocument, ActionWordDocument,
+    ApprovalRuleDocument, ApprovalsDocument,
+};
 pub use audit::{AuditDocument, ForecastDocument, PlanDocument, PruneDocument, SiteAuditDocument};
 pub use drill::{CheckDocument, DrillDocument, PhaseDocument, SourceProofDocument};
 pub use everything::{DrillEverythingDocument, EverythingPartDocument};
@@ -82,9 +87,9 @@ pub use sites::{AttemptDocument, AttemptOutcome, MeasuredDocument, ProbeDocument
 pub use slashing::SlashingDocument;
 pub use status::{
     ConditionDocument, EngineDocument, ErasureDocument, JournalDocument, LastDrillDocument,
-    LatestPointDocument, ModeName, PointsSummaryDocument, ProvenRestoreDocument, ScrubDocument,
-    Severity, SiteClass, SiteDocument, SiteState, SitesRpoDocument, StandbyDocument,
-    StatusDocument, TailDocument, TailState,
+    LatestPointDocument, ModeName, PendingApprovalsDocument, PointsSummaryDocument,
+    ProvenRestoreDocument, ScrubDocument, Severity, SiteClass, SiteDocument, SiteState,
+    SitesRpoDocument, StandbyDocument, StatusDocument, TailDocument, TailState,
 };
 
 use serde::{Deserialize, Serialize};

@@ -170,6 +170,12 @@ impl Report {
         self.0.exit
     }
 
+    /// What goes with it, line by line.
+    #[must_use]
+    pub(crate) fn details(&self) -> &[String] {
+        &self.0.details
+    }
+
     /// What happened.
     #[must_use]
     pub fn message(&self) -> &str {

@@ -5,7 +5,9 @@ mod cli_support;
 
 use cli_support::{Bench, Said};
 use evenkeel_types::Canonical;
-use evenkeel_vault::{ApproverKey, DeletionRule, PlanId, Standing, Statement, Word};
+use evenkeel_vault::{
+    ApprovalRule, Approver, ApproverKey, Matter, PlanId, Standing, Statement, Word,
+};
 use serde_json::Value;
 
 const PEOPLE: [&str; 3] = ["ada", "bob", "eve"];
@@ -197,12 +199,13 @@ fn a_group_is_one_approver_of_deletions_by_an_ordinary_signature() {
 
     let bytes = [b"EVKG\x01\x00".as_slice(), &plan.0, &[0], &group, &signature].concat();
     let statement = Statement::from_bytes(&bytes).unwrap();
-    assert!(statement.is_genuine());
+    assert!(statement.is_genuine(&Matter::deletion("state", plan)));
+    let matter = Matter::deletion("state", plan);
     let person = ApproverKey::from_bytes(&[1; 32]);
-    let rule = DeletionRule::new(&[group, person.public()], 2, 1).unwrap();
-    let second = person.say(Word::Approve, plan, 0);
-    let alone = rule.judge(plan, &[(second.clone(), 0)], 9);
+    let rule = ApprovalRule::new(&[Approver::Key(group), person.approver()], 2, 1).unwrap();
+    let second = person.say(Word::Approve, &matter, 0);
+    let alone = rule.judge(&matter, &[(second.clone(), 0)], 9);
     assert_eq!(alone, Standing::Waiting { approvals: 1, needed: 2 });
-    let both = rule.judge(plan, &[(second, 0), (statement, 0)], 9);
+    let both = rule.judge(&matter, &[(second, 0), (statement, 0)], 9);
     assert_eq!(both, Standing::Valid { from_ns: 1 });
 }

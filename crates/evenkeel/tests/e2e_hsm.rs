@@ -238,6 +238,51 @@ fn a_token_that_goes_away_under_a_session_is_named_and_leaves_nothing_half_writt
     assert!(!token.bench.path("signature").exists());
 }
 
+#[test]
+fn a_key_in_a_token_approves_a_restore_beside_a_key_in_a_file() {
+    let token = Token::soft();
+    let made = token.generate("ed25519", "approver").json();
+    let in_token = made["public_hex"].as_str().unwrap().to_owned();
+    let ok = |line: &str| {
+        let said = token.run(line);
+        assert_eq!(said.exit, 0, "evenkeel {line}: {}", said.err);
+        said
+    };
+    let in_file = ok("prune key --out ada.key").out.trim().to_owned();
+    ok("init --home h --dashboard off");
+    let mut config = token.bench.read("h/evenkeel.toml");
+    config.push_str(&format!(
+        "\n[approvals.export]\napprovers = [\"{in_token}\", \"{in_file}\"]\nneeded = 2\n\
+         delay_hours = 24\n"
+    ));
+    token.bench.write("h/evenkeel.toml", &config);
+    ok("approvals publish --home h --identity h/recovery-identity.txt");
+    let restore = "restore --home h --identity h/recovery-identity.txt --to r";
+    let proposed = ok(&format!("{restore} --propose lost --json")).json();
+    let id = proposed["actions"][0]["id"].as_str().unwrap().to_owned();
+    let asked = format!("approvals message --home h --action {id} --approver {in_token} --json");
+    let message = ok(&format!("{asked} --out text")).json();
+    let time = message["message_time"].as_str().unwrap();
+    ok("keys hsm sign --key approver.key --message text --out text.sig");
+    let say = format!("approvals approve --home h --action {id} --json");
+    let signed = format!("{say} --approver {in_token} --time {time}");
+    let one = ok(&format!("{signed} --signature text.sig")).json();
+    assert_eq!(one["actions"][0]["standing"], "waiting", "{one}");
+    let both = ok(&format!("{say} --key ada.key")).json();
+    assert_eq!(both["actions"][0]["standing"], "delayed", "{both}");
+    assert_eq!(both["actions"][0]["said"].as_array().unwrap().len(), 2);
+    let early = token.run(restore);
+    assert_eq!(early.exit, 11, "{}", early.err);
+    // What the token signed for this action is no word about another.
+    let other = ok(&format!("{restore}2 --propose lost --json")).json();
+    let other = other["actions"][0]["id"].as_str().unwrap().to_owned();
+    let replayed = token.run(&format!(
+        "approvals approve --home h --action {other} --approver {in_token} --time {time} \
+         --signature text.sig"
+    ));
+    assert_eq!(replayed.exit, 12, "{}", replayed.err);
+}
+
 /// A folder with something to protect.
 fn with_data(token: &Token) {
     std::fs::create_dir(token.bench.path("data")).unwrap();

@@ -7,10 +7,12 @@ mod scripted;
 use std::path::Path;
 
 use evenkeel::documents::{
-    AuditDocument, BackupDocument, CeremonyDocument, CeremonyEntryDocument, CeremonyStep,
-    CheckDocument, DecryptionDocument, DecryptionFaultDocument, DecryptionLineageDocument,
-    DecryptionState, DiffDocument, DifferenceDocument, DrillDocument, DrillEverythingDocument,
-    ErrorDocument, EverythingPartDocument, FailoverCheck, FailoverCheckDocument, FailoverDocument,
+    ActionDetailDocument, ActionDocument, ActionLogDocument, ActionWordDocument,
+    ApprovalRuleDocument, ApprovalsDocument, AuditDocument, BackupDocument, CeremonyDocument,
+    CeremonyEntryDocument, CeremonyStep, CheckDocument, DecryptionDocument,
+    DecryptionFaultDocument, DecryptionLineageDocument, DecryptionState, DiffDocument,
+    DifferenceDocument, DrillDocument, DrillEverythingDocument, ErrorDocument,
+    EverythingPartDocument, FailoverCheck, FailoverCheckDocument, FailoverDocument,
     FileProblemDocument, ForecastDocument, GroupContractDocument, GroupDocument,
     GroupHolderDocument, HsmKeyDocument, HsmKeysDocument, HsmPinState, HsmSignatureDocument,
     HsmStoredKeyDocument, HsmTokenDocument, HsmTokensDocument, KeyAccountDocument,
@@ -151,6 +153,28 @@ fn every_document_fits_its_schema_when_it_is_empty() {
     assert_fits("failover_check", &check);
     assert_fits("progress", &ProgressDocument::default());
     assert_fits("error", &ErrorDocument::default());
+}
+
+#[test]
+fn the_document_of_approvals_fits_its_schema_empty_and_full() {
+    assert_fits("approvals", &ApprovalsDocument::default());
+    let action = ActionDocument {
+        details: vec![ActionDetailDocument::default()],
+        said: vec![ActionWordDocument::default()],
+        log: vec![ActionLogDocument::default()],
+        valid_from: Some(String::new()),
+        ..ActionDocument::default()
+    };
+    let full = ApprovalsDocument {
+        policy: Some(1),
+        rules: vec![ApprovalRuleDocument::default()],
+        refused: vec![String::new()],
+        actions: vec![action],
+        message: Some(String::new()),
+        message_time: Some(String::new()),
+        ..ApprovalsDocument::default()
+    };
+    assert_fits("approvals", &full);
 }
 
 #[test]
@@ -392,7 +416,7 @@ fn every_documented_field_is_in_the_page_for_people() {
     let page = std::fs::read_to_string(page).unwrap();
     let names = ["status", "points", "drill", "restore", "verify", "repair", "sites", "replay"];
     let more = ["margin_simulation", "failover", "failover_check", "audit", "prune"];
-    let more = more.into_iter().chain(["recipients", "kit"]);
+    let more = more.into_iter().chain(["recipients", "kit", "approvals"]);
     for name in names.into_iter().chain(more).chain(["backup", "ls", "diff"]) {
         let section = page.split(&format!("\n## {name}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();

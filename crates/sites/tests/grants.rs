@@ -11,7 +11,7 @@ use common::Desk;
 use evenkeel_sites::ObjectJanitor;
 use evenkeel_types::Canonical;
 use evenkeel_vault::{
-    ApproverKey, DeletionPlan, DeletionRule, Janitor, OsRandom, PlanEntry, PlanId, Site,
+    ApprovalRule, ApproverKey, DeletionPlan, Janitor, Matter, OsRandom, PlanEntry, PlanId, Site,
     SiteErrorKind, Word,
 };
 
@@ -21,9 +21,13 @@ fn approvers() -> [ApproverKey; 3] {
     [1, 2, 3].map(|seed| ApproverKey::from_bytes(&[seed; 32]))
 }
 
+fn about(plan: PlanId) -> Matter {
+    Matter::deletion("state", plan)
+}
+
 fn desk(delay_ns: u64) -> Desk {
-    let keys = approvers().map(|key| key.public());
-    let rule = DeletionRule::new(&keys, 2, delay_ns).unwrap();
+    let keys = approvers().map(|key| key.approver());
+    let rule = ApprovalRule::new(&keys, 2, delay_ns).unwrap();
     Desk::with(|options| options.deletion = BTreeMap::from([("vault-a".to_owned(), rule)]))
 }
 
@@ -45,8 +49,8 @@ fn proposed(desk: &Desk) -> PlanId {
 }
 
 fn say(desk: &Desk, word: Word, plan: PlanId, approver: usize, time_ns: u64) {
-    let said = approvers()[approver].say(word, plan, time_ns);
-    desk.site(true).put(&said.key("state"), &said.to_bytes()).unwrap();
+    let said = approvers()[approver].say(word, &about(plan), time_ns);
+    desk.site(true).put(&said.key(&about(plan)), &said.to_bytes()).unwrap();
 }
 
 fn janitor(desk: &Desk) -> ObjectJanitor {
@@ -112,8 +116,8 @@ fn forged_plans_strangers_words_and_other_keys_delete_nothing() {
     let plan = proposed(&desk);
     say(&desk, Word::Approve, plan, 0, 1);
     // A stranger, in an approver's place.
-    let stranger = ApproverKey::from_bytes(&[9; 32]).say(Word::Approve, plan, 1);
-    let name = approvers()[1].say(Word::Approve, plan, 1).key("state");
+    let stranger = ApproverKey::from_bytes(&[9; 32]).say(Word::Approve, &about(plan), 1);
+    let name = approvers()[1].say(Word::Approve, &about(plan), 1).key(&about(plan));
     desk.site(true).put(&name, &stranger.to_bytes()).unwrap();
     refused(&desk, 1, "no grant");
     // A plan under a name that is not its hash.

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
+use crate::approval::{ApprovalRule, Approver, Standing};
 use crate::catalog::Catalog;
-use crate::grant::{DeletionPlan, DeletionRule, PlanEntry, PlanId, Standing};
-use crate::layout::{Lineage, ObjectName, hex};
+use crate::grant::{DeletionPlan, PlanEntry, PlanId};
+use crate::layout::{Lineage, ObjectName};
 use crate::marks::{DELETION_ROOT, Grant};
 use crate::record::{Kind, Record};
 use crate::retention::{is_safe, needs};
@@ -241,12 +242,12 @@ pub enum DeletionRefused {
         from_ns: u64,
     },
     /// An approver objected.
-    #[error("plan {plan} was cancelled by approver {}; nothing was deleted", hex(.by))]
+    #[error("plan {plan} was cancelled by approver {by}; nothing was deleted")]
     Cancelled {
         /// The plan.
         plan: PlanId,
         /// Who.
-        by: [u8; 32],
+        by: Approver,
     },
     /// It was executed before.
     #[error("plan {plan} was executed before, and is used up; nothing was deleted; propose anew")]
@@ -306,7 +307,7 @@ pub enum DeletionRefused {
 pub fn check_execution(
     catalog: &Catalog,
     grant: &Grant,
-    rule: &DeletionRule,
+    rule: &ApprovalRule,
     now_ns: u64,
 ) -> Result<(), DeletionRefused> {
     let plan = grant.id;
@@ -323,6 +324,8 @@ pub fn check_execution(
         Standing::Waiting { approvals, needed } => {
             return Err(DeletionRefused::NotApproved { plan, approvals, needed });
         }
+        // A plan has no end; a reader that knew of one would be right to refuse.
+        Standing::Lapsed { .. } => return Err(DeletionRefused::Used { plan }),
     }
     let k = catalog.layout().map_or(1, |layout| layout.k());
     let needed = (catalog.sites().len() + 1).saturating_sub(k);
@@ -419,7 +422,7 @@ pub struct Executed {
 pub fn execute_deletion(
     catalog: &Catalog,
     grant: &Grant,
-    rule: &DeletionRule,
+    rule: &ApprovalRule,
     janitors: &[Arc<dyn Janitor>],
     now_ns: u64,
 ) -> Result<Executed, DeletionRefused> {
@@ -489,7 +492,7 @@ fn delete_listed(
 impl Catalog {
     /// Takes out of the catalog the records that a granted deletion has begun to remove: what an
     /// interrupted execution left of them is neither a point to restore nor damage to repair.
-    pub fn forget_deleted(&mut self, grants: &[Grant], rule: &DeletionRule) {
+    pub fn forget_deleted(&mut self, grants: &[Grant], rule: &ApprovalRule) {
         for grant in grants.iter().filter(|grant| grant.standing(rule, 0).is_in_force()) {
             for name in grant.plan.object_names() {
                 let ObjectName::Record(lineage, counter) = name else { continue };

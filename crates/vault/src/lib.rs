@@ -36,6 +36,7 @@
 
 #![forbid(unsafe_code)]
 
+mod approval;
 mod audit;
 mod audit_report;
 #[doc(hidden)]
@@ -87,6 +88,12 @@ mod wrap;
 mod writer;
 mod writing;
 
+pub use approval::{
+    Action, ActionAtSites, ActionId, ApprovalBundle, ApprovalPolicy, ApprovalRule, Approvals,
+    Approver, ApproverKey, Detail, Execution, Kind as ActionKind, KindRule, Matter, Phase,
+    Standing, Statement, Word, publish_action, publish_execution, publish_policy, publish_word,
+    read_approvals, rules_less_than, utc,
+};
 pub use audit::{AuditOptions, Audited, SiteAudit, audit, challenges_needed};
 pub use audit_report::{AuditReport, AuditedSite, SignedAudit};
 pub use catalog::Catalog;
@@ -100,10 +107,7 @@ pub use error::{Error, Result};
 pub use evidence::{KeyEvidence, VouchedPeriod};
 pub use facts::{Fork, Freshness, LineageInfo, PointInfo, TailInfo};
 pub use folder::{FolderSite, check_object_name};
-pub use grant::{
-    ApproverKey, DeletionPlan, DeletionRule, PlanEntry, PlanId, Standing, Statement, Word,
-    parse_grant_key,
-};
+pub use grant::{DeletionPlan, PlanEntry, PlanId, parse_grant_key};
 pub use hedge::Hedge;
 pub use index::DedupIndex;
 pub use keys::{IdKey, Identity, Recipient, RecipientMark, RecoveryIdentity};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use evenkeel_types::Canonical;
 
+use crate::approval::{ApprovalRule, Matter, Standing, Statement};
 use crate::error::{Error, Result};
-use crate::grant::{DeletionPlan, DeletionRule, PlanId, Standing, Statement, parse_grant_key};
+use crate::grant::{DeletionPlan, PlanId, parse_grant_key};
 use crate::layout::{Layout, Lineage, ObjectName};
 use crate::record::Root;
 use crate::site::{Site, Sites, each_site, put_verified};
@@ -30,15 +31,15 @@ pub struct Grant {
 impl Grant {
     /// How it stands.
     #[must_use]
-    pub fn standing(&self, rule: &DeletionRule, now_ns: u64) -> Standing {
+    pub fn standing(&self, rule: &ApprovalRule, now_ns: u64) -> Standing {
         let said: Vec<(Statement, u64)> =
             self.statements.iter().map(|statement| (statement.clone(), 0)).collect();
-        rule.judge(self.id, &said, now_ns)
+        rule.judge(&self.plan.matter(), &said, now_ns)
     }
 
     /// Whether writers have to do without what it names.
     #[must_use]
-    pub fn is_in_force(&self, rule: &DeletionRule) -> bool {
+    pub fn is_in_force(&self, rule: &ApprovalRule) -> bool {
         !self.executed && self.standing(rule, 0).is_in_force()
     }
 }
@@ -82,6 +83,7 @@ fn read_with(sites: &Sites, domain: &str, plans: &mut Plans) -> Vec<Grant> {
             }
         };
         let mut statements: Vec<Statement> = Vec::new();
+        let matter = Matter::deletion(domain, id);
         for (what, at) in &objects {
             let key = format!("{}{what}", id.prefix(domain));
             if what == "plan" || what == "executed" {
@@ -89,7 +91,7 @@ fn read_with(sites: &Sites, domain: &str, plans: &mut Plans) -> Vec<Grant> {
             }
             let read =
                 sites[*at].get(&key).ok().and_then(|bytes| Statement::from_bytes(&bytes).ok());
-            let genuine = |one: &Statement| one.plan == id && one.is_genuine();
+            let genuine = |one: &Statement| one.is_genuine(&matter);
             if let Some(read) = read.filter(genuine)
                 && !statements.contains(&read)
             {
@@ -145,7 +147,8 @@ pub fn publish_statement(
     domain: &str,
     statement: &Statement,
 ) -> Result<usize> {
-    publish(sites, layout, &statement.key(domain), &statement.to_bytes())
+    let plan = PlanId(statement.about);
+    publish(sites, layout, &statement.key(&Matter::deletion(domain, plan)), &statement.to_bytes())
 }
 
 /// What a writer does without, because a plan in force names it.
@@ -159,7 +162,7 @@ pub(crate) struct Marks {
 impl Marks {
     /// Looks at the sites again. A plan that no site shows is not marked; nor does the next record
     /// say then that it is, without which nobody executes it.
-    pub(crate) fn refresh(&mut self, sites: &Sites, domain: &str, rule: &DeletionRule) {
+    pub(crate) fn refresh(&mut self, sites: &Sites, domain: &str, rule: &ApprovalRule) {
         let mut grants = read_with(sites, domain, &mut self.plans);
         grants.retain(|grant| grant.is_in_force(rule));
         self.in_force = grants.iter().map(|grant| grant.id).collect();

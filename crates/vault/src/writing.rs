@@ -4,7 +4,7 @@ use std::io::Read;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use crate::grant::DeletionRule;
+use crate::approval::ApprovalRule;
 use crate::keys::Recipient;
 use crate::layout::Layout;
 use crate::record::{PointId, Root};
@@ -42,7 +42,7 @@ pub struct WriterOptions {
     pub zstd_levels: RangeInclusive<i32>,
     /// Whose word makes a deletion plan count. With it, points refer to nothing that a plan in
     /// force names; without, no plan can be executed as long as this writer is the lineage's.
-    pub deletion: Option<DeletionRule>,
+    pub deletion: Option<ApprovalRule>,
 }
 
 impl WriterOptions {

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use common::memory::{Fuse, Memory};
 use common::{DOMAIN, Desk, SECOND, START, SeededRandom, noise, point};
 use evenkeel_vault::{
-    ApproverKey, Catalog, DeletionPlan, DeletionRefused, DeletionRule, Executed, Grant, Janitor,
-    Keep, Layout, Opener, PlanId, Point, PointHead, PointInput, Site, Verify, Word, Writer,
+    ApprovalRule, ApproverKey, Catalog, DeletionPlan, DeletionRefused, Executed, Grant, Janitor,
+    Keep, Layout, Matter, Opener, PlanId, Point, PointHead, PointInput, Site, Verify, Word, Writer,
     execute_deletion, forecast, plan_deletion, propose, publish_statement, read_grants, repair,
     verify,
 };
@@ -28,8 +28,8 @@ fn approvers() -> [ApproverKey; 3] {
     [1, 2, 3].map(|seed| ApproverKey::from_bytes(&[seed; 32]))
 }
 
-fn rule() -> DeletionRule {
-    DeletionRule::new(&approvers().map(|key| key.public()), 2, 24 * HOUR).unwrap()
+fn rule() -> ApprovalRule {
+    ApprovalRule::new(&approvers().map(|key| key.approver()), 2, 24 * HOUR).unwrap()
 }
 
 impl House {
@@ -93,7 +93,7 @@ impl House {
     }
 
     fn say(&self, word: Word, plan: PlanId, approver: usize) {
-        let statement = approvers()[approver].say(word, plan, START);
+        let statement = approvers()[approver].say(word, &Matter::deletion(DOMAIN, plan), START);
         publish_statement(&self.sites(), self.desk.layout, DOMAIN, &statement).unwrap();
     }
 
@@ -192,7 +192,7 @@ fn a_cancelled_plan_is_never_executed() {
     }
     house.say(Word::Cancel, plan, 1);
     write(&mut writer, 8, false);
-    let by = approvers()[1].public();
+    let by = approvers()[1].approver();
     assert_eq!(house.execute(plan, u64::MAX).unwrap_err(), DeletionRefused::Cancelled { plan, by });
     assert!(verify(&house.catalog(), Verify::Ciphertext).unwrap().is_clean());
 }

@@ -356,8 +356,12 @@ pub struct RestoreArgs {
     pub place: Place,
 
     /// The recovery identity, or another that can open what is restored
-    #[arg(long, value_name = "FILE", required_unless_present = "quorum")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["quorum", "propose"])]
     pub identity: Option<PathBuf>,
+
+    /// Where a restore takes approvals: propose exactly this one, and say why; nothing is restored
+    #[arg(long, value_name = "WHY")]
+    pub propose: Option<String>,
 
     #[command(flatten)]
     #[allow(missing_docs)]

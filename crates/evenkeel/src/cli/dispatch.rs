@@ -31,6 +31,9 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Verify(args) => node::verify(&args),
         Command::Vault(VaultCommand::Audit(args)) => node::audit(&args),
         Command::Vault(VaultCommand::Prune(command)) => node::private(|| node::prune(&command)),
+        Command::Vault(VaultCommand::Approvals(command)) => {
+            node::private(|| node::approvals(&command))
+        }
         Command::Vault(VaultCommand::Network(command)) => node::private(|| node::network(&command)),
         Command::Vault(VaultCommand::Slashing(command)) => {
             node::private(|| node::slashing(&command))

@@ -27,6 +27,10 @@ pub struct FailoverArgs {
     #[arg(long, requires = "unplanned")]
     pub attest_primary_dead: bool,
 
+    /// Where this takes approvals: propose exactly this, and say why; nothing else is done
+    #[arg(long, value_name = "WHY")]
+    pub propose: Option<String>,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -46,4 +50,8 @@ pub struct RecoverQuorumArgs {
     /// You made sure that the lost members never come back, and accept what may be lost
     #[arg(long)]
     pub attest_majority_lost: bool,
+
+    /// Where this takes approvals: propose exactly this, and say why; nothing else is done
+    #[arg(long, value_name = "WHY")]
+    pub propose: Option<String>,
 }

@@ -58,6 +58,10 @@ pub struct GroupAskArgs {
     #[arg(long, value_name = "ID")]
     pub point: Option<String>,
 
+    /// Where a restore takes approvals: propose exactly this request, and say why; nobody is asked
+    #[arg(long, value_name = "WHY")]
+    pub propose: Option<String>,
+
     /// How long holders may answer, at most 168
     #[arg(long, value_name = "HOURS", default_value_t = 24)]
     pub hours: u64,
@@ -116,8 +120,18 @@ pub struct GroupTrustArgs {
     pub domain: String,
 
     /// The domain's public root key, from its configuration: root_public_key
-    #[arg(long, value_name = "HEX")]
-    pub root: String,
+    #[arg(long, value_name = "HEX", required_unless_present_any = ["policy", "word"])]
+    pub root: Option<String>,
+
+    /// A policy that this root signed, to pin: no restore is answered then without the approvals
+    /// that it asks for (`approvals publish --out FILE`)
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+
+    /// An action with an objection: it is never answered for. Beside --policy: the action that
+    /// approved a policy that is less than the pinned one (`approvals show --out FILE`)
+    #[arg(long, value_name = "FILE")]
+    pub word: Option<PathBuf>,
 
     /// Print one JSON document
     #[arg(long)]

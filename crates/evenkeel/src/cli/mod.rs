@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and where each command goes.
 
+mod approvals_args;
 mod args;
 mod demo_args;
 mod dispatch;
@@ -33,6 +34,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+pub use approvals_args::{
+    ApprovalsCommand, ApprovalsListArgs, ApprovalsMessageArgs, ApprovalsPublishArgs,
+    ApprovalsSayArgs, ApprovalsShowArgs, WordArgs,
+};
 pub use args::{
     Cli, Command, CompletionsArgs, ConfigCheckArgs, ConfigCommand, ConfigShowArgs, DoctorArgs,
     ManArgs, PointsArgs, RepairArgs, RestoreArgs, StatusArgs, UpArgs, VerifyArgs,

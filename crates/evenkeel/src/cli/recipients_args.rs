@@ -82,6 +82,10 @@ pub struct RevokeWriterArgs {
     #[arg(long, value_name = "FILE")]
     pub identity: PathBuf,
 
+    /// Where this takes approvals: propose exactly this, and say why; nothing else is done
+    #[arg(long, value_name = "WHY")]
+    pub propose: Option<String>,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -130,6 +134,10 @@ pub struct RecipientsAddArgs {
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub kept_at: String,
 
+    /// Where this takes approvals: propose exactly this, and say why; nothing else is done
+    #[arg(long, value_name = "WHY")]
+    pub propose: Option<String>,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -154,6 +162,10 @@ pub struct RecipientsRemoveArgs {
     #[arg(long, value_enum, value_name = "WHY")]
     pub because: RemovedBecause,
 
+    /// Where this takes approvals: propose exactly this, and say why; nothing else is done
+    #[arg(long, value_name = "WHY")]
+    pub propose: Option<String>,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -177,6 +189,10 @@ pub struct RecipientsRewrapArgs {
     /// Say what would be wrapped, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Where this takes approvals: propose exactly this, and say why; nothing else is done
+    #[arg(long, value_name = "WHY")]
+    pub propose: Option<String>,
 
     /// Print one JSON document
     #[arg(long)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::approvals_args::{ApprovalsCommand, ApprovalsMessageArgs, WordArgs};
 use super::domain_arg::DomainArg;
 use super::kit_args::KitCommand;
 use super::network_args::NetworkCommand;
@@ -29,6 +30,12 @@ pub enum VaultCommand {
     /// Nothing that stays is touched. See docs/deletion.md.
     #[command(subcommand)]
     Prune(PruneCommand),
+
+    /// What takes the word of several people: exports, recipients, promotions; their words
+    ///
+    /// See docs/approvals.md.
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
 
     /// How chains and exchanges are reached: ask it all, protect it, bring it back
     ///
@@ -110,6 +117,11 @@ pub enum PruneCommand {
     #[command(after_help = "Example:\n  evenkeel prune cancel --plan 3f2a91c0 --key \
         approver.key\n\nExit codes: 0 cancelled, 2 no such plan, 12 not an approver's key")]
     Cancel(PruneSayArgs),
+
+    /// Print exactly the text about a plan that a wallet, a token or a group signs
+    #[command(after_help = "Example:\n  evenkeel prune message --plan 3f2a91c0 --approver \
+        0x5aAe… --out text\n\nExit codes: 0 printed, 2 no such plan, 12 not an approver")]
+    Message(ApprovalsMessageArgs),
 
     /// Delete what a plan names, once m of n approvers have signed it and the delay is over
     ///
@@ -229,9 +241,9 @@ pub struct PruneSayArgs {
     #[arg(long, value_name = "PLAN")]
     pub plan: String,
 
-    /// The approver's key
-    #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub word: WordArgs,
 
     /// Print one JSON document
     #[arg(long)]

@@ -4,6 +4,7 @@
 //! command line. Secrets never stand in it; it names the files that hold them.
 
 mod alerts;
+mod approvals;
 mod clients;
 mod deletion;
 mod domain_name;
@@ -27,6 +28,7 @@ mod slashing;
 mod tests;
 
 pub use alerts::AlertsConfig;
+pub use approvals::{ApprovalRuleConfig, ApprovalsConfig};
 pub use clients::{ClientsConfig, GatewayConfig};
 pub use deletion::DeletionConfig;
 pub use domain_name::DomainName;

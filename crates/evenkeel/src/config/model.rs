@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::alerts::AlertsConfig;
+use super::approvals::ApprovalsConfig;
 use super::clients::ClientsConfig;
 use super::deletion::DeletionConfig;
 use super::drill::DrillConfig;
@@ -71,6 +72,9 @@ pub struct Config {
     pub clients: ClientsConfig,
     /// Whose word allows deletions.
     pub deletion: DeletionConfig,
+    /// Whose word exports, changes of recipients and promotions take.
+    #[serde(skip_serializing_if = "ApprovalsConfig::is_empty")]
+    pub approvals: ApprovalsConfig,
     /// The file this was read from; relative paths in it are relative to its folder.
     #[serde(skip)]
     pub file: PathBuf,

@@ -60,6 +60,7 @@ pub(super) fn encode(snapshot: &Snapshot) -> String {
     points(&mut registry, status);
     sources(&mut registry, status);
     super::metrics_network::network(&mut registry, status);
+    approvals(&mut registry, status);
     engine(&mut registry, status);
     failovers(&mut registry, status);
     standbys(&mut registry, status);
@@ -332,6 +333,17 @@ fn standbys(registry: &mut Registry, status: &StatusDocument) {
     gauge(registry, "standby_lag_entries", help, float(nearest.lag_entries));
     let help = "How long the nearest standby has been behind";
     gauge_with(registry, "standby_lag", help, Unit::Seconds, nearest.lag_seconds);
+}
+
+fn approvals(registry: &mut Registry, status: &StatusDocument) {
+    let Some(approvals) = &status.approvals else {
+        return;
+    };
+    let help = "Actions and deletion plans that wait for approvers or for their delay";
+    gauge(registry, "approvals_pending", help, float(approvals.pending));
+    let oldest = approvals.oldest_pending_seconds.unwrap_or(0.0);
+    let help = "Age of the oldest of them, 0 without any";
+    gauge_with(registry, "approval_oldest_pending", help, Unit::Seconds, oldest);
 }
 
 fn conditions(registry: &mut Registry, snapshot: &Snapshot) {

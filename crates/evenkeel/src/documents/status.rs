@@ -57,6 +57,8 @@ pub struct StatusDocument {
     pub protected: Vec<ProtectedDocument>,
     /// What was last measured of the network; `null` where none is configured, or before.
     pub network: Option<NetworkCheckDocument>,
+    /// What waits for approvers; `null` before the sites were asked.
+    pub approvals: Option<PendingApprovalsDocument>,
     /// The standbys that this primary serves; of a standby, itself.
     pub standbys: Vec<StandbyDocument>,
     /// The last change of the primary that this keeper's clients went through.
@@ -418,6 +420,15 @@ impl Severity {
             Self::Notice => "notice",
         }
     }
+}
+
+/// What waits for approvers, or for a delay.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PendingApprovalsDocument {
+    /// Actions and deletion plans.
+    pub pending: u64,
+    /// How long ago the oldest of them was proposed; `null` without any.
+    pub oldest_pending_seconds: Option<f64>,
 }
 
 /// Something a person should know, with what is safe and what to type.

@@ -28,7 +28,7 @@ mod slip39_split;
 #[cfg(feature = "whole")]
 pub(crate) use back::{Brought, KeyBack, bring_back, proven_identity};
 #[cfg(feature = "whole")]
-pub(crate) use group::file_keys;
+pub(crate) use group::{approved_action, file_keys};
 #[cfg(feature = "whole")]
 pub(crate) use guard::{keep_memory_private, keep_no_image, unlock_memory};
 #[cfg(feature = "whole")]

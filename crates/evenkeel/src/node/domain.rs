@@ -7,6 +7,7 @@ use evenkeel_vault::{
     read_grants,
 };
 
+use super::approvals::refuse_unapproved;
 use crate::cli::DomainArg;
 use crate::config::{Config, DomainConfig, DomainName, FollowMode};
 use crate::keyfile;
@@ -64,6 +65,11 @@ impl<'a> Domain<'a> {
         Ok(Self { name, config, settings, trust, layout })
     }
 
+    /// Its name, as its objects at the sites begin.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name.word()
+    }
+
     /// The sites, in shard order. A folder that is gone answers with errors, not with an empty
     /// site: it is never made here.
     pub(crate) fn sites(&self) -> Vec<Arc<dyn Site>> {
@@ -93,6 +99,7 @@ impl<'a> Domain<'a> {
     /// Opens the lineage for writing.
     pub(crate) fn writer(&self) -> Result<Writer> {
         let settings = self.settings;
+        refuse_unapproved(self.config, self, &settings.recipients)?;
         let parse = |text: &String| Recipient::parse(text).map_err(Report::from);
         let recipients = settings.recipients.iter().map(parse).collect::<Result<Vec<_>>>()?;
         let memory = self.config.host.data.join("vault");

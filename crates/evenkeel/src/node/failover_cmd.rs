@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use evenkeel_journal::{RealDisk, verify};
 use evenkeel_recovery::Clock as _;
 
+use super::approvals::promotion_gate;
 use super::clock::SystemClock;
 use super::failover_hosts;
 use super::keeper_failover::in_words;
@@ -41,12 +42,29 @@ pub(crate) fn run(args: &FailoverArgs) -> Result<Exit> {
         found.scrub(&config);
         return say_check(&found.check(kind), args.json);
     }
+    let kind_words = if args.unplanned { "unplanned" } else { "planned" };
+    let what = [("what", "failover by hand"), ("how", kind_words)];
+    let propose = (args.propose.as_deref(), args.json);
+    let Some(pass) = promotion_gate(&config, &what, propose, "evenkeel failover")? else {
+        return Ok(Exit::Ok);
+    };
+    pass.log_begun(&config)?;
+    let exit = hand_over(args, &config, (found, kind, &sockets))?;
+    pass.log_executed(&config, "the standby is the primary")?;
+    Ok(exit)
+}
+
+fn hand_over(
+    args: &FailoverArgs,
+    config: &Config,
+    (found, kind, sockets): (Found, FailoverKind, &[PathBuf]),
+) -> Result<Exit> {
     if config.standby.mode == FollowMode::Quorum {
         let (primary, standby) = (found.primary.as_ref(), found.standby.as_ref());
         return failover_hosts::run(primary, standby, &config.control_socket(), args);
     }
     if config.standby.mode == FollowMode::Mirror || found.copies {
-        return promote_mirror(&config, &found, args);
+        return promote_mirror(config, &found, args);
     }
     let check = found.check(kind);
     if !check.would_work {
@@ -62,11 +80,11 @@ pub(crate) fn run(args: &FailoverArgs) -> Result<Exit> {
             let answer = control::ask(socket, &Request::new("hand-over"), ASK_TIMEOUT)?;
             refused(answer.unwrap_or_default())?;
         }
-        _ => takeover::kill_holder(&RealDisk, &config)?,
+        _ => takeover::kill_holder(&RealDisk, config)?,
     }
-    let mut document = await_successor(&sockets, check.term, since)?;
+    let mut document = await_successor(sockets, check.term, since)?;
     document.kind = kind;
-    let document = audited(&config, document);
+    let document = audited(config, document);
     say(&document, args.json)
 }
 

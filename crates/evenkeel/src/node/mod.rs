@@ -1,6 +1,7 @@
 //! The daemon, and the commands that work on a whole installation.
 
 mod alerts;
+mod approvals;
 mod attestation;
 mod audit_cmd;
 mod client_door;
@@ -88,9 +89,15 @@ use evenkeel_recovery::RecoveryError;
 
 use crate::report::{Exit, Report};
 
+pub(crate) use approvals::{
+    Asked as ApprovalAsked, BUNDLE as APPROVAL_BUNDLE, Gate as ApprovalGate,
+    POLICY as APPROVAL_POLICY, Pass as ApprovalPass, gate as approval_gate, read_armored,
+    run as approvals, write_armored,
+};
 pub(crate) use audit_cmd::run as audit;
 pub(crate) use demo_clients::{key as client_key, run as demo_clients};
 pub(crate) use desk::bot as demo_bot;
+pub(crate) use domain::Domain;
 pub(crate) use drill_cmd::run as drill;
 pub(crate) use evidence::key_evidence;
 pub(crate) use explain_cmd::run as explain;

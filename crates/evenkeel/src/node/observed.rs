@@ -16,7 +16,8 @@ use super::market::OpenMarket;
 use super::scrub_loop::ScrubFigures;
 use crate::cli::format_time_ns;
 use crate::documents::{
-    ConditionDocument, DrillDocument, NetworkCheckDocument, PointDocument, PointKind, Severity,
+    ConditionDocument, DrillDocument, NetworkCheckDocument, PendingApprovalsDocument,
+    PointDocument, PointKind, Severity,
 };
 use crate::keyfile::hex;
 
@@ -289,4 +290,6 @@ pub(crate) struct Observed {
     pub(crate) sources: Sources,
     /// What was last measured of the network.
     pub(crate) network: Mutex<Option<NetworkCheckDocument>>,
+    /// What waited for approvers when the sites were last asked.
+    pub(crate) approvals: Mutex<Option<PendingApprovalsDocument>>,
 }

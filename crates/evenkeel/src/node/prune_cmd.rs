@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use evenkeel_recovery::Clock;
 use evenkeel_vault::{
-    ApproverKey, Catalog, DeletionPlan, DeletionRefused, DeletionRule, Executed, Forecast, Grant,
+    ApprovalRule, ApproverKey, Catalog, DeletionPlan, DeletionRefused, Executed, Forecast, Grant,
     Janitor, Keep, OsRandom, PlanId, Removable, Standing, Word, check_execution, execute_deletion,
     forecast, plan_deletion, propose as publish, publish_statement, read_grants,
 };
 
+use super::approvals;
 use super::clock::SystemClock;
 use super::domain::Domain;
 use crate::cli::{
-    KeepArgs, PruneCommand, PruneExecuteArgs, PruneKeyArgs, PruneListArgs, PrunePlanArgs,
-    PruneProposeArgs, PruneSayArgs, format_time_ns,
+    ApprovalsMessageArgs, KeepArgs, PruneCommand, PruneExecuteArgs, PruneKeyArgs, PruneListArgs,
+    PrunePlanArgs, PruneProposeArgs, PruneSayArgs, format_time_ns,
 };
 use crate::config::Config;
-use crate::documents::{ForecastDocument, PlanDocument, PruneDocument};
+use crate::documents::{ApprovalsDocument, ForecastDocument, PlanDocument, PruneDocument};
 use crate::report::{Exit, Report, Result};
 use crate::site_open::open_janitor;
 use crate::{keyfile, output};
@@ -35,6 +36,7 @@ pub(crate) fn run(command: &PruneCommand) -> Result<Exit> {
         PruneCommand::List(args) => list(args),
         PruneCommand::Approve(args) => say(args, Word::Approve),
         PruneCommand::Cancel(args) => say(args, Word::Cancel),
+        PruneCommand::Message(args) => message(args),
         PruneCommand::Execute(args) => execute(args),
         PruneCommand::Key(args) => key(args),
     }
@@ -182,13 +184,14 @@ fn find(grants: Vec<Grant>, digits: &str) -> Result<Grant> {
     }
 }
 
-fn document_of(grant: &Grant, rule: Option<&DeletionRule>, names: bool) -> PlanDocument {
+fn document_of(grant: &Grant, rule: Option<&ApprovalRule>, names: bool) -> PlanDocument {
     let now_ns = SystemClock::new().wall_ns();
     let standing = rule.map(|rule| grant.standing(rule, now_ns));
     let needed = rule.map_or(0, |rule| rule.needed() as u64);
     let (word, approvals, from_ns) = match standing {
         None => ("no_rule", 0, None),
         Some(Standing::Cancelled { .. }) => ("cancelled", 0, None),
+        Some(Standing::Lapsed { .. }) => ("lapsed", 0, None),
         Some(Standing::Waiting { approvals, .. }) => ("waiting", approvals as u64, None),
         Some(Standing::Delayed { from_ns }) => ("delayed", needed, Some(from_ns)),
         Some(Standing::Valid { from_ns }) => ("valid", needed, Some(from_ns)),
@@ -256,7 +259,7 @@ fn line(plan: &PlanDocument) -> String {
     )
 }
 
-fn rule_of(config: &Config) -> Result<DeletionRule> {
+fn rule_of(config: &Config) -> Result<ApprovalRule> {
     config.deletion.rule()?.ok_or_else(|| {
         Report::new(Exit::Usage, "[deletion] names no approvers: nothing may be deleted")
             .at(config.file.display().to_string())
@@ -269,15 +272,8 @@ fn say(args: &PruneSayArgs, word: Word) -> Result<Exit> {
     let config = args.place.load()?;
     let domain = Domain::chosen(&config, args.domain)?;
     let rule = rule_of(&config)?;
-    let key = keyfile::read_approver_key(&args.key)?;
-    if !rule.has(&key.public()) {
-        return Err(Report::new(Exit::WrongKey, "this key is of no approver of [deletion]")
-            .at(args.key.display().to_string())
-            .safe("nothing was signed")
-            .next("evenkeel config show   (names the approvers' public keys)"));
-    }
     let grant = find(grants(&domain), &args.plan)?;
-    let statement = key.say(word, grant.id, SystemClock::new().wall_ns());
+    let statement = approvals::signed(&args.word, word, &grant.plan.matter(), |who| rule.has(who))?;
     let said_before =
         grant.statements.iter().any(|one| one.word == word && one.approver == statement.approver);
     let sites = domain.sites();
@@ -305,6 +301,16 @@ fn say(args: &PruneSayArgs, word: Word) -> Result<Exit> {
         }
     }
     Ok(Exit::Ok)
+}
+
+fn message(args: &ApprovalsMessageArgs) -> Result<Exit> {
+    let config = args.place.load()?;
+    let domain = Domain::chosen(&config, args.domain)?;
+    let rule = rule_of(&config)?;
+    let grant = find(grants(&domain), &args.action)?;
+    let document =
+        ApprovalsDocument { domain: domain.name().to_owned(), ..ApprovalsDocument::default() };
+    approvals::message(args, &grant.plan.matter(), |who| rule.has(who), document, "prune")
 }
 
 fn execute(args: &PruneExecuteArgs) -> Result<Exit> {

@@ -8,6 +8,7 @@ use evenkeel_quorum::recover::possible_loss;
 use evenkeel_quorum::{Founded, Frames, QuorumError, Running, found};
 use evenkeel_vault::Catalog;
 
+use super::approvals::promotion_gate;
 use super::domain::{Domain, STATE, cluster_id};
 use super::{shared_log, start};
 use crate::cli::RecoverQuorumArgs;
@@ -63,6 +64,14 @@ pub(crate) fn run(args: &RecoverQuorumArgs) -> Result<Exit> {
         .next("make sure that the lost members never come back: wipe them")
         .next("evenkeel recover-quorum --attest-majority-lost"));
     }
+    let position = format!("at position {ours}");
+    let what = [("what", "begin the shared log again"), ("where", position.as_str())];
+    let propose = (args.propose.as_deref(), false);
+    let command = "evenkeel recover-quorum --attest-majority-lost";
+    let Some(pass) = promotion_gate(&config, &what, propose, command)? else {
+        return Ok(Exit::Ok);
+    };
+    pass.log_begun(&config)?;
     log.confirm_end(&[])?;
     let begun = found(&mut store, &log, &mut Running::default()).map_err(|error| told(&error))?;
     log.close()?;

@@ -14,6 +14,7 @@ use evenkeel_vault::{
     Catalog, IdKey, Lineage, Opener, OsRandom, Parent, Pin, PointInfo, RecoveryIdentity, WriterKey,
 };
 
+use super::approvals::{Gate, restore_gate};
 use super::attestation;
 use super::clock::SystemClock;
 use super::domain::{Domain, STATE, cluster_id};
@@ -46,12 +47,23 @@ pub(crate) fn refuse_unpromoted(config: &Config) -> Result<()> {
 
 /// Runs the command.
 pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
-    let begun = Instant::now();
     let mut config = args.place.load()?;
     if args.no_limit {
         config.sites.iter_mut().for_each(SiteConfig::lift_bandwidth);
     }
     let domain = Domain::of(&config)?;
+    let pass = match restore_gate(&config, &domain, args)? {
+        Gate::Open(pass) => pass,
+        Gate::Proposed => return Ok(Exit::Ok),
+    };
+    pass.begun(&domain)?;
+    let exit = bring_back(args, &config, &domain)?;
+    pass.executed(&domain, &format!("restored into {}", args.to.display()))?;
+    Ok(exit)
+}
+
+fn bring_back(args: &RestoreArgs, config: &Config, domain: &Domain<'_>) -> Result<Exit> {
+    let begun = Instant::now();
     // Only the recovery identity may certify a new writer: better to know before reading anything.
     let authority = authority(args)?;
     let purpose = DecryptionPurpose::Restore;
@@ -65,12 +77,12 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     };
     let catalog = Arc::new(domain.catalog(pin)?);
     if let Some(name) = postgres_name {
-        let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, unlock)?;
+        let opener = Opener::new(files_catalog(config, domain, args, catalog)?, unlock)?;
         return postgres::restore(args, &opener, &name, begun);
     }
     let wanted = files::wanted(args, &catalog)?;
     if wanted.is_beside() {
-        let opener = Opener::new(files_catalog(&config, &domain, args, catalog)?, unlock)?;
+        let opener = Opener::new(files_catalog(config, domain, args, catalog)?, unlock)?;
         return wanted.restore(args, &opener, begun);
     }
     let named = args.point.as_deref().map(|named| catalog.point(named)).transpose()?;
@@ -79,17 +91,17 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
         None => choose_lineage(&catalog, args.lineage.as_deref())?,
     };
     if args.promote {
-        attestation::check(&config, &catalog, from, args.attest_primary_dead)?;
+        attestation::check(config, &catalog, from, args.attest_primary_dead)?;
     }
     let opener = Opener::new(Arc::clone(&catalog), unlock)?;
     let restorer = Restorer::new(&catalog, &opener, from)?;
-    let home = NewHome::begin(&args.to, &config, authority)?;
+    let home = NewHome::begin(&args.to, config, authority)?;
     let result = restorer
         .restore(
             target(args, named.as_ref()),
             history(args),
             None,
-            &mut home.sink(&config, from, &domain),
+            &mut home.sink(config, from, domain),
         )
         .map_err(Report::from)
         .and_then(|restored| home.finish(&restored, &catalog, from).map(|new| (restored, new)));

@@ -323,6 +323,7 @@ impl StatusSource for Status {
             drill_interval_seconds: drill_interval_seconds(&self.config),
             protected: self.observed.sources.documents(now_ns, &self.drills()),
             network: lock(&self.observed.network).clone(),
+            approvals: lock(&self.observed.approvals).clone(),
             standbys: self.standbys(),
             last_failover: None,
             failovers: 0,

@@ -10,10 +10,10 @@ use evenkeel::documents::{
     FailoverDocument, FailoverKind, Freshness, JournalDocument, LastDrillDocument,
     LatestPointDocument, ModeName, NetworkChainDocument, NetworkCheckDocument,
     NetworkCursorDocument, NetworkDnsDocument, NetworkEndpointDocument, NetworkExchangeDocument,
-    Outcome, PhaseDocument, PointDocument, PointKind, PointsDocument, PointsSummaryDocument,
-    ProtectedDocument, ProvenRestoreDocument, ProvenSourceDocument, ScrubDocument, Severity,
-    SiteClass, SiteDocument, SiteState, SitesRpoDocument, SourceKind, SourceState, StandbyDocument,
-    StatusDocument, TailDocument, TailState,
+    Outcome, PendingApprovalsDocument, PhaseDocument, PointDocument, PointKind, PointsDocument,
+    PointsSummaryDocument, ProtectedDocument, ProvenRestoreDocument, ProvenSourceDocument,
+    ScrubDocument, Severity, SiteClass, SiteDocument, SiteState, SitesRpoDocument, SourceKind,
+    SourceState, StandbyDocument, StatusDocument, TailDocument, TailState,
 };
 
 /// What is going on.
@@ -135,6 +135,8 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
         standbys: vec![standby(position)],
         protected: vec![protected(scene)],
         network: (!fresh).then(network),
+        approvals: (!fresh)
+            .then_some(PendingApprovalsDocument { pending: 1, oldest_pending_seconds: Some(90.0) }),
         failovers: if fresh { 0 } else { 3 },
         conditions: notices(scene),
     }

@@ -14,7 +14,8 @@ use std::time::SystemTime;
 
 use evenkeel_types::Canonical;
 use evenkeel_vault::{
-    DeletionPlan, DeletionRule, PlanId, Standing, Statement, check_object_name, parse_grant_key,
+    ApprovalRule, DeletionPlan, Matter, PlanId, Standing, Statement, check_object_name,
+    parse_grant_key,
 };
 
 use super::shelf::{Refusal, Shelf, Wanted};
@@ -40,12 +41,12 @@ struct KnownPlan {
 /// The grants of one bucket.
 #[derive(Debug)]
 pub(crate) struct Grants {
-    rule: DeletionRule,
+    rule: ApprovalRule,
     known: Mutex<BTreeMap<PlanId, KnownPlan>>,
 }
 
 impl Grants {
-    pub(crate) fn new(rule: DeletionRule) -> Self {
+    pub(crate) fn new(rule: ApprovalRule) -> Self {
         Self { rule, known: Mutex::default() }
     }
 
@@ -99,10 +100,11 @@ impl Grants {
         now_ns: u64,
     ) -> Result<Standing, Refusal> {
         let mut said = Vec::new();
-        let prefix = id.prefix(domain);
+        let matter = Matter::deletion(domain, id);
+        let prefix = matter.prefix();
         for approver in self.rule.approvers() {
             for word in ["approve", "cancel"] {
-                let key = format!("{prefix}{word}-{}", hex(approver));
+                let key = format!("{prefix}{word}-{}", approver.digits());
                 let Some((file, about)) = shelf.open_object(&key)? else {
                     continue;
                 };
@@ -112,7 +114,7 @@ impl Grants {
                 }
             }
         }
-        Ok(self.rule.judge(id, &said, now_ns))
+        Ok(self.rule.judge(&matter, &said, now_ns))
     }
 }
 
@@ -199,8 +201,4 @@ fn read_short(file: File, length_bytes: u64) -> io::Result<Vec<u8>> {
 fn since_1970(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn hex(bytes: &[u8; 32]) -> String {
-    PlanId(*bytes).to_string()
 }

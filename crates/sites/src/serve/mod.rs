@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_vault::DeletionRule;
+use evenkeel_vault::ApprovalRule;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::pem::PemObject;
@@ -90,7 +90,7 @@ pub struct ServeOptions {
     /// Bytes a bucket may take of the disk (each object in whole blocks of 4 KiB).
     pub quotas: BTreeMap<String, u64>,
     /// Whose word allows deletions in a bucket; none is deleted from in a bucket without.
-    pub deletion: BTreeMap<String, DeletionRule>,
+    pub deletion: BTreeMap<String, ApprovalRule>,
     /// Bytes of the disk that stay free whatever the quotas say.
     pub reserve_bytes: u64,
     /// Longest object.
@@ -329,7 +329,7 @@ fn open_shelves(options: &ServeOptions) -> Result<BTreeMap<String, Arc<Shelf>>, 
 fn service(options: &ServeOptions, keys: Keys, shelves: BTreeMap<String, Arc<Shelf>>) -> S3Service {
     let object_bytes_max = options.object_bytes_max;
     let watch = Arc::clone(&options.watch);
-    let of_bucket = |(bucket, rule): (&String, &DeletionRule)| {
+    let of_bucket = |(bucket, rule): (&String, &ApprovalRule)| {
         (bucket.clone(), Arc::new(Grants::new(rule.clone())))
     };
     let grants: BTreeMap<String, Arc<Grants>> = options.deletion.iter().map(of_bucket).collect();

@@ -1,6 +1,7 @@
 //! What a configuration must not be. A broken rule refuses the start and names both sides;
 //! a warning is shown and the start goes on.
 
+mod approvals;
 mod circles;
 mod clients;
 mod deletion;
@@ -99,6 +100,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     quorum::check(config, &mut findings);
     clients::check(config, &mut findings);
     deletion::check(config, &mut findings);
+    approvals::check(config, &mut findings);
     outside::check(config, &mut findings);
     postgres::check(config, &mut findings);
     drills::check(config, &mut findings);

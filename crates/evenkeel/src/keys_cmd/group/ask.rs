@@ -5,20 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use evenkeel_custody::group::Record;
 use evenkeel_custody::group::decrypt::{Purpose, Request, STANZAS_MAX, Stanza, TargetKey, answer};
 use evenkeel_types::Canonical as _;
-use evenkeel_vault::{KeyEvidence, Recipient, RootPublicKey, VouchedPeriod};
+use evenkeel_vault::{ActionKind, Detail, KeyEvidence, Recipient, RootPublicKey, VouchedPeriod};
 
 use super::asked::{Asked, lay_request, now_s, request_on};
 use super::files::{Own, Shared, armored};
+use super::pinned::{self, ON_TABLE, WHAT};
 use super::{holders, refused};
 use crate::cli::{
     DecryptionPurpose, GroupAnswerArgs, GroupAskArgs, GroupOpenArgs, GroupTrustArgs, format_time_ns,
 };
+use crate::config::Config;
 use crate::documents::{
     DecryptionDocument, DecryptionFaultDocument, DecryptionLineageDocument, DecryptionState,
 };
 use crate::keyfile::hex;
 use crate::keys_cmd::input::OsRandom;
-use crate::node;
+use crate::node::{self, ApprovalAsked, ApprovalGate, ApprovalPass, Domain};
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
@@ -39,6 +41,10 @@ pub(super) fn ask(args: &GroupAskArgs) -> Result<Exit> {
     })?;
     let recipient = Recipient::parse(&recipient)?;
     let config = args.place.load()?;
+    let approved = match approved(&config, args, &recipient)? {
+        ApprovalGate::Open(pass) => pass,
+        ApprovalGate::Proposed => return Ok(Exit::Ok),
+    };
     let (evidence, trust) = node::key_evidence(&config, &recipient, args.point.as_deref())?;
     let periods = evidence.vouched(&trust)?;
     let stanzas: Vec<Stanza> = stanzas(&periods).into_iter().collect();
@@ -68,14 +74,14 @@ pub(super) fn ask(args: &GroupAskArgs) -> Result<Exit> {
     let table = Shared::new(&args.table);
     table.make()?;
     let asked = Asked::keep(&args.quorum, request, sealed, target)?;
-    let file = lay_request(&table, &asked.request)?;
+    let files = laid(&config, args, &asked, &table, &approved)?;
     let id = hex(&asked.request.id());
     let document = DecryptionDocument {
         state: DecryptionState::Asked,
         id: Some(id.clone()),
         root_public_key: Some(trust.to_string()),
         missing: asked.record().holders.iter().map(|holder| holder.number).collect(),
-        written: vec![file.display().to_string()],
+        written: files,
         next: vec![
             format!(
                 "give {} to the holders and read the id to them, the first {ID_DIGITS_MIN} digits \
@@ -95,6 +101,49 @@ pub(super) fn ask(args: &GroupAskArgs) -> Result<Exit> {
     };
     say("asked  the holders", &document, args.json)?;
     Ok(Exit::Ok)
+}
+
+/// Lays the request on the table, with the action by which it is made.
+fn laid(
+    config: &Config,
+    args: &GroupAskArgs,
+    asked: &Asked,
+    table: &Shared,
+    approved: &ApprovalPass,
+) -> Result<Vec<String>> {
+    let mut files = vec![lay_request(table, &asked.request)?.display().to_string()];
+    if let Some(action) = approved.action() {
+        approved.begun(&Domain::of(config)?)?;
+        for folder in [&args.table, &args.quorum] {
+            node::write_armored(&folder.join(ON_TABLE), node::APPROVAL_BUNDLE, &action.bundle)?;
+        }
+        files.push(args.table.join(ON_TABLE).display().to_string());
+    }
+    Ok(files)
+}
+
+/// The gate in front of a restore; a drill takes no approval.
+fn approved(config: &Config, args: &GroupAskArgs, recipient: &Recipient) -> Result<ApprovalGate> {
+    let kinds: &[ActionKind] = match args.purpose {
+        DecryptionPurpose::Restore => &[ActionKind::Export],
+        DecryptionPurpose::Drill => &[],
+    };
+    let point = args.point.as_ref().map_or("every key period".to_owned(), |id| format!("of {id}"));
+    let details = vec![
+        Detail::new("what", WHAT),
+        Detail::new("requester", &args.requester),
+        Detail::new("recipient", &recipient.to_string()),
+        Detail::new("keys", &point),
+    ];
+    let asked = ApprovalAsked {
+        kinds,
+        details,
+        propose: args.propose.as_deref(),
+        command: "evenkeel keys group ask --purpose restore",
+        also: None,
+        json: args.json,
+    };
+    node::approval_gate(config, &Domain::of(config)?, &asked)
 }
 
 /// In fours, as people read digits aloud.
@@ -162,6 +211,7 @@ pub(super) fn run_answer(args: &GroupAnswerArgs) -> Result<Exit> {
     };
     let evidence = KeyEvidence::from_bytes(&request.evidence).map_err(|it| unreadable(&it))?;
     let (root, periods) = vouched(&own, &evidence)?;
+    let leave = pinned::check(&own, &args.table, &request, &evidence.domain)?;
     let id = hex(&request.id());
     let mut document = DecryptionDocument {
         root_public_key: Some(root.to_string()),
@@ -185,6 +235,7 @@ pub(super) fn run_answer(args: &GroupAnswerArgs) -> Result<Exit> {
             .safe("nothing was answered")
             .next("compare the id with whoever asks, by voice"));
     }
+    leave.remember(&own, &request)?;
     let vouched = stanzas(&periods);
     let message = answer(&request, &sealed, (&share, &key), &vouched, now_s(), &mut OsRandom)
         .map_err(|error| refused(&error).safe("nothing was answered"))?;
@@ -248,15 +299,26 @@ pub(super) fn run_open(args: &GroupOpenArgs) -> Result<Exit> {
 pub(super) fn trust(args: &GroupTrustArgs) -> Result<Exit> {
     let own = Own::new(&args.holder);
     own.key()?;
-    let root = RootPublicKey::parse(&args.root)?;
-    own.trust(&args.domain, &root.to_string())?;
-    let document = DecryptionDocument {
+    let mut headline = "trusted  this holder answers for the domain".to_owned();
+    let mut document = DecryptionDocument {
         state: DecryptionState::Trusted,
         domain: args.domain.clone(),
-        root_public_key: Some(root.to_string()),
         ..DecryptionDocument::default()
     };
-    say("trusted  this holder answers for the domain", &document, args.json)?;
+    if let Some(root) = &args.root {
+        let root = RootPublicKey::parse(root)?;
+        own.trust(&args.domain, &root.to_string())?;
+        document.root_public_key = Some(root.to_string());
+    }
+    if let Some(file) = &args.policy {
+        let policy = pinned::pin(&own, file, args.word.as_deref())?;
+        document.domain.clone_from(&policy.domain);
+        headline = format!("pinned  policy {}: no restore without its approvals", policy.counter);
+    } else if let Some(file) = &args.word {
+        let action = pinned::take_word(&own, file)?;
+        headline = format!("noted  this holder never answers for action {action}");
+    }
+    say(&headline, &document, args.json)?;
     Ok(Exit::Ok)
 }
 

@@ -70,7 +70,7 @@ impl Own {
         Self { folder: folder.to_owned() }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
@@ -237,7 +237,7 @@ pub(super) fn record_text(sealed: &Sealed) -> Zeroizing<String> {
     Sealed::ARMOR.write(&[&words[0], &words[1]], &sealed.to_bytes())
 }
 
-fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
+pub(super) fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
     let beside = file.with_extension("new");
     let failed = |error: std::io::Error| Report::io("write", file, &error);
     let mut options = OpenOptions::new();

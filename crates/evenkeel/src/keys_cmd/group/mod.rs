@@ -8,6 +8,8 @@ mod ask;
 #[cfg(feature = "whole")]
 mod asked;
 mod files;
+#[cfg(feature = "whole")]
+mod pinned;
 mod plan;
 mod sign;
 mod step;
@@ -24,6 +26,8 @@ use files::{Own, armored, read_bytes};
 
 #[cfg(feature = "whole")]
 pub(crate) use asked::file_keys;
+#[cfg(feature = "whole")]
+pub(crate) use pinned::approved_action;
 
 pub(super) fn run(command: &GroupCommand) -> Result<Exit> {
     match command {

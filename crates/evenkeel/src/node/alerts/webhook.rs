@@ -121,6 +121,11 @@ fn document(change: Change, condition: &ConditionDocument, config: &Config) -> s
     })
 }
 
+/// What is critical, and whatever waits for approvers: whoever could object has to hear of it.
+fn is_told(condition: &ConditionDocument) -> bool {
+    condition.severity == Severity::Critical || condition.kind.starts_with("approval_")
+}
+
 /// What was told of which condition, and when.
 #[derive(Debug, Default)]
 struct Told {
@@ -131,7 +136,7 @@ struct Told {
 impl Told {
     /// What is to be told now. That a condition's words change is none of it.
     fn changes(&self, all: &[ConditionDocument], now: Instant) -> Vec<(Change, ConditionDocument)> {
-        let critical = || all.iter().filter(|one| one.severity == Severity::Critical);
+        let critical = || all.iter().filter(|one| is_told(one));
         let mut changes = Vec::new();
         for condition in critical() {
             match (self.known.get(&condition.kind), self.repeat) {

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::super::alerts::webhook::WebhookLoop;
+use super::super::approvals::ApprovalsLoop;
 use super::super::clock::SystemClock;
 use super::super::domain::Domain;
 use super::super::doors::serve_dashboard;
@@ -54,6 +55,11 @@ pub(crate) fn beside(
         let (config, observed, stop) = (config.clone(), Arc::clone(observed), stop.clone());
         let network = NetworkLoop { config, observed };
         threads.push(spawn("network", finished.clone(), move || network.run(&stop)));
+    }
+    if ApprovalsLoop::is_wanted(config) {
+        let (config, observed, stop) = (config.clone(), Arc::clone(observed), stop.clone());
+        let watch = ApprovalsLoop { config, observed };
+        threads.push(spawn("approvals", finished.clone(), move || watch.run(&stop)));
     }
     if !config.postgres.is_empty() {
         let (config, stop) = (config.clone(), stop.clone());

@@ -100,6 +100,7 @@ impl StatusSource for DeskStatus {
             next_point_seconds: Some(lock(&self.observed.points).next_in.as_secs_f64()),
             protected: self.observed.sources.documents(now_ns, &drills),
             network: lock(&self.observed.network).clone(),
+            approvals: lock(&self.observed.approvals).clone(),
             conditions: self.observed.conditions.all(),
             ..StatusDocument::default()
         }

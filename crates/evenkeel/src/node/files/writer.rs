@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use evenkeel_vault::{OsRandom, Recipient, Writer, WriterOptions};
 
+use super::super::approvals::refuse_unapproved;
 use super::super::domain::Domain;
 use crate::config::{Config, DomainConfig, FilesConfig};
 use crate::keyfile;
@@ -98,6 +99,7 @@ pub(crate) fn open_writer(
     keys: &Keys<'_>,
 ) -> Result<Writer> {
     let settings = domain.settings;
+    refuse_unapproved(config, domain, &settings.recipients)?;
     let parse = |text: &String| Recipient::parse(text).map_err(Report::from);
     let least = config.files.zstd_level;
     let options = WriterOptions {

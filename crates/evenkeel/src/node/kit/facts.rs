@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::domain::Domain;
 use crate::config::{
-    Config, DomainConfig, DomainName, Domains, HolderConfig, SiteConfig, VenueConfig,
+    ApprovalsConfig, Config, DomainConfig, DomainName, Domains, HolderConfig, SiteConfig,
+    VenueConfig,
 };
 use crate::keyfile::hex;
 use crate::report::{Exit, Report, Result};
@@ -47,6 +48,8 @@ pub(crate) struct Kit {
     #[serde(default)]
     pub(super) holders: Vec<HolderConfig>,
     pub(super) venue: VenueConfig,
+    #[serde(default, skip_serializing_if = "ApprovalsConfig::is_empty")]
+    pub(super) approvals: ApprovalsConfig,
     pub(super) sites: Vec<SiteConfig>,
     #[serde(default)]
     pub(super) read_credentials: Vec<ReadCredential>,
@@ -92,6 +95,7 @@ impl Kit {
                 DomainName::State => config.venue.clone(),
                 DomainName::Network => VenueConfig::default(),
             },
+            approvals: config.approvals.clone(),
             sites: config.sites_of(settings).cloned().collect(),
             ..Self::default()
         }
@@ -176,6 +180,7 @@ impl Kit {
             domains,
             sites: self.sites.clone(),
             venue: self.venue.clone(),
+            approvals: ApprovalsConfig { from_kit: true, ..self.approvals.clone() },
             ..Config::default()
         };
         config.drill.report_public_key.clone_from(&self.report_public_key);
@@ -201,6 +206,9 @@ impl Kit {
             if let Some(mine) = self.sites.iter().find(|mine| mine.name == site.name) {
                 compare(&format!("site {}", site.name), &mine.location(), &site.location());
             }
+        }
+        if self.approvals != other.approvals {
+            found.push("who has to approve what is another now".to_owned());
         }
         for recipient in other.recipients.iter().filter(|one| !self.recipients.contains(one)) {
             found.push(format!("recipient {recipient} is not in the kit"));

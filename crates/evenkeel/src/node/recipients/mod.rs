@@ -10,6 +10,7 @@ use evenkeel_vault::{Catalog, PeriodAccess, Recipient, RecoveryIdentity, rewrap}
 
 pub(crate) use rotation::Rotation;
 
+use super::approvals::recipients_gate;
 use super::clock::SystemClock;
 use super::domain::Domain;
 use super::restore_cmd::choose_lineage;
@@ -236,6 +237,19 @@ fn add(args: &RecipientsAddArgs) -> Result<Exit> {
         kept_at: args.kept_at.clone(),
         ..HolderConfig::default()
     };
+    let role = args.role.to_string();
+    let what = [
+        ("what", "add a recipient"),
+        ("add", recipient.as_str()),
+        ("label", args.label.as_str()),
+        ("role", role.as_str()),
+    ];
+    let propose = (args.propose.as_deref(), args.json);
+    let command = "evenkeel recipients add";
+    let Some(pass) = recipients_gate((&config, &domain), &what, propose, command)? else {
+        return Ok(Exit::Ok);
+    };
+    pass.on_record(&domain, "added it to the configuration")?;
     let mut named = labelled(settings);
     named.push((recipient, args.label.clone()));
     edit::write(&config, domain.name, &named, Some(&holder), None)?;
@@ -293,6 +307,19 @@ fn remove(args: &RecipientsRemoveArgs) -> Result<Exit> {
             ..HolderConfig::default()
         })
     };
+    let because = args.because.to_string();
+    let what = [
+        ("what", "remove a recipient"),
+        ("remove", recipient.as_str()),
+        ("label", holder.label.as_str()),
+        ("because", because.as_str()),
+    ];
+    let propose = (args.propose.as_deref(), args.json);
+    let command = "evenkeel recipients remove";
+    let Some(pass) = recipients_gate((&config, &domain), &what, propose, command)? else {
+        return Ok(Exit::Ok);
+    };
+    pass.on_record(&domain, "removed it from the configuration")?;
     let mut named = labelled(settings);
     named.retain(|(one, _)| *one != recipient);
     edit::write(&config, domain.name, &named, None, Some(&holder))?;
@@ -375,6 +402,14 @@ fn rewrap_all(args: &RecipientsRewrapArgs) -> Result<Exit> {
     let mut catalog = domain.catalog(None)?;
     let mut done = evenkeel_vault::Rewrapped::default();
     if !args.dry_run {
+        let list = list_words(&all);
+        let what = [("what", "wrap earlier key periods anew"), ("for", list.as_str())];
+        let propose = (args.propose.as_deref(), args.json);
+        let command = "evenkeel recipients rewrap";
+        let Some(pass) = recipients_gate((&config, &domain), &what, propose, command)? else {
+            return Ok(Exit::Ok);
+        };
+        pass.on_record(&domain, "wrapped anew")?;
         done = rewrap(&catalog, &recovery, &all, SystemClock::new().wall_ns())?;
         catalog = domain.catalog(None)?;
     }
@@ -401,6 +436,14 @@ fn rewrap_all(args: &RecipientsRewrapArgs) -> Result<Exit> {
     })
 }
 
+/// A list of recipients on one line, and what tells it from any other.
+fn list_words(all: &[Recipient]) -> String {
+    let mut named: Vec<String> = all.iter().map(ToString::to_string).collect();
+    named.sort();
+    let hash = blake3::hash(named.join("\n").as_bytes()).to_hex();
+    format!("{} recipients, list {hash}", named.len())
+}
+
 /// The recovery identity of this very domain.
 fn own_recovery(domain: &Domain<'_>, file: &Path) -> Result<RecoveryIdentity> {
     let recovery = keyfile::read_recovery_identity(file)?;
@@ -419,6 +462,14 @@ fn revoke_writer(args: &RevokeWriterArgs) -> Result<Exit> {
     let recovery = own_recovery(&domain, &args.identity)?;
     let catalog = domain.catalog(None)?;
     let lineage = choose_lineage(&catalog, Some(&args.lineage))?;
+    let (named, after) = (lineage.to_string(), format!("record {}", args.after));
+    let what = [("what", "believe a writer no more"), ("lineage", &named), ("after", &after)];
+    let propose = (args.propose.as_deref(), args.json);
+    let command = "evenkeel recipients revoke-writer";
+    let Some(pass) = recipients_gate((&config, &domain), &what, propose, command)? else {
+        return Ok(Exit::Ok);
+    };
+    pass.on_record(&domain, "revoked")?;
     let points = |catalog: &Catalog| {
         let points = catalog.points();
         points.iter().filter(|point| point.id.lineage == lineage).count()

@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use evenkeel_vault::{Recipient, Writer};
 
+use super::super::approvals::refuse_unapproved;
+use super::super::domain::Domain;
 use crate::config::Config;
 use crate::keyfile;
 use crate::output;
@@ -15,6 +17,7 @@ const FILE: &str = "rotate-keys";
 
 /// What a writer's process knows of rotations that were asked for.
 pub(crate) struct Rotation {
+    config: Config,
     file: PathBuf,
     /// What the file said when it was last looked at.
     seen: Mutex<Option<Vec<u8>>>,
@@ -25,7 +28,7 @@ impl Rotation {
     pub(crate) fn new(config: &Config) -> Self {
         let file = config.host.data.join(FILE);
         let seen = std::fs::read(&file).ok();
-        Self { file, seen: Mutex::new(seen) }
+        Self { config: config.clone(), file, seen: Mutex::new(seen) }
     }
 
     /// Ends the writer's period if that was asked for since.
@@ -35,19 +38,32 @@ impl Rotation {
         if now == *seen {
             return;
         }
-        let asked = now.as_deref().map(recipients);
+        let asked = now.as_deref().map(|text| recipients(text).and_then(|all| self.approved(all)));
         *seen = now;
         match asked {
             Some(Ok(recipients)) => match writer.rotate(recipients) {
                 Ok(()) => output::note("a new key period begins: it was asked for"),
                 Err(error) => output::note(&format!("no new key period begins: {error}")),
             },
-            Some(Err(_)) => output::note(&format!(
-                "{} cannot be read: the key period goes on; evenkeel recipients rotate",
+            Some(Err(why)) => output::note(&format!(
+                "the key period goes on as it is: {}\n  {}\nnext:  evenkeel recipients rotate",
+                why.message(),
                 self.file.display()
             )),
             None => {}
         }
+    }
+}
+
+impl Rotation {
+    /// A period begins for nobody whom nobody approved.
+    fn approved(&self, recipients: Vec<Recipient>) -> Result<Vec<Recipient>> {
+        let named: Vec<String> = recipients.iter().map(ToString::to_string).collect();
+        // The network's domain has no approvals of its own, and no rotation by this file either.
+        if self.config.domains.state.is_some() {
+            refuse_unapproved(&self.config, &Domain::of(&self.config)?, &named)?;
+        }
+        Ok(recipients)
     }
 }
 
