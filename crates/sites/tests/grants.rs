@@ -8,11 +8,12 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::Desk;
+use evenkeel_custody::wallet::{personal_hash, signer};
 use evenkeel_sites::ObjectJanitor;
 use evenkeel_types::Canonical;
 use evenkeel_vault::{
-    ApprovalRule, ApproverKey, DeletionPlan, Janitor, Matter, OsRandom, PlanEntry, PlanId, Site,
-    SiteErrorKind, Word,
+    Action, ActionKind, ApprovalRule, Approver, ApproverKey, DeletionPlan, Detail, Janitor, Matter,
+    OsRandom, PlanEntry, PlanId, Site, SiteErrorKind, Statement, Word,
 };
 
 const HOUR: u64 = 3_600_000_000_000;
@@ -140,4 +141,48 @@ fn forged_plans_strangers_words_and_other_keys_delete_nothing() {
     let other = desk.settings("vault-b", &desk.credential("other", common::SECRET));
     let error = ObjectJanitor::s3("site", &other).unwrap().delete(&key(1)).unwrap_err();
     assert!(error.detail.contains("append-only"), "{error}");
+}
+
+/// A wallet of Ethereum.
+fn wallet_says(word: Word, matter: &Matter, time_ns: u64) -> Statement {
+    let key = k256::ecdsa::SigningKey::from_slice(&[0x42; 32]).unwrap();
+    let sign = |text: &str| {
+        let (signature, id) = key.sign_prehash_recoverable(&personal_hash(text.as_bytes()));
+        let mut bytes = [0; 65];
+        bytes[..64].copy_from_slice(&signature.to_bytes());
+        bytes[64] = id.to_byte();
+        bytes
+    };
+    let address = signer(&personal_hash(b"who"), &sign("who")).unwrap();
+    let approver = Approver::Wallet(address.0);
+    let signature = sign(&matter.text(word, time_ns, &approver));
+    Statement::signed_elsewhere(word, matter, time_ns, approver, &signature).unwrap()
+}
+
+#[test]
+fn a_wallet_allows_a_deletion_beside_a_key_and_a_thief_takes_no_word_away() {
+    let wallet = wallet_says(Word::Approve, &about(PlanId([1; 32])), 0).approver;
+    let desk = Desk::with(|options| {
+        let rule = ApprovalRule::new(&[approvers()[0].approver(), wallet], 2, 0).unwrap();
+        options.deletion = BTreeMap::from([("vault-a".to_owned(), rule)]);
+    });
+    let plan = proposed(&desk);
+    say(&desk, Word::Approve, plan, 0, 1);
+    let said = wallet_says(Word::Approve, &about(plan), 0);
+    refused(&desk, 1, "no grant");
+    desk.site(true).put(&said.key(&about(plan)), &said.to_bytes()).unwrap();
+    janitor(&desk).delete(&key(1)).unwrap();
+    // Words and actions lie there for good: nobody writes over them, and no plan names them.
+    let details = vec![Detail::new("to", "/srv/r")];
+    let times = (0, HOUR);
+    let of = (ActionKind::Export, "state");
+    let action = Action::new(of, details, "why", times, &mut OsRandom).unwrap();
+    let cancel = approvers()[0].say(Word::Cancel, &action.matter(), 0);
+    let place = cancel.key(&action.matter());
+    desk.site(true).put(&place, &cancel.to_bytes()).unwrap();
+    assert!(desk.site(true).put(&place, b"nothing").is_err());
+    assert!(janitor(&desk).delete(&place).is_err());
+    assert_eq!(desk.site(true).get(&place).unwrap(), cancel.to_bytes());
+    let entry = PlanEntry { object: place, length_bytes: 8, hash: Some([7; 32]) };
+    assert!(DeletionPlan::new("state", 1, vec![entry], &mut OsRandom).is_err());
 }

@@ -93,7 +93,7 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// Whole seconds: times that people sign are written to the second.
 pub(super) fn check_second(time_ns: u64) -> Result<()> {
-    if time_ns % SECOND_NS == 0 {
+    if time_ns.is_multiple_of(SECOND_NS) {
         return Ok(());
     }
     Err(Error::Invalid { what: "time", detail: "it is no whole second".to_owned() })

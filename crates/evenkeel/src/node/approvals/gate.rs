@@ -39,7 +39,7 @@ pub(crate) struct Asked<'a> {
 /// What the gate says.
 pub(crate) enum Gate {
     /// It may be done.
-    Open(Pass),
+    Open(Box<Pass>),
     /// It was proposed, or stood proposed already; nothing else was done.
     Proposed,
 }
@@ -66,7 +66,7 @@ pub(crate) fn gate(config: &Config, domain: &Domain<'_>, asked: &Asked<'_>) -> R
                 .safe("nothing was done")
                 .next("leave --propose out, or write [approvals.…] and publish it"));
         }
-        return Ok(Gate::Open(Pass::free()));
+        return Ok(Gate::Open(Box::new(Pass::free())));
     };
     for rule in held.unpublished().filter(|rule| asked.kinds.contains(&rule.kind)) {
         output::note(&format!(
@@ -88,7 +88,7 @@ pub(crate) fn gate(config: &Config, domain: &Domain<'_>, asked: &Asked<'_>) -> R
     if let Some((action, _)) = mine.iter().find(|(_, it)| matches!(it, Standing::Valid { .. })) {
         output::note(&format!("action {} is in force", short(&action.id.to_string())));
         let key = log_key(config, domain)?;
-        return Ok(Gate::Open(Pass { action: Some((*action).clone()), key: Some(key) }));
+        return Ok(Gate::Open(Box::new(Pass { action: Some((*action).clone()), key: Some(key) })));
     }
     let pending = mine.iter().rposition(|(_, standing)| standing.is_pending());
     let pending = pending.map(|at| mine.swap_remove(at));

@@ -109,7 +109,7 @@ fn allowed(
         Gate::Proposed => Ok(None),
         Gate::Open(pass) => {
             let change = pass.action().map(|action| action.id);
-            Ok(Some((next.sign(root, change)?, Some(pass))))
+            Ok(Some((next.sign(root, change)?, Some(*pass))))
         }
     }
 }

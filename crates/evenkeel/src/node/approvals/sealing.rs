@@ -64,7 +64,7 @@ pub(crate) fn recipients_gate(
         json,
     };
     match gate(config, domain, &asked)? {
-        Gate::Open(pass) => Ok(Some(pass)),
+        Gate::Open(pass) => Ok(Some(*pass)),
         Gate::Proposed => Ok(None),
     }
 }
@@ -96,7 +96,7 @@ pub(crate) fn promotion_gate(
         json,
     };
     match gate(config, &domain, &asked)? {
-        Gate::Open(pass) => Ok(Some(pass)),
+        Gate::Open(pass) => Ok(Some(*pass)),
         Gate::Proposed => Ok(None),
     }
 }
