@@ -6,6 +6,9 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 
 use common::Rig;
 use common::daemon::{Daemon, live_status};
@@ -69,7 +72,8 @@ fn a_second_daemon_in_one_home_is_refused() {
 
 #[test]
 fn a_point_counts_from_enough_sites_and_too_few_are_said_until_they_are_back() {
-    let rig = desk();
+    let (url, told_outside) = webhook();
+    let rig = desk().with("EVENKEEL_ALERTS_WEBHOOK_URL", &url);
     let mut daemon = up(&rig);
     daemon.until_points(&rig, 2);
     let away = |letter: &str| (rig.path(&format!("h/sites/site-{letter}")), rig.path(letter));
@@ -93,7 +97,72 @@ fn a_point_counts_from_enough_sites_and_too_few_are_said_until_they_are_back() {
         let is_gone = |kind: &str| !conditions.iter().any(|one| one["kind"] == kind);
         (is_gone("files_not_protected") && is_gone("files_sites_missing")).then_some(())
     });
+    // Whoever is outside of this machine heard of it, and that it is over.
+    for change in ["begun", "over"] {
+        let heard = daemon.until(change, || {
+            let heard = told_outside.lock().unwrap();
+            let is_it =
+                |one: &&Value| one["kind"] == "files_not_protected" && one["change"] == change;
+            heard.iter().find(is_it).cloned()
+        });
+        assert_eq!(
+            (&heard["message_type"], &heard["severity"]),
+            (&"alert".into(), &"critical".into())
+        );
+        let said = heard["message"].as_str().unwrap();
+        assert!(said.contains("not enough sites") && !said.contains("message_type"), "{heard}");
+    }
     drop(daemon.end());
+}
+
+/// Somebody outside who hears: the address, and every document that came.
+fn webhook() -> (String, Arc<Mutex<Vec<Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&heard);
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                let lower = line.to_lowercase();
+                if let Some(said) = lower.strip_prefix("content-length:") {
+                    length = said.trim().parse().unwrap();
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            into.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            reader.get_mut().write_all(answer).unwrap();
+        }
+    });
+    (url, heard)
+}
+
+#[test]
+fn a_change_is_followed_by_a_point_before_the_interval_is_over() {
+    // A sixth of the interval passes before a change makes a point; the whole of it is longer than
+    // anything here is waited for.
+    let rig = desk()
+        .with("EVENKEEL_FILES_EVERY_SECONDS", "150")
+        .with("EVENKEEL_FILES_SETTLE_SECONDS", "1");
+    let mut daemon = up(&rig);
+    let begun = daemon.until_points(&rig, 2);
+    fs::write(rig.path("bot/log"), "three\n").unwrap();
+    let count = begun["recovery_points"]["count"].as_u64().unwrap();
+    daemon.until_points(&rig, count + 1);
+    drop(daemon.end());
+    rig.ok("restore --home h --identity h/recovery-identity.txt --to back --only bot/log");
+    let back = rig.path("back").join(rig.path("bot/log").strip_prefix("/").unwrap());
+    assert_eq!(fs::read_to_string(back).unwrap(), "three\n");
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl DrillLoop {
             Ok(ended) => ended,
             Err(why) => return Some(Err(why)),
         };
-        Some(serde_json::from_slice(&ended.out).map_err(|_| ended.err))
+        Some(serde_json::from_slice(&ended.out).map_err(|_| ended.why()))
     }
 
     fn note(&self, document: DrillDocument) {

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::super::stop::Stop;
+use crate::documents::ErrorDocument;
 
 /// How often it is looked whether the process has ended.
 const BEAT: Duration = Duration::from_millis(50);
@@ -20,6 +21,20 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) out: Vec<u8>,
     pub(crate) err: String,
+}
+
+impl Ended {
+    /// Why it failed, in its own words: a document's message, or its line that says `error: `.
+    pub(crate) fn why(&self) -> String {
+        let document = |line: &str| serde_json::from_str::<ErrorDocument>(line).ok();
+        let mut lines = self.err.lines();
+        lines
+            .find_map(|line| match line.strip_prefix("error: ") {
+                Some(said) => Some(said.to_owned()),
+                None => document(line).map(|said| said.message),
+            })
+            .unwrap_or_else(|| self.err.clone())
+    }
 }
 
 /// Runs this program with these words; `None` if `stop` was set meanwhile: then it had `grace` to

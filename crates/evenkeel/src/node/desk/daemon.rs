@@ -85,11 +85,10 @@ fn capture(config: &Config, stop: &Stop) -> Result<()> {
     // A capture that is killed loses nothing: it may as well be ended so.
     while let Some(ended) = child::run(&words, stop, Duration::ZERO) {
         let why = match ended {
-            Ok(ended) => ended.err,
+            Ok(ended) => ended.why(),
             Err(why) => why,
         };
-        let told = why.lines().find(|line| line.starts_with("error: "));
-        output::note(&format!("postgres: {}", told.unwrap_or(&why)));
+        output::note(&format!("postgres: {why}"));
         if stop.sleep(CAPTURE_RETRY) {
             break;
         }

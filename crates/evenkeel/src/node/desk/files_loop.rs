@@ -123,9 +123,7 @@ impl FilesLoop {
         }
         // Somebody makes one by hand: it will do, and the next follows.
         if ended.status.code() != Some(i32::from(Exit::Locked.code())) {
-            let told = ended.err.lines().find(|line| line.starts_with("error: "));
-            let why = told.map_or(ended.err.as_str(), |line| line.trim_start_matches("error: "));
-            self.trouble(why);
+            self.trouble(&ended.why());
         }
         Some(false)
     }
