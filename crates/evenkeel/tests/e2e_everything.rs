@@ -129,6 +129,12 @@ fn desk() -> Left {
     for gone in ["h/host", "h/drill-host", "data"] {
         fs::remove_dir_all(rig.path(gone)).unwrap();
     }
+    fs::create_dir(rig.path("identities")).unwrap();
+    for (file, name) in
+        [("recovery-identity.txt", "state"), ("network-recovery-identity.txt", "network")]
+    {
+        fs::copy(rig.path("h").join(file), rig.path("identities").join(name)).unwrap();
+    }
     for gone in ["evenkeel.toml", "recovery-identity.txt", "network-recovery-identity.txt"] {
         fs::remove_file(rig.path("h").join(gone)).unwrap();
     }
@@ -269,6 +275,8 @@ fn what_is_missing_or_wrong_is_named_part_by_part() {
     too_few_cards_and_a_wrong_passphrase(rig, with);
     wrong_kits(rig, with);
 
+    without_cards(rig, with);
+
     // A part that nobody spoke of makes it unproven; one that is left out on purpose does not.
     let two = "--kit bring/keys.txt --kit bring/state.txt";
     let (said, report) = drill(rig, &format!("{two} {CARDS}"), "two");
@@ -310,6 +318,27 @@ fn what_is_missing_or_wrong_is_named_part_by_part() {
         said.err
     );
     assert_eq!(part(&report, "state")["exit_code"], 21);
+}
+
+/// Identities in files open as well; that people could bring the keys is then not shown.
+fn without_cards(rig: &Rig, with: &str) {
+    let files = "--identity identities/state --identity identities/network";
+    let two = "--kit bring/state.txt --kit bring/network.txt";
+    settings(rig, "plain.toml", 20, false);
+    let plain = "--settings plain.toml --without keys";
+    let (said, report) = drill(rig, &format!("{two} {files} {plain}"), "files");
+    assert_eq!((said.exit, ends(&report)), (0, ["ok"; 3]), "{report:#}\n{}", said.err);
+    let by = part(&report, "state")["opened_by"].as_str().unwrap();
+    assert!(by.starts_with("an identity in a file, age1"), "{by}");
+    // Both domains' own reports are kept, and count as proven restores.
+    let kept = files_below(&rig.path("files/drill-host/drills"));
+    let count =
+        |end: &str| kept.iter().filter(|it| it.extension().is_some_and(|x| x == end)).count();
+    assert_eq!((count("drill"), count("everything")), (2, 1), "{kept:?}");
+    let (said, report) = drill(rig, &format!("{KITS} {files} {with}"), "nobody");
+    assert_eq!((said.exit, ends(&report)), (3, ["unproven", "ok", "ok"]), "{report:#}");
+    let checks = part(&report, "keys")["checks"].as_array().unwrap().clone();
+    assert!(checks.iter().any(|one| one["detail"] == "nobody brought its cards"), "{checks:?}");
 }
 
 fn hex(report: &Value) -> &str {

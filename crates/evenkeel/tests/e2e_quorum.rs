@@ -185,6 +185,20 @@ fn a_drill_with_a_quorum_says_whose_it_was_and_a_forged_answer_is_named() {
     assert_eq!(report["key_used"], "quorum 2 of 3: bob, cem");
     assert_eq!(check(&report, "files")["result"], "ok", "{report}");
     rig.ok("drill verify --home h");
+
+    // The same quorum in a drill of everything, from a kit.
+    rig.ok("kit make --home h --out kit.txt");
+    let everything = format!(
+        "drill everything --kit kit.txt {} --without network --home whole --json",
+        quorum("drilled")
+    );
+    let report = rig.ok(&everything).json();
+    for (part, name) in [(0, "keys"), (1, "state")] {
+        let part = &report["parts"][part];
+        assert_eq!((&part["name"], &part["result"]), (&name.into(), &"ok".into()), "{report:#}");
+        assert_eq!(part["opened_by"], "quorum 2 of 3: bob, cem", "{report:#}");
+    }
+    assert_eq!(report["parts"][2]["result"], "not_configured");
 }
 
 #[test]

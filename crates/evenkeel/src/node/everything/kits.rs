@@ -4,10 +4,17 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use evenkeel_recovery::{Level, Part, SignedReport};
+use evenkeel_vault::Unlock;
+
+use super::Found;
 use super::part_keys::Held;
 use crate::cli::{DrillEverythingArgs, EverythingPart};
 use crate::config::{Config, FILE_NAME};
 use crate::keys_cmd::KeysKit;
+use crate::node::domain::Domain;
+use crate::node::drill_checks::{Neighbours, Scratch};
+use crate::node::drill_cmd::{self, DomainDrill};
 use crate::node::kit;
 use crate::output;
 use crate::report::{Exit, Report, Result};
@@ -32,6 +39,23 @@ impl DomainKit {
         let domains = &self.config.domains;
         let settings = domains.state.as_ref().or(domains.network.as_ref());
         settings.map(|settings| settings.recipients.clone()).unwrap_or_default()
+    }
+
+    /// Drills the domain at D4 in scratch; its own report is kept, and counts as a proven restore.
+    pub(super) fn drill(
+        &self,
+        domain: &Domain<'_>,
+        unlock: Unlock,
+        by: &str,
+        (scratch, neighbours): (&Scratch, Neighbours),
+        part: Part,
+    ) -> Result<(Found, SignedReport)> {
+        let key_used = format!("{by}, {}", kit::used_words(&self.file));
+        let (level, unlock) = (Level::D4, Some(unlock));
+        let drill = DomainDrill { level, unlock, key_used, scratch, neighbours };
+        let drilled = drill_cmd::drill_domain(&self.config, domain, drill)?;
+        let error = drilled.error.map(Report::from);
+        Ok((Found::of_report(part, &drilled.report.report, error), drilled.report))
     }
 }
 
@@ -107,6 +131,9 @@ impl Kits {
         config.files.rpo_seconds = settings.files.rpo_seconds;
         config.files.rto_seconds = settings.files.rto_seconds;
         config.network.timeout_seconds = settings.network.timeout_seconds;
+        config.network.version_every_seconds = settings.network.version_every_seconds;
+        config.network.rpo_seconds = settings.network.rpo_seconds;
+        config.network.rto_seconds = settings.network.rto_seconds;
         let protected = kit::protected_of(file)?;
         Ok(DomainKit { file: file.to_owned(), config, protected })
     }

@@ -16,7 +16,7 @@ mod venue;
 use std::time::{Duration, Instant};
 
 use evenkeel_recovery::report::{Check, Verdict};
-use evenkeel_recovery::{Clock as _, EverythingReport, Part};
+use evenkeel_recovery::{Clock as _, DrillReport, EverythingReport, Part};
 
 pub(super) use self::tell::{document, words};
 
@@ -52,6 +52,44 @@ impl Found {
         Self { part, error: None }
     }
 
+    /// A part as the drill of its domain found it.
+    fn of_report(part: Part, report: &DrillReport, error: Option<Report>) -> Self {
+        let verdict = report.verdict();
+        let said = |name: &str| report.checks.iter().find(|check| check.name.0 == name);
+        let freshness: Vec<String> = ["freshness", "files_freshness"]
+            .into_iter()
+            .filter_map(said)
+            .map(|check| check.detail.0.clone())
+            .collect();
+        let failed = report.checks.iter().find(|check| check.verdict == Verdict::Failed);
+        let detail = match (&error, failed) {
+            (Some(error), _) => error.message().to_owned(),
+            (None, Some(check)) => format!("{}: {}", check.name, check.detail),
+            (None, None) => format!("{} sources came back", report.sources.len()),
+        };
+        let exit = match (&error, verdict) {
+            (Some(error), _) => error.exit(),
+            (None, Verdict::Ok) => Exit::Ok,
+            (None, Verdict::Failed) => Exit::Integrity,
+            (None, _) => Exit::Partial,
+        };
+        let part = Part {
+            verdict,
+            detail: detail.into(),
+            exit_code: exit.code(),
+            point: report.point.clone(),
+            freshness: freshness.join("; ").into(),
+            rpo_ns: report.rpo_ns,
+            rto_ns: report.rto_ns,
+            sites_used: report.sites_used.clone(),
+            sites_missing: report.sites_missing.clone(),
+            sources: report.sources.clone(),
+            checks: report.checks.clone(),
+            ..part
+        };
+        Self { part, error }
+    }
+
     /// A part that ended with an error.
     fn broken(mut part: Part, report: Report) -> Self {
         part.verdict = Verdict::Failed;
@@ -79,7 +117,7 @@ pub(super) fn run(args: &DrillEverythingArgs) -> Result<Exit> {
     let keys = part_keys::drill(&kits, args)?;
     part_keys::lay_out(&keys, scratch.path())?;
     keys_cmd::unlock_memory();
-    let network = part_network::drill(&kits, args, &keys.held, scratch.path());
+    let network = part_network::drill(&kits, args, &keys.held, &scratch);
     let state = part_state::drill(&kits, args, &keys, &network, &scratch);
     let conditions = ready::conditions(&kits, args, &keys, &network, &state, scratch.path());
     let words_of_scratch = scratch.kind().words();

@@ -1,16 +1,20 @@
-//! The network: the newest version comes back from a kit, and is measured now.
+//! The network: a D4 drill of its newest version, which is measured now.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Instant;
 
-use evenkeel_recovery::Part;
 use evenkeel_recovery::report::Verdict;
+use evenkeel_recovery::{Part, worst};
 
-use super::kits::Kits;
+use super::kits::{DomainKit, Kits};
 use super::part_keys::Held;
-use super::{Found, nobody_opens, opens};
+use super::{Found, nanos, nobody_opens, opens};
 use crate::cli::{DrillEverythingArgs, EverythingPart};
+use crate::node::domain::Domain;
+use crate::node::drill_checks::{Neighbours, Scratch};
 use crate::node::kit;
-use crate::node::network::{WholeNetwork, drill_whole};
+use crate::node::network::{WholeNetwork, measure_whole};
+use crate::report::Result;
 
 /// What came back of the network.
 pub(super) struct Network {
@@ -21,12 +25,12 @@ pub(super) struct Network {
     pub(super) folder: Option<PathBuf>,
 }
 
-/// Brings it back below `scratch`.
+/// Brings it back in `scratch`.
 pub(super) fn drill(
     kits: &Kits,
     args: &DrillEverythingArgs,
     held: &[Held],
-    scratch: &Path,
+    scratch: &Scratch,
 ) -> Network {
     let nothing = |found: Found| Network { found, whole: None, folder: None };
     let Some(kit) = &kits.network else {
@@ -40,18 +44,47 @@ pub(super) fn drill(
         return nothing(nobody_opens(part, &recipients, &kits.strangers(held)));
     };
     part.opened_by = opener.by.as_str().into();
-    let folder = scratch.join("network");
-    match drill_whole(&kit.config, opener.identity.clone(), &folder, args.offline, &mut part) {
-        Ok(whole) => {
-            part.verdict = evenkeel_recovery::worst(part.checks.iter().map(|one| one.verdict));
-            part.exit_code = match part.verdict {
-                Verdict::Ok => 0,
-                Verdict::Failed => 20,
-                Verdict::Unproven | Verdict::NotConfigured => 3,
-            };
-            let found = Found { part, error: None };
-            Network { found, whole: Some(whole), folder: Some(folder) }
-        }
+    match run(kit, opener, args.offline, scratch, part.clone()) {
+        Ok(network) => network,
         Err(report) => nothing(Found::broken(part, report)),
     }
+}
+
+fn run(
+    kit: &DomainKit,
+    opener: &Held,
+    offline: bool,
+    scratch: &Scratch,
+    part: Part,
+) -> Result<Network> {
+    let begun = Instant::now();
+    let domain = Domain::network(&kit.config)?;
+    let unlock = opener.identity.clone().into();
+    let (mut found, _) =
+        kit.drill(&domain, unlock, &opener.by, (scratch, Neighbours::default()), part)?;
+    if found.error.is_some() || found.part.point.0.is_empty() {
+        return Ok(Network { found, whole: None, folder: None });
+    }
+    let folder = scratch.path().join("network");
+    let whole = match measure_whole(&kit.config, opener.identity.clone(), &folder, offline) {
+        Ok(whole) => whole,
+        Err(report) => {
+            let found = Found::broken(found.part, report);
+            return Ok(Network { found, whole: None, folder: None });
+        }
+    };
+    let part = &mut found.part;
+    part.checks.extend(whole.checks.iter().cloned());
+    part.verdict = worst(part.checks.iter().map(|check| check.verdict));
+    part.exit_code = match part.verdict {
+        Verdict::Ok => 0,
+        Verdict::Failed => 20,
+        Verdict::Unproven | Verdict::NotConfigured => 3,
+    };
+    part.rto_ns = Some(nanos(begun.elapsed()));
+    part.detail = match part.checks.iter().find(|check| check.verdict == Verdict::Failed) {
+        Some(check) => format!("{}: {}", check.name, check.detail).into(),
+        None => format!("version {} came back", whole.version).into(),
+    };
+    Ok(Network { found, whole: Some(whole), folder: Some(folder) })
 }

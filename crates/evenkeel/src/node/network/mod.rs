@@ -21,7 +21,7 @@ mod wire;
 pub(super) use drill::{NetworkDrill, drill, drill_unlock};
 pub(super) use protect_cmd::protect_file;
 pub(super) use watch::NetworkLoop;
-pub(super) use whole::{WholeNetwork, drill_whole};
+pub(super) use whole::{WholeNetwork, measure_whole};
 
 use crate::cli::NetworkCommand;
 use crate::report::{Exit, Result};
