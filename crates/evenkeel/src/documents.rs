@@ -72,8 +72,8 @@ pub use margin::{
 pub use network::{
     NetworkBackupDocument, NetworkChainDocument, NetworkCheckDocument, NetworkCursorDocument,
     NetworkDiffDocument, NetworkDnsDocument, NetworkEndpointDocument, NetworkExchangeDocument,
-    NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument,
-    RestoredCursorDocument,
+    NetworkKeyDocument, NetworkRestoreDocument, NetworkShareDrillDocument, NetworkVersionDocument,
+    NetworkVersionsDocument, RestoredCursorDocument,
 };
 pub use points::{PointDocument, PointKind, PointsDocument, SourceGapDocument};
 pub use postgres::{

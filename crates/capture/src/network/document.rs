@@ -40,6 +40,9 @@ pub struct Document {
     /// What keys servers have to show.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tls: Vec<TlsPin>,
+    /// Keys whose public records are kept with every version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyEntry>,
 }
 
 /// `[[chains]]`
@@ -174,6 +177,26 @@ pub struct TlsPin {
     pub ca_file: Option<PathBuf>,
 }
 
+/// `[[keys]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    /// Its name, unique.
+    pub name: String,
+    /// Its public record: a fingerprint record, or the record of a group.
+    pub record: PathBuf,
+    /// The log of drills of its cards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_log: Option<PathBuf>,
+    /// A card whose last drill is older than so many days is due.
+    #[serde(default = "stale_days")]
+    pub stale_days: u64,
+}
+
+fn stale_days() -> u64 {
+    90
+}
+
 impl Document {
     /// Reads a document.
     ///
@@ -195,6 +218,7 @@ impl Document {
         self.allow.sort_by(|a, b| a.name.cmp(&b.name));
         self.dns.sort_by(|a, b| a.name.cmp(&b.name));
         self.tls.sort_by(|a, b| a.host.cmp(&b.host));
+        self.keys.sort_by(|a, b| a.name.cmp(&b.name));
         for endpoint in &mut self.endpoints {
             // What follows from the URL is said, so that saying it is no other document.
             endpoint.transport = Address::parse(&endpoint.url).ok().map(|it| it.transport);
@@ -271,6 +295,7 @@ impl Checker<'_> {
         self.unique("allow", document.allow.iter().map(|it| it.name.as_str()))?;
         self.unique("dns", document.dns.iter().map(|it| it.name.as_str()))?;
         self.unique("tls", document.tls.iter().map(|it| it.host.as_str()))?;
+        self.unique("keys", document.keys.iter().map(|it| it.name.as_str()))?;
         let chains: Vec<&str> = document.chains.iter().map(|it| it.name.as_str()).collect();
         for endpoint in &document.endpoints {
             self.chain_of(&endpoint.name, &endpoint.chain, &chains)?;

@@ -19,7 +19,8 @@ mod render;
 pub use address::{Address, CREDENTIAL_PLACE, CredentialRef, Transport};
 pub use compare::{Change, ChangeKind, compare};
 pub use document::{
-    AllowList, Chain, DnsPin, Document, Endpoint, Exchange, ExchangeKind, FORMAT, Indexer, TlsPin,
+    AllowList, Chain, DnsPin, Document, Endpoint, Exchange, ExchangeKind, FORMAT, Indexer,
+    KeyEntry, TlsPin,
 };
 pub use error::DocumentError;
 pub use health::{

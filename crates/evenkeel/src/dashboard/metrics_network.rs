@@ -12,6 +12,7 @@ pub(super) fn network(registry: &mut Registry, status: &StatusDocument) {
         return;
     };
     endpoints(registry, network);
+    share_drills(registry, network);
     let differ = Family::<Labels, Gauge>::default();
     let heads = Family::<Labels, Float>::default();
     for chain in &network.chains {
@@ -62,4 +63,25 @@ fn endpoints(registry: &mut Registry, network: &NetworkCheckDocument) {
     registry.register_with_unit("network_endpoint_latency", help, Unit::Seconds, latency);
     let help = "Blocks behind the best head that can be believed";
     registry.register("network_endpoint_head_lag_blocks", help, lag);
+}
+
+/// The cards of keys: of each, how long ago its holder proved it, and whether that is too long.
+fn share_drills(registry: &mut Registry, network: &NetworkCheckDocument) {
+    let age = Family::<Labels, Float>::default();
+    let due = Family::<Labels, Gauge>::default();
+    let said = |text: &Option<String>| text.clone().unwrap_or_default();
+    for key in &network.keys {
+        for card in &key.cards {
+            let labels = vec![
+                ("key", key.name.clone()),
+                ("holder", said(&card.holder)),
+                ("card", card.card.clone()),
+            ];
+            age.get_or_create(&labels).set(card.age_seconds);
+            due.get_or_create(&labels).set(i64::from(card.due));
+        }
+    }
+    let help = "How long ago the card was proven; never drilled: since its record was made";
+    registry.register_with_unit("share_drill_age", help, Unit::Seconds, age);
+    registry.register("share_drill_due", "1 if that is longer than the key's stale_days", due);
 }

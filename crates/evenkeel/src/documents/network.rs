@@ -28,6 +28,51 @@ pub struct NetworkCheckDocument {
     pub exchanges: Vec<NetworkExchangeDocument>,
     /// Each indexer.
     pub cursors: Vec<NetworkCursorDocument>,
+    /// Each key whose record is kept with the versions.
+    #[serde(default)]
+    pub keys: Vec<NetworkKeyDocument>,
+}
+
+/// A key whose public record is kept.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct NetworkKeyDocument {
+    /// Its name.
+    pub name: String,
+    /// The record's file.
+    pub record: String,
+    /// `fingerprint` or `group`; empty if it could not be read.
+    pub kind: String,
+    /// Which split of the key, or which generation of the group.
+    pub generation: Option<u32>,
+    /// Each card, with its last drill; none of a group.
+    pub cards: Vec<NetworkShareDrillDocument>,
+    /// Cards whose last drill is too long ago.
+    pub cards_due: u64,
+    /// Older drills are stale.
+    pub stale_days: u64,
+    /// Why the record is not taken; `null` if it is.
+    pub error: Option<String>,
+    /// Whether that is because it holds something secret.
+    pub secret: bool,
+}
+
+/// A card and its last drill.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct NetworkShareDrillDocument {
+    /// GROUP.MEMBER.
+    pub card: String,
+    /// Who holds it.
+    pub holder: Option<String>,
+    /// Where it lies.
+    pub place: Option<String>,
+    /// When it was last proven, RFC 3339 UTC; `null` if never.
+    pub last_drill: Option<String>,
+    /// How long ago that is; of a card that was never drilled, since the record was made.
+    pub age_seconds: f64,
+    /// Whether it was never drilled.
+    pub never: bool,
+    /// Whether that is too long ago.
+    pub due: bool,
 }
 
 /// A chain.
@@ -120,6 +165,18 @@ fn seconds(micros: Option<u64>) -> Option<f64> {
 }
 
 impl NetworkCheckDocument {
+    /// The same with what is said of keys; `outcome` is what follows of it.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Vec<NetworkKeyDocument>, outcome: Outcome) -> Self {
+        self.result = match (self.result, outcome) {
+            (Outcome::Failed, _) | (_, Outcome::Failed) => Outcome::Failed,
+            (Outcome::Unproven, _) | (_, Outcome::Unproven) => Outcome::Unproven,
+            (result, _) => result,
+        };
+        self.keys = keys;
+        self
+    }
+
     /// Of what was measured.
     #[must_use]
     pub fn of(health: &Health, document: String, document_hash: String) -> Self {
@@ -161,6 +218,7 @@ impl NetworkCheckDocument {
             dns: health.dns.iter().map(dns).collect(),
             exchanges: health.exchanges.iter().map(exchange).collect(),
             cursors: health.cursors.iter().map(cursor).collect(),
+            keys: Vec::new(),
         }
     }
 }
@@ -235,7 +293,7 @@ pub struct NetworkBackupDocument {
     pub time: String,
     /// BLAKE3 of the document's canonical form, hex.
     pub document_hash: String,
-    /// Whether the document is another than that of the version before.
+    /// Whether the document, or a record of a key, is another than that of the version before.
     pub changed: bool,
     /// Endpoints that are usable now.
     pub endpoints_usable: u64,
@@ -243,6 +301,9 @@ pub struct NetworkBackupDocument {
     pub endpoints: u64,
     /// Logs of indexers in it.
     pub logs: u64,
+    /// Records of keys in it.
+    #[serde(default)]
+    pub records: u64,
     /// Bytes sent to the sites, all together.
     pub bytes_added: u64,
     /// Sites that may still be lost.

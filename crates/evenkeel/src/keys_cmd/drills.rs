@@ -13,8 +13,8 @@ use super::input::{self, OsRandom};
 use super::record;
 use crate::cli::{DrillCheckArgs, DrillProveArgs, DrillStatusArgs, format_time_ns, parse_time_ns};
 use crate::documents::{
-    KeyFingerprintDocument, ShareDrillDocument, ShareDrillState, ShareDrillStatusDocument,
-    ShareDrillsDocument,
+    KeyCardDocument, KeyFingerprintDocument, KeySetDocument, ShareDrillDocument, ShareDrillState,
+    ShareDrillStatusDocument, ShareDrillsDocument,
 };
 use crate::keyfile::{hex, unhex};
 use crate::output;
@@ -174,43 +174,60 @@ pub(super) fn status(args: &DrillStatusArgs) -> Result<Exit> {
             .at(args.fingerprint.display().to_string())
             .next("make it from the cards: evenkeel keys fingerprint --shares FILE --out FILE"));
     };
-    let (last, ignored) = last_drills(&args.log, &record)?;
-    let now_ns = record::now_ns();
-    let cards: Vec<ShareDrillStatusDocument> = set
-        .cards
-        .iter()
-        .map(|card| {
-            let last_ns = last.get(&(card.group, card.member)).copied();
-            let age_days = last_ns.map(|last_ns| now_ns.saturating_sub(last_ns) / DAY_NS);
-            ShareDrillStatusDocument {
-                group: card.group,
-                member: card.member,
-                holder: card.holder.clone(),
-                place: card.place.clone(),
-                last_drill: last_ns.map(format_time_ns),
-                age_days,
-                state: match age_days {
-                    None => ShareDrillState::Never,
-                    Some(age_days) if age_days > args.stale_days => ShareDrillState::Stale,
-                    Some(_) => ShareDrillState::Fresh,
-                },
-            }
-        })
-        .collect();
-    let due = cards.iter().filter(|card| card.state != ShareDrillState::Fresh).count();
-    let document = ShareDrillsDocument {
-        set: set.set,
-        stale_days: args.stale_days,
-        cards_due: due,
-        lines_ignored: ignored,
-        cards,
-    };
+    let document = standing(&record, set, &args.log, args.stale_days)?;
+    let due = document.cards_due;
     if args.json {
         output::document(&document)?;
     } else {
         tell(&document)?;
     }
     Ok(if due == 0 { Exit::Ok } else { Exit::Partial })
+}
+
+/// When each card of a record was last proven, by the log.
+///
+/// # Errors
+/// If the log cannot be read; that there is none means that nothing was drilled.
+pub(super) fn standing(
+    record: &KeyFingerprintDocument,
+    set: &KeySetDocument,
+    log: &Path,
+    stale_days: u64,
+) -> Result<ShareDrillsDocument> {
+    let (last, ignored) = last_drills(log, record)?;
+    let now_ns = record::now_ns();
+    let of = |card: &KeyCardDocument| {
+        let last_ns = last.get(&(card.group, card.member)).copied();
+        let age_days = last_ns.map(|last_ns| now_ns.saturating_sub(last_ns) / DAY_NS);
+        ShareDrillStatusDocument {
+            group: card.group,
+            member: card.member,
+            holder: card.holder.clone(),
+            place: card.place.clone(),
+            last_drill: last_ns.map(format_time_ns),
+            age_days,
+            state: match age_days {
+                None => ShareDrillState::Never,
+                Some(age_days) if age_days > stale_days => ShareDrillState::Stale,
+                Some(_) => ShareDrillState::Fresh,
+            },
+        }
+    };
+    let cards: Vec<ShareDrillStatusDocument> = set.cards.iter().map(of).collect();
+    let due = cards.iter().filter(|card| card.state != ShareDrillState::Fresh).count();
+    Ok(ShareDrillsDocument {
+        set: set.set,
+        stale_days,
+        cards_due: due,
+        lines_ignored: ignored,
+        cards,
+    })
+}
+
+/// Whether an answer is by the card that the record names.
+#[cfg(feature = "whole")]
+pub(super) fn is_proof(record: &KeyFingerprintDocument, answer: &mut ShareDrillDocument) -> bool {
+    check_against(record, answer).is_ok()
 }
 
 /// When each card, by group and member, was last proven.

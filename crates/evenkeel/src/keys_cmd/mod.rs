@@ -17,6 +17,8 @@ mod holders;
 #[cfg(feature = "whole")]
 mod hsm;
 mod input;
+#[cfg(feature = "whole")]
+mod kept;
 mod kit;
 mod record;
 mod recover;
@@ -31,6 +33,8 @@ pub(crate) use back::{Brought, KeyBack, bring_back, proven_identity};
 pub(crate) use group::{approved_action, file_keys};
 #[cfg(feature = "whole")]
 pub(crate) use guard::{keep_memory_private, keep_no_image, unlock_memory};
+#[cfg(feature = "whole")]
+pub(crate) use kept::{CardDrill, Facts, KeptRecord, NotKept};
 #[cfg(feature = "whole")]
 pub(crate) use kit::KeysKit;
 

@@ -10,10 +10,11 @@ use evenkeel::documents::{
     FailoverDocument, FailoverKind, Freshness, JournalDocument, LastDrillDocument,
     LatestPointDocument, ModeName, NetworkChainDocument, NetworkCheckDocument,
     NetworkCursorDocument, NetworkDnsDocument, NetworkEndpointDocument, NetworkExchangeDocument,
-    Outcome, PendingApprovalsDocument, PhaseDocument, PointDocument, PointKind, PointsDocument,
-    PointsSummaryDocument, ProtectedDocument, ProvenRestoreDocument, ProvenSourceDocument,
-    ScrubDocument, Severity, SiteClass, SiteDocument, SiteState, SitesRpoDocument, SourceKind,
-    SourceState, StandbyDocument, StatusDocument, TailDocument, TailState,
+    NetworkKeyDocument, NetworkShareDrillDocument, Outcome, PendingApprovalsDocument,
+    PhaseDocument, PointDocument, PointKind, PointsDocument, PointsSummaryDocument,
+    ProtectedDocument, ProvenRestoreDocument, ProvenSourceDocument, ScrubDocument, Severity,
+    SiteClass, SiteDocument, SiteState, SitesRpoDocument, SourceKind, SourceState, StandbyDocument,
+    StatusDocument, TailDocument, TailState,
 };
 
 /// What is going on.
@@ -183,6 +184,20 @@ pub fn network() -> NetworkCheckDocument {
             latency_seconds: Some(0.2),
             version: Some("1.2.26".to_owned()),
             spki_sha256: None,
+        }],
+        keys: vec![NetworkKeyDocument {
+            name: "treasury".to_owned(),
+            kind: "fingerprint".to_owned(),
+            generation: Some(3),
+            cards: vec![NetworkShareDrillDocument {
+                card: "1.2".to_owned(),
+                holder: Some("Ada".to_owned()),
+                age_seconds: 8_640_000.0,
+                due: true,
+                ..NetworkShareDrillDocument::default()
+            }],
+            cards_due: 1,
+            ..NetworkKeyDocument::default()
         }],
         cursors: vec![NetworkCursorDocument {
             name: "trades".to_owned(),

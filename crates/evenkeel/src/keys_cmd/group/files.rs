@@ -225,7 +225,7 @@ fn seed_name(plan: &[u8; 32]) -> String {
     format!("ceremony-{id}.seed")
 }
 
-pub(super) fn record_text(sealed: &Sealed) -> Zeroizing<String> {
+pub(in super::super) fn record_text(sealed: &Sealed) -> Zeroizing<String> {
     let record = sealed.record();
     let words = [
         format!("Evenkeel group record, generation {}: no secret", record.generation),

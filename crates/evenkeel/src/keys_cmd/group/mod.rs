@@ -22,6 +22,8 @@ use crate::documents::{GroupContractDocument, GroupDocument, GroupHolderDocument
 use crate::keyfile::hex;
 use crate::output;
 use crate::report::{Exit, Report, Result};
+#[cfg(feature = "whole")]
+pub(super) use files::record_text;
 use files::{Own, armored, read_bytes};
 
 #[cfg(feature = "whole")]

@@ -12,8 +12,9 @@ use super::super::clock::SystemClock;
 use super::super::domain::Domain;
 use super::super::files::{Keys, WriterHome, open_writer};
 use super::opened::{document_hash, versions};
+use super::records::{DRILLS_PREFIX, RECORD_PREFIX, Records, hash_of, signed_hash};
 use super::source::Source;
-use super::{DOCUMENT_ROOT, DOCUMENT_SOURCE, HEALTH_ROOT, HEALTH_SOURCE, LOG_PREFIX};
+use super::{DOCUMENT_ROOT, DOCUMENT_SOURCE, HEALTH_ROOT, HEALTH_SOURCE, LOG_PREFIX, RECORDS_ROOT};
 use crate::cli::{NetworkBackupArgs, format_time_ns};
 use crate::config::Config;
 use crate::documents::NetworkBackupDocument;
@@ -58,8 +59,12 @@ pub(super) fn make_of(
     health: &Health,
 ) -> Result<NetworkBackupDocument> {
     let hash = source.hash()?;
+    let records = Records::read(&source.document);
+    let records_hash = hash_of(&records.kept);
     let before = match domain.catalog(None) {
-        Ok(catalog) => versions(&catalog).last().and_then(document_hash),
+        Ok(catalog) => versions(&catalog)
+            .last()
+            .and_then(|point| Some((document_hash(point)?, signed_hash(point)))),
         Err(error) if error.exit() == Exit::NothingYet => None,
         Err(error) => return Err(error),
     };
@@ -67,22 +72,31 @@ pub(super) fn make_of(
     let time_ns = SystemClock::new().wall_ns();
     let measured = serde_json::to_vec(health)
         .map_err(|error| Report::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
-    let (mut logs, problems) = open_logs(source, health);
+    let (mut logs, mut problems) = open_logs(source, health);
+    problems.extend(records.problems());
+    let mut kept = records_as_sources(&records);
     let (mut text, mut bytes) = (source.text.as_bytes(), measured.as_slice());
     let mut sources: Vec<(String, &mut dyn Read)> =
         vec![(DOCUMENT_SOURCE.to_owned(), &mut text), (HEALTH_SOURCE.to_owned(), &mut bytes)];
     for (name, log) in &mut logs {
         sources.push((format!("{LOG_PREFIX}{name}"), log));
     }
+    for (name, bytes) in &mut kept {
+        sources.push((name.clone(), bytes));
+    }
     let sealed = writer.begin_point(time_ns, false)?.seal(&mut sources)?;
     let root = |name: &str, hash| Root { name: name.to_owned(), hash };
     let head = PointHead {
         position: writer.point_position().map_or(1, |last| last.saturating_add(1)),
         time_ns,
-        roots: vec![
-            root(DOCUMENT_ROOT, hash),
-            root(HEALTH_ROOT, *blake3::hash(&measured).as_bytes()),
-        ],
+        roots: [
+            Some(root(DOCUMENT_ROOT, hash)),
+            Some(root(HEALTH_ROOT, *blake3::hash(&measured).as_bytes())),
+            records_hash.map(|hash| root(RECORDS_ROOT, hash)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     };
     let point = writer.finish_point(&head, &sealed)?;
     let usable = health.endpoints.iter().filter(|it| it.verdict == Verdict::Usable).count();
@@ -92,15 +106,28 @@ pub(super) fn make_of(
         version: head.position,
         time: format_time_ns(time_ns),
         document_hash: hex(&hash),
-        changed: before != Some(hash),
+        changed: before != Some((hash, records_hash)),
         endpoints_usable: count(usable),
         endpoints: count(health.endpoints.len()),
         logs: count(logs.len()),
+        records: count(records.kept.len()),
         bytes_added: point.shipped.bytes,
         margin: point.margin,
         sites_missing: point.shipped.sites_failed.iter().map(|(name, _)| name.clone()).collect(),
         problems,
     })
+}
+
+/// Records of keys, and what of their logs of drills proves something.
+fn records_as_sources(records: &Records) -> Vec<(String, &[u8])> {
+    let mut sources = Vec::new();
+    for one in &records.kept {
+        sources.push((format!("{RECORD_PREFIX}{}", one.name), one.text.as_bytes()));
+        if !one.drills.is_empty() {
+            sources.push((format!("{DRILLS_PREFIX}{}", one.name), one.drills.as_bytes()));
+        }
+    }
+    sources
 }
 
 type Log = (String, std::io::Take<File>);

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use evenkeel_capture::network::{EndpointHealth, Health, Verdict, fail_over};
 
+use super::records::{self, Records};
 use super::source::Source;
 use crate::cli::NetworkCheckArgs;
 use crate::config::NetworkConfig;
-use crate::documents::{NetworkCheckDocument, Outcome};
+use crate::documents::{NetworkCheckDocument, NetworkKeyDocument, Outcome};
 use crate::output::{self, Results};
 use crate::report::{Exit, Result};
 
@@ -23,11 +24,14 @@ pub(super) fn run(args: &NetworkCheckArgs) -> Result<Exit> {
     let patience = Duration::from_secs(args.timeout_seconds.unwrap_or(patience));
     let health = source.measure(patience);
     let file = source.file.display().to_string();
-    let document = NetworkCheckDocument::of(&health, file, source.hash_hex()?);
+    let keys = Records::read(&source.document).told;
+    let outcome = records::outcome(&keys);
+    let document =
+        NetworkCheckDocument::of(&health, file, source.hash_hex()?).with_keys(keys, outcome);
     if args.json {
         output::document(&document)?;
     } else {
-        print(&health)?;
+        print(&health, &document.keys)?;
     }
     Ok(exit_of(document.result))
 }
@@ -42,7 +46,7 @@ pub(super) fn exit_of(result: Outcome) -> Exit {
 }
 
 /// For people: chain by chain in fail-over order, then the rest.
-pub(super) fn print(health: &Health) -> Result<()> {
+fn print(health: &Health, keys: &[NetworkKeyDocument]) -> Result<()> {
     let mut results = Results::new();
     for chain in &health.chains {
         let head = chain.head.map_or_else(|| "no head known".to_owned(), |it| format!("head {it}"));
@@ -87,7 +91,33 @@ pub(super) fn print(health: &Health) -> Result<()> {
         };
         results.line(&format!("indexer {}: {said}", cursor.name))?;
     }
+    for key in keys {
+        for line in key_lines(key) {
+            results.line(&line)?;
+        }
+    }
     results.finish()
+}
+
+/// A key, and the cards of which nobody knows lately whether they are still good.
+fn key_lines(key: &NetworkKeyDocument) -> Vec<String> {
+    let cards = match (key.cards.len(), key.cards_due) {
+        (0, _) => String::new(),
+        (all, 0) => format!(", {all} cards, none due for a drill"),
+        (all, due) => format!(", {due} of {all} cards are DUE for a drill"),
+    };
+    let said = match (&key.error, key.generation) {
+        (Some(why), _) if key.secret => format!("REFUSED: {why}"),
+        (Some(why), _) => why.clone(),
+        (None, generation) => {
+            format!("{}, generation {}{cards}", key.kind, generation.unwrap_or_default())
+        }
+    };
+    let mut lines = vec![format!("key {}: {said}", key.name)];
+    for card in key.cards.iter().filter(|card| card.due) {
+        lines.push(format!("       {}", records::due_words(card)));
+    }
+    lines
 }
 
 fn line(endpoint: &EndpointHealth) -> String {

@@ -3,6 +3,7 @@
 use evenkeel_capture::network::compare;
 
 use super::opened::{Version, find, opener};
+use super::records::{self, Records};
 use super::source::Source;
 use crate::cli::NetworkDiffArgs;
 use crate::documents::NetworkDiffDocument;
@@ -15,10 +16,10 @@ pub(super) fn run(args: &NetworkDiffArgs) -> Result<Exit> {
     let opener = opener(&config, &args.identity)?;
     let open = |version| Version::open(&opener, find(opener.catalog(), version, None)?);
     let before = open(args.before)?;
-    let (after, name) = match args.after {
+    let (after, records, name) = match args.after {
         Some(version) => {
             let after = open(Some(version))?;
-            (after.document, after.point.id.to_string())
+            (after.document, after.records, after.point.id.to_string())
         }
         None if config.kit.is_some() => {
             return Err(Report::new(Exit::Usage, "with a kit there is no document as it is now")
@@ -29,14 +30,14 @@ pub(super) fn run(args: &NetworkDiffArgs) -> Result<Exit> {
         None => {
             let source = Source::configured(&config)?;
             let document = super::source::parse(&source.text, &source.file.display().to_string())?;
-            (document, source.file.display().to_string())
+            let records = Records::read(&source.document).kept;
+            (document, records, source.file.display().to_string())
         }
     };
-    let document = NetworkDiffDocument {
-        before: before.point.id.to_string(),
-        after: name,
-        changes: compare(&before.document, &after),
-    };
+    let mut changes = compare(&before.document, &after);
+    changes.extend(records::compare(&before.records, &records));
+    let document =
+        NetworkDiffDocument { before: before.point.id.to_string(), after: name, changes };
     if args.json {
         output::document(&document)?;
         return Ok(Exit::Ok);

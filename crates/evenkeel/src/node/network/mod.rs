@@ -9,6 +9,7 @@ mod lay_out;
 mod opened;
 mod probe;
 mod protect_cmd;
+mod records;
 mod restore_cmd;
 mod rpc;
 mod source;
@@ -30,6 +31,8 @@ use crate::report::{Exit, Result};
 const DOCUMENT_ROOT: &str = "network_document";
 /// The hash of what was measured among a version's signed roots.
 const HEALTH_ROOT: &str = "network_health";
+/// The hash of the records of keys among a version's signed roots, where there are any.
+const RECORDS_ROOT: &str = "network_records";
 /// The document as it was written, among a version's sources.
 const DOCUMENT_SOURCE: &str = "network.toml";
 /// What was measured, among a version's sources.

@@ -7,6 +7,7 @@ use evenkeel_capture::network::{Document, Health};
 use evenkeel_vault::{Catalog, Opener, PointInfo};
 
 use super::super::domain::Domain;
+use super::records::{self, Kept};
 use super::source;
 use super::{DOCUMENT_ROOT, DOCUMENT_SOURCE, HEALTH_ROOT, HEALTH_SOURCE};
 use crate::cli::format_time_ns;
@@ -22,6 +23,8 @@ pub(super) struct Version {
     pub(super) document: Document,
     /// As it was measured with it.
     pub(super) health: Health,
+    /// The records of keys that were there.
+    pub(super) records: Vec<Kept>,
 }
 
 /// The catalog of the domain, with a key.
@@ -103,6 +106,7 @@ impl Version {
         }
         let health = serde_json::from_slice(&health)
             .map_err(|_| integrity("what was measured has another form"))?;
-        Ok(Self { point, text, document, health })
+        let records = records::open(opener, &point)?;
+        Ok(Self { point, text, document, health, records })
     }
 }

@@ -135,6 +135,13 @@ impl Written<'_> {
             opener.read_content(&content, &name, &mut log)?;
             self.file(&format!("{indexer}.log"), &log)?;
         }
+        for one in &version.records {
+            let file = format!("keys/{}.{}", one.name, one.record.extension());
+            self.file(&file, one.text.as_bytes())?;
+            if !one.drills.is_empty() {
+                self.file(&format!("keys/{}.drills.jsonl", one.name), one.drills.as_bytes())?;
+            }
+        }
         let cursors = version.health.cursors.iter();
         let cursors = cursors.filter(|cursor| cursor.block.is_some() || cursor.error.is_some());
         cursors.map(|cursor| self.cursor(cursor, health, offline)).collect()
@@ -183,6 +190,10 @@ impl Written<'_> {
 
     fn file(&mut self, name: &str, content: &[u8]) -> Result<()> {
         let path = self.to.join(name);
+        if let Some(folder) = path.parent().filter(|folder| *folder != self.to) {
+            fs::create_dir_all(folder)
+                .map_err(|error| Report::io("make the folder", folder, &error))?;
+        }
         let mut open = fs::OpenOptions::new();
         open.write(true)
             .create_new(true)
@@ -203,6 +214,7 @@ impl Written<'_> {
             // What stays is in the way of the next restore, which names it.
             let _ = fs::remove_file(self.to.join(name));
         }
+        let _ = fs::remove_dir(self.to.join("keys"));
         if !existed {
             let _ = fs::remove_dir(self.to);
         }

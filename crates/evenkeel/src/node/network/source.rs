@@ -113,6 +113,10 @@ pub(super) fn absolute(mut document: Document, folder: &Path) -> Document {
         indexer.cursor_file.iter_mut().for_each(resolve);
         indexer.log_file.iter_mut().for_each(resolve);
     }
+    for key in &mut document.keys {
+        resolve(&mut key.record);
+        key.drill_log.iter_mut().for_each(resolve);
+    }
     document.tls.iter_mut().filter_map(|pin| pin.ca_file.as_mut()).for_each(resolve);
     for endpoint in &mut document.endpoints {
         let relative = endpoint.credential.as_deref().and_then(|it| it.strip_prefix("file:"));

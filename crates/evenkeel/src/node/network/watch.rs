@@ -15,9 +15,10 @@ use super::super::observed::{Observed, lock};
 use super::super::stop::Stop;
 use super::backup_cmd;
 use super::opened::{document_hash, versions};
+use super::records::{self, Records, hash_of, signed_hash};
 use super::source::Source;
 use crate::config::Config;
-use crate::documents::{NetworkCheckDocument, Severity, SourceKind};
+use crate::documents::{NetworkCheckDocument, NetworkKeyDocument, Severity, SourceKind};
 use crate::report::{Exit, Report, Result};
 
 /// The source that the document, cursors and logs together are.
@@ -36,7 +37,9 @@ pub(in super::super) struct NetworkLoop {
 /// What the sites hold.
 #[derive(Default)]
 struct Held {
+    /// Of the document, and of the records of keys.
     hash: Option<[u8; 32]>,
+    records: Option<[u8; 32]>,
     made: Option<Instant>,
     /// Some site lacks something of a version.
     is_lacking: bool,
@@ -82,7 +85,12 @@ impl NetworkLoop {
             source.margin = Some(newest.margin);
         });
         // What a site missed while nobody looked is found at the first turn.
-        Held { hash: document_hash(&newest), made: None, is_lacking: true }
+        Held {
+            hash: document_hash(&newest),
+            records: signed_hash(&newest),
+            made: None,
+            is_lacking: true,
+        }
     }
 
     fn turn(&self, held: &mut Held) {
@@ -102,9 +110,11 @@ impl NetworkLoop {
         };
         conditions.clear("network_document");
         let health = source.measure(Duration::from_secs(self.config.network.timeout_seconds));
-        self.tell(&source, &health);
+        let records = Records::read(&source.document);
+        self.tell_keys(&records.told);
+        self.tell(&source, &health, &records);
         if self.config.domains.network.is_some() {
-            self.keep(held, &source, &health);
+            self.keep(held, &source, &health, hash_of(&records.kept));
             held.is_lacking = held.is_lacking && !self.mend();
         }
     }
@@ -117,9 +127,12 @@ impl NetworkLoop {
     }
 
     /// What was measured, for whoever asks.
-    fn tell(&self, source: &Source, health: &Health) {
+    fn tell(&self, source: &Source, health: &Health, records: &Records) {
         let hash = source.hash_hex().unwrap_or_default();
-        let document = NetworkCheckDocument::of(health, source.file.display().to_string(), hash);
+        let keys = records.told.clone();
+        let outcome = records::outcome(&keys);
+        let document = NetworkCheckDocument::of(health, source.file.display().to_string(), hash)
+            .with_keys(keys, outcome);
         *lock(&self.observed.network) = Some(document);
         let of = |verdict| -> Vec<String> {
             let all = health.endpoints.iter().filter(|it| it.verdict == verdict);
@@ -154,6 +167,45 @@ impl NetworkLoop {
         );
     }
 
+    /// Records that cannot be kept, and cards of which nobody knows lately whether they are good.
+    fn tell_keys(&self, keys: &[NetworkKeyDocument]) {
+        let of = |secret: bool| -> Vec<String> {
+            let wrong = keys.iter().filter(|key| key.error.is_some() && key.secret == secret);
+            wrong.map(|key| format!("{} ({})", key.name, key.record)).collect()
+        };
+        self.show(
+            "network_key_secret",
+            Severity::Critical,
+            &of(true),
+            "what is named as the record of a key holds a secret",
+            "it was not taken, and nothing of it is at a site",
+        );
+        self.show(
+            "network_key_record",
+            Severity::Warning,
+            &of(false),
+            "the record of a key cannot be kept",
+            "versions have the others; earlier versions have what they had",
+        );
+        let due: Vec<String> = keys
+            .iter()
+            .flat_map(|key| key.cards.iter().filter(|card| card.due).map(move |card| (key, card)))
+            .map(|(key, card)| format!("{}, {}", key.name, records::due_words(card)))
+            .collect();
+        if due.is_empty() {
+            self.observed.conditions.clear("share_drill_stale");
+            return;
+        }
+        self.observed.conditions.raise(
+            "share_drill_stale",
+            Severity::Critical,
+            format!("nobody knows whether cards are still good: {}", due.join("; ")),
+            "whatever the other cards bring back; nothing was changed",
+            "evenkeel keys drill prove --share CARD --fingerprint RECORD --log DRILLS   (by its \
+             holder)",
+        );
+    }
+
     fn show(
         &self,
         rule: &'static str,
@@ -172,12 +224,12 @@ impl NetworkLoop {
     }
 
     /// Makes a version if the document is another than the sites hold, or the last is too old.
-    fn keep(&self, held: &mut Held, source: &Source, health: &Health) {
+    fn keep(&self, held: &mut Held, source: &Source, health: &Health, records: Option<[u8; 32]>) {
         let every = Duration::from_secs(self.config.network.version_every_seconds);
         let hash = source.hash().ok();
         let is_due = !every.is_zero() && held.made.is_none_or(|made| made.elapsed() >= every);
         let now_ns = SystemClock::new().wall_ns();
-        if hash == held.hash && !is_due {
+        if hash == held.hash && records == held.records && !is_due {
             self.observed.sources.note(NETWORK, |known| known.complete_ns = Some(now_ns));
             return;
         }
@@ -189,7 +241,7 @@ impl NetworkLoop {
         match made {
             Ok(document) => {
                 let is_lacking = held.is_lacking || !document.sites_missing.is_empty();
-                *held = Held { hash, made: Some(Instant::now()), is_lacking };
+                *held = Held { hash, records, made: Some(Instant::now()), is_lacking };
                 conditions.clear("network_not_protected");
                 let detail = match (document.sites_missing.as_slice(), document.problems.first()) {
                     ([], None) => None,
