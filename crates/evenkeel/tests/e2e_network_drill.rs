@@ -11,7 +11,7 @@ use std::path::Path;
 
 use common::daemon::Daemon;
 use common::{Rig, files_below};
-use network_support::{Script, Scripted};
+use network_support::{Script, Scripted, write_document};
 use serde_json::Value;
 
 /// A home that protects a document of the network, in two versions, and nothing else.
@@ -26,12 +26,7 @@ fn desk(chain: &Scripted) -> Rig {
 }
 
 fn document(rig: &Rig, chain: &Scripted, name: &str) {
-    let text = format!(
-        "format = 1\n\n[[chains]]\nname = \"main\"\nchain_id = 1\nsettled_blocks = 0\n\n\
-         [[endpoints]]\nname = \"{name}\"\nchain = \"main\"\nurl = \"{}\"\n",
-        chain.url()
-    );
-    fs::write(rig.path("network.toml"), text).unwrap();
+    write_document(&rig.disk(), chain, name, "");
 }
 
 fn source(drill: &Value) -> &Value {

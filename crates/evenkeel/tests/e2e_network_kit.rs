@@ -9,7 +9,7 @@ mod network_support;
 use std::fs;
 
 use common::{Rig, files_below};
-use network_support::{Script, Scripted};
+use network_support::{Script, Scripted, write_document};
 
 const IDENTITY: &str = "--identity network-identity.txt";
 
@@ -31,14 +31,9 @@ fn desk(chain: &Scripted) -> Rig {
 }
 
 fn document(rig: &Rig, chain: &Scripted, name: &str) {
-    let text = format!(
-        "format = 1\n\n[[chains]]\nname = \"main\"\nchain_id = 1\nsettled_blocks = 0\n\n\
-         [[endpoints]]\nname = \"{name}\"\nchain = \"main\"\nurl = \"{}\"\n\n[[indexers]]\n\
-         name = \"trades\"\nchain = \"main\"\ncursor_file = \"cursor\"\n",
-        chain.url()
-    );
     fs::write(rig.path("cursor"), "48\n").unwrap();
-    fs::write(rig.path("network.toml"), text).unwrap();
+    let cursor = "[[indexers]]\nname = \"trades\"\nchain = \"main\"\ncursor_file = \"cursor\"\n";
+    write_document(&rig.disk(), chain, name, cursor);
 }
 
 /// Everything but two of the network's three sites is lost.

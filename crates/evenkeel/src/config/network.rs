@@ -18,6 +18,9 @@ pub struct NetworkConfig {
     /// A version is made when the document changed, and at the latest after this many seconds, for
     /// cursors and logs. 0: only when the document changed.
     pub version_every_seconds: u64,
+    /// Every object of the versions is read at every site this often, in hours, and mended; 0: only
+    /// when a site missed something.
+    pub scrub_every_hours: u64,
     /// How old a version may be that a drill brings back, in seconds; nothing is promised of it
     /// where versions are made only when the document changes.
     pub rpo_seconds: u64,
@@ -32,6 +35,7 @@ impl Default for NetworkConfig {
             probe_every_seconds: 30,
             timeout_seconds: 5,
             version_every_seconds: 3_600,
+            scrub_every_hours: 24,
             rpo_seconds: 7_200,
             rto_seconds: 600,
         }

@@ -5,9 +5,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::metrics::{Float, Labels, flag, float};
-use crate::documents::{NetworkCheckDocument, StatusDocument};
+use crate::documents::{NetworkCheckDocument, SiteState, StatusDocument};
 
 pub(super) fn network(registry: &mut Registry, status: &StatusDocument) {
+    sites(registry, status);
     let Some(network) = &status.network else {
         return;
     };
@@ -84,4 +85,20 @@ fn share_drills(registry: &mut Registry, network: &NetworkCheckDocument) {
     let help = "How long ago the card was proven; never drilled: since its record was made";
     registry.register_with_unit("share_drill_age", help, Unit::Seconds, age);
     registry.register("share_drill_due", "1 if that is longer than the key's stale_days", due);
+}
+
+/// The sites of its versions, beside `site_up` and `site_healthy`, which are the state's.
+fn sites(registry: &mut Registry, status: &StatusDocument) {
+    let up = Family::<Labels, Gauge>::default();
+    let healthy = Family::<Labels, Gauge>::default();
+    for site in &status.network_sites {
+        let labels = vec![("site", site.name.clone())];
+        let answers = !matches!(site.state, SiteState::Down | SiteState::Unknown);
+        up.get_or_create(&labels).set(i64::from(answers));
+        let whole = answers && site.state != SiteState::Damaged;
+        healthy.get_or_create(&labels).set(i64::from(whole));
+    }
+    registry.register("network_site_up", "1 if the site of the network answers", up);
+    let help = "1 if it answers and nothing is wrong there";
+    registry.register("network_site_healthy", help, healthy);
 }

@@ -59,6 +59,9 @@ pub struct StatusDocument {
     pub network: Option<NetworkCheckDocument>,
     /// What waits for approvers; `null` before the sites were asked.
     pub approvals: Option<PendingApprovalsDocument>,
+    /// The sites of the network's versions; empty without such a domain, or before.
+    #[serde(default)]
+    pub network_sites: Vec<SiteDocument>,
     /// The standbys that this primary serves; of a standby, itself.
     pub standbys: Vec<StandbyDocument>,
     /// The last change of the primary that this keeper's clients went through.

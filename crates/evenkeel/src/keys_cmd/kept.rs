@@ -55,7 +55,8 @@ impl KeptRecord {
     pub(crate) fn read(file: &Path) -> std::result::Result<(String, Self), NotKept> {
         let text = input::read_text(file, "the record of a key")
             .map_err(|report| NotKept::NoRecord(report.message().to_owned()))?;
-        Ok((text.to_string(), Self::parse(&text)?))
+        let record = Self::parse(&text)?;
+        Ok((text.to_string(), record))
     }
 
     /// Reads a record that holds nothing else.
@@ -147,8 +148,8 @@ impl KeptRecord {
         }
     }
 
-    /// When each card was last proven; none of a key that is in no cards. The moment when the record
-    /// was made stands for what was never drilled: every card was read back then.
+    /// When each card was last proven; none of a key that is in no cards. The moment when the
+    /// record was made stands for what was never drilled: every card was read back then.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -378,8 +379,8 @@ mod tests {
     #[test]
     fn what_people_write_of_places_is_no_sentence() {
         let mut document = document();
-        let place = "the left drawer of the old desk in the office on the second floor of the house \
-                     behind the church, under the box with letters of my mother";
+        let place = "the left drawer of the old desk in the office on the second floor of the \
+                     house behind the church, under the box with letters of my mother";
         document.set.as_mut().unwrap().cards[0].place = Some(place.to_owned());
         assert!(parse(&document).is_ok());
     }

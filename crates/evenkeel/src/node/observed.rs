@@ -17,7 +17,7 @@ use super::scrub_loop::ScrubFigures;
 use crate::cli::format_time_ns;
 use crate::documents::{
     ConditionDocument, DrillDocument, NetworkCheckDocument, PendingApprovalsDocument,
-    PointDocument, PointKind, Severity,
+    PointDocument, PointKind, Severity, SiteDocument,
 };
 use crate::keyfile::hex;
 
@@ -292,4 +292,6 @@ pub(crate) struct Observed {
     pub(crate) network: Mutex<Option<NetworkCheckDocument>>,
     /// What waited for approvers when the sites were last asked.
     pub(crate) approvals: Mutex<Option<PendingApprovalsDocument>>,
+    /// The sites of its versions, as they were last found.
+    pub(crate) network_sites: Mutex<Vec<SiteDocument>>,
 }

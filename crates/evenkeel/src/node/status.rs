@@ -324,6 +324,7 @@ impl StatusSource for Status {
             protected: self.observed.sources.documents(now_ns, &self.drills()),
             network: lock(&self.observed.network).clone(),
             approvals: lock(&self.observed.approvals).clone(),
+            network_sites: lock(&self.observed.network_sites).clone(),
             standbys: self.standbys(),
             last_failover: None,
             failovers: 0,

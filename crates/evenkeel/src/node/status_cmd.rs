@@ -35,6 +35,9 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit> {
         Some(answer) => as_shown(answer)?,
         None => at_rest(&config)?,
     };
+    if !document.running {
+        document.conditions.extend(super::network::key_conditions(&config));
+    }
     document.conditions.extend(super::recipients::conditions(&config));
     document.conditions.extend(super::kit::conditions(&config));
     if args.json {

@@ -118,6 +118,16 @@ pub fn staller() -> SocketAddr {
     address
 }
 
+/// Writes `network.toml`: one endpoint of this name at that chain, and more.
+pub fn write_document(folder: &std::path::Path, chain: &Scripted, name: &str, more: &str) {
+    let text = format!(
+        "format = 1\n\n[[chains]]\nname = \"main\"\nchain_id = 1\nsettled_blocks = 0\n\n\
+         [[endpoints]]\nname = \"{name}\"\nchain = \"main\"\nurl = \"{}\"\n\n{more}",
+        chain.url()
+    );
+    std::fs::write(folder.join("network.toml"), text).unwrap();
+}
+
 /// What a chain of our own says.
 #[derive(Debug, Clone)]
 pub struct Script {

@@ -138,9 +138,20 @@ pub fn status(scene: Scene, elapsed_seconds: f64) -> StatusDocument {
         network: (!fresh).then(network),
         approvals: (!fresh)
             .then_some(PendingApprovalsDocument { pending: 1, oldest_pending_seconds: Some(90.0) }),
+        network_sites: if fresh { Vec::new() } else { network_sites() },
         failovers: if fresh { 0 } else { 3 },
         conditions: notices(scene),
     }
+}
+
+fn network_sites() -> Vec<SiteDocument> {
+    let site = |name: &str, state| SiteDocument {
+        name: name.to_owned(),
+        location: format!("sites/{name}"),
+        state,
+        ..SiteDocument::default()
+    };
+    vec![site("network-a", SiteState::Healthy), site("network-b", SiteState::Down)]
 }
 
 /// One of everything that is measured of the network.

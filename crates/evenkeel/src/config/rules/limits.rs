@@ -87,6 +87,7 @@ fn numbers(config: &Config, findings: &mut Findings) {
         let key = format!("drill.checks.timeout_seconds of {}", one.name);
         limit(&key, one.timeout_seconds, 1..=86_400);
     }
+    limit("network.scrub_every_hours", config.network.scrub_every_hours, 0..=24 * 31);
     limit("network.rpo_seconds", config.network.rpo_seconds, 1..=86_400 * 366);
     limit("network.rto_seconds", config.network.rto_seconds, 1..=86_400 * 366);
     limit("alerts.repeat_seconds", config.alerts.repeat_seconds, 0..=86_400 * 31);

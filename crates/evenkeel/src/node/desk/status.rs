@@ -101,6 +101,7 @@ impl StatusSource for DeskStatus {
             protected: self.observed.sources.documents(now_ns, &drills),
             network: lock(&self.observed.network).clone(),
             approvals: lock(&self.observed.approvals).clone(),
+            network_sites: lock(&self.observed.network_sites).clone(),
             conditions: self.observed.conditions.all(),
             ..StatusDocument::default()
         }

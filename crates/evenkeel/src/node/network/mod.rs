@@ -12,6 +12,7 @@ mod protect_cmd;
 mod records;
 mod restore_cmd;
 mod rpc;
+mod sites;
 mod source;
 mod versions_cmd;
 mod watch;
@@ -25,6 +26,8 @@ pub(super) use watch::NetworkLoop;
 pub(super) use whole::{WholeNetwork, measure_whole};
 
 use crate::cli::NetworkCommand;
+use crate::config::Config;
+use crate::documents::ConditionDocument;
 use crate::report::{Exit, Result};
 
 /// The document's hash among a version's signed roots: that of its canonical form.
@@ -39,6 +42,18 @@ const DOCUMENT_SOURCE: &str = "network.toml";
 const HEALTH_SOURCE: &str = "health.json";
 /// In front of an indexer's name, among a version's sources.
 const LOG_PREFIX: &str = "log:";
+
+/// What `status` says of keys while no daemon runs: of files alone, nobody is asked.
+pub(super) fn key_conditions(config: &Config) -> Vec<ConditionDocument> {
+    if !config.network.is_set() {
+        return Vec::new();
+    }
+    let source = source::Source::configured(config);
+    source.map_or_else(
+        |_| Vec::new(),
+        |source| records::conditions(&records::Records::read(&source.document).told),
+    )
+}
 
 /// Runs `network …`.
 pub(crate) fn run(command: &NetworkCommand) -> Result<Exit> {

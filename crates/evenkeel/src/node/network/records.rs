@@ -4,7 +4,10 @@ use evenkeel_capture::network::{Change, ChangeKind, Document, KeyEntry};
 use evenkeel_vault::{Opener, PointInfo};
 
 use super::RECORDS_ROOT;
-use crate::documents::{NetworkKeyDocument, NetworkShareDrillDocument, Outcome, ShareDrillState};
+use crate::documents::{
+    ConditionDocument, NetworkKeyDocument, NetworkShareDrillDocument, Outcome, Severity,
+    ShareDrillState,
+};
 use crate::keys_cmd::{CardDrill, Facts, KeptRecord, NotKept};
 use crate::report::{Exit, Report, Result};
 
@@ -108,6 +111,56 @@ fn card_document(drill: &CardDrill, stale_days: u64) -> NetworkShareDrillDocumen
         never: card.state == ShareDrillState::Never,
         due: drill.age_ns / DAY_NS > stale_days,
     }
+}
+
+/// The kinds of [`conditions`].
+pub(super) const KINDS: [&str; 3] =
+    ["network_key_secret", "network_key_record", "share_drill_stale"];
+
+/// What a person should know of keys.
+pub(super) fn conditions(keys: &[NetworkKeyDocument]) -> Vec<ConditionDocument> {
+    let wrong = |secret: bool| -> Vec<String> {
+        let wrong = keys.iter().filter(|key| key.error.is_some() && key.secret == secret);
+        wrong.map(|key| format!("{} ({})", key.name, key.record)).collect()
+    };
+    let cards = keys.iter().flat_map(|key| key.cards.iter().map(move |card| (key, card)));
+    let due: Vec<String> = cards
+        .filter(|(_, card)| card.due)
+        .map(|(key, card)| format!("{}, {}", key.name, due_words(card)))
+        .collect();
+    let [secret, record, stale] = KINDS;
+    let told = [
+        (
+            (secret, Severity::Critical, wrong(true)),
+            "what is named as the record of a key holds a secret",
+            ("it was not taken, and nothing of it is at a site", "evenkeel network check"),
+        ),
+        (
+            (record, Severity::Warning, wrong(false)),
+            "the record of a key cannot be kept",
+            ("versions have the others, and earlier ones what they had", "evenkeel network check"),
+        ),
+        (
+            (stale, Severity::Critical, due),
+            "nobody knows whether cards are still good",
+            (
+                "whatever the other cards bring back; nothing was changed",
+                "evenkeel keys drill prove --share CARD --fingerprint RECORD --log DRILLS   (by \
+                 its holder)",
+            ),
+        ),
+    ];
+    let condition = |((kind, severity, names), what, (safe, next)): (_, &str, (&str, &str))| {
+        let (kind, severity, names): (&str, Severity, Vec<String>) = (kind, severity, names);
+        (!names.is_empty()).then(|| ConditionDocument {
+            kind: kind.to_owned(),
+            severity,
+            message: format!("{what}: {}", names.join("; ")),
+            safe: safe.to_owned(),
+            next: next.to_owned(),
+        })
+    };
+    told.into_iter().filter_map(condition).collect()
 }
 
 /// A card that is due, for people.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use evenkeel_capture::network::{Health, Verdict};
 use evenkeel_recovery::Clock as _;
-use evenkeel_vault::{Repair, repair};
 
 use super::super::clock::SystemClock;
 use super::super::domain::Domain;
@@ -16,10 +15,13 @@ use super::super::stop::Stop;
 use super::backup_cmd;
 use super::opened::{document_hash, versions};
 use super::records::{self, Records, hash_of, signed_hash};
+use super::sites::SitesWatch;
 use super::source::Source;
 use crate::config::Config;
-use crate::documents::{NetworkCheckDocument, NetworkKeyDocument, Severity, SourceKind};
-use crate::report::{Exit, Report, Result};
+use crate::documents::{
+    ConditionDocument, NetworkCheckDocument, NetworkKeyDocument, Severity, SourceKind,
+};
+use crate::report::{Exit, Result};
 
 /// The source that the document, cursors and logs together are.
 const NETWORK: &str = "network";
@@ -41,8 +43,6 @@ struct Held {
     hash: Option<[u8; 32]>,
     records: Option<[u8; 32]>,
     made: Option<Instant>,
-    /// Some site lacks something of a version.
-    is_lacking: bool,
 }
 
 impl NetworkLoop {
@@ -55,9 +55,11 @@ impl NetworkLoop {
     pub(in super::super) fn run(self, stop: &Stop) -> Result<()> {
         let every = Duration::from_secs(self.config.network.probe_every_seconds);
         let mut held = self.look();
+        let mut sites = SitesWatch::new(&self.config);
         loop {
             let begun = Instant::now();
-            self.turn(&mut held);
+            self.turn(&mut held, &mut sites);
+            sites.turn(&self.config, &self.observed);
             let next = begun + every.max(begun.elapsed() + BEAT);
             while let Some(left) = next.checked_duration_since(Instant::now()) {
                 if stop.sleep(BEAT.min(left)) {
@@ -84,16 +86,10 @@ impl NetworkLoop {
             source.recovery_point = Some(newest.id.to_string());
             source.margin = Some(newest.margin);
         });
-        // What a site missed while nobody looked is found at the first turn.
-        Held {
-            hash: document_hash(&newest),
-            records: signed_hash(&newest),
-            made: None,
-            is_lacking: true,
-        }
+        Held { hash: document_hash(&newest), records: signed_hash(&newest), made: None }
     }
 
-    fn turn(&self, held: &mut Held) {
+    fn turn(&self, held: &mut Held, sites: &mut SitesWatch) {
         let conditions = &self.observed.conditions;
         let source = match Source::configured(&self.config) {
             Ok(source) => source,
@@ -114,16 +110,8 @@ impl NetworkLoop {
         self.tell_keys(&records.told);
         self.tell(&source, &health, &records);
         if self.config.domains.network.is_some() {
-            self.keep(held, &source, &health, hash_of(&records.kept));
-            held.is_lacking = held.is_lacking && !self.mend();
+            self.keep(held, &source, &health, hash_of(&records.kept), sites);
         }
-    }
-
-    /// Rebuilds what sites lack of the versions; whether nothing is left.
-    fn mend(&self) -> bool {
-        let catalog = Domain::network(&self.config).and_then(|domain| domain.catalog(None));
-        let repaired = catalog.and_then(|catalog| repair(&catalog).map_err(Report::from));
-        repaired.is_ok_and(|all| all.iter().all(Repair::is_repaired))
     }
 
     /// What was measured, for whoever asks.
@@ -169,41 +157,16 @@ impl NetworkLoop {
 
     /// Records that cannot be kept, and cards of which nobody knows lately whether they are good.
     fn tell_keys(&self, keys: &[NetworkKeyDocument]) {
-        let of = |secret: bool| -> Vec<String> {
-            let wrong = keys.iter().filter(|key| key.error.is_some() && key.secret == secret);
-            wrong.map(|key| format!("{} ({})", key.name, key.record)).collect()
-        };
-        self.show(
-            "network_key_secret",
-            Severity::Critical,
-            &of(true),
-            "what is named as the record of a key holds a secret",
-            "it was not taken, and nothing of it is at a site",
-        );
-        self.show(
-            "network_key_record",
-            Severity::Warning,
-            &of(false),
-            "the record of a key cannot be kept",
-            "versions have the others; earlier versions have what they had",
-        );
-        let due: Vec<String> = keys
-            .iter()
-            .flat_map(|key| key.cards.iter().filter(|card| card.due).map(move |card| (key, card)))
-            .map(|(key, card)| format!("{}, {}", key.name, records::due_words(card)))
-            .collect();
-        if due.is_empty() {
-            self.observed.conditions.clear("share_drill_stale");
-            return;
+        let found = records::conditions(keys);
+        for kind in records::KINDS {
+            if !found.iter().any(|one| one.kind == kind) {
+                self.observed.conditions.clear(kind);
+            }
         }
-        self.observed.conditions.raise(
-            "share_drill_stale",
-            Severity::Critical,
-            format!("nobody knows whether cards are still good: {}", due.join("; ")),
-            "whatever the other cards bring back; nothing was changed",
-            "evenkeel keys drill prove --share CARD --fingerprint RECORD --log DRILLS   (by its \
-             holder)",
-        );
+        for one in found {
+            let ConditionDocument { kind, severity, message, safe, next } = one;
+            self.observed.conditions.raise(&kind, severity, message, &safe, &next);
+        }
     }
 
     fn show(
@@ -224,7 +187,14 @@ impl NetworkLoop {
     }
 
     /// Makes a version if the document is another than the sites hold, or the last is too old.
-    fn keep(&self, held: &mut Held, source: &Source, health: &Health, records: Option<[u8; 32]>) {
+    fn keep(
+        &self,
+        held: &mut Held,
+        source: &Source,
+        health: &Health,
+        records: Option<[u8; 32]>,
+        sites: &mut SitesWatch,
+    ) {
         let every = Duration::from_secs(self.config.network.version_every_seconds);
         let hash = source.hash().ok();
         let is_due = !every.is_zero() && held.made.is_none_or(|made| made.elapsed() >= every);
@@ -240,8 +210,10 @@ impl NetworkLoop {
         let conditions = &self.observed.conditions;
         match made {
             Ok(document) => {
-                let is_lacking = held.is_lacking || !document.sites_missing.is_empty();
-                *held = Held { hash, records, made: Some(Instant::now()), is_lacking };
+                if !document.sites_missing.is_empty() {
+                    sites.note_missing();
+                }
+                *held = Held { hash, records, made: Some(Instant::now()) };
                 conditions.clear("network_not_protected");
                 let detail = match (document.sites_missing.as_slice(), document.problems.first()) {
                     ([], None) => None,
