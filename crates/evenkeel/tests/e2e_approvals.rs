@@ -5,11 +5,13 @@
 
 mod approvers;
 mod common;
+mod network_support;
 
 use std::fs;
 
 use approvers::{Desk, found_group};
 use common::daemon::Daemon;
+use network_support::{Script, Scripted};
 
 const RESTORE: &str = "restore --home h --identity h/recovery-identity.txt";
 
@@ -380,4 +382,35 @@ fn the_daemon_tells_of_what_waits_is_approved_and_is_cancelled() {
     let words = cancelled["message"].as_str().unwrap();
     assert!(words.contains(&format!("cancelled by {}", desk.wallet)), "{words}");
     daemon.end();
+}
+
+#[test]
+fn the_networks_domain_has_a_policy_and_actions_of_its_own() {
+    let chain = Scripted::start(Script::at(50));
+    let desk = Desk::new(&["export"]);
+    let rig = &desk.rig;
+    let text = format!(
+        "format = 1\n\n[[chains]]\nname = \"main\"\nchain_id = 1\nsettled_blocks = 0\n\n\
+         [[endpoints]]\nname = \"one\"\nchain = \"main\"\nurl = \"{}\"\n",
+        chain.url()
+    );
+    fs::write(rig.path("network.toml"), text).unwrap();
+    rig.ok("network protect network.toml --home h");
+    let identity = "--identity h/network-recovery-identity.txt";
+    rig.run("approvals publish --home h --domain network --identity h/recovery-identity.txt")
+        .refuses(12, &["not the recovery identity of the domain"]);
+    rig.ok(&format!("approvals publish --home h --domain network {identity}"));
+    let restore = format!("network restore --home h {identity} --offline --to n");
+    rig.run(&restore).refuses(11, &["nobody has proposed it"]);
+    let id = desk.propose(&restore);
+    // The state's domain knows nothing of it.
+    rig.run(&format!("approvals show --home h --action {id}")).refuses(2, &["no action"]);
+    desk.domain.set(" --domain network");
+    desk.all_approve("approvals", &id);
+    rig.run(&restore).refuses(11, &["its delay ends", "approvals cancel --domain network"]);
+    desk.later(25);
+    rig.ok(&restore);
+    assert!(rig.path("n/network.toml").exists());
+    let shown = rig.ok(&format!("approvals show --home h --domain network --action {id} --json"));
+    assert_eq!(shown.json()["actions"][0]["standing"], "executed");
 }

@@ -172,6 +172,10 @@ pub struct NetworkRestoreArgs {
     #[arg(long)]
     pub offline: bool,
 
+    /// Where this takes approvals: propose exactly this, and say why; nothing else is done
+    #[arg(long, value_name = "WHY")]
+    pub propose: Option<String>,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

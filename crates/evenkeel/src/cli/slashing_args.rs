@@ -52,6 +52,10 @@ pub struct SlashingRestoreArgs {
     #[arg(long, value_name = "RFC3339", value_parser = parse_time_ns)]
     pub stopped_at: Option<u64>,
 
+    /// Where this takes approvals: propose exactly this, and say why; nothing else is done
+    #[arg(long, value_name = "WHY")]
+    pub propose: Option<String>,
+
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -1,6 +1,7 @@
 //! Three approvers as they come: a key in a file, a group that signs by a threshold, a wallet.
 #![allow(dead_code, reason = "each test program uses its share of this")]
 
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -22,7 +23,9 @@ pub struct Desk {
     pub file: String,
     pub group: String,
     pub wallet: String,
-    signed: std::cell::Cell<u32>,
+    signed: Cell<u32>,
+    /// Which domain the words are about, as the command line says it.
+    pub domain: Cell<&'static str>,
 }
 
 /// Steps a ceremony until its key is in force.
@@ -107,7 +110,8 @@ impl Desk {
             group: group["group_key_hex"].as_str().unwrap().to_owned(),
             wallet: wallet_address(),
             rig,
-            signed: std::cell::Cell::new(0),
+            signed: Cell::new(0),
+            domain: Cell::new(""),
         };
         desk.rig.ok("init --home h");
         desk.with_rules(kinds);
@@ -153,7 +157,8 @@ impl Desk {
         let option = if command == "prune" { "plan" } else { "action" };
         let cancel = if cancel { " --cancel" } else { "" };
         let said = self.rig.ok(&format!(
-            "{command} message --home h --{option} {id} --approver {approver}{cancel} --json"
+            "{command} message --home h{} --{option} {id} --approver {approver}{cancel} --json",
+            self.domain.get()
         ));
         let document: Value = said.json();
         let text = document["message"].as_str().unwrap().to_owned();
@@ -163,7 +168,9 @@ impl Desk {
 
     fn say(&self, command: &str, word: &str, id: &str, how: &str) -> Value {
         let option = if command == "prune" { "plan" } else { "action" };
-        let said = self.rig.ok(&format!("{command} {word} --home h --{option} {id} {how} --json"));
+        let domain = self.domain.get();
+        let line = format!("{command} {word} --home h{domain} --{option} {id} {how} --json");
+        let said = self.rig.ok(&line);
         said.json()
     }
 

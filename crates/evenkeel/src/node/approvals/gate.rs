@@ -95,7 +95,7 @@ pub(crate) fn gate(config: &Config, domain: &Domain<'_>, asked: &Asked<'_>) -> R
     match (asked.propose, pending) {
         (Some(why), None) => propose(config, domain, (&held, *kind, asked, why)),
         (Some(_), Some((action, _))) => proposed(domain, &held, action, asked.json),
-        (None, pending) => Err(missing(&held, asked, pending, mine.pop(), now_ns)),
+        (None, pending) => Err(missing((&held, domain), asked, pending, mine.pop(), now_ns)),
     }
 }
 
@@ -136,9 +136,10 @@ fn proposed(domain: &Domain<'_>, held: &Held, action: &ActionAtSites, json: bool
     }
     let id = action.id.to_string();
     output::note(&format!(
-        "proposed, and nothing else was done\nnext:  evenkeel approvals approve --action {} --key \
+        "proposed, and nothing else was done\nnext:  evenkeel approvals approve{} --action {} --key \
          APPROVER.key   (each approver; a wallet, token or group: approvals message)\nthen:  the \
          same command without --propose, once it is in force",
+        domain.name.option(),
         short(&id)
     ));
     Ok(Gate::Proposed)
@@ -146,12 +147,13 @@ fn proposed(domain: &Domain<'_>, held: &Held, action: &ActionAtSites, json: bool
 
 /// Why it is not done, and what to type.
 fn missing(
-    held: &Held,
+    (held, domain): (&Held, &Domain<'_>),
     asked: &Asked<'_>,
     pending: Option<(&ActionAtSites, Standing)>,
     over: Option<(&ActionAtSites, Standing)>,
     now_ns: u64,
 ) -> Report {
+    let option = domain.name.option();
     let rules: Vec<String> = held.rules(asked.kinds).into_iter().map(super::held::words).collect();
     let Some((action, standing)) = pending else {
         let mut report =
@@ -182,9 +184,9 @@ fn missing(
     match standing {
         Standing::Delayed { from_ns } => report
             .next(format!("again from {} on", format_time_ns(from_ns)))
-            .next(format!("whoever objects: evenkeel approvals cancel --action {}", short(&id))),
+            .next(format!("whoever objects: evenkeel approvals cancel{option} --action {}", short(&id))),
         _ => report.next(format!(
-            "evenkeel approvals approve --action {} --key APPROVER.key   (another approver)",
+            "evenkeel approvals approve{option} --action {} --key APPROVER.key   (another approver)",
             short(&id)
         )),
     }

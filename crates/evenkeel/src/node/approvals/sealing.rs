@@ -50,13 +50,36 @@ pub(crate) fn refuse_unapproved(
 /// # Errors
 /// As [`gate`].
 pub(crate) fn recipients_gate(
+    of: (&Config, &Domain<'_>),
+    details: &[(&str, &str)],
+    how: (Option<&str>, bool),
+    command: &str,
+) -> Result<Option<Pass>> {
+    one_gate(&[ActionKind::Recipients], of, details, how, command)
+}
+
+/// The gate in front of what else is decrypted to a disk.
+///
+/// # Errors
+/// As [`gate`].
+pub(crate) fn export_gate(
+    of: (&Config, &Domain<'_>),
+    details: &[(&str, &str)],
+    how: (Option<&str>, bool),
+    command: &str,
+) -> Result<Option<Pass>> {
+    one_gate(&[ActionKind::Export], of, details, how, command)
+}
+
+fn one_gate(
+    kinds: &[ActionKind],
     (config, domain): (&Config, &Domain<'_>),
     details: &[(&str, &str)],
     (propose, json): (Option<&str>, bool),
     command: &str,
 ) -> Result<Option<Pass>> {
     let asked = Asked {
-        kinds: &[ActionKind::Recipients],
+        kinds,
         details: details.iter().map(|(name, value)| Detail::new(name, value)).collect(),
         propose,
         command,
@@ -87,16 +110,5 @@ pub(crate) fn promotion_gate(
     if propose.is_none() && !Held::is_known_of(config, &domain) {
         return Ok(Some(Pass::free()));
     }
-    let asked = Asked {
-        kinds: &[ActionKind::Promotion],
-        details: details.iter().map(|(name, value)| Detail::new(name, value)).collect(),
-        propose,
-        command,
-        also: None,
-        json,
-    };
-    match gate(config, &domain, &asked)? {
-        Gate::Open(pass) => Ok(Some(*pass)),
-        Gate::Proposed => Ok(None),
-    }
+    one_gate(&[ActionKind::Promotion], (config, &domain), details, (propose, json), command)
 }

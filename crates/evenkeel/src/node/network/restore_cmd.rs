@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use evenkeel_capture::network::{Cursor, Health, Verdict, head_of, render};
 use evenkeel_vault::Opener;
 
+use super::super::approvals::{Pass, export_gate};
+use super::super::domain::Domain;
 use super::LOG_PREFIX;
 use super::opened::{Version, find, opener};
 use super::source::{absolute, measure};
 use crate::cli::{NetworkRestoreArgs, format_time_ns};
+use crate::config::Config;
 use crate::documents::{NetworkRestoreDocument, RestoredCursorDocument};
 use crate::output;
 use crate::report::{Exit, Report, Result};
@@ -22,6 +25,11 @@ pub(super) fn run(args: &NetworkRestoreArgs) -> Result<Exit> {
     let begun = Instant::now();
     let config = args.place.load()?;
     refuse_occupied(&args.to)?;
+    let domain = Domain::network(&config)?;
+    let Some(pass) = approved(&config, &domain, args)? else {
+        return Ok(Exit::Ok);
+    };
+    pass.begun(&domain)?;
     let opener = opener(&config, &args.identity)?;
     let point = find(opener.catalog(), args.version, args.at_time)?;
     let version = Version::open(&opener, point)?;
@@ -60,9 +68,28 @@ pub(super) fn run(args: &NetworkRestoreArgs) -> Result<Exit> {
     } else {
         print(&document)?;
     }
+    pass.executed(&domain, &format!("restored into {}", args.to.display()))?;
     let held_back = |cursor: &RestoredCursorDocument| cursor.restored != cursor.captured;
     let is_partial = document.cursors.iter().any(held_back);
     Ok(if is_partial { Exit::Partial } else { Exit::Ok })
+}
+
+/// The gate in front of it.
+fn approved(
+    config: &Config,
+    domain: &Domain<'_>,
+    args: &NetworkRestoreArgs,
+) -> Result<Option<Pass>> {
+    let version = match (args.version, args.at_time) {
+        (Some(version), _) => format!("version {version}"),
+        (None, Some(time_ns)) => format!("as of {}", format_time_ns(time_ns)),
+        (None, None) => "the newest".to_owned(),
+    };
+    let to = std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone());
+    let to = to.display().to_string();
+    let what = [("what", "restore"), ("point", version.as_str()), ("to", to.as_str())];
+    let how = (args.propose.as_deref(), args.json);
+    export_gate((config, domain), &what, how, "evenkeel network restore")
 }
 
 /// Writes a version as it was measured, asking nobody; how many files that are.

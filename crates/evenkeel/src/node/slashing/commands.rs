@@ -12,6 +12,7 @@ use evenkeel_capture::slashing::{Interchange, Lowered, epochs_to_wait, merge, wa
 use evenkeel_recovery::Clock as _;
 use evenkeel_vault::Opener;
 
+use super::super::approvals::export_gate;
 use super::super::clock::SystemClock;
 use super::super::domain::Domain;
 use super::super::files::{Opened, kind_of};
@@ -35,6 +36,16 @@ pub(super) fn restore(args: &SlashingRestoreArgs) -> Result<Exit> {
             .safe("nothing was written")
             .next(format!("known there: {}", known.join(", ")))
     })?;
+    let domain = Domain::of(&config)?;
+    let to = std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone());
+    let (to, of_it) = (to.display().to_string(), format!("signing history {}", args.name));
+    let what = [("what", "restore"), ("of-it", of_it.as_str()), ("to", to.as_str())];
+    let how = (args.propose.as_deref(), args.json);
+    let command = "evenkeel slashing restore";
+    let Some(pass) = export_gate((&config, &domain), &what, how, command)? else {
+        return Ok(Exit::Ok);
+    };
+    pass.begun(&domain)?;
     let (histories, points) = all_captured(&config, args)?;
     if histories.is_empty() {
         return Err(Report::new(Exit::NothingYet, "no recovery point holds this history")
@@ -45,6 +56,7 @@ pub(super) fn restore(args: &SlashingRestoreArgs) -> Result<Exit> {
     let mut document = document_of(&merged, &args.to, points, target);
     wait(&mut document, source, args.stopped_at, &merged);
     replace(&args.to, merged.to_json().as_bytes())?;
+    pass.executed(&domain, &format!("restored into {}", args.to.display()))?;
     tell(&document, args.json)?;
     Ok(if document.wait_epochs > Some(0) { Exit::Partial } else { Exit::Ok })
 }
