@@ -136,9 +136,10 @@ fn proposed(domain: &Domain<'_>, held: &Held, action: &ActionAtSites, json: bool
     }
     let id = action.id.to_string();
     output::note(&format!(
-        "proposed, and nothing else was done\nnext:  evenkeel approvals approve{} --action {} --key \
-         APPROVER.key   (each approver; a wallet, token or group: approvals message)\nthen:  the \
-         same command without --propose, once it is in force",
+        "proposed, and nothing else was done\n\
+         next:  evenkeel approvals approve{} --action {} --key APPROVER.key   (each approver; a \
+         wallet, token or group: approvals message)\n\
+         then:  the same command without --propose, once it is in force",
         domain.name.option(),
         short(&id)
     ));
@@ -174,7 +175,8 @@ fn missing(
     let document = action_document(held, action, now_ns);
     let said: Vec<String> =
         document.said.iter().map(|one| format!("{} at {}", one.approver, one.time)).collect();
-    let report = Report::new(Exit::Locked, format!("action {} is not in force", short(&id)))
+    let short = short(&id);
+    let report = Report::new(Exit::Locked, format!("action {short} is not in force"))
         .detail(deadline(action, standing))
         .detail(match said.is_empty() {
             true => "nobody has signed it".to_owned(),
@@ -184,10 +186,9 @@ fn missing(
     match standing {
         Standing::Delayed { from_ns } => report
             .next(format!("again from {} on", format_time_ns(from_ns)))
-            .next(format!("whoever objects: evenkeel approvals cancel{option} --action {}", short(&id))),
+            .next(format!("whoever objects: evenkeel approvals cancel{option} --action {short}")),
         _ => report.next(format!(
-            "evenkeel approvals approve{option} --action {} --key APPROVER.key   (another approver)",
-            short(&id)
+            "evenkeel approvals approve{option} --action {short} --key APPROVER.key   (another one)"
         )),
     }
 }
