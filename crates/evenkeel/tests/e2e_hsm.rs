@@ -296,6 +296,16 @@ fn restored(token: &Token, to: &str) -> String {
     String::from_utf8(file.expect("the file came back").1.clone()).unwrap()
 }
 
+/// In a drill of everything a token is proven by what it opens.
+fn everything(token: &Token) {
+    let kit = token.run("kit make --home h --out kit.txt");
+    assert_eq!(kit.exit, 0, "{}", kit.err);
+    let line = "drill everything --kit kit.txt --identity vault.key --without network --home whole";
+    let whole = token.run(line);
+    assert_eq!(whole.exit, 0, "{}{}", whole.err, whole.out);
+    assert!(whole.out.contains("; it opened the state"), "{}", whole.out);
+}
+
 #[test]
 fn a_token_is_a_recipient_of_the_vault_and_restores_and_drills_with_its_secret_inside() {
     let token = Token::soft();
@@ -320,6 +330,7 @@ fn a_token_is_a_recipient_of_the_vault_and_restores_and_drills_with_its_secret_i
     let drill = token.run("drill --level D3 --identity vault.key --home h --json");
     assert_eq!(drill.exit, 0, "{}{}", drill.err, drill.out);
     assert!(drill.out.contains("\"result\": \"ok\""), "{}", drill.out);
+    everything(&token);
 
     let other = token.generate("recipient", "other");
     assert_eq!(other.exit, 0, "{}", other.err);

@@ -114,11 +114,12 @@ pub(super) fn run(args: &DrillEverythingArgs) -> Result<Exit> {
     let scratch = Scratch::make(&below, settings.drill.scratch_encrypted)?;
     let (begun, started_ns) = (Instant::now(), SystemClock::new().wall_ns());
 
-    let keys = part_keys::drill(&kits, args)?;
+    let mut keys = part_keys::drill(&kits, args)?;
     part_keys::lay_out(&keys, scratch.path())?;
     keys_cmd::unlock_memory();
     let network = part_network::drill(&kits, args, &keys.held, &scratch);
     let state = part_state::drill(&kits, args, &keys, &network, &scratch);
+    keys.settle([&state.found.part, &network.found.part]);
     let conditions = ready::conditions(&kits, args, &keys, &network, &state, scratch.path());
     let words_of_scratch = scratch.kind().words();
     drop(scratch);

@@ -76,25 +76,55 @@ pub(super) fn drill(kits: &Kits, args: &DrillEverythingArgs) -> Result<Keys> {
     }
     part.rto_ns = Some(nanos(begun.elapsed().saturating_sub(keys.waited)));
     part.freshness = "a key has no age; its record says which split it is".into();
+    keys.by.sort_unstable();
     keys.by.dedup();
     part.opened_by = keys.by.join("; ").into();
-    part.verdict = worst(part.sources.iter().map(|source| source.verdict));
-    part.exit_code = match (&error, part.verdict) {
-        (Some(report), _) => report.exit().code(),
-        (None, Verdict::Ok) => Exit::Ok.code(),
-        (None, _) => Exit::Partial.code(),
-    };
-    let proven = part.sources.iter().filter(|source| source.verdict == Verdict::Ok).count();
-    let all = part.sources.len();
-    part.detail = match &error {
-        Some(report) => format!("{proven} of {all} keys proven; {}", report.message()).into(),
-        None => format!("{proven} of {all} keys proven").into(),
-    };
     keys.found = Found { part, error };
+    keys.sum_up();
     Ok(keys)
 }
 
 impl Keys {
+    /// The part, of what its keys came to.
+    fn sum_up(&mut self) {
+        let Found { part, error } = &mut self.found;
+        part.verdict = worst(part.sources.iter().map(|source| source.verdict));
+        part.exit_code = match (&error, part.verdict) {
+            (Some(report), _) => report.exit().code(),
+            (None, Verdict::Ok) => Exit::Ok.code(),
+            (None, _) => Exit::Partial.code(),
+        };
+        let proven = part.sources.iter().filter(|source| source.verdict == Verdict::Ok).count();
+        let all = part.sources.len();
+        part.detail = match &error {
+            Some(report) => format!("{proven} of {all} keys proven; {}", report.message()).into(),
+            None => format!("{proven} of {all} keys proven").into(),
+        };
+    }
+
+    /// An identity that nothing is known of but what it opened is proven by that.
+    pub(super) fn settle(&mut self, opened: [&Part; 2]) {
+        for held in &self.held {
+            let came_back = |part: &&Part| part.opened_by.0 == held.by && !part.point.0.is_empty();
+            let Some(by_it) = opened.iter().find(|part| came_back(part)) else { continue };
+            let name = format!("identity {}", held.recipient);
+            let part = &mut self.found.part;
+            let of = |check: &&mut Check| {
+                check.name.0 == format!("key:{name}") && check.verdict == Verdict::Unproven
+            };
+            if let Some(check) = part.checks.iter_mut().find(of) {
+                check.verdict = Verdict::Ok;
+                check.detail.push_str(&format!("; it opened the {}", by_it.name));
+            }
+            for source in part.sources.iter_mut().filter(|source| source.name.0 == name) {
+                source.verdict = Verdict::Ok;
+            }
+        }
+        if !self.held.is_empty() {
+            self.sum_up();
+        }
+    }
+
     fn add(part: &mut Part, name: &str, kind: &str, verdict: Verdict, detail: impl Into<Text>) {
         part.checks.push(Check::new(&format!("key:{name}"), verdict, detail));
         part.sources.push(SourceProof { verdict, ..SourceProof::unproven(name, kind) });
@@ -110,11 +140,14 @@ impl Keys {
                 let proven = keys_cmd::proven_identity(&read, &recipient)?;
                 (Verdict::Ok, format!("read from a file, not from cards; {}", proven.detail))
             }
-            // Whatever it opens below proves it.
-            Err(_) => (Verdict::Ok, format!("held in a token, for {recipient}")),
+            // Only what it opens proves it: see `settle`.
+            Err(_) => (Verdict::Unproven, format!("held in a token, for {recipient}")),
         };
         Self::add(part, &format!("identity {recipient}"), "identity", verdict, detail);
-        let by = format!("an identity in a file, {recipient}");
+        let by = match verdict {
+            Verdict::Ok => format!("an identity in a file, {recipient}"),
+            _ => format!("an identity in a token, {recipient}"),
+        };
         self.by.push(by.clone());
         self.held.push(Held { identity, recipient, by });
         Ok(())
