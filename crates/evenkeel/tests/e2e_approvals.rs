@@ -326,6 +326,27 @@ fn going_live_by_hand_takes_the_same_three_words() {
     assert_eq!(rig.run("failover --home h").exit, 10);
 }
 
+#[test]
+fn a_restore_that_goes_live_meets_the_rules_for_promotions_and_for_exports() {
+    let desk = Desk::new(&["promotion"]);
+    let rig = &desk.rig;
+    let other = rig.ok("prune key --out other.key").out.trim().to_owned();
+    desk.set_config(&format!(
+        "{}\n[approvals.export]\napprovers = [\"{other}\"]\nneeded = 1\ndelay_hours = 24\n",
+        desk.config()
+    ));
+    let promote = format!("{RESTORE} --to live --promote --attest-primary-dead");
+    let id = desk.propose(&promote);
+    desk.all_approve("approvals", &id);
+    desk.later(25);
+    rig.run(&promote).refuses(11, &["0 of 1 approvals"]);
+    rig.ok(&format!("approvals approve --home h --action {id} --key other.key"));
+    rig.run(&promote).refuses(11, &["its delay ends"]);
+    desk.later(50);
+    // Now it looks, and finds that nothing was ever protected here.
+    rig.run(&promote).refuses(10, &["lineage"]);
+}
+
 /// Takes one POST after another, and gives what they said.
 fn told(listener: &std::net::TcpListener) -> serde_json::Value {
     use std::io::{Read as _, Write as _};

@@ -56,8 +56,8 @@ pub struct SiteApproversArgs {
     #[arg(long, value_name = "NAME")]
     pub bucket: String,
 
-    /// Public key of an approver, 64 hexadecimal digits (several times)
-    #[arg(long = "approver", value_name = "HEX")]
+    /// Public key of an approver, 64 hexadecimal digits, or a wallet's address (several times)
+    #[arg(long = "approver", value_name = "APPROVER")]
     pub approvers: Vec<String>,
 
     /// How many of them have to agree

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use evenkeel_vault::{
-    ActionAtSites, ActionKind, Approvals, KindRule, Standing, read_approvals, rules_less_than,
+    Action, ActionAtSites, ActionKind, Approvals, KindRule, Standing, read_approvals,
+    rules_less_than,
 };
 
+use super::restore::GOES_LIVE;
 use crate::config::Config;
 use crate::node::domain::Domain;
 use crate::output;
@@ -131,9 +133,19 @@ impl Held {
         self.configured.iter().filter(move |rule| !published.contains(rule))
     }
 
-    /// How an action stands by its own kind's rules.
+    /// How an action stands by all of its rules.
     pub(crate) fn standing(&self, action: &ActionAtSites, now_ns: u64) -> Option<Standing> {
-        stand(action, &self.rules(&[action.action().kind]), now_ns)
+        stand(action, &self.rules_of(action.action()), now_ns)
+    }
+
+    /// What an action takes. A restore that goes live is a promotion and an export at once.
+    pub(crate) fn rules_of(&self, action: &Action) -> Vec<&KindRule> {
+        match (action.kind, action.detail("what")) {
+            (ActionKind::Promotion, Some(GOES_LIVE)) => {
+                self.rules(&[ActionKind::Promotion, ActionKind::Export])
+            }
+            (kind, _) => self.rules(&[kind]),
+        }
     }
 }
 

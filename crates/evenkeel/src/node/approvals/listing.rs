@@ -18,7 +18,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// An action as a document.
 pub(crate) fn action_document(held: &Held, action: &ActionAtSites, now_ns: u64) -> ActionDocument {
     let standing = held.standing(action, now_ns);
-    let rules = held.rules(&[action.action().kind]);
+    let rules = held.rules_of(action.action());
     let (word, from_ns) = match standing {
         None => ("no_rule", None),
         Some(Standing::Waiting { .. }) => ("waiting", None),

@@ -9,6 +9,9 @@ use crate::keys_cmd;
 use crate::node::domain::Domain;
 use crate::report::Result;
 
+/// What a restore says that it is, if it goes live.
+pub(super) const GOES_LIVE: &str = "restore, and go live there";
+
 /// The gate in front of `restore`. With --promote it is a promotion and an export at once.
 ///
 /// # Errors
@@ -38,7 +41,7 @@ pub(crate) fn restore_gate(
 
 fn details(args: &RestoreArgs) -> Vec<Detail> {
     let to = std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone());
-    let what = if args.promote { "restore, and go live there" } else { "restore" };
+    let what = if args.promote { GOES_LIVE } else { "restore" };
     let mut details = vec![
         Detail::new("what", what),
         Detail::new("point", &point(args)),

@@ -24,7 +24,7 @@ pub(super) fn run_message(args: &ApprovalsMessageArgs) -> Result<Exit> {
     let domain = Domain::chosen(&config, args.domain)?;
     let held = Held::read(&config, &domain)?;
     let action = find(&held, &args.action)?;
-    let rules = held.rules(&[action.action().kind]);
+    let rules = held.rules_of(action.action());
     let document = described("message", &domain, &held);
     let may = |who: &Approver| rules.iter().any(|rule| rule.rule.has(who));
     message(args, &action.action().matter(), may, document, "approvals")
@@ -89,7 +89,7 @@ pub(super) fn run(args: &ApprovalsSayArgs, word: Word) -> Result<Exit> {
     let held = Held::read(&config, &domain)?;
     let action = find(&held, &args.action)?;
     let matter = action.action().matter();
-    let rules: Vec<&KindRule> = held.rules(&[action.action().kind]);
+    let rules: Vec<&KindRule> = held.rules_of(action.action());
     let may = |who: &Approver| rules.iter().any(|rule| rule.rule.has(who));
     let statement = signed(&args.word, word, &matter, may)?;
     let before = |one: &Statement| one.word == word && one.approver == statement.approver;
