@@ -54,7 +54,8 @@ impl Tool {
     pub(crate) fn settings(&self) -> &'static str {
         match (self.kind, self.equal_level) {
             (Kind::Evenkeel, false) => {
-                "zstd 1, five sites, any three suffice, all synced and read back"
+                "zstd 1 to 9 by the sites' pace, five sites, any three suffice, all synced and \
+                 read back"
             }
             (Kind::Evenkeel, true) => {
                 "zstd 3, five sites, any three suffice, all synced and read back"
