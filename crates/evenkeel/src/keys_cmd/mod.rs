@@ -37,6 +37,8 @@ pub(crate) use guard::{keep_memory_private, keep_no_image, unlock_memory};
 pub(crate) use kept::{CardDrill, Facts, KeptRecord, NotKept};
 #[cfg(feature = "whole")]
 pub(crate) use kit::KeysKit;
+#[cfg(feature = "whole")]
+pub(crate) use kit::write as write_kit;
 
 use crate::cli::{DrillCommand, KeysCommand, Slip39Command};
 use crate::report::{Exit, Result};

@@ -69,7 +69,7 @@ pub(super) fn run(args: &KeysKitArgs) -> Result<Exit> {
         program_sha256: program_hash()?,
         keys,
     };
-    let files = write(&kit, &args.out)?;
+    let files = write(&args.out, ("keys", &kit.made), || words::text(&kit), || words::page(&kit))?;
     let document = KeysKitDocument {
         files: files.iter().map(|file| file.display().to_string()).collect(),
         made: kit.made.clone(),
@@ -146,21 +146,31 @@ fn program_hash() -> Result<String> {
     }
 }
 
-fn write(kit: &KeysKit, out: &Path) -> Result<Vec<PathBuf>> {
+/// Writes a kit of `what`, made at `made`: both forms into a folder, or the one that a file's name
+/// asks for.
+///
+/// # Errors
+/// Whatever the system says; a file that is there already stays.
+pub(crate) fn write(
+    out: &Path,
+    (what, made): (&str, &str),
+    text: impl Fn() -> Result<String>,
+    page: impl Fn() -> Result<String>,
+) -> Result<Vec<PathBuf>> {
     let extension = out.extension().and_then(|extension| extension.to_str());
     let files = match extension {
         Some("txt" | "html") if !out.is_dir() => vec![out.to_owned()],
         _ => {
             std::fs::create_dir_all(out)
                 .map_err(|error| Report::io("make the folder", out, &error))?;
-            let name = format!("recovery-kit-keys-{}", kit.made.get(..10).unwrap_or_default());
+            let name = format!("recovery-kit-{what}-{}", made.get(..10).unwrap_or_default());
             vec![out.join(format!("{name}.txt")), out.join(format!("{name}.html"))]
         }
     };
     for file in &files {
         let is_page = file.extension().is_some_and(|extension| extension == "html");
-        let text = if is_page { words::page(kit)? } else { words::text(kit)? };
-        write_new(file, text.as_bytes())?;
+        let content = if is_page { page()? } else { text()? };
+        write_new(file, content.as_bytes())?;
     }
     Ok(files)
 }

@@ -21,6 +21,7 @@ use crate::config::{Config, DomainName, FILE_NAME};
 use crate::documents::{
     CheckDocument, ConditionDocument, KitDocument, Outcome, PointKind, Severity,
 };
+use crate::keys_cmd::write_kit;
 use crate::report::{Exit, Report, Result};
 use crate::{keyfile, output};
 
@@ -175,22 +176,8 @@ fn read_credentials(config: &Config, kit: &Kit) -> Result<Vec<ReadCredential>> {
 }
 
 fn write(kit: &Kit, out: &Path) -> Result<Vec<PathBuf>> {
-    let extension = out.extension().and_then(|extension| extension.to_str());
-    let files = match extension {
-        Some("txt" | "html") if !out.is_dir() => vec![out.to_owned()],
-        _ => {
-            std::fs::create_dir_all(out)
-                .map_err(|error| Report::io("make the folder", out, &error))?;
-            let name = format!("recovery-kit-{}-{}", kit.domain, &kit.made[..10]);
-            vec![out.join(format!("{name}.txt")), out.join(format!("{name}.html"))]
-        }
-    };
-    for file in &files {
-        let is_page = file.extension().is_some_and(|extension| extension == "html");
-        let text = if is_page { words::page(kit)? } else { words::text(kit)? };
-        keyfile::write_new(file, text.as_bytes())?;
-    }
-    Ok(files)
+    let of = (kit.domain.as_str(), kit.made.as_str());
+    write_kit(out, of, || words::text(kit), || words::page(kit))
 }
 
 /// What the host knows of its newest kit.
