@@ -1,6 +1,7 @@
 //! Fetching objects from whichever sites have them right, verified before use.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
@@ -101,8 +102,7 @@ pub(crate) fn fetch_pack(
     let mut race = Race::new(&catalog.pace, catalog.pace.hedge.answer);
     let mut ask_next = |race: &mut Race<_>| {
         if let Some(search) = waiting.pop_front() {
-            let at = search.candidates.first().map_or(usize::MAX, |(at, _)| *at);
-            race.ask(at, move || (search.shard, search.run()));
+            race.ask(search.first_site(), move || (search.shard, search.run()));
         }
     };
     (0..k).for_each(|_| ask_next(&mut race));
@@ -128,15 +128,20 @@ pub(crate) fn fetch_pack(
 
 /// Looks for one shard: at the site of its number, else (sites may be in another order) wherever
 /// it is listed. Shards beyond the number of sites are only looked for where they are listed.
-struct ShardSearch {
-    shard: usize,
+pub(crate) struct ShardSearch {
+    pub(crate) shard: usize,
     key: String,
     root: [u8; 32],
     candidates: Vec<(usize, Arc<dyn Site>)>,
 }
 
 impl ShardSearch {
-    fn new(catalog: &Catalog, lineage: Lineage, object: &ObjectRef, shard: usize) -> Self {
+    pub(crate) fn new(
+        catalog: &Catalog,
+        lineage: Lineage,
+        object: &ObjectRef,
+        shard: usize,
+    ) -> Self {
         let sites = catalog.sites();
         let name = ObjectName::Shard(lineage, object.pack, shard);
         let listed = holders(&catalog.listings, &name).filter(|at| *at != shard);
@@ -150,8 +155,37 @@ impl ShardSearch {
         }
     }
 
-    fn is_behind(&self, pace: &Pace) -> bool {
+    /// The site that is asked first.
+    pub(crate) fn first_site(&self) -> usize {
+        self.candidates.first().map_or(usize::MAX, |(at, _)| *at)
+    }
+
+    /// Whether any site is known that may have it.
+    pub(crate) fn is_anywhere(&self) -> bool {
+        !self.candidates.is_empty()
+    }
+
+    pub(crate) fn is_behind(&self, pace: &Pace) -> bool {
         self.candidates.first().is_some_and(|(at, _)| pace.is_behind(*at))
+    }
+
+    /// A range of it, from the first site that gives as many bytes: nothing else is compared.
+    pub(crate) fn run_part(
+        &self,
+        within: &Range<u64>,
+    ) -> std::result::Result<(usize, Vec<u8>), Vec<Problem>> {
+        let mut problems = Vec::new();
+        let length_bytes = within.end - within.start;
+        for (at, site) in &self.candidates {
+            let (kind, detail) = match site.get_range(&self.key, within.start, length_bytes) {
+                Ok(bytes) if bytes.len() as u64 == length_bytes => return Ok((*at, bytes)),
+                Ok(_) => (ProblemKind::Corrupt, "it is shorter than signed".to_owned()),
+                Err(error) => (unreadable(error.kind), error.detail),
+            };
+            let (site, object) = (site.name().to_owned(), self.key.clone());
+            problems.push(Problem { site, object, kind, detail });
+        }
+        Err(problems)
     }
 
     fn run(&self) -> FetchedCopy {

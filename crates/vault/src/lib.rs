@@ -32,7 +32,7 @@
 //! - No clock: time comes in as a parameter. Randomness comes in through [`Random`].
 //! - No async: threads, where sites can be read or written at once.
 //! - A reader trusts nothing a site says: every byte is checked against a signature or a hash
-//!   that a signature covers before it is used.
+//!   that a signature covers before it is used, or opens as the piece that a signed record names.
 
 #![forbid(unsafe_code)]
 
@@ -66,6 +66,7 @@ mod marks;
 mod opener;
 mod outboard;
 mod pack;
+mod part;
 mod period;
 mod proofs;
 mod random;
@@ -113,7 +114,7 @@ pub use index::DedupIndex;
 pub use keys::{IdKey, Identity, Recipient, RecipientMark, RecoveryIdentity};
 pub use layout::{Layout, Lineage};
 pub use marks::{DELETION_ROOT, Grant, propose, publish_statement, read_grants};
-pub use opener::{Opener, PointContent, Seen, SourceInfo};
+pub use opener::{Opener, PointContent, Seen, SourceInfo, TakePiece};
 pub use outboard::Outboard;
 pub use random::{OsRandom, Random};
 pub use record::{Kind, ObjectRef, PeriodRef, PointId, Record, RecordHeader, Root};

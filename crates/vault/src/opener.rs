@@ -1,5 +1,9 @@
 //! Opening: bringing plaintext back from any k sites, naming every bad shard on the way.
 
+mod pieces;
+
+pub use pieces::TakePiece;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Write;
 use std::sync::mpsc::sync_channel;
@@ -21,6 +25,7 @@ use crate::source_list::PackNames;
 use crate::unlock::Unlock;
 use crate::verify::{EVERY_SITE, Problem};
 use crate::wrap;
+use pieces::Heads;
 
 /// Packs kept in memory between chunks: 4 × 16 MiB at most.
 const CACHED_PACKS: usize = 4;
@@ -107,6 +112,8 @@ pub struct Opener {
     keys: Mutex<BTreeMap<(Lineage, u64), PeriodKey>>,
     packs: Mutex<VecDeque<CachedPack>>,
     seen: Mutex<Seen>,
+    /// Of packs that are read in parts.
+    heads: Mutex<Heads>,
 }
 
 impl Opener {
@@ -123,6 +130,7 @@ impl Opener {
             keys: Mutex::default(),
             packs: Mutex::default(),
             seen: Mutex::default(),
+            heads: Mutex::default(),
         })
     }
 
@@ -236,19 +244,23 @@ impl Opener {
     /// [`Error::NotEnoughSites`] naming the sites, and the points if any point needs the pack.
     pub fn read_object(&self, lineage: Lineage, object: &ObjectRef, k: usize) -> Result<Vec<u8>> {
         let fetched = fetch_pack(&self.catalog, lineage, object, k);
+        self.note(fetched.bytes_read, &fetched.sites_used, &fetched.problems);
+        fetched.pack
+    }
+
+    fn note(&self, bytes_read: u64, sites_used: &[String], problems: &[Problem]) {
         let mut seen = lock(&self.seen);
-        seen.bytes += fetched.bytes_read;
-        for site in &fetched.sites_used {
+        seen.bytes += bytes_read;
+        for site in sites_used {
             if !seen.sites_used.contains(site) {
                 seen.sites_used.push(site.clone());
             }
         }
-        for problem in &fetched.problems {
+        for problem in problems {
             if !seen.problems.contains(problem) {
                 seen.problems.push(problem.clone());
             }
         }
-        fetched.pack
     }
 
     /// Builds the deduplication index of a lineage anew from its newest point's packs.

@@ -17,7 +17,7 @@ pub(crate) const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 const MAGIC: &[u8; 4] = b"EVKP";
 const VERSION: u8 = 1;
 /// Header: magic, version, 3 zeros, lineage, period (little-endian), salt.
-const HEADER_BYTES: usize = 64;
+pub(crate) const HEADER_BYTES: usize = 64;
 /// Trailer: length of the sealed index (little-endian u32), magic.
 const TRAILER_BYTES: usize = 8;
 /// Room an index entry takes at most.
@@ -179,7 +179,17 @@ impl<'a> PackReader<'a> {
     ) -> Option<Vec<u8>> {
         let from = entry.place.offset_bytes as usize;
         let to = from.checked_add(entry.place.sealed_bytes as usize)?;
-        let sealed = self.bytes.get(from..to)?;
+        self.open(key, entry, self.bytes.get(from..to)?, decompressor)
+    }
+
+    /// As [`PackReader::chunk`], of a chunk whose sealed bytes were read without the rest.
+    pub(crate) fn open(
+        &self,
+        key: &SealingKey,
+        entry: &PackEntry,
+        sealed: &[u8],
+        decompressor: &mut Decompressor,
+    ) -> Option<Vec<u8>> {
         let aad = chunk_context(self.lineage, &self.salt, &entry.id);
         let compressed = key.open(Slot::Chunk(entry.place.slot), &aad, sealed)?;
         decompressor.decompress(&compressed, entry.place.plain_bytes as usize)
