@@ -27,6 +27,7 @@ mod postgres;
 mod protected;
 mod recipients;
 mod restore;
+mod root;
 mod sites;
 mod slashing;
 mod status;
@@ -83,6 +84,7 @@ pub use postgres::{
 pub use protected::{ProtectedDocument, ProvenSourceDocument, SourceKind, SourceState};
 pub use recipients::{PeriodDocument, RecipientDocument, RecipientsDocument};
 pub use restore::{Freshness, GapDocument, RestoreDocument, RestoredDatabaseDocument};
+pub use root::{RootDocument, RootWordDocument};
 pub use sites::{AttemptDocument, AttemptOutcome, MeasuredDocument, ProbeDocument, SitesDocument};
 pub use slashing::SlashingDocument;
 pub use status::{

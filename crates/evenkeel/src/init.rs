@@ -22,8 +22,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ed25519_dalek::SigningKey;
-use evenkeel_vault::{IdKey, Identity, Lineage, OsRandom, Random, RecoveryIdentity, WriterKey};
+use evenkeel_vault::{IdKey, Identity, Lineage, OsRandom, Random, WriterKey};
 
+use crate::authority::{Authority, OutsideRoot};
 use crate::config::{Config, DashboardBind, FILE_NAME, SiteConfig};
 use crate::keyfile;
 use crate::report::{Exit, Report, Result};
@@ -93,6 +94,8 @@ pub struct InitOptions {
     pub profile: Option<ProfileOptions>,
     /// A file that names a key in a token, by which all that is written is signed.
     pub writer_key: Option<PathBuf>,
+    /// A root that is elsewhere.
+    pub root: Option<OutsideRoot>,
 }
 
 /// A home that protects files and runs no venue.
@@ -140,7 +143,7 @@ pub fn init_home(home: &Path, options: &InitOptions) -> Result<Config> {
             make_folder(folder)?;
         }
     }
-    let public = write_keys(home, options.writer_key.as_deref())?;
+    let public = write_keys(home, options)?;
     for folder in FOLDERS.iter().filter(|folder| !is_spare(folder, options)) {
         sync_folder(&home.join(folder))?;
     }
@@ -254,20 +257,22 @@ fn give_writer_key(file: &Path, in_token: Option<&Path>) -> Result<[u8; 32]> {
     Ok(key.public())
 }
 
-fn write_keys(home: &Path, in_token: Option<&Path>) -> Result<Public> {
+fn write_keys(home: &Path, options: &InitOptions) -> Result<Public> {
     let file = |name: &str| home.join(name);
-    let recovery = RecoveryIdentity::generate(DOMAIN, &mut OsRandom)?;
+    let in_token = options.writer_key.as_deref();
+    let outside = options.root.as_ref();
+    let authority = Authority::begin(DOMAIN, outside)?;
     let chunk_id = IdKey::generate(&mut OsRandom)?;
     let drill = Identity::generate();
     let report = SigningKey::from_bytes(&random()?);
     let mut lineage = [0; 16];
     lineage.copy_from_slice(&random()?[..16]);
     let writer = give_writer_key(&file(WRITER_KEY), in_token)?;
-    let certificate = recovery.certify(Lineage(lineage), None, writer, now_ns())?;
-    keyfile::write_recovery_identity(&file(RECOVERY), &recovery)?;
+    let certificate = authority.certify(DOMAIN, Lineage(lineage), None, writer)?;
+    let recovery = authority.write_identity(&file(RECOVERY), outside)?;
     keyfile::write_certificate(&file(CERTIFICATE), &certificate)?;
     let beside = |kind, key: &str, certificate: &str| {
-        certify(kind, &recovery, &file(key), &file(certificate), in_token)
+        certify(kind, &authority, &file(key), &file(certificate), in_token)
     };
     beside(FILES_LINEAGE, FILES_KEY, FILES_CERTIFICATE)?;
     beside(LIVE_LINEAGE, LIVE_KEY, LIVE_CERTIFICATE)?;
@@ -275,9 +280,9 @@ fn write_keys(home: &Path, in_token: Option<&Path>) -> Result<Public> {
     keyfile::write_drill_identity(&file(DRILL_IDENTITY), &drill)?;
     keyfile::write_report_key(&file(REPORT_KEY), &report)?;
     Ok(Public {
-        recovery: recovery.recipient().to_string(),
+        recovery: recovery.to_string(),
         drill: drill.recipient().to_string(),
-        root: recovery.root_public().to_string(),
+        root: authority.root_public().to_string(),
         report: keyfile::hex(report.verifying_key().as_bytes()),
     })
 }
@@ -297,7 +302,7 @@ fn forget_writer(config: &Config, kind: [u8; 4]) -> Result<()> {
 /// Makes a writer for a new lineage beside the main line.
 fn certify(
     kind: [u8; 4],
-    recovery: &RecoveryIdentity,
+    authority: &Authority,
     key_file: &Path,
     certificate: &Path,
     in_token: Option<&Path>,
@@ -306,25 +311,16 @@ fn certify(
     name.copy_from_slice(&random()?[..8]);
     let lineage = Lineage::beside(kind, name);
     let writer = give_writer_key(key_file, in_token)?;
-    let signed = recovery.certify(lineage, None, writer, now_ns())?;
-    keyfile::write_certificate(certificate, &signed)
+    let issued = authority.certify(DOMAIN, lineage, None, writer)?;
+    keyfile::write_certificate(certificate, &issued)
 }
 
 /// Gives a home that was made before there were any, or that lost them, the keys of a lineage of
 /// files.
 ///
 /// # Errors
-/// [`Exit::WrongKey`] if the identity is not this home's; [`Exit::Failed`] if there are such keys
-/// already, or they cannot be written.
-pub fn add_files(config: &Config, identity: &Path) -> Result<Lineage> {
-    let recovery = keyfile::read_recovery_identity(identity)?;
-    let root = config.domains.state.as_ref().map(|domain| domain.root_public_key.as_str());
-    if root != Some(recovery.root_public().to_string().as_str()) {
-        return Err(Report::new(Exit::WrongKey, "this recovery identity is not that of the home")
-            .at(identity.display().to_string())
-            .safe("nothing was written")
-            .next("name the recovery-identity.txt that was made with this home"));
-    }
+/// [`Exit::Failed`] if there are such keys already, or they cannot be written.
+pub(crate) fn add_files(config: &Config, authority: &Authority) -> Result<Lineage> {
     let files = &config.files;
     let all = [
         (FILES_LINEAGE, &files.writer_key_file, &files.writer_certificate_file),
@@ -341,7 +337,7 @@ pub fn add_files(config: &Config, identity: &Path) -> Result<Lineage> {
         let folder = key.parent().unwrap_or(Path::new("."));
         make_folder(folder)?;
         forget_writer(config, kind)?;
-        certify(kind, &recovery, key, certificate, None)?;
+        certify(kind, authority, key, certificate, None)?;
         sync_folder(folder)?;
     }
     Ok(keyfile::read_certificate(&files.writer_certificate_file)?.lineage)

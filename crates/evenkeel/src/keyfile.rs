@@ -174,11 +174,22 @@ pub fn write_recovery_identity(file: &Path, identity: &RecoveryIdentity) -> Resu
 /// # Errors
 /// As [`write_writer_key`].
 pub fn write_drill_identity(file: &Path, identity: &Identity) -> Result<()> {
-    let mut text = Zeroizing::new(
-        "# Evenkeel identity of a drill host\n\
-         # Whoever has it can read every key period that was wrapped for it.\n"
-            .to_owned(),
-    );
+    write_identity(file, "# Evenkeel identity of a drill host\n", identity)
+}
+
+/// Writes an identity that opens a domain whose root is elsewhere to a new file.
+///
+/// # Errors
+/// As [`write_writer_key`].
+pub fn write_opening_identity(file: &Path, identity: &Identity) -> Result<()> {
+    let words = "# Evenkeel recovery identity; the root of its domain is elsewhere\n\
+                 # Move it off this machine now: to paper, or to media in a safe, at two places.\n";
+    write_identity(file, words, identity)
+}
+
+fn write_identity(file: &Path, words: &str, identity: &Identity) -> Result<()> {
+    let mut text = Zeroizing::new(words.to_owned());
+    text.push_str("# Whoever has it can read every key period that was wrapped for it.\n");
     text.push_str(&identity.to_text());
     write_new(file, text.as_bytes())
 }

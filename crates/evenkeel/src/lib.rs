@@ -9,6 +9,7 @@
 //!   `recovery`; this crate wires them to files, sockets and people.
 
 mod access_seen;
+mod authority;
 pub mod cli;
 pub mod config;
 mod config_text;

@@ -57,6 +57,11 @@ impl From<evenkeel_vault::Error> for Report {
                     .safe("nothing was changed")
                     .next("evenkeel up   (makes the first recovery point within seconds)");
             }
+            Error::AwaitsRoot { .. } => {
+                return Self::new(Exit::NothingYet, error.to_string())
+                    .safe("nothing was sealed")
+                    .next("evenkeel root request --out FILE   (what the root has to sign)");
+            }
             _ => Exit::Failed,
         };
         from_text(exit, &error.to_string())

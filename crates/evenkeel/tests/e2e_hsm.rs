@@ -386,3 +386,26 @@ fn what_is_written_is_signed_by_a_key_in_a_token_and_verify_knows_no_difference(
     let again = token.run("backup data --home h");
     assert_eq!(again.exit, 0, "{}", again.err);
 }
+
+#[test]
+fn a_key_in_a_token_is_the_root_of_a_domain() {
+    let token = Token::soft();
+    let made = token.generate("ed25519", "root").json();
+    let root = made["public_hex"].as_str().unwrap().to_owned();
+    with_data(&token);
+    let ok = |line: &str| {
+        let said = token.run(line);
+        assert_eq!(said.exit, 0, "evenkeel {line}: {}", said.err);
+        said
+    };
+    ok(&format!("init --home h --dashboard off --root-public-key {root}"));
+    let early = token.run("backup data --home h");
+    assert_eq!(early.exit, 10, "{}", early.err);
+    ok("root request --home h --out request");
+    ok("root sign request --key root.key --out signatures");
+    ok("root accept request --home h --signatures signatures");
+    ok("backup data --home h");
+    ok("verify --home h --identity h/recovery-identity.txt");
+    ok("restore --home h --identity h/recovery-identity.txt --to back");
+    assert_eq!(restored(&token, "back"), token.bench.read("data/orders.csv"));
+}

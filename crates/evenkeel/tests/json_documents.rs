@@ -25,11 +25,12 @@ use evenkeel::documents::{
     PostgresWindowDocument, ProblemDocument, ProgressDocument, PruneDocument, QrFilmDocument,
     QrReceiveDocument, QrSendDocument, RecipientDocument, RecipientsDocument, RepairDocument,
     RepairProblemDocument, RestoreDocument, RestorePostgresDocument, RestoredCursorDocument,
-    ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument, SheetCardDocument,
-    SheetDocument, SheetPayloadDocument, SheetPrintDocument, SheetScanDocument,
-    SheetSymbolDocument, SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument,
-    Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
-    SourceGapDocument, SourceProofDocument, StatusDocument, VerifyDocument,
+    RootDocument, RootWordDocument, ShareDrillDocument, ShareDrillStatusDocument,
+    ShareDrillsDocument, SheetCardDocument, SheetDocument, SheetPayloadDocument,
+    SheetPrintDocument, SheetScanDocument, SheetSymbolDocument, SiteAuditDocument, SitesDocument,
+    SlashingDocument, Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument,
+    Slip39RecoveryDocument, Slip39SplitDocument, SourceGapDocument, SourceProofDocument,
+    StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -145,6 +146,8 @@ fn every_document_fits_its_schema_when_it_is_empty() {
     let recipients = vec![RecipientDocument { since: Some("x".to_owned()), ..Default::default() }];
     let document = RecipientsDocument { recipients, incomplete: periods, ..Default::default() };
     assert_fits("recipients", &document);
+    let words = vec![RootWordDocument { counts: Some(true), ..Default::default() }];
+    assert_fits("root", &RootDocument { words, ..RootDocument::default() });
     assert_fits("sites", &SitesDocument::default());
     assert_fits("margin_simulation", &MarginSimulationDocument::default());
     assert_fits("failover", &FailoverDocument::default());

@@ -8,10 +8,10 @@ use evenkeel_types::{Canonical, DecodeError, Reader, Writer as Encoder};
 use crate::error::{Error, Result};
 use crate::layout::{Lineage, check_domain, hex, unhex};
 use crate::random::{self, Random};
+use crate::root::{digits, line};
 
 const MAGIC: &[u8; 4] = b"EVKC";
 const VERSION: u8 = 1;
-const CERTIFICATE_CONTEXT: &[u8] = b"evenkeel vault certificate v1\0";
 const RECORD_CONTEXT: &[u8] = b"evenkeel vault record v1\0";
 /// Bytes of a signature.
 pub(crate) const SIGNATURE_BYTES: usize = 64;
@@ -177,13 +177,19 @@ pub struct Certificate {
     pub writer: [u8; 32],
     /// When it was issued, nanoseconds since 1970 UTC.
     pub issued_time_ns: u64,
-    signature: [u8; SIGNATURE_BYTES],
+    /// The root's; zeros as long as it has not signed.
+    pub(crate) signature: [u8; SIGNATURE_BYTES],
 }
 
 impl Certificate {
-    /// Signs a certificate with the domain's root key (offline).
-    pub(crate) fn issue(
-        root: &SigningKey,
+    /// What every signed certificate's bytes begin with.
+    pub(crate) const CONTEXT: &[u8] = b"evenkeel vault certificate v1\0";
+
+    /// A certificate that the root has not signed yet: nobody believes it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the domain's name.
+    pub fn draft(
         domain: &str,
         lineage: Lineage,
         parent: Option<Parent>,
@@ -193,16 +199,38 @@ impl Certificate {
         check_domain(domain)?;
         let signature = [0; SIGNATURE_BYTES];
         let domain = domain.to_owned();
-        let mut certificate = Self { domain, lineage, parent, writer, issued_time_ns, signature };
-        certificate.signature = root.sign(&certificate.message()).to_bytes();
-        Ok(certificate)
+        Ok(Self { domain, lineage, parent, writer, issued_time_ns, signature })
+    }
+
+    /// Whether the root still has to sign it.
+    #[must_use]
+    pub fn is_draft(&self) -> bool {
+        self.signature == [0; SIGNATURE_BYTES]
+    }
+
+    /// What the root is asked to sign, in words.
+    pub(crate) fn words(&self) -> Vec<(String, String)> {
+        let mut words = vec![digits("writer", &self.writer), line("of-lineage", self.lineage)];
+        if let Some(parent) = &self.parent {
+            words.push(line("restored-from", parent.lineage));
+            words.push(line("up-to-position", parent.position));
+            words.push(digits("up-to-record", &parent.record_hash));
+        }
+        words.push(line("issued-ns", self.issued_time_ns));
+        words
     }
 
     /// Checks the root's signature.
     ///
     /// # Errors
-    /// [`Error::Integrity`] if this root did not sign it.
+    /// [`Error::AwaitsRoot`] if nobody signed it yet; [`Error::Integrity`] if this root did not.
     pub fn verify(&self, root: &RootPublicKey) -> Result<()> {
+        if self.is_draft() {
+            return Err(Error::AwaitsRoot {
+                domain: self.domain.clone(),
+                lineage: self.lineage.to_string(),
+            });
+        }
         let signature = Signature::from_bytes(&self.signature);
         root.0.verify_strict(&self.message(), &signature).map_err(|_| {
             Error::integrity(
@@ -228,9 +256,9 @@ impl Certificate {
         *blake3::hash(&self.to_bytes()).as_bytes()
     }
 
-    fn message(&self) -> Vec<u8> {
+    pub(crate) fn message(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        encoder.fixed(CERTIFICATE_CONTEXT);
+        encoder.fixed(Self::CONTEXT);
         self.encode_unsigned(&mut encoder);
         encoder.into_bytes()
     }
@@ -308,8 +336,11 @@ mod tests {
         let root = SigningKey::from_bytes(&[1; 32]);
         let writer = WriterKey::from_bytes(&[2; 32]).public();
         let parent = Parent { lineage: Lineage([3; 16]), position: 9, record_hash: [4; 32] };
-        let issued =
-            Certificate::issue(&root, "state", Lineage([5; 16]), Some(parent), writer, 6).unwrap();
+        let mut issued =
+            Certificate::draft("state", Lineage([5; 16]), Some(parent), writer, 6).unwrap();
+        let unsigned = issued.verify(&RootPublicKey::new(root.verifying_key()));
+        assert!(matches!(unsigned, Err(Error::AwaitsRoot { .. })), "{unsigned:?}");
+        issued.signature = root.sign(&issued.message()).to_bytes();
         (root, issued)
     }
 

@@ -49,6 +49,18 @@ pub enum Error {
         period: u64,
     },
 
+    /// The domain's root has not certified the writer yet.
+    #[error(
+        "the root of domain {domain} has not signed the certificate of lineage {lineage} yet; \
+         nothing was written; bring it to whoever signs for the root"
+    )]
+    AwaitsRoot {
+        /// The domain.
+        domain: String,
+        /// The lineage, in hexadecimal.
+        lineage: String,
+    },
+
     /// Whatever holds an identity's secret or a writer's key did not do what it was asked.
     #[error("{0}; what the sites hold is intact, and nothing was written")]
     Elsewhere(std::io::Error),

@@ -12,6 +12,7 @@ use crate::certificate::{Certificate, Parent, RootPublicKey};
 use crate::error::{Error, Result};
 use crate::layout::{Lineage, check_domain, hex, unhex};
 use crate::random::{self, Random};
+use crate::root::RootWord;
 
 const ROOT_PREFIX: &str = "EVENKEEL-ROOT-KEY-1-";
 const AGE_PREFIX: &str = "AGE-SECRET-KEY-1";
@@ -231,7 +232,15 @@ impl RecoveryIdentity {
         writer: [u8; 32],
         issued_time_ns: u64,
     ) -> Result<Certificate> {
-        Certificate::issue(&self.root, &self.domain, lineage, parent, writer, issued_time_ns)
+        let mut made = Certificate::draft(&self.domain, lineage, parent, writer, issued_time_ns)?;
+        made.signature = self.sign(&made.message());
+        Ok(made)
+    }
+
+    /// Signs what the root is asked for, on the machine where it is kept.
+    #[must_use]
+    pub fn sign_word(&self, word: &RootWord) -> [u8; 64] {
+        self.sign(&word.message())
     }
 
     /// Signs as the domain's root.

@@ -12,14 +12,12 @@ use crate::catalog::Catalog;
 use crate::certificate::{RootPublicKey, SIGNATURE_BYTES, magic, text};
 use crate::chain::Listing;
 use crate::error::{Error, Result};
-use crate::keys::RecoveryIdentity;
-use crate::layout::{Lineage, ObjectName};
-use crate::shipping::{require, ship_replicated};
+use crate::layout::{Layout, Lineage, ObjectName};
+use crate::root::{RootHand, digits, line};
 use crate::site::{SiteError, Sites};
 
 const MAGIC: &[u8; 4] = b"EVKX";
 const VERSION: u8 = 1;
-const CONTEXT: &[u8] = b"evenkeel vault revocation v1\0";
 
 /// What the root signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +29,34 @@ pub(crate) struct Revocation {
     /// Its hash, zero for none.
     pub(crate) trusted_hash: [u8; 32],
     time_ns: u64,
-    signature: [u8; SIGNATURE_BYTES],
+    pub(crate) signature: [u8; SIGNATURE_BYTES],
 }
 
 impl Revocation {
-    fn message(&self) -> Vec<u8> {
+    /// What every signed revocation's bytes begin with.
+    pub(crate) const CONTEXT: &[u8] = b"evenkeel vault revocation v1\0";
+
+    pub(crate) fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// What the root is asked to sign, in words.
+    pub(crate) fn words(&self) -> Vec<(String, String)> {
+        vec![
+            line("of-lineage", self.lineage),
+            line("believed-up-to-record", self.trusted),
+            digits("with-hash", &self.trusted_hash),
+            line("time-ns", self.time_ns),
+        ]
+    }
+
+    pub(crate) fn name(&self) -> ObjectName {
+        ObjectName::Revocation(self.lineage, *blake3::hash(&self.to_bytes()).as_bytes())
+    }
+
+    pub(crate) fn message(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        encoder.fixed(CONTEXT);
+        encoder.fixed(Self::CONTEXT);
         self.encode_unsigned(&mut encoder);
         encoder.into_bytes()
     }
@@ -73,22 +92,20 @@ impl Canonical for Revocation {
 }
 
 /// Says at the sites, for good, that what the writer of `lineage` wrote behind record `trusted`
-/// (0: all of it) is not to be believed. A further revocation can only believe less.
+/// (0: all of it) is not to be believed. A further revocation can only believe less. Where the root
+/// signs elsewhere, it says so once that is published.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the identity is not that of the domain's root; [`Error::NotFound`] if
 /// there is no such lineage or record; [`Error::NotEnoughSites`] if it does not reach k sites.
 pub fn revoke_writer(
     catalog: &Catalog,
-    recovery: &RecoveryIdentity,
+    root: &mut RootHand<'_>,
     lineage: Lineage,
     trusted: u64,
     time_ns: u64,
 ) -> Result<()> {
-    if recovery.domain() != catalog.domain() || recovery.root_public() != *catalog.trust() {
-        let detail = "it is not that of this domain's root".to_owned();
-        return Err(Error::Invalid { what: "recovery identity", detail });
-    }
+    root.check(catalog)?;
     let entry = catalog.lineages.get(&lineage).ok_or_else(|| Error::NotFound {
         what: format!("lineage {lineage}"),
         known: catalog.lineages.keys().map(ToString::to_string).collect(),
@@ -100,14 +117,11 @@ pub fn revoke_writer(
             Error::NotFound { what: format!("record {counter} of lineage {lineage}"), known }
         })?,
     };
+    let alone = || Layout::new(1, catalog.sites().len().max(1));
+    let layout = catalog.layout().map_or_else(alone, Ok)?;
     let (domain, signature) = (catalog.domain().to_owned(), [0; SIGNATURE_BYTES]);
-    let mut revocation = Revocation { domain, lineage, trusted, trusted_hash, time_ns, signature };
-    revocation.signature = recovery.sign(&revocation.message());
-    let bytes = revocation.to_bytes();
-    let name = ObjectName::Revocation(lineage, *blake3::hash(&bytes).as_bytes());
-    let delivery = ship_replicated(catalog.sites(), &name.key(catalog.domain()), &bytes);
-    let k = catalog.layout().map_or(1, |layout| layout.k());
-    require(&delivery, k, "publishing the revocation")
+    let revocation = Revocation { domain, lineage, trusted, trusted_hash, time_ns, signature };
+    root.sign(revocation)?.map_or(Ok(()), |signed| signed.publish(catalog.sites(), layout))
 }
 
 /// Every genuine revocation of a lineage that any site shows, with the hash of its object.

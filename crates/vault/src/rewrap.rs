@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evenkeel_types::Canonical;
-
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::fetch::fetch_replicated;
-use crate::keys::{Recipient, RecipientMark, RecoveryIdentity};
-use crate::layout::{Lineage, ObjectName};
+use crate::keys::{Recipient, RecipientMark};
+use crate::layout::{Layout, Lineage, ObjectName};
 use crate::period::{self, PeriodKey, marks_of};
 use crate::record::PeriodRef;
-use crate::shipping::{require, ship_replicated};
+use crate::root::{RootHand, RootWord};
 use crate::unlock::Unlock;
 use crate::wrap::{self, Wrap, wraps_by_period};
 
@@ -138,23 +136,30 @@ pub struct Rewrapped {
     pub closed: Vec<(Lineage, u64)>,
 }
 
-/// Wraps every key period for `recipients`, with the recovery identity: one new object for each
-/// period that has none for all of them. The sealed data is not touched. After an interruption the
-/// same call goes on; where nothing is left to do it does nothing.
+/// Wraps every key period that `unlock` opens for `recipients`: one new object, which the root
+/// signs, for each period that has none for all of them. The sealed data is not touched. After an
+/// interruption the same call goes on; where nothing is left to do it does nothing. Where the root
+/// signs elsewhere, nothing is published here.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the identity is not that of the domain's root, or without recipients;
+/// [`Error::Invalid`] if the root is not that of the domain, or without recipients;
 /// [`Error::NotEnoughSites`] if an object does not reach k sites.
 pub fn rewrap(
     catalog: &Catalog,
-    recovery: &RecoveryIdentity,
+    unlock: &Unlock,
+    root: &mut RootHand<'_>,
     recipients: &[Recipient],
     time_ns: u64,
 ) -> Result<Rewrapped> {
-    check(catalog, recovery, recipients)?;
-    let wraps = wraps_by_period(catalog);
-    let unlock = Unlock::from(recovery.identity().clone());
+    root.check(catalog)?;
+    if recipients.is_empty() {
+        let detail = "none; nobody could open what is wrapped".to_owned();
+        return Err(Error::Invalid { what: "recipients", detail });
+    }
     let mut done = Rewrapped::default();
+    // Without a record there is no layout, and nothing that was ever wrapped.
+    let Some(layout) = catalog.layout() else { return Ok(done) };
+    let wraps = wraps_by_period(catalog);
     for ((lineage, number), (_, period)) in used(catalog) {
         done.periods += 1;
         let at = (lineage, period);
@@ -170,39 +175,21 @@ pub fn rewrap(
         let same = others.iter().find(|wrap| wrap.period == period && serves(&wrap.marks()));
         if let Some(wrap) = same {
             done.already += 1;
-            done.completed += u64::from(complete(catalog, wrap)?);
+            done.completed += u64::from(complete(catalog, wrap, layout)?);
             continue;
         }
-        match open(catalog, at, first.as_deref(), others, &unlock) {
+        match open(catalog, at, first.as_deref(), others, unlock) {
             Some(key) => {
-                let wrap = Wrap::make(recovery, lineage, period, &key, recipients, time_ns)?;
-                publish(catalog, &wrap)?;
+                let domain = catalog.domain();
+                let wrap = Wrap::draft(domain, lineage, period, &key, recipients, time_ns)?;
+                root.sign(wrap)?
+                    .map_or(Ok(()), |signed| signed.publish(catalog.sites(), layout))?;
                 done.wrapped += 1;
             }
             None => done.closed.push((lineage, number)),
         }
     }
     Ok(done)
-}
-
-fn check(catalog: &Catalog, recovery: &RecoveryIdentity, recipients: &[Recipient]) -> Result<()> {
-    if recovery.domain() != catalog.domain() || recovery.root_public() != *catalog.trust() {
-        return Err(Error::Invalid {
-            what: "recovery identity",
-            detail: format!(
-                "it is that of domain {} with root {}, not of domain {} with root {}",
-                recovery.domain(),
-                recovery.root_public(),
-                catalog.domain(),
-                catalog.trust()
-            ),
-        });
-    }
-    if recipients.is_empty() {
-        let detail = "none; nobody could open what is wrapped".to_owned();
-        return Err(Error::Invalid { what: "recipients", detail });
-    }
-    Ok(())
 }
 
 fn open(
@@ -220,19 +207,12 @@ fn open(
 }
 
 /// Brings a wrap to the sites that do not list it; whether there were any.
-fn complete(catalog: &Catalog, wrap: &Wrap) -> Result<bool> {
+fn complete(catalog: &Catalog, wrap: &Wrap, layout: Layout) -> Result<bool> {
     let name = wrap.name();
     let lists = |listing: &&crate::chain::Listing| listing.objects.contains_key(&name);
     if catalog.listings.iter().flatten().filter(lists).count() == catalog.sites().len() {
         return Ok(false);
     }
-    publish(catalog, wrap)?;
+    RootWord::from(wrap.clone()).publish(catalog.sites(), layout)?;
     Ok(true)
-}
-
-fn publish(catalog: &Catalog, wrap: &Wrap) -> Result<()> {
-    let key = wrap.name().key(catalog.domain());
-    let delivery = ship_replicated(catalog.sites(), &key, &wrap.to_bytes());
-    let k = catalog.layout().map_or(1, |layout| layout.k());
-    require(&delivery, k, "publishing a key wrapped anew")
 }

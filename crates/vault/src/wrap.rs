@@ -13,16 +13,16 @@ use crate::chain::Listing;
 use crate::error::Result;
 use crate::evidence::VouchedPeriod;
 use crate::fetch::fetch_replicated;
-use crate::keys::{Recipient, RecipientMark, RecoveryIdentity};
+use crate::keys::{Recipient, RecipientMark};
 use crate::layout::{Lineage, ObjectName};
 use crate::period::{self, PeriodKey, marks_of};
 use crate::record::PeriodRef;
+use crate::root::{digits, line};
 use crate::site::SiteError;
 use crate::unlock::{Unlock, wrapped_in};
 
 const MAGIC: &[u8; 4] = b"EVKY";
 const VERSION: u8 = 1;
-const CONTEXT: &[u8] = b"evenkeel vault re-wrap v1\0";
 /// An age file for a handful of recipients; anything larger is not one.
 const AGE_BYTES_MAX: usize = 1 << 20;
 /// Objects read at once.
@@ -43,22 +43,48 @@ pub(crate) struct Wrap {
 }
 
 impl Wrap {
-    /// Wraps `key` for these recipients.
-    pub(crate) fn make(
-        recovery: &RecoveryIdentity,
+    /// What every signed wrap's bytes begin with.
+    pub(crate) const CONTEXT: &[u8] = b"evenkeel vault re-wrap v1\0";
+
+    /// Wraps `key` for these recipients; the root has to sign it yet.
+    pub(crate) fn draft(
+        domain: &str,
         lineage: Lineage,
         period: PeriodRef,
         key: &PeriodKey,
         recipients: &[Recipient],
         time_ns: u64,
     ) -> Result<Self> {
-        let domain = recovery.domain().to_owned();
-        let age = period::seal(&domain, lineage, period.number, key, recipients)?;
+        let age = period::seal(domain, lineage, period.number, key, recipients)?;
         let (signature, hash) = ([0; SIGNATURE_BYTES], [0; 32]);
-        let mut wrap = Self { domain, lineage, period, time_ns, age, signature, hash };
-        wrap.signature = recovery.sign(&wrap.message());
-        wrap.hash = *blake3::hash(&wrap.to_bytes()).as_bytes();
-        Ok(wrap)
+        let domain = domain.to_owned();
+        Ok(Self { domain, lineage, period, time_ns, age, signature, hash })
+    }
+
+    pub(crate) fn sign(&mut self, signature: [u8; SIGNATURE_BYTES]) {
+        self.signature = signature;
+        self.hash = *blake3::hash(&self.to_bytes()).as_bytes();
+    }
+
+    pub(crate) fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    pub(crate) fn is_signed_by(&self, root: &RootPublicKey) -> bool {
+        root.has_signed(&self.message(), &self.signature)
+    }
+
+    /// What the root is asked to sign, in words. For whom it is, only whoever knows the
+    /// recipients can tell by their marks.
+    pub(crate) fn words(&self) -> Vec<(String, String)> {
+        let mut words = vec![
+            line("of-lineage", self.lineage),
+            line("period", self.period.number),
+            digits("first-key-object", &self.period.hash),
+        ];
+        words.extend(self.marks().iter().map(|mark| digits("for", &mark.0)));
+        words.push(line("time-ns", self.time_ns));
+        words
     }
 
     pub(crate) fn name(&self) -> ObjectName {
@@ -84,13 +110,13 @@ impl Wrap {
     pub(crate) fn verified(bytes: &[u8], domain: &str, trust: &RootPublicKey) -> Option<Self> {
         let mut wrap = Self::from_bytes(bytes).ok()?;
         wrap.hash = *blake3::hash(bytes).as_bytes();
-        let genuine = wrap.domain == domain && trust.has_signed(&wrap.message(), &wrap.signature);
+        let genuine = wrap.domain == domain && wrap.is_signed_by(trust);
         genuine.then_some(wrap)
     }
 
-    fn message(&self) -> Vec<u8> {
+    pub(crate) fn message(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        encoder.fixed(CONTEXT);
+        encoder.fixed(Self::CONTEXT);
         self.encode_unsigned(&mut encoder);
         encoder.into_bytes()
     }
@@ -200,9 +226,21 @@ pub(crate) fn open_any(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::Identity;
+    use crate::keys::{Identity, RecoveryIdentity};
     use crate::random::OsRandom;
     use zeroize::Zeroizing;
+
+    fn signed(
+        root: &RecoveryIdentity,
+        lineage: Lineage,
+        period: PeriodRef,
+        key: &PeriodKey,
+        recipients: &[Recipient],
+    ) -> Wrap {
+        let mut wrap = Wrap::draft("state", lineage, period, key, recipients, 9).unwrap();
+        wrap.sign(root.sign(&wrap.message()));
+        wrap
+    }
 
     #[test]
     fn a_wrap_reads_back_and_every_changed_byte_is_noticed() {
@@ -211,7 +249,7 @@ mod tests {
         let key = Zeroizing::new([8; 32]);
         let holder = Identity::generate();
         let recipients = [recovery.recipient(), holder.recipient()];
-        let wrap = Wrap::make(&recovery, lineage, period, &key, &recipients, 9).unwrap();
+        let wrap = signed(&recovery, lineage, period, &key, &recipients);
         let trust = recovery.root_public();
         let bytes = wrap.to_bytes();
         assert_eq!(Wrap::verified(&bytes, "state", &trust), Some(wrap.clone()));
@@ -226,7 +264,7 @@ mod tests {
             assert_eq!(Wrap::verified(&changed, "state", &trust), None, "byte {at}");
         }
         let other = RecoveryIdentity::generate("state", &mut OsRandom).unwrap();
-        let forged = Wrap::make(&other, lineage, period, &key, &recipients, 9).unwrap();
+        let forged = signed(&other, lineage, period, &key, &recipients);
         assert_eq!(Wrap::verified(&forged.to_bytes(), "state", &trust), None);
     }
 }

@@ -13,8 +13,8 @@ use evenkeel_types::Canonical;
 use evenkeel_vault::{
     Action, ActionAtSites, ActionId, ActionKind, ApprovalPolicy, ApprovalRule, Approvals,
     ApproverKey, Detail, Execution, Identity, KindRule, OsRandom, Phase, Recipient,
-    RecoveryIdentity, Site, Standing, Statement, Word, WriterKey, publish_action,
-    publish_execution, publish_policy, publish_word, read_approvals,
+    RecoveryIdentity, RootHand, Site, Standing, Statement, Word, WriterKey, publish_action,
+    publish_execution, publish_word, read_approvals,
 };
 
 const DOMAIN: &str = "state";
@@ -57,8 +57,10 @@ impl House {
     }
 
     fn publish(&self, policy: ApprovalPolicy, change: Option<ActionId>) {
-        let signed = policy.sign(&self.desk.recovery, change).unwrap();
-        publish_policy(&self.sites(), self.desk.layout, &signed).unwrap();
+        let mut policy = policy;
+        policy.change = change;
+        let signed = RootHand::Here(&self.desk.recovery).sign(policy).unwrap().unwrap();
+        signed.publish(&self.sites(), self.desk.layout).unwrap();
     }
 
     fn propose(&self, kind: ActionKind, details: Vec<Detail>) -> Action {
@@ -131,11 +133,12 @@ fn policies_of_other_roots_and_domains_and_changed_ones_do_not_count() {
     let house = House::new();
     let rules = || vec![rule(ActionKind::Export, 2, 24)];
     let stranger = RecoveryIdentity::generate(DOMAIN, &mut SeededRandom::new(9)).unwrap();
-    let foreign = house.policy(1, rules(), &[]).sign(&stranger, None).unwrap();
-    publish_policy(&house.sites(), house.desk.layout, &foreign).unwrap();
+    let foreign = RootHand::Here(&stranger).sign(house.policy(1, rules(), &[])).unwrap();
+    foreign.unwrap().publish(&house.sites(), house.desk.layout).unwrap();
     let elsewhere = ApprovalPolicy::new("network", (1, NOW), rules(), &[]).unwrap();
-    assert!(elsewhere.sign(&house.desk.recovery, None).is_err());
-    let own = house.policy(2, rules(), &[]).sign(&house.desk.recovery, None).unwrap();
+    let mut hand = RootHand::Here(&house.desk.recovery);
+    assert!(hand.sign(elsewhere).is_err());
+    let own = hand.sign(house.policy(2, rules(), &[])).unwrap().unwrap().policy().unwrap().clone();
     let bytes = own.to_bytes();
     for at in 0..bytes.len() {
         let mut changed = bytes.clone();

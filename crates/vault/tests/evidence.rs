@@ -6,11 +6,10 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Desk, SECOND, START, point};
+use common::{Desk, SECOND, START, point, rewrap};
 use evenkeel_types::Canonical as _;
 use evenkeel_vault::{
     Error, Identity, KeyEvidence, Recipient, RecoveryIdentity, VouchedPeriod, WrappedFileKey,
-    rewrap,
 };
 
 const DAY_NS: u64 = 24 * 3600 * SECOND;

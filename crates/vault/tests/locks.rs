@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::{Desk, SECOND, START, noise, point};
+use common::{Desk, SECOND, START, noise, point, rewrap};
 use evenkeel_vault::{
-    Error, Identity, ObjectInfo, Site, SiteClass, SiteError, SiteErrorKind, Writer, rewrap,
+    Error, Identity, ObjectInfo, Site, SiteClass, SiteError, SiteErrorKind, Writer,
 };
 
 const DAY: u64 = 86_400;

@@ -7,10 +7,10 @@ mod common;
 use std::process::Command;
 use std::sync::Arc;
 
-use common::{Desk, SECOND, START, SeededRandom, noise, point, read};
+use common::{Desk, SECOND, START, SeededRandom, noise, point, read, revoke_writer};
 use evenkeel_vault::{
     Error, Freshness, Lineage, Opener, Parent, Pin, RecoveryIdentity, Verify, Writer, WriterKey,
-    WriterOptions, revoke_writer, verify,
+    WriterOptions, verify,
 };
 
 /// Two points by the owner, one by a thief with the same key.

@@ -9,10 +9,10 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 
 use common::memory::{Fuse, Memory};
-use common::{DOMAIN, Desk, SECOND, START, SeededRandom, point, read};
+use common::{DOMAIN, Desk, SECOND, START, SeededRandom, point, read, rewrap};
 use evenkeel_vault::{
     Catalog, Error, Identity, Opener, Recipient, RecoveryIdentity, Site, Verify, Writer,
-    WriterOptions, periods, repair, rewrap, verify,
+    WriterOptions, periods, repair, verify,
 };
 use proptest::prelude::*;
 

@@ -187,8 +187,12 @@ pub struct ApprovalsPublishArgs {
     pub domain: DomainArg,
 
     /// The recovery identity, whose root key signs
-    #[arg(long, value_name = "FILE")]
-    pub identity: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "root_request")]
+    pub identity: Option<PathBuf>,
+
+    /// The root is elsewhere: new file for what it has to sign; nothing is published here
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["identity", "out"])]
+    pub root_request: Option<PathBuf>,
 
     /// Propose rules that are less than those published, and say why
     #[arg(long, value_name = "WHY")]

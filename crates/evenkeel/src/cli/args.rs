@@ -416,6 +416,10 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub promote: bool,
 
+    /// Of a new lineage, where the root is elsewhere: new file for what it has to sign
+    #[arg(long, value_name = "FILE", requires = "promote")]
+    pub root_request: Option<PathBuf>,
+
     /// Vouch that the primary of the old lineage is dead and stays dead, where this host cannot see
     /// it: two that live make two histories
     #[arg(long, requires = "promote")]

@@ -10,7 +10,8 @@ use super::place::Place;
 use super::postgres_args::PostgresCommand;
 use super::site_args::{SiteCommand, SitesCommand};
 use super::vault_args::VaultCommand;
-use crate::config::{REFERENCE, Severity, environment_keys};
+use crate::authority::Authority;
+use crate::config::{DomainName, REFERENCE, Severity, environment_keys};
 use crate::init::{self, InitOptions, ProfileOptions};
 use crate::margin;
 use crate::replay::{self, ReplayArgs};
@@ -41,6 +42,7 @@ pub(super) fn run(command: Command) -> Result<Exit> {
         Command::Vault(VaultCommand::Recipients(command)) => {
             node::private(|| node::recipients(&command))
         }
+        Command::Vault(VaultCommand::Root(command)) => node::private(|| node::root(&command)),
         Command::Vault(VaultCommand::Kit(command)) => node::private(|| node::kit(&command)),
         Command::Repair(args) => node::private(|| node::repair(&args)),
         Command::Init(args) => node::private(|| init(&args)),
@@ -88,10 +90,22 @@ fn replay(args: &ReplayArgs) -> Result<Exit> {
 }
 
 /// The keys of a lineage of files, for a home that has none.
-fn add_files(args: &InitArgs, identity: &std::path::Path) -> Result<Exit> {
+fn add_files(args: &InitArgs) -> Result<Exit> {
     let place = Place { home: args.home.clone(), ..Place::default() };
     let config = place.load()?;
-    let lineage = init::add_files(&config, identity)?.to_string();
+    let authority = match (&args.identity, &args.root_request) {
+        (Some(identity), _) => Authority::of_home(&config, identity)?,
+        (None, Some(file)) => node::root_elsewhere(&config, file)?,
+        (None, None) => {
+            return Err(Report::new(Exit::Usage, "the root has to certify a new writer")
+                .safe("nothing was written")
+                .next("evenkeel init --add-files --home DIR --identity recovery-identity.txt")
+                .next(
+                    "evenkeel init --add-files --home DIR --root-request FILE   (it is elsewhere)",
+                ));
+        }
+    };
+    let lineage = init::add_files(&config, &authority)?.to_string();
     if args.json {
         output::document(&serde_json::json!({
             "message_type": "init_files",
@@ -102,13 +116,18 @@ fn add_files(args: &InitArgs, identity: &std::path::Path) -> Result<Exit> {
     } else {
         output::result(&format!("files have the lineage {lineage} now"))?;
     }
+    if let Some(file) = &args.root_request {
+        node::write_root_drafts(&config, DomainName::State, file)?;
+        output::note(&node::root_asked_words(file));
+        return Ok(Exit::Ok);
+    }
     output::note(&format!("next:  evenkeel backup PATH --config {}", config.file.display()));
     Ok(Exit::Ok)
 }
 
 fn init(args: &InitArgs) -> Result<Exit> {
-    if let (true, Some(identity)) = (args.add_files, &args.identity) {
-        return add_files(args, identity);
+    if args.add_files {
+        return add_files(args);
     }
     let profile = args.profile.map(|profile| ProfileOptions {
         profile,
@@ -121,6 +140,7 @@ fn init(args: &InitArgs) -> Result<Exit> {
         desk: None,
         profile,
         writer_key: args.writer_key.clone(),
+        root: args.root.given()?,
     };
     let home = args.home.clone().unwrap_or_else(|| Place::default().home());
     let config = init::init_home(&home, &options)?;
@@ -143,8 +163,12 @@ fn init(args: &InitArgs) -> Result<Exit> {
     } else {
         output::result(&format!("laid out {}", home.display()))?;
     }
-    output::note(&format!("\nMove away: {}", init::recovery_words(&home)));
+    match &options.root {
+        None => output::note(&format!("\nMove away: {}", init::recovery_words(&home))),
+        Some(root) => output::note(&root.words(&config)),
+    }
     match args.profile {
+        _ if options.root.is_some() => {}
         None => output::note(&format!("\nnext:  evenkeel up --home {}", home.display())),
         Some(profile) => output::note(&format!(
             "\nprofile {}: every start checks what it promises\n\

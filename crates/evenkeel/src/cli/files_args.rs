@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::place::Place;
+use super::root_args::OutsideRootArgs;
 
 /// Arguments of `protect`.
 #[derive(Debug, Clone, Default, Args)]
@@ -28,6 +29,10 @@ pub struct ProtectArgs {
     /// A file of [[sites]] tables, as the configuration has them, for sites of any kind
     #[arg(long, value_name = "FILE", conflicts_with = "site")]
     pub sites: Option<PathBuf>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub root: OutsideRootArgs,
 
     /// Print one JSON document
     #[arg(long)]

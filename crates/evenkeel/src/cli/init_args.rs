@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::root_args::OutsideRootArgs;
 use crate::config::{DashboardBind, Profile};
 
 /// Arguments of `init`.
@@ -14,12 +15,16 @@ pub struct InitArgs {
     pub home: Option<PathBuf>,
 
     /// Give the home at --home the keys of a lineage of files, which an older one has not
-    #[arg(long, requires = "identity", conflicts_with_all = ["seed", "dashboard"])]
+    #[arg(long, conflicts_with_all = ["seed", "dashboard", "root_public_key"])]
     pub add_files: bool,
 
     /// The recovery identity, for --add-files
     #[arg(long, value_name = "FILE", requires = "add_files")]
     pub identity: Option<PathBuf>,
+
+    /// For --add-files with a root that is elsewhere: new file for what it has to sign
+    #[arg(long, value_name = "FILE", requires = "add_files", conflicts_with = "identity")]
+    pub root_request: Option<PathBuf>,
 
     /// Seed of the demonstration market
     #[arg(long, value_name = "N")]
@@ -44,6 +49,10 @@ pub struct InitArgs {
     /// Sign all that is written by a key in a token: the key file of `keys hsm generate`
     #[arg(long, value_name = "FILE", conflicts_with = "add_files")]
     pub writer_key: Option<PathBuf>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub root: OutsideRootArgs,
 
     /// Print one JSON document
     #[arg(long)]

@@ -197,9 +197,9 @@ pub struct GroupRequestArgs {
     #[arg(long, value_name = "FILE")]
     pub record: PathBuf,
 
-    /// File whose bytes are to be signed
-    #[arg(long, value_name = "FILE")]
-    pub message: PathBuf,
+    /// File whose bytes are to be signed; given again, each is signed on a table of its own below
+    #[arg(long, value_name = "FILE", required = true)]
+    pub message: Vec<PathBuf>,
 
     /// Numbers of the holders who sign
     #[arg(long, value_name = "N,…", value_delimiter = ',', required = true)]

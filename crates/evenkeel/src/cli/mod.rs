@@ -25,6 +25,7 @@ mod network_args;
 mod place;
 mod postgres_args;
 mod recipients_args;
+mod root_args;
 mod site_args;
 mod slashing_args;
 mod time;
@@ -90,6 +91,9 @@ pub use postgres_args::{PostgresCommand, PostgresRunArgs, PostgresStatusArgs};
 pub use recipients_args::{
     RecipientsAddArgs, RecipientsCommand, RecipientsListArgs, RecipientsRemoveArgs,
     RecipientsRewrapArgs, RevokeWriterArgs,
+};
+pub use root_args::{
+    OutsideRootArgs, RootAcceptArgs, RootCommand, RootRequestArgs, RootShowArgs, RootSignArgs,
 };
 pub use site_args::{
     SiteAddKeyArgs, SiteApproversArgs, SiteCommand, SiteServeArgs, SitesArgs, SitesCommand,

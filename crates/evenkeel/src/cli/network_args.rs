@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::place::Place;
+use super::root_args::OutsideRootArgs;
 use super::time::parse_time_ns;
 
 /// `network …`
@@ -91,6 +92,10 @@ pub struct NetworkProtectArgs {
     /// A folder that is a site of this domain alone; at least three [default: three in the home]
     #[arg(long, value_name = "DIR")]
     pub site: Vec<PathBuf>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub root: OutsideRootArgs,
 
     /// Print one JSON document
     #[arg(long)]

@@ -79,8 +79,12 @@ pub struct RevokeWriterArgs {
     pub after: u64,
 
     /// The recovery identity
-    #[arg(long, value_name = "FILE")]
-    pub identity: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "root_request")]
+    pub identity: Option<PathBuf>,
+
+    /// The root is elsewhere: new file for what it has to sign; nothing is published here
+    #[arg(long, value_name = "FILE", conflicts_with = "identity")]
+    pub root_request: Option<PathBuf>,
 
     /// Where this takes approvals: propose exactly this, and say why; nothing else is done
     #[arg(long, value_name = "WHY")]
@@ -182,9 +186,13 @@ pub struct RecipientsRewrapArgs {
     #[allow(missing_docs)]
     pub domain: DomainArg,
 
-    /// The recovery identity
+    /// The recovery identity; with --root-request any identity that opens the earlier periods
     #[arg(long, value_name = "FILE")]
     pub identity: PathBuf,
+
+    /// The root is elsewhere: new file for what it has to sign; nothing is published here
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub root_request: Option<PathBuf>,
 
     /// Say what would be wrapped, and write nothing
     #[arg(long)]

@@ -10,6 +10,7 @@ use super::kit_args::KitCommand;
 use super::network_args::NetworkCommand;
 use super::place::Place;
 use super::recipients_args::RecipientsCommand;
+use super::root_args::RootCommand;
 use super::slashing_args::SlashingCommand;
 
 /// What the sites still have, and what of it may go.
@@ -53,6 +54,12 @@ pub enum VaultCommand {
     /// See docs/recipients.md.
     #[command(subcommand)]
     Recipients(RecipientsCommand),
+
+    /// A domain's root that is elsewhere, with a group, in a token: what it has to sign
+    ///
+    /// See docs/root.md.
+    #[command(subcommand)]
+    Root(RootCommand),
 
     /// The recovery kit: what a stranger needs to bring everything back on a blank machine
     ///

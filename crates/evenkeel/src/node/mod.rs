@@ -63,6 +63,7 @@ mod recipients;
 mod recover_quorum;
 mod replay_cmd;
 mod restore_cmd;
+mod root;
 mod scrub_loop;
 mod shared_log;
 mod ship_loop;
@@ -116,6 +117,10 @@ pub(crate) use recipients::run as recipients;
 pub(crate) use recover_quorum::run as recover_quorum;
 pub(crate) use replay_cmd::run as replay_journal;
 pub(crate) use restore_cmd::run as restore;
+pub(crate) use root::{
+    asked_words as root_asked_words, elsewhere as root_elsewhere, run as root,
+    write_drafts as write_root_drafts,
+};
 pub(crate) use shared_log::look_at_members;
 pub(crate) use slashing::run as slashing;
 pub(crate) use status_cmd::run as status;

@@ -11,7 +11,7 @@ use evenkeel_recovery::{
 };
 use evenkeel_types::Timestamp;
 use evenkeel_vault::{
-    Catalog, IdKey, Lineage, Opener, OsRandom, Parent, Pin, PointInfo, RecoveryIdentity, WriterKey,
+    Catalog, IdKey, Lineage, Opener, OsRandom, Parent, Pin, PointInfo, WriterKey,
 };
 
 use super::approvals::{Gate, restore_gate};
@@ -23,9 +23,11 @@ use super::files;
 use super::journal_sink::JournalSink;
 use super::points_cmd::freshness;
 use super::postgres;
+use super::root;
 use super::snapshots::Snapshots;
+use crate::authority::{self, Authority};
 use crate::cli::{DecryptionPurpose, RestoreArgs, format_time_ns};
-use crate::config::{Config, FILE_NAME, SiteConfig};
+use crate::config::{Config, DomainName, FILE_NAME, SiteConfig};
 use crate::documents::RestoreDocument;
 use crate::keyfile::{self, hex};
 use crate::output;
@@ -34,10 +36,10 @@ use crate::report::{Exit, Report, Result};
 /// Marks a home that was restored for inspection.
 const UNPROMOTED: &str = "RESTORED-FOR-INSPECTION";
 
-/// A restored copy shows what was; only a promoted one may go on.
+/// A restored copy shows what was; only a promoted one may go on, once its root has certified it.
 pub(crate) fn refuse_unpromoted(config: &Config) -> Result<()> {
     if !config.host.data.join(UNPROMOTED).exists() {
-        return Ok(());
+        return authority::refuse_uncertified(config);
     }
     Err(Report::new(Exit::Usage, "this home was restored for inspection and may not go live")
         .at(config.home().display().to_string())
@@ -65,7 +67,7 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
 fn bring_back(args: &RestoreArgs, config: &Config, domain: &Domain<'_>) -> Result<Exit> {
     let begun = Instant::now();
     // Only the recovery identity may certify a new writer: better to know before reading anything.
-    let authority = authority(args)?;
+    let authority = authority(args, domain)?;
     let purpose = DecryptionPurpose::Restore;
     let unlock = evidence::unlock(args.identity.as_deref(), &args.quorum, purpose)?;
     let (unlock, _) = unlock.ok_or_else(nobody_opens)?;
@@ -112,6 +114,7 @@ fn bring_back(args: &RestoreArgs, config: &Config, domain: &Domain<'_>) -> Resul
             return Err(report);
         }
     };
+    let asked = home.promotion.is_some().then_some(home.config);
     let seen = opener.seen();
     let mut document = described(&restored, &catalog, from);
     document.elapsed_seconds = begun.elapsed().as_secs_f64();
@@ -123,7 +126,10 @@ fn bring_back(args: &RestoreArgs, config: &Config, domain: &Domain<'_>) -> Resul
     for problem in seen.problems.iter().filter(|problem| answered(&problem.site)) {
         output::note(&format!("passed over: {problem}"));
     }
-    show(&document, args.json)?;
+    if let (Some(file), Some(config)) = (&args.root_request, asked) {
+        root::write_drafts(&config, DomainName::State, file)?;
+    }
+    show(&document, args)?;
     Ok(Exit::Ok)
 }
 
@@ -133,17 +139,22 @@ fn nobody_opens() -> Report {
         .next("evenkeel restore --identity FILE …")
 }
 
-fn authority(args: &RestoreArgs) -> Result<Option<RecoveryIdentity>> {
+fn authority(args: &RestoreArgs, domain: &Domain<'_>) -> Result<Option<Authority>> {
     if !args.promote {
         return Ok(None);
+    }
+    if let Some(file) = &args.root_request {
+        root::refuse_existing(file)?;
+        return Ok(Some(Authority::Elsewhere(domain.trust)));
     }
     let file = args.identity.as_deref().ok_or_else(|| {
         Report::new(Exit::Usage, "a quorum opens, but only the root key certifies a new writer")
             .safe("nothing was written")
             .next("evenkeel restore --identity recovery-identity.txt --promote …")
+            .next("evenkeel restore --quorum DIR --table DIR --promote --root-request FILE …   (the root signs elsewhere)")
             .next("evenkeel restore --quorum DIR --table DIR …   (to inspect)")
     })?;
-    keyfile::read_recovery_identity(file).map(Some)
+    keyfile::read_recovery_identity(file).map(Authority::Here).map(Some)
 }
 
 /// What came back, and what it was taken from.
@@ -164,8 +175,8 @@ fn described(restored: &Restored, catalog: &Catalog, from: Lineage) -> RestoreDo
     }
 }
 
-fn show(document: &RestoreDocument, json: bool) -> Result<()> {
-    if json {
+fn show(document: &RestoreDocument, args: &RestoreArgs) -> Result<()> {
+    if args.json {
         return output::document(document);
     }
     let mut results = output::Results::new();
@@ -189,6 +200,10 @@ fn show(document: &RestoreDocument, json: bool) -> Result<()> {
         results.line(&format!("  last shipped  {time}"))?;
     }
     results.finish()?;
+    if let Some(file) = &args.root_request {
+        output::note(&root::asked_words(file));
+        return Ok(());
+    }
     output::note(&match &document.promoted_lineage {
         Some(lineage) => format!(
             "new lineage {lineage}\nnext:  evenkeel up --home {}   (never again the old home)",
@@ -292,12 +307,12 @@ struct NewHome {
 
 /// What a new lineage needs.
 struct Promotion {
-    authority: RecoveryIdentity,
+    authority: Authority,
     lineage: Lineage,
 }
 
 impl NewHome {
-    fn begin(to: &Path, old: &Config, authority: Option<RecoveryIdentity>) -> Result<Self> {
+    fn begin(to: &Path, old: &Config, authority: Option<Authority>) -> Result<Self> {
         let home = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
         let host = home.join("host");
         fs::create_dir_all(&host).map_err(|error| Report::io("make the folder", &host, &error))?;
@@ -373,8 +388,9 @@ impl NewHome {
         let now_ns = SystemClock::new().wall_ns();
         let key = WriterKey::generate(&mut OsRandom)?;
         let chunk_ids = IdKey::generate(&mut OsRandom)?;
+        let authority = &promotion.authority;
         let certificate =
-            promotion.authority.certify(promotion.lineage, Some(parent), key.public(), now_ns)?;
+            authority.certify(STATE, promotion.lineage, Some(parent), key.public())?;
         let domain = Domain::of(&self.config)?;
         let settings = domain.settings;
         let dir = settings.writer_key_file.parent().unwrap_or(&self.host);
@@ -396,6 +412,9 @@ impl NewHome {
         Snapshots::new(self.config.snapshots_dir(), 2).save(&checkpoint).map_err(|error| {
             Report::io("write the snapshot", &self.config.snapshots_dir(), &error)
         })?;
+        if !authority.is_here() {
+            return Ok(());
+        }
         // From here on the sites may know the new lineage: its keys must never be thrown away.
         let shown = domain.writer().and_then(|mut writer| {
             write_point(&mut writer, &checkpoint, &promise, &Frames::default(), now_ns)?;

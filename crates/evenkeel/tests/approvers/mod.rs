@@ -48,7 +48,7 @@ pub fn found_group(rig: &Rig, curve: &str, people: [&str; 3], table: &str) {
 }
 
 /// Two sign at the same time, each in a process of its own.
-fn both_sign(rig: &Rig, table: &str, signers: [&str; 2]) {
+pub fn both_sign(rig: &Rig, table: &str, signers: [&str; 2]) {
     let spawn = |who: &str| {
         let mut command = rig.command(&format!("keys group sign --table {table} --holder {who}"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()

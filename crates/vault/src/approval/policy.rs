@@ -8,12 +8,11 @@ use super::rule::ApprovalRule;
 use super::words::Detail;
 use crate::certificate::{RootPublicKey, SIGNATURE_BYTES, magic, text};
 use crate::error::{Error, Result};
-use crate::keys::{Recipient, RecoveryIdentity};
+use crate::keys::Recipient;
 use crate::layout::{check_domain, hex};
 
 const MAGIC: &[u8; 4] = b"EVKU";
 const VERSION: u8 = 1;
-const CONTEXT: &[u8] = b"evenkeel vault approval policy v1\0";
 const APPROVERS_MAX: usize = 64;
 
 /// What one kind of action takes.
@@ -119,10 +118,13 @@ pub struct ApprovalPolicy {
     pub recipients: Vec<String>,
     /// The action by which it may be less than the one before.
     pub change: Option<ActionId>,
-    signature: [u8; SIGNATURE_BYTES],
+    pub(crate) signature: [u8; SIGNATURE_BYTES],
 }
 
 impl ApprovalPolicy {
+    /// What every signed policy's bytes begin with.
+    pub(crate) const CONTEXT: &[u8] = b"evenkeel vault approval policy v1\0";
+
     /// Rules that nobody has signed yet.
     ///
     /// # Errors
@@ -161,29 +163,15 @@ impl ApprovalPolicy {
         Ok(())
     }
 
-    /// Signs it with the domain's root key, which is kept offline.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if the identity is another domain's.
-    pub fn sign(mut self, root: &RecoveryIdentity, change: Option<ActionId>) -> Result<Self> {
-        if root.domain() != self.domain {
-            let detail = format!("it is of domain {}", root.domain());
-            return Err(Error::Invalid { what: "recovery identity", detail });
-        }
-        self.change = change;
-        self.signature = root.sign(&self.message());
-        Ok(self)
-    }
-
     /// Whether this root signed it.
     #[must_use]
     pub fn is_signed_by(&self, root: &RootPublicKey) -> bool {
         root.has_signed(&self.message(), &self.signature)
     }
 
-    fn message(&self) -> Vec<u8> {
+    pub(crate) fn message(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        encoder.fixed(CONTEXT);
+        encoder.fixed(Self::CONTEXT);
         self.encode_unsigned(&mut encoder);
         encoder.into_bytes()
     }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use evenkeel_vault::{
     Catalog, Certificate, FolderSite, IdKey, Layout, Lineage, Opener, Pin, Point, PointInput,
-    Random, RecoveryIdentity, Result, Root, Site, Writer, WriterKey, WriterOptions,
+    Random, Recipient, RecoveryIdentity, Result, Rewrapped, Root, RootHand, Site, Unlock, Writer,
+    WriterKey, WriterOptions,
 };
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -182,4 +183,27 @@ pub fn read(opener: &Opener, point: &Point, name: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     opener.read_source(point.id, name, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Wraps every key period anew, as its recovery identity.
+pub fn rewrap(
+    catalog: &Catalog,
+    recovery: &RecoveryIdentity,
+    recipients: &[Recipient],
+    time_ns: u64,
+) -> Result<Rewrapped> {
+    let unlock = Unlock::from(recovery.identity().clone());
+    evenkeel_vault::rewrap(catalog, &unlock, &mut RootHand::Here(recovery), recipients, time_ns)
+}
+
+/// Revokes a writer, as the root of a recovery identity.
+pub fn revoke_writer(
+    catalog: &Catalog,
+    recovery: &RecoveryIdentity,
+    lineage: Lineage,
+    trusted: u64,
+    time_ns: u64,
+) -> Result<()> {
+    let mut root = RootHand::Here(recovery);
+    evenkeel_vault::revoke_writer(catalog, &mut root, lineage, trusted, time_ns)
 }

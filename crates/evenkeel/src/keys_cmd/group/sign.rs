@@ -1,6 +1,7 @@
 //! `keys group request` and `keys group sign`
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evenkeel_custody::group::sign::{Request, Session, aggregate};
@@ -14,7 +15,7 @@ use super::files::{Own, Shared, armored, read_bytes, record_text};
 use super::step::{Place, advance};
 use super::{contract_form, fault, of_record, refused, say};
 use crate::cli::{GroupRequestArgs, GroupSignArgs};
-use crate::documents::{GroupDocument, GroupState};
+use crate::documents::{GroupContractDocument, GroupDocument, GroupState};
 use crate::keyfile::hex;
 use crate::keys_cmd::input::OsRandom;
 use crate::output;
@@ -25,21 +26,26 @@ const POLL: Duration = Duration::from_millis(200);
 
 pub(super) fn request(args: &GroupRequestArgs) -> Result<Exit> {
     let sealed = armored::sealed(&args.record)?;
-    let message = read_bytes(&args.message, "the message")?;
-    let signers: BTreeSet<u16> = args.signers.iter().copied().collect();
-    let request = Request::new(&sealed, &message, &signers, &mut OsRandom)
-        .map_err(|error| refused(&error).safe("nobody was asked"))?;
-    let table = Shared::new(&args.table);
-    table.make()?;
-    let file = lay_request(&table, &request)?;
+    let mut written = Vec::new();
+    let mut first = None;
+    for (at, file) in args.message.iter().enumerate() {
+        let folder = match args.message.len() {
+            1 => args.table.clone(),
+            _ => args.table.join((at + 1).to_string()),
+        };
+        let request = request_one(args, &sealed, file, &Shared::new(&folder), &mut written)?;
+        first.get_or_insert(request);
+    }
+    let Some(request) = first else { return Err(nothing_to_sign(&args.table)) };
+    let named: Vec<String> = args.message.iter().map(|file| file.display().to_string()).collect();
     let document = GroupDocument {
         state: GroupState::Requested,
         missing: request.signers.clone(),
-        written: vec![file],
+        written,
         next: vec![format!(
-            "each signer, after comparing {} with the file to be signed: evenkeel keys group sign \
+            "each signer, after comparing {} with what is to be signed: evenkeel keys group sign \
              --table {} --holder DIR",
-            args.message.display(),
+            named.join(", "),
             args.table.display()
         )],
         ..of_record(sealed.record())
@@ -47,6 +53,29 @@ pub(super) fn request(args: &GroupRequestArgs) -> Result<Exit> {
     let document = GroupDocument { id: Some(hex(&request.id())), ..document };
     say("requested  a signature", &document, args.json)?;
     Ok(Exit::Ok)
+}
+
+fn request_one(
+    args: &GroupRequestArgs,
+    sealed: &Sealed,
+    file: &Path,
+    table: &Shared,
+    written: &mut Vec<String>,
+) -> Result<Request> {
+    let message = read_bytes(file, "the message")?;
+    let signers: BTreeSet<u16> = args.signers.iter().copied().collect();
+    let request = Request::new(sealed, &message, &signers, &mut OsRandom)
+        .map_err(|error| refused(&error).safe("nobody was asked"))?;
+    table.make()?;
+    written.push(lay_request(table, &request)?);
+    Ok(request)
+}
+
+fn nothing_to_sign(table: &Path) -> Report {
+    Report::new(Exit::NothingYet, "no request lies on the table")
+        .at(table.display().to_string())
+        .safe("nothing was signed")
+        .next("evenkeel keys group request --table TABLE --record FILE --message FILE --signers …")
 }
 
 fn lay_request(table: &Shared, request: &Request) -> Result<String> {
@@ -58,33 +87,72 @@ fn lay_request(table: &Shared, request: &Request) -> Result<String> {
 pub(super) fn run(args: &GroupSignArgs) -> Result<Exit> {
     let (own, table) = (Own::new(&args.holder), Shared::new(&args.table));
     let key = own.key()?;
-    let wait =
-        Wait { table: &table, until: Instant::now() + Duration::from_secs(args.wait), key: &key };
     if table.file("plan.txt").exists() {
-        return test(&own, &wait, args);
+        return test(&own, &Wait::new(&table, &key, args.wait), args);
     }
-    let request = armored::request(&table.file("request.txt"))?;
     let sealed = own.record()?.ok_or_else(|| own.without("record.txt"))?;
     let share = own.share()?.ok_or_else(|| own.without("share"))?;
+    let tables = tables(&table, &args.table);
+    let mut written = Vec::new();
+    let mut signed = Vec::new();
+    for table in &tables {
+        let wait = Wait::new(table, &key, args.wait);
+        signed.push(sign_one(&wait, &sealed, &share, &mut written)?);
+    }
+    // Of several, each lies on its table.
+    let alone = signed.pop().filter(|_| signed.is_empty());
+    let (signature_hex, contract) = alone.unwrap_or_default();
+    let record = sealed.record();
+    let state = GroupState::Signed;
+    let document = GroupDocument { state, signature_hex, contract, written, ..of_record(record) };
+    say("signed  by the group", &document, args.json)?;
+    Ok(Exit::Ok)
+}
+
+/// The table itself, or those below it that were laid for one message each.
+fn tables(table: &Shared, folder: &Path) -> Vec<Shared> {
+    let below: Vec<Shared> = (1_u32..)
+        .map(|number| folder.join(number.to_string()))
+        .take_while(|folder| folder.is_dir())
+        .map(|folder| Shared::new(&folder))
+        .collect();
+    if below.is_empty() || table.file("request.txt").exists() {
+        return vec![Shared::new(folder)];
+    }
+    below
+}
+
+type Signed = (Option<String>, Option<GroupContractDocument>);
+
+fn sign_one(
+    wait: &Wait<'_>,
+    sealed: &Sealed,
+    share: &KeyShare,
+    written: &mut Vec<String>,
+) -> Result<Signed> {
+    let request = armored::request(&wait.table.file("request.txt"))?;
     let record = sealed.record();
     output::note(&format!(
         "signing {} bytes, SHA-256 {}",
         request.message.len(),
         hex(&sha2::Sha256::digest(&request.message))
     ));
-    let subject = Subject { request: &request, record, sealed: Some(&sealed), share: &share };
+    #[cfg(feature = "whole")]
+    say_root_word(&request.message);
+    let subject = Subject { request: &request, record, sealed: Some(sealed), share };
     let signature = wait.signature_on_curve(&subject)?;
     // Everybody has all shares of the signature, and all make the same one.
-    let laid = lay_once(&table, "signature.txt", &format!("{}\n", hex(&signature)))?;
-    let document = GroupDocument {
-        state: GroupState::Signed,
-        signature_hex: Some(hex(&signature)),
-        contract: contract_form(record, &request.message, &signature)?,
-        written: laid,
-        ..of_record(record)
-    };
-    say("signed  by the group", &document, args.json)?;
-    Ok(Exit::Ok)
+    written.extend(lay_once(wait.table, "signature.txt", &format!("{}\n", hex(&signature)))?);
+    Ok((Some(hex(&signature)), contract_form(record, &request.message, &signature)?))
+}
+
+/// What the group says as a domain's root, if that is what it signs: from the very bytes.
+#[cfg(feature = "whole")]
+fn say_root_word(message: &[u8]) {
+    if let Some(word) = evenkeel_vault::RootWord::of_message(message) {
+        let lines = word.words().into_iter().map(|(name, value)| format!("\n  {name}: {value}"));
+        output::note(&format!("as the root of a domain:{}", lines.collect::<String>()));
+    }
 }
 
 /// The signature that puts a new generation in force.
@@ -149,7 +217,11 @@ struct Wait<'a> {
     key: &'a HolderKey,
 }
 
-impl Wait<'_> {
+impl<'a> Wait<'a> {
+    fn new(table: &'a Shared, key: &'a HolderKey, seconds: u64) -> Self {
+        Self { table, until: Instant::now() + Duration::from_secs(seconds), key }
+    }
+
     fn signature_on_curve(&self, subject: &Subject<'_>) -> Result<Vec<u8>> {
         match subject.record.curve {
             Curve::Ed25519 => self.signature::<Ed25519>(subject),

@@ -17,7 +17,7 @@ pub(crate) use held::Held;
 pub(crate) use listing::action_document;
 pub(crate) use publish::{BUNDLE, POLICY, read_armored, write_armored};
 pub(crate) use restore::restore_gate;
-pub(crate) use say::{message, signed};
+pub(crate) use say::{message, read_signature, signed};
 pub(crate) use sealing::{export_gate, promotion_gate, recipients_gate, refuse_unapproved};
 pub(crate) use watch::ApprovalsLoop;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use evenkeel_custody::group::Armor;
 use evenkeel_types::Canonical;
-use evenkeel_vault::{ActionKind, ApprovalPolicy, Recipient, RecoveryIdentity, publish_policy};
+use evenkeel_vault::{ActionKind, ApprovalPolicy, Recipient, RootWord};
 
 use super::gate::{Asked, Gate, gate};
 use super::held::Held;
@@ -14,6 +14,7 @@ use crate::cli::ApprovalsPublishArgs;
 use crate::config::Config;
 use crate::keyfile;
 use crate::node::domain::Domain;
+use crate::node::root::DomainRoot;
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
@@ -25,12 +26,8 @@ pub(crate) const BUNDLE: Armor = Armor("EVENKEEL-APPROVED-ACTION-1");
 pub(super) fn run(args: &ApprovalsPublishArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let domain = Domain::chosen(&config, args.domain)?;
-    let root = keyfile::read_recovery_identity(&args.identity)?;
-    if root.root_public() != domain.trust {
-        return Err(Report::new(Exit::WrongKey, "this is not the recovery identity of the domain")
-            .at(args.identity.display().to_string())
-            .safe("nothing was published"));
-    }
+    let (identity, request) = (args.identity.as_deref(), args.root_request.as_deref());
+    let mut root = DomainRoot::of(&domain, identity, request)?;
     if config.approvals.is_empty() {
         return Err(Report::new(Exit::Usage, "the configuration has no [approvals.…]")
             .at(config.file.display().to_string())
@@ -39,24 +36,31 @@ pub(super) fn run(args: &ApprovalsPublishArgs) -> Result<Exit> {
     }
     let held = Held::look(&config, &domain)?;
     let next = next_policy(&config, &domain, &held)?;
-    let Some((policy, gate)) = allowed(&config, &domain, &held, next, (args, &root))? else {
+    let Some((policy, gate)) = allowed(&config, &domain, &held, next, args)? else {
         return Ok(Exit::Ok);
     };
-    publish_policy(&domain.sites(), domain.layout, &policy)?;
+    let counter = policy.counter;
+    let signed = root.hand().sign(policy)?;
+    if let Some(signed) = &signed {
+        signed.publish(&domain.sites(), domain.layout)?;
+    }
     if let Some(pass) = gate {
-        pass.executed(&domain, &format!("policy {} was published", policy.counter))?;
+        pass.executed(&domain, &format!("policy {counter} was handed to the root"))?;
+    }
+    if root.ask()? {
+        return Ok(Exit::Ok);
     }
     let held = Held::read(&config, &domain)?;
     let mut document = described("publish", &domain, &held);
-    if let Some(out) = &args.out {
-        write_armored(out, POLICY, &policy)?;
+    if let (Some(out), Some(policy)) = (&args.out, signed.as_ref().and_then(RootWord::policy)) {
+        write_armored(out, POLICY, policy)?;
         document.written.push(out.display().to_string());
     }
     if args.json {
         output::document(&document)?;
     } else {
         show(&document, false)?;
-        output::result(&format!("published policy {}", policy.counter))?;
+        output::result(&format!("published policy {counter}"))?;
     }
     output::note(
         "every command reads it from the sites, and refuses a configuration that says less\n\
@@ -79,17 +83,17 @@ fn next_policy(config: &Config, domain: &Domain<'_>, held: &Held) -> Result<Appr
 
 type Allowed = (ApprovalPolicy, Option<super::gate::Pass>);
 
-/// The policy signed, if it may be published: where it is less than the one before, by an action.
+/// The policy, if it may be published: where it is less than the one before, by an action.
 fn allowed(
     config: &Config,
     domain: &Domain<'_>,
     held: &Held,
     next: ApprovalPolicy,
-    (args, root): (&ApprovalsPublishArgs, &RecoveryIdentity),
+    args: &ApprovalsPublishArgs,
 ) -> Result<Option<Allowed>> {
     let less = held.found.less_in(&next);
     if less.is_empty() {
-        return Ok(Some((next.sign(root, None)?, None)));
+        return Ok(Some((next, None)));
     }
     for one in &less {
         output::note(&format!("less than what was published: {one}"));
@@ -109,7 +113,9 @@ fn allowed(
         Gate::Proposed => Ok(None),
         Gate::Open(pass) => {
             let change = pass.action().map(|action| action.id);
-            Ok(Some((next.sign(root, change)?, Some(*pass))))
+            let mut next = next;
+            next.change = change;
+            Ok(Some((next, Some(*pass))))
         }
     }
 }

@@ -157,7 +157,7 @@ pub(crate) fn signed(
 }
 
 /// Hexadecimal digits, or a file that holds them or the bytes.
-fn read_signature(text: &str, length_bytes: usize) -> Result<Vec<u8>> {
+pub(crate) fn read_signature(text: &str, length_bytes: usize) -> Result<Vec<u8>> {
     let digits = |text: &str| {
         let text = text.trim();
         keyfile::unhex(text.strip_prefix("0x").unwrap_or(text))

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use super::super::drill_cmd::prove;
 use super::super::postgres::{Wanted, add_protected, first_base, wanted_of};
 use super::backup_cmd::{exit_of, make, print};
+use crate::authority;
 use crate::cli::{BackupArgs, ProtectArgs};
-use crate::config::{Config, DashboardBind, FILE_NAME, SiteConfig};
+use crate::config::{Config, DashboardBind, DomainName, FILE_NAME, SiteConfig};
 use crate::documents::{BackupDocument, DrillDocument, Outcome};
 use crate::init::{self, Desk, InitOptions};
 use crate::output;
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &ProtectArgs) -> Result<Exit> {
     let home = home.unwrap_or_else(|| DEFAULT_HOME.into());
     let is_new = !init::is_home(&home);
     let config = if is_new { lay_out(&home, args, &paths)? } else { extend(&home, args, &paths)? };
+    authority::refuse_waiting(&config, DomainName::State, args.root.given()?.as_ref())?;
     let config = protect_clusters(config, &clusters, args.password_file.as_deref())?;
     let config = protect_documents(config, &documents, args.json)?;
     if config.files.paths.is_empty() && config.postgres.is_empty() {
@@ -145,6 +147,7 @@ fn lay_out(home: &Path, args: &ProtectArgs, paths: &[PathBuf]) -> Result<Config>
         seed: None,
         dashboard: Some(DashboardBind(None)),
         desk: Some(desk),
+        root: args.root.given()?,
         ..InitOptions::default()
     };
     let config = init::init_home(home, &options)?;

@@ -11,9 +11,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use evenkeel_vault::{IdKey, Identity, Lineage, OsRandom, RecoveryIdentity, WriterKey};
+use evenkeel_vault::{IdKey, Identity, Lineage, OsRandom, WriterKey};
 
 use super::super::domain::NETWORK;
+use crate::authority::{Authority, OutsideRoot};
 use crate::config::Config;
 use crate::config_text::{quoted, rewrite, set_in};
 use crate::init::{make_folder, now_ns, random, sync_folder};
@@ -34,9 +35,14 @@ pub(super) fn drill_identity(config: &Config) -> PathBuf {
 }
 
 /// Lays it out where it is not yet, and names the document.
-pub(super) fn lay_out(config: &Config, document: &Path, sites: &[PathBuf]) -> Result<Config> {
+pub(super) fn lay_out(
+    config: &Config,
+    document: &Path,
+    sites: &[PathBuf],
+    root: Option<&OutsideRoot>,
+) -> Result<Config> {
     if config.domains.network.is_none() {
-        return begin(config, document, sites);
+        return begin(config, document, sites, root);
     }
     if !sites.is_empty() {
         return Err(Report::new(Exit::Usage, "the network's sites are chosen already")
@@ -50,7 +56,12 @@ pub(super) fn lay_out(config: &Config, document: &Path, sites: &[PathBuf]) -> Re
     Config::load(&config.file)
 }
 
-fn begin(config: &Config, document: &Path, sites: &[PathBuf]) -> Result<Config> {
+fn begin(
+    config: &Config,
+    document: &Path,
+    sites: &[PathBuf],
+    root: Option<&OutsideRoot>,
+) -> Result<Config> {
     let home = config.home();
     let folders = site_folders(config, sites)?;
     for folder in folders.iter().map(|(_, folder)| home.join(folder)) {
@@ -64,7 +75,7 @@ fn begin(config: &Config, document: &Path, sites: &[PathBuf]) -> Result<Config> 
     }
     make_folder(&home.join(KEYS))?;
     make_folder(&config.drill.home)?;
-    let public = write_keys(config)?;
+    let public = write_keys(config, root)?;
     sync_folder(&home.join(KEYS))?;
     let tables = tables(&public, &folders) + &holders(config, &public);
     rewrite(config, |text| {
@@ -108,7 +119,7 @@ struct Public {
 }
 
 /// Keys of an interrupted attempt were never named by a configuration: they are made again.
-fn write_keys(config: &Config) -> Result<Public> {
+fn write_keys(config: &Config, outside: Option<&OutsideRoot>) -> Result<Public> {
     let file = |name: &str| config.home().join(name);
     let drill_file = drill_identity(config);
     let names =
@@ -124,21 +135,21 @@ fn write_keys(config: &Config) -> Result<Public> {
         }
     }
     let [writer_file, certificate_file, chunk_id_file] = names;
-    let recovery = RecoveryIdentity::generate(NETWORK, &mut OsRandom)?;
+    let authority = Authority::begin(NETWORK, outside)?;
     let writer = WriterKey::generate(&mut OsRandom)?;
     let drill = Identity::generate();
     let mut lineage = [0; 16];
     lineage.copy_from_slice(&random()?[..16]);
-    let certificate = recovery.certify(Lineage(lineage), None, writer.public(), now_ns())?;
-    keyfile::write_recovery_identity(&file(RECOVERY), &recovery)?;
+    let certificate = authority.certify(NETWORK, Lineage(lineage), None, writer.public())?;
+    let recovery = authority.write_identity(&file(RECOVERY), outside)?;
     keyfile::write_writer_key(&file(&writer_file), NETWORK, &writer)?;
     keyfile::write_certificate(&file(&certificate_file), &certificate)?;
     keyfile::write_chunk_id_key(&file(&chunk_id_file), NETWORK, &IdKey::generate(&mut OsRandom)?)?;
     keyfile::write_drill_identity(&drill_file, &drill)?;
     Ok(Public {
-        recovery: recovery.recipient().to_string(),
+        recovery: recovery.to_string(),
         drill: drill.recipient().to_string(),
-        root: recovery.root_public().to_string(),
+        root: authority.root_public().to_string(),
     })
 }
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::source::Source;
 use super::{backup_cmd, lay_out};
+use crate::authority::{self, OutsideRoot};
 use crate::cli::NetworkProtectArgs;
-use crate::config::{Config, DashboardBind, FILE_NAME};
+use crate::config::{Config, DashboardBind, DomainName, FILE_NAME};
 use crate::documents::NetworkBackupDocument;
 use crate::init::{self, Desk, InitOptions};
 use crate::output;
@@ -26,7 +27,8 @@ pub(super) fn run(args: &NetworkProtectArgs) -> Result<Exit> {
     // A document that is refused is better known before anything is laid out.
     let source = Source::read(&args.document)?;
     let config = home_of(&home)?;
-    let (config, backup) = protect(&config, &source, &args.site)?;
+    let root = args.root.given()?;
+    let (config, backup) = protect(&config, &source, &args.site, root.as_ref())?;
     print(&config, &backup, args.json)?;
     say_recovery(&config);
     let home = config.home().display();
@@ -70,7 +72,7 @@ pub(in super::super) fn protect_file(
     alone: bool,
     json: bool,
 ) -> Result<Config> {
-    let (config, backup) = protect(config, &Source::read(document)?, &[])?;
+    let (config, backup) = protect(config, &Source::read(document)?, &[], None)?;
     if alone {
         print(&config, &backup, json)?;
     }
@@ -82,6 +84,7 @@ fn protect(
     config: &Config,
     source: &Source,
     sites: &[PathBuf],
+    root: Option<&OutsideRoot>,
 ) -> Result<(Config, NetworkBackupDocument)> {
     if !sites.is_empty() && sites.len() < SITES_MIN {
         let what =
@@ -90,7 +93,8 @@ fn protect(
             "name three folders on three disks or machines: --site DIR --site DIR --site DIR",
         ));
     }
-    let config = lay_out::lay_out(config, &source.file, sites)?;
+    let config = lay_out::lay_out(config, &source.file, sites, root)?;
+    authority::refuse_waiting(&config, DomainName::Network, root)?;
     let backup = backup_cmd::make(&config)?;
     Ok((config, backup))
 }

@@ -3,10 +3,8 @@
 mod edit;
 mod rotation;
 
-use std::path::Path;
-
 use evenkeel_recovery::Clock as _;
-use evenkeel_vault::{Catalog, PeriodAccess, Recipient, RecoveryIdentity, rewrap};
+use evenkeel_vault::{Catalog, PeriodAccess, Recipient, Unlock, rewrap};
 
 pub(crate) use rotation::Rotation;
 
@@ -14,6 +12,7 @@ use super::approvals::recipients_gate;
 use super::clock::SystemClock;
 use super::domain::Domain;
 use super::restore_cmd::choose_lineage;
+use super::root::DomainRoot;
 use crate::access_seen::{AccessSeen, label_of};
 use crate::cli::{
     RecipientsAddArgs, RecipientsCommand, RecipientsListArgs, RecipientsRemoveArgs,
@@ -397,7 +396,8 @@ fn removed_words(
 fn rewrap_all(args: &RecipientsRewrapArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let domain = Domain::chosen(&config, args.domain)?;
-    let recovery = own_recovery(&domain, &args.identity)?;
+    let here = args.root_request.is_none().then_some(args.identity.as_path());
+    let mut root = DomainRoot::of(&domain, here, args.root_request.as_deref())?;
     let all = parsed(domain.settings)?;
     let mut catalog = domain.catalog(None)?;
     let mut done = evenkeel_vault::Rewrapped::default();
@@ -410,7 +410,9 @@ fn rewrap_all(args: &RecipientsRewrapArgs) -> Result<Exit> {
             return Ok(Exit::Ok);
         };
         pass.on_record(&domain, "wrapped anew")?;
-        done = rewrap(&catalog, &recovery, &all, SystemClock::new().wall_ns())?;
+        let unlock = Unlock::from(keyfile::read_identity(&args.identity)?);
+        let time_ns = SystemClock::new().wall_ns();
+        done = rewrap(&catalog, &unlock, &mut root.hand(), &all, time_ns)?;
         catalog = domain.catalog(None)?;
     }
     let periods = look(&config, &domain, &catalog)?;
@@ -423,6 +425,9 @@ fn rewrap_all(args: &RecipientsRewrapArgs) -> Result<Exit> {
         ..described("rewrap", domain.name, domain.settings, Some(&periods))?
     };
     show(&document, args.json)?;
+    if root.ask()? {
+        return Ok(Exit::Ok);
+    }
     output::note(&format!(
         "{} wrapped anew, {} were right already, {} not opened by this identity{}",
         document.wrapped,
@@ -444,22 +449,11 @@ fn list_words(all: &[Recipient]) -> String {
     format!("{} recipients, list {hash}", named.len())
 }
 
-/// The recovery identity of this very domain.
-fn own_recovery(domain: &Domain<'_>, file: &Path) -> Result<RecoveryIdentity> {
-    let recovery = keyfile::read_recovery_identity(file)?;
-    if recovery.root_public() == domain.trust {
-        return Ok(recovery);
-    }
-    Err(Report::new(Exit::WrongKey, "this recovery identity is not that of the domain")
-        .at(file.display().to_string())
-        .safe("nothing was written")
-        .next("name the recovery identity whose root public key the configuration has"))
-}
-
 fn revoke_writer(args: &RevokeWriterArgs) -> Result<Exit> {
     let config = args.place.load()?;
     let domain = Domain::chosen(&config, args.domain)?;
-    let recovery = own_recovery(&domain, &args.identity)?;
+    let (identity, request) = (args.identity.as_deref(), args.root_request.as_deref());
+    let mut root = DomainRoot::of(&domain, identity, request)?;
     let catalog = domain.catalog(None)?;
     let lineage = choose_lineage(&catalog, Some(&args.lineage))?;
     let (named, after) = (lineage.to_string(), format!("record {}", args.after));
@@ -476,7 +470,10 @@ fn revoke_writer(args: &RevokeWriterArgs) -> Result<Exit> {
     };
     let before = points(&catalog);
     let time_ns = SystemClock::new().wall_ns();
-    evenkeel_vault::revoke_writer(&catalog, &recovery, lineage, args.after, time_ns)?;
+    evenkeel_vault::revoke_writer(&catalog, &mut root.hand(), lineage, args.after, time_ns)?;
+    if root.ask()? {
+        return Ok(Exit::Ok);
+    }
     let after = points(&domain.catalog(None)?);
     let document = described("revoke-writer", domain.name, domain.settings, None)?;
     if args.json {
