@@ -419,7 +419,7 @@ fn the_networks_domain_has_a_policy_and_actions_of_its_own() {
     rig.ok("network protect network.toml --home h");
     let identity = "--identity h/network-recovery-identity.txt";
     rig.run("approvals publish --home h --domain network --identity h/recovery-identity.txt")
-        .refuses(12, &["not the recovery identity of the domain"]);
+        .refuses(12, &["not that of the domain"]);
     rig.ok(&format!("approvals publish --home h --domain network {identity}"));
     let restore = format!("network restore --home h {identity} --offline --to n");
     rig.run(&restore).refuses(11, &["nobody has proposed it"]);

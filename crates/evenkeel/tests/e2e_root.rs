@@ -100,7 +100,7 @@ fn a_group_certifies_a_venue_its_successor_and_everything_else_that_a_root_signs
 /// The host is gone; who opens is one, and who certifies the next writer is the group.
 fn succession(rig: &Rig, up: &str) {
     let promote = "restore --home h --identity officer.txt --promote --attest-primary-dead --to";
-    rig.run(&format!("{promote} new")).refuses(12, &["root"]);
+    rig.run(&format!("{promote} new")).refuses(12, &["--root-request"]);
     let lost = rig.path("h/host");
     fs::rename(&lost, rig.path("lost")).unwrap();
     let old = lineages(rig, "h");
@@ -182,7 +182,9 @@ fn a_desk_and_its_network_are_protected_once_a_root_on_another_machine_has_signe
     rig.ok("restore --home d --identity d/recovery-identity.txt --to back");
     assert!(common::files_below(&rig.path("back")).iter().any(|file| file.ends_with("orders.csv")));
 
-    let endpoint = "version = 1\n\n[[chains]]\nname = \"one\"\nid = 1\n";
+    let endpoint = "format = 1\n\n[[chains]]\nname = \"main\"\nchain_id = 1\n\
+        settled_blocks = 0\n\n[[endpoints]]\nname = \"one\"\nchain = \"main\"\n\
+        url = \"http://127.0.0.1:9\"\n";
     fs::write(rig.path("network.toml"), endpoint).unwrap();
     let network =
         format!("network protect network.toml --home d --root-public-key {}", root("vault"));

@@ -151,11 +151,15 @@ fn authority(args: &RestoreArgs, domain: &Domain<'_>) -> Result<Option<Authority
         Report::new(Exit::Usage, "a quorum opens, but only the root key certifies a new writer")
             .safe("nothing was written")
             .next("evenkeel restore --identity recovery-identity.txt --promote …")
-            .next("evenkeel restore --quorum DIR --table DIR --promote --root-request FILE …   (the root signs elsewhere)")
+            .next(ELSEWHERE)
             .next("evenkeel restore --quorum DIR --table DIR …   (to inspect)")
     })?;
-    keyfile::read_recovery_identity(file).map(Authority::Here).map(Some)
+    let recovery = keyfile::read_recovery_identity(file).map_err(|error| error.next(ELSEWHERE))?;
+    Ok(Some(Authority::Here(recovery)))
 }
+
+const ELSEWHERE: &str =
+    "evenkeel restore … --promote --root-request FILE   (where the root is elsewhere)";
 
 /// What came back, and what it was taken from.
 fn described(restored: &Restored, catalog: &Catalog, from: Lineage) -> RestoreDocument {
