@@ -46,7 +46,7 @@ impl OutsideRoot {
 /// Who signs certificates.
 pub(crate) enum Authority {
     /// Has the root key: at once.
-    Here(RecoveryIdentity),
+    Here(Box<RecoveryIdentity>),
     /// Later, elsewhere.
     Elsewhere(RootPublicKey),
 }
@@ -60,7 +60,7 @@ impl Authority {
         let recovery = keyfile::read_recovery_identity(identity)?;
         let root = config.domains.state.as_ref().map(|domain| domain.root_public_key.as_str());
         if root == Some(recovery.root_public().to_string().as_str()) {
-            return Ok(Self::Here(recovery));
+            return Ok(Self::Here(Box::new(recovery)));
         }
         Err(Report::new(Exit::WrongKey, "this recovery identity is not that of the home")
             .at(identity.display().to_string())
@@ -75,7 +75,7 @@ impl Authority {
     pub(crate) fn begin(domain: &str, outside: Option<&OutsideRoot>) -> Result<Self> {
         Ok(match outside {
             Some(root) => Self::Elsewhere(root.key),
-            None => Self::Here(RecoveryIdentity::generate(domain, &mut OsRandom)?),
+            None => Self::Here(Box::new(RecoveryIdentity::generate(domain, &mut OsRandom)?)),
         })
     }
 

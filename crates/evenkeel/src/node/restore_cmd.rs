@@ -155,7 +155,7 @@ fn authority(args: &RestoreArgs, domain: &Domain<'_>) -> Result<Option<Authority
             .next("evenkeel restore --quorum DIR --table DIR …   (to inspect)")
     })?;
     let recovery = keyfile::read_recovery_identity(file).map_err(|error| error.next(ELSEWHERE))?;
-    Ok(Some(Authority::Here(recovery)))
+    Ok(Some(Authority::Here(Box::new(recovery))))
 }
 
 const ELSEWHERE: &str =

@@ -13,7 +13,7 @@ use crate::report::{Exit, Report, Result};
 /// The root of a domain: here, or asked by a file.
 pub(crate) enum DomainRoot {
     Here(Box<RecoveryIdentity>),
-    Asked(RootRequest, PathBuf),
+    Asked(Box<RootRequest>, PathBuf),
 }
 
 impl DomainRoot {
@@ -28,7 +28,7 @@ impl DomainRoot {
     ) -> Result<Self> {
         if let Some(file) = request {
             refuse_existing(file)?;
-            return Ok(Self::Asked(RootRequest::new(domain.trust), file.to_owned()));
+            return Ok(Self::Asked(Box::new(RootRequest::new(domain.trust)), file.to_owned()));
         }
         let file = identity.ok_or_else(|| {
             Report::new(Exit::Usage, "the root of the domain has to sign this")
@@ -48,7 +48,7 @@ impl DomainRoot {
     pub(crate) fn hand(&mut self) -> RootHand<'_> {
         match self {
             Self::Here(recovery) => RootHand::Here(recovery),
-            Self::Asked(request, _) => RootHand::Later(request),
+            Self::Asked(request, _) => RootHand::Later(request.as_mut()),
         }
     }
 
@@ -64,7 +64,7 @@ impl DomainRoot {
             output::note("there is nothing that the root would have to sign");
             return Ok(true);
         }
-        write_request(file, request)?;
+        write_request(file, request.as_ref())?;
         output::note(&format!("{} to be signed\n{}", request.words.len(), asked_words(file)));
         Ok(true)
     }
