@@ -1,20 +1,22 @@
 //! Single pages of a database at a commit, without the rest of it.
 //!
-//! SQLite reads its files through a VFS, and the binding in use here has none to fill in. So this
-//! is the part below one: it serves any page of any captured commit from the spool, and
-//! [`PageReader::fill`] puts ranges of pages into a sparse file in whatever order they are wanted.
-//! Whoever opens that file has to have filled what will be read.
+//! [`PageReader`] finds out from the beginnings of a spool's records where every page of a commit
+//! is, and reads of the spool what the pages asked for need. So a database can be shown while most
+//! of its spool is still far away. [`PageReader::fill`] puts ranges of pages into a sparse file.
+//!
+//! What a page is made of is compared with the chain behind each of its records. That all pages
+//! together are those of the commit only [`crate::restore::restore`] shows.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_journal::Disk;
 
 use crate::error::{Error, Result, io_error};
-use crate::restore::{Target, find};
-use crate::spool::{Body, Commit, History, Image, Item, RecordAt, xor};
+use crate::restore::Target;
+use crate::spool::{Body, Commit, Image, Item, RecordAt, Walk, read_record, xor};
 
 /// Decompressed batches that are kept, in bytes.
 const CACHE_BYTES_MAX: usize = 64 << 20;
@@ -31,7 +33,8 @@ struct Part {
 #[derive(Debug)]
 pub struct PageReader {
     disk: Arc<dyn Disk>,
-    history: History,
+    folder: PathBuf,
+    records: Vec<RecordAt>,
     page_bytes: u32,
     commit: Commit,
     /// A whole page, and the differences to it that follow; pages that are not here are zeros.
@@ -42,27 +45,40 @@ pub struct PageReader {
 }
 
 impl PageReader {
-    /// Finds out where every page of a commit lies. Chains are checked, nothing is decompressed.
+    /// Finds out where every page of a commit lies, from the beginnings of the records: a few per
+    /// cent of a snapshot are read, and nothing is decompressed. The commit is the one that
+    /// [`crate::restore::restore`] brings back.
     ///
     /// # Errors
-    /// As [`crate::restore::find`].
+    /// [`Error::NoSuchPoint`], [`Error::Damaged`], and whatever the system says.
     pub fn open(disk: Arc<dyn Disk>, folder: &Path, target: Target) -> Result<Self> {
-        let history = History::load(disk.as_ref(), folder)?;
-        let (run, commit) = find(disk.as_ref(), &history, target)?;
-        let mut parts = Parts::default();
-        for (at, record) in history.records[run.records.clone()].iter().enumerate() {
-            if let Body::Batch(batch) = history.read(disk.as_ref(), record)?
-                && parts.take(&batch.items, run.records.start + at, commit.number)
-            {
+        let walk = Walk::new(disk.as_ref(), folder)?;
+        let mut found = None;
+        for (epoch, page_bytes) in walk.epochs() {
+            let mut finder = Finder::new(target);
+            walk.follow(epoch, &mut |at, items| finder.take(at, items))?;
+            if let Some(commit) = finder.commit {
+                found = Some((finder, page_bytes, commit));
                 break;
             }
         }
+        let exact = |commit: &Commit| match target {
+            Target::Commit(number) => commit.number == number,
+            Target::End | Target::Time(_) => true,
+        };
+        let found = found.filter(|(.., commit)| exact(commit));
+        let (finder, page_bytes, commit) = found.ok_or_else(|| Error::NoSuchPoint {
+            path: folder.to_path_buf(),
+            what: target.words(),
+            held: "what it holds begins later, or is something else".to_owned(),
+        })?;
         Ok(Self {
             disk,
-            history,
-            page_bytes: run.page_bytes,
+            folder: folder.to_path_buf(),
+            records: finder.records,
+            page_bytes,
             commit,
-            parts: parts.of,
+            parts: finder.parts.of,
             cache: BTreeMap::new(),
             cached: VecDeque::new(),
             cached_bytes: 0,
@@ -101,7 +117,7 @@ impl PageReader {
     pub fn page(&mut self, page: u32) -> Result<Vec<u8>> {
         if page == 0 || page > self.commit.pages {
             return Err(Error::NoSuchPoint {
-                path: self.history.folder.clone(),
+                path: self.folder.clone(),
                 what: format!("page {page}"),
                 held: format!("commit {} has {}", self.commit.number, self.commit.pages),
             });
@@ -130,8 +146,8 @@ impl PageReader {
     }
 
     fn batch(&mut self, record: usize) -> Result<(&[u8], Error)> {
-        let at = self.history.records[record];
-        let damaged = Error::Damaged { path: self.history.folder.clone(), record: at.record };
+        let at = self.records[record];
+        let damaged = Error::Damaged { path: self.folder.clone(), record: at.record };
         if !self.cache.contains_key(&record) {
             let raw = self.decompress(&at)?;
             self.make_room(raw.len());
@@ -143,8 +159,8 @@ impl PageReader {
     }
 
     fn decompress(&self, at: &RecordAt) -> Result<Vec<u8>> {
-        let damaged = || Error::Damaged { path: self.history.folder.clone(), record: at.record };
-        match self.history.read(self.disk.as_ref(), at)? {
+        let damaged = || Error::Damaged { path: self.folder.clone(), record: at.record };
+        match read_record(self.disk.as_ref(), &self.folder, at)? {
             Body::Batch(batch) => batch.decompress().map_err(|_| damaged()),
             Body::Epoch { .. } | Body::Gap(_) | Body::Downtime { .. } => Err(damaged()),
         }
@@ -158,37 +174,69 @@ impl PageReader {
     }
 }
 
+/// Looks for where the pages of one commit are, along the records of an epoch.
+#[derive(Debug)]
+struct Finder {
+    target: Target,
+    records: Vec<RecordAt>,
+    parts: Parts,
+    /// Pages of the transaction that no commit ends yet.
+    open: Vec<(Item, Part)>,
+    commit: Option<Commit>,
+}
+
+impl Finder {
+    fn new(target: Target) -> Self {
+        let (records, open) = (Vec::new(), Vec::new());
+        Self { target, records, parts: Parts::default(), open, commit: None }
+    }
+
+    /// Takes a record; says whether the next one is wanted.
+    fn take(&mut self, at: &RecordAt, items: Vec<Item>) -> bool {
+        let mut part = Part { record: self.records.len(), page_in_batch: 0 };
+        self.records.push(*at);
+        for item in items {
+            if let Item::Commit(commit) = item {
+                if !self.target.fits(&commit) {
+                    return false;
+                }
+                self.parts.commit(std::mem::take(&mut self.open), commit.pages);
+                self.commit = Some(commit);
+            } else {
+                self.open.push((item, part));
+                part.page_in_batch += 1;
+            }
+        }
+        true
+    }
+}
+
 #[derive(Debug, Default)]
 struct Parts {
     of: HashMap<u32, Vec<Part>>,
-    pages: u32,
+    /// No page behind this one is mentioned.
+    extent: u32,
 }
 
 impl Parts {
-    /// Takes a batch's items up to commit `until`; says whether that is reached.
-    fn take(&mut self, items: &[Item], record: usize, until: u64) -> bool {
-        let mut page_in_batch = 0;
-        for item in items {
+    /// Takes what a transaction says of pages; those behind its end are forgotten.
+    fn commit(&mut self, said: Vec<(Item, Part)>, pages: u32) {
+        for (item, part) in said {
             match item {
                 Item::Whole(page) => {
-                    self.of.insert(*page, vec![Part { record, page_in_batch }]);
-                    page_in_batch += 1;
+                    self.of.insert(page, vec![part]);
+                    self.extent = self.extent.max(page);
                 }
                 Item::Difference(page) => {
-                    self.of.entry(*page).or_default().push(Part { record, page_in_batch });
-                    page_in_batch += 1;
+                    self.of.entry(page).or_default().push(part);
+                    self.extent = self.extent.max(page);
                 }
-                Item::Commit(commit) => {
-                    if commit.pages < self.pages {
-                        self.of.retain(|page, _| *page <= commit.pages);
-                    }
-                    self.pages = commit.pages;
-                    if commit.number >= until {
-                        return true;
-                    }
-                }
+                Item::Commit(_) => {}
             }
         }
-        false
+        if self.extent > pages {
+            self.of.retain(|page, _| *page <= pages);
+        }
+        self.extent = self.extent.min(pages);
     }
 }

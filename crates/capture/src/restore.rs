@@ -20,6 +20,25 @@ pub enum Target {
     Time(u64),
 }
 
+impl Target {
+    /// Whether a commit is not behind it.
+    pub(crate) fn fits(self, commit: &Commit) -> bool {
+        match self {
+            Self::End => true,
+            Self::Commit(number) => commit.number <= number,
+            Self::Time(time_ns) => commit.time_ns <= time_ns,
+        }
+    }
+
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::End => "commit at all".to_owned(),
+            Self::Commit(number) => format!("commit {number}"),
+            Self::Time(time_ns) => format!("commit at or before {time_ns} ns since 1970"),
+        }
+    }
+}
+
 /// What was brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restored {
@@ -36,11 +55,7 @@ pub struct Restored {
 /// [`Error::NoSuchPoint`], [`Error::Damaged`], and whatever the system says.
 pub fn find(disk: &dyn Disk, history: &History, target: Target) -> Result<(Run, Commit)> {
     let runs = history.runs();
-    let fits = |commit: &Commit| match target {
-        Target::End => true,
-        Target::Commit(number) => commit.number <= number,
-        Target::Time(time_ns) => commit.time_ns <= time_ns,
-    };
+    let fits = |commit: &Commit| target.fits(commit);
     let missing = || no_such_point(history, &runs, target);
     let run = runs.iter().rev().find(|run| fits(&run.first)).ok_or_else(missing)?;
     let batch = history.records[run.records.clone()].iter().rev().find(|at| match at.kind {
@@ -57,11 +72,7 @@ pub fn find(disk: &dyn Disk, history: &History, target: Target) -> Result<(Run, 
 }
 
 fn no_such_point(history: &History, runs: &[Run], target: Target) -> Error {
-    let what = match target {
-        Target::End => "commit at all".to_owned(),
-        Target::Commit(number) => format!("commit {number}"),
-        Target::Time(time_ns) => format!("commit at or before {time_ns} ns since 1970"),
-    };
+    let what = target.words();
     let held: Vec<String> = runs
         .iter()
         .map(|run| {

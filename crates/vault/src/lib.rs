@@ -115,7 +115,7 @@ pub use index::DedupIndex;
 pub use keys::{IdKey, Identity, Recipient, RecipientMark, RecoveryIdentity};
 pub use layout::{Layout, Lineage};
 pub use marks::{DELETION_ROOT, Grant, propose, publish_statement, read_grants};
-pub use opener::{Opener, PointContent, Seen, SourceInfo, TakePiece};
+pub use opener::{Opener, Piece, PointContent, Seen, SourceInfo, TakePiece};
 pub use outboard::Outboard;
 pub use random::{OsRandom, Random};
 pub use record::{Kind, ObjectRef, PeriodRef, PointId, Record, RecordHeader, Root};

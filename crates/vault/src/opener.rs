@@ -2,7 +2,7 @@
 
 mod pieces;
 
-pub use pieces::TakePiece;
+pub use pieces::{Piece, TakePiece};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Write;

@@ -80,7 +80,7 @@ struct Reading {
 
 impl Reading {
     fn pieces(&self) -> Vec<Range<u64>> {
-        self.content.pieces(NAME).unwrap()
+        self.content.pieces(NAME).unwrap().into_iter().map(|piece| piece.range).collect()
     }
 
     /// Reads pieces and compares each with what was written; gives the bytes they hold.

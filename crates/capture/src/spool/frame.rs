@@ -116,21 +116,25 @@ pub fn encode(before: &Chain, record: u64, body: &Body) -> (Vec<u8>, Chain) {
 /// there, canonical, and continues `before`.
 #[must_use]
 pub fn decode(before: &Chain, record: u64, bytes: &[u8]) -> Option<Decoded> {
-    let (head, rest) = bytes.split_at_checked(RECORD_HEAD_BYTES)?;
-    let (magic, fields) = head.split_first_chunk::<4>()?;
-    let (length, number) = fields.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    let number = u64::from_le_bytes(number.try_into().ok()?);
-    if magic != RECORD_MAGIC || number != record || length > BODY_BYTES_MAX {
-        return None;
-    }
-    let (body, rest) = rest.split_at_checked(length)?;
-    let chain = chain_behind(before, &bytes[..RECORD_HEAD_BYTES + length]);
+    let (head_bytes, length, length_bytes) = record_length(record, bytes)?;
+    let (body, rest) = bytes[head_bytes..].split_at_checked(length)?;
+    let chain = chain_behind(before, &bytes[..head_bytes + length]);
     if rest.first_chunk() != Some(&chain) {
         return None;
     }
     let body = Body::from_bytes(body).ok()?;
-    Some(Decoded { body, chain, length_bytes: RECORD_HEAD_BYTES + length + CHAIN_BYTES })
+    Some(Decoded { body, chain, length_bytes })
+}
+
+/// Lengths of what stands before the body of record number `record` at the start of `bytes`, of
+/// its body, and of all of it; none if no such record begins there.
+pub(super) fn record_length(record: u64, bytes: &[u8]) -> Option<(usize, usize, usize)> {
+    let (magic, fields) = bytes.get(..RECORD_HEAD_BYTES)?.split_first_chunk::<4>()?;
+    let (length, number) = fields.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let number = u64::from_le_bytes(number.try_into().ok()?);
+    let is_one = magic == RECORD_MAGIC && number == record && length <= BODY_BYTES_MAX;
+    is_one.then_some((RECORD_HEAD_BYTES, length, RECORD_HEAD_BYTES + length + CHAIN_BYTES))
 }
 
 fn chain_behind(before: &Chain, bytes: &[u8]) -> Chain {

@@ -51,7 +51,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(body: &Body) -> Self {
+    pub(super) fn of(body: &Body) -> Self {
         match body {
             Body::Epoch { epoch, page_bytes } => {
                 Self::Epoch { epoch: *epoch, page_bytes: *page_bytes }
@@ -64,7 +64,7 @@ impl Kind {
         }
     }
 
-    fn of_batch(batch: &Batch) -> Self {
+    pub(super) fn of_batch(batch: &Batch) -> Self {
         let mut commits = batch.commits();
         let first = commits.next().copied();
         let last = commits.next_back().copied().or(first);
@@ -343,9 +343,7 @@ impl History {
     /// # Errors
     /// [`Error::Damaged`] if it changed since; whatever the system says.
     pub fn read(&self, disk: &dyn Disk, at: &RecordAt) -> Result<Body> {
-        let path = segment_path(&self.folder, at.segment);
-        let file = disk.open(&path, Access::Read).map_err(io_error("open", &path))?;
-        self.read_from(file.as_ref(), at)
+        read_record(disk, &self.folder, at)
     }
 
     /// As [`History::read`], from the open segment.
@@ -353,13 +351,26 @@ impl History {
     /// # Errors
     /// As [`History::read`].
     pub fn read_from(&self, file: &dyn DiskFile, at: &RecordAt) -> Result<Body> {
-        let path = segment_path(&self.folder, at.segment);
-        let mut bytes = vec![0; at.length_bytes];
-        read_full(file, &mut bytes, at.offset).map_err(io_error("read", &path))?;
-        match frame::decode(&at.before, at.record, &bytes) {
-            Some(decoded) if decoded.chain == at.chain => Ok(decoded.body),
-            _ => Err(Error::Damaged { path, record: at.record }),
-        }
+        read_checked(file, &segment_path(&self.folder, at.segment), at)
+    }
+}
+
+/// Reads a record of the spool in `folder` and compares it with the chain behind it.
+///
+/// # Errors
+/// As [`History::read`].
+pub(crate) fn read_record(disk: &dyn Disk, folder: &Path, at: &RecordAt) -> Result<Body> {
+    let path = segment_path(folder, at.segment);
+    let file = disk.open(&path, Access::Read).map_err(io_error("open", &path))?;
+    read_checked(file.as_ref(), &path, at)
+}
+
+fn read_checked(file: &dyn DiskFile, path: &Path, at: &RecordAt) -> Result<Body> {
+    let mut bytes = vec![0; at.length_bytes];
+    read_full(file, &mut bytes, at.offset).map_err(io_error("read", path))?;
+    match frame::decode(&at.before, at.record, &bytes) {
+        Some(decoded) if decoded.chain == at.chain => Ok(decoded.body),
+        _ => Err(Error::Damaged { path: path.to_path_buf(), record: at.record }),
     }
 }
 

@@ -9,16 +9,19 @@ mod image;
 mod reader;
 mod record;
 mod replay;
+mod walk;
 mod writer;
 
 pub use frame::{
     Chain, Decoded, SEGMENT_HEADER_BYTES, SegmentHeader, decode as decode_record,
     encode as encode_record,
 };
+pub(crate) use history::read_record;
 pub use history::{Gap, History, Kind, Lost, RecordAt, Run, segment_path};
 pub(crate) use image::read_or_zeros;
 pub use image::{Digest, Image, xor};
 pub use reader::{SpoolReader, Stretch};
 pub use record::{BATCH_BYTES_MAX, Batch, Body, Commit, GapBegin, Item, Why};
 pub use replay::replay;
+pub(crate) use walk::Walk;
 pub use writer::Spool;

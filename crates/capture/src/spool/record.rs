@@ -255,7 +255,7 @@ impl Batch {
 }
 
 const TAG_EPOCH: u8 = 1;
-const TAG_BATCH: u8 = 2;
+pub(super) const TAG_BATCH: u8 = 2;
 const TAG_GAP: u8 = 3;
 const TAG_DOWNTIME: u8 = 4;
 

@@ -27,6 +27,15 @@ pub(super) struct Heads {
     avoid: BTreeSet<usize>,
 }
 
+/// A part of a source that was sealed for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Its bytes in the source.
+    pub range: Range<u64>,
+    /// The number of its pack: pieces of one pack are read together at less cost.
+    pub pack: u32,
+}
+
 /// Takes a piece: its number, and its bytes.
 pub type TakePiece<'a> = dyn FnMut(usize, Vec<u8>) -> Result<()> + 'a;
 
@@ -39,17 +48,17 @@ impl PointContent {
         })
     }
 
-    /// The pieces that a source was cut into, in order, as ranges of its bytes. They lie one
-    /// behind another and are at most 1 MiB long.
+    /// The pieces that a source was cut into, in order. They lie one behind another and are at
+    /// most 1 MiB long.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn pieces(&self, name: &str) -> Result<Vec<Range<u64>>> {
+    pub fn pieces(&self, name: &str) -> Result<Vec<Piece>> {
         let mut end = 0;
         let each = self.source(name)?.chunks.iter().map(|chunk| {
             let from = end;
             end += u64::from(chunk.place.plain_bytes);
-            from..end
+            Piece { range: from..end, pack: chunk.object }
         });
         Ok(each.collect())
     }
