@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what only tests call is a test as well")]
 
+mod approvers;
 mod common;
 mod network_support;
 
@@ -162,4 +163,50 @@ fn a_home_of_the_network_alone_drills_it_by_itself_and_says_how_long_ago() {
     let failed = |one: &Value| one["kind"] == "drill_failed";
     assert!(!status["conditions"].as_array().unwrap().iter().any(failed), "{status}");
     daemon.end();
+}
+
+/// Asks for what `purpose` needs, and two of three holders answer; what is laid then opens.
+fn answered(rig: &Rig, purpose: &str) -> String {
+    let asked = rig.ok(&format!(
+        "keys group ask --home h --domain network --table {purpose} --quorum {purpose}-own \
+         --record ada/record.txt --purpose {purpose} --requester drill-host --json"
+    ));
+    let id = asked.json()["id"].as_str().unwrap().to_owned();
+    assert!(asked.json()["next"].to_string().contains("network"), "{asked:?}");
+    for who in ["ada", "cem"] {
+        rig.ok(&format!("keys group answer --table {purpose} --holder {who} --id {id}"));
+    }
+    format!("--quorum {purpose}-own --table {purpose}")
+}
+
+#[test]
+fn a_quorum_proves_the_network_and_brings_it_back() {
+    let chain = Scripted::start(Script::at(50));
+    let rig = desk(&chain);
+    approvers::found_group(&rig, "recipient", approvers::PEOPLE, "founding");
+    let verified = rig.ok("keys group verify --holder ada --json").json();
+    let recipient = verified["recipient"].as_str().unwrap().to_owned();
+    let on = "--home h --domain network";
+    rig.ok(&format!("recipients add {recipient} --label officers --role holder {on}"));
+    rig.ok(&format!("recipients rewrap {on} --identity identity.txt"));
+    let config = fs::read_to_string(rig.path("h/evenkeel.toml")).unwrap();
+    let own = config.split("\n[domains.network]\n").nth(1).unwrap();
+    let root = own.lines().find(|line| line.starts_with("root_public_key")).unwrap();
+    let root = root.split('"').nth(1).unwrap();
+    for who in approvers::PEOPLE {
+        rig.ok(&format!("keys group trust --holder {who} --root {root} --domain network"));
+    }
+    let drilled = answered(&rig, "drill");
+    let drill = rig.ok(&format!("drill {on} --level D4 {drilled} --json")).json();
+    assert_eq!(drill["result"], "ok", "{drill}");
+    assert!(drill.to_string().contains("quorum 2 of 3"), "{drill}");
+    // What was asked for a drill opens no restore.
+    let early = rig.run(&format!("network restore --home h --offline {drilled} --to early"));
+    assert_ne!(early.exit, 0, "{early:?}");
+    assert!(!rig.path("early").exists());
+    let opened = answered(&rig, "restore");
+    rig.ok(&format!("network restore --home h --offline {opened} --to back"));
+    assert!(fs::read_to_string(rig.path("back/network.toml")).unwrap().contains("\"two\""));
+    let diff = rig.ok(&format!("network diff 1 2 --home h {opened}"));
+    assert_eq!(diff.out, "endpoint one is gone\nendpoint two is new\n");
 }

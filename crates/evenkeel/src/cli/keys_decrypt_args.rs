@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Place;
+use super::domain_arg::DomainArg;
 
 /// What a decryption is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,6 +34,10 @@ pub struct GroupAskArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: Place,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub domain: DomainArg,
 
     /// New folder in which the holders lay their answers
     #[arg(long, value_name = "DIR")]

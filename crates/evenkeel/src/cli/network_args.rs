@@ -142,8 +142,12 @@ pub struct NetworkDiffArgs {
     pub after: Option<u64>,
 
     /// The network's recovery identity, or another that can open the versions
-    #[arg(long, value_name = "FILE")]
-    pub identity: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "quorum")]
+    pub identity: Option<PathBuf>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub quorum: super::QuorumArgs,
 
     /// Print one JSON document
     #[arg(long)]
@@ -158,8 +162,12 @@ pub struct NetworkRestoreArgs {
     pub place: Place,
 
     /// The network's recovery identity, or another that can open the version
-    #[arg(long, value_name = "FILE")]
-    pub identity: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "quorum")]
+    pub identity: Option<PathBuf>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub quorum: super::QuorumArgs,
 
     /// Folder to write into; new or empty
     #[arg(long, value_name = "NEW")]

@@ -23,7 +23,7 @@ pub(crate) const NETWORK: &str = "network";
 /// A domain.
 pub(crate) struct Domain<'a> {
     pub(crate) name: DomainName,
-    config: &'a Config,
+    pub(crate) config: &'a Config,
     pub(crate) settings: &'a DomainConfig,
     pub(crate) trust: RootPublicKey,
     pub(crate) layout: Layout,

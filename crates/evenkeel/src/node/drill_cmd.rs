@@ -233,8 +233,7 @@ fn unlock(
         return Ok(None);
     }
     if domain.name == DomainName::Network {
-        let (identity, named) = network::drill_unlock(domain, config, level, args)?;
-        return Ok(Some((identity.into(), named)));
+        return network::drill_unlock(domain, config, level, args).map(Some);
     }
     let own = (level == Level::D3).then_some(config.drill.identity_file.as_path());
     let identity = args.identity.as_deref().or(own);

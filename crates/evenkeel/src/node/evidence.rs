@@ -6,21 +6,19 @@ use evenkeel_vault::{KeyEvidence, Pin, Recipient, RootPublicKey, Unlock};
 
 use super::domain::Domain;
 use crate::cli::{DecryptionPurpose, QuorumArgs};
-use crate::config::Config;
 use crate::keyfile;
 use crate::keys_cmd;
 use crate::output;
 use crate::report::Result;
 
-/// The key objects of the state domain that bringing back needs, with what signed them, and the
+/// The key objects of a domain that bringing back needs, with what signed them, and the
 /// root that they are signed under.
 pub(crate) fn key_evidence(
-    config: &Config,
+    domain: &Domain<'_>,
     recipient: &Recipient,
     point: Option<&str>,
 ) -> Result<(KeyEvidence, RootPublicKey)> {
-    let domain = Domain::of(config)?;
-    let pin = Pin::load(&config.drill.home.join("pin"))?;
+    let pin = Pin::load(&domain.config.drill.home.join(domain.name.pin()))?;
     let catalog = domain.catalog(pin)?;
     let since = point.map(|named| catalog.point(named)).transpose()?.map(|point| point.id);
     Ok((KeyEvidence::gather(&catalog, recipient, since)?, domain.trust))

@@ -14,7 +14,7 @@ use super::{holders, refused};
 use crate::cli::{
     DecryptionPurpose, GroupAnswerArgs, GroupAskArgs, GroupOpenArgs, GroupTrustArgs, format_time_ns,
 };
-use crate::config::Config;
+use crate::config::DomainName;
 use crate::documents::{
     DecryptionDocument, DecryptionFaultDocument, DecryptionLineageDocument, DecryptionState,
 };
@@ -41,11 +41,12 @@ pub(super) fn ask(args: &GroupAskArgs) -> Result<Exit> {
     })?;
     let recipient = Recipient::parse(&recipient)?;
     let config = args.place.load()?;
-    let approved = match approved(&config, args, &recipient)? {
+    let domain = Domain::chosen(&config, args.domain)?;
+    let approved = match approved(&domain, args, &recipient)? {
         ApprovalGate::Open(pass) => pass,
         ApprovalGate::Proposed => return Ok(Exit::Ok),
     };
-    let (evidence, trust) = node::key_evidence(&config, &recipient, args.point.as_deref())?;
+    let (evidence, trust) = node::key_evidence(&domain, &recipient, args.point.as_deref())?;
     let periods = evidence.vouched(&trust)?;
     let stanzas: Vec<Stanza> = stanzas(&periods).into_iter().collect();
     if stanzas.len() > STANZAS_MAX {
@@ -74,7 +75,7 @@ pub(super) fn ask(args: &GroupAskArgs) -> Result<Exit> {
     let table = Shared::new(&args.table);
     table.make()?;
     let asked = Asked::keep(&args.quorum, request, sealed, target)?;
-    let files = laid(&config, args, &asked, &table, &approved)?;
+    let files = laid(&domain, args, &asked, &table, &approved)?;
     let id = hex(&asked.request.id());
     let document = DecryptionDocument {
         state: DecryptionState::Asked,
@@ -92,7 +93,7 @@ pub(super) fn ask(args: &GroupAskArgs) -> Result<Exit> {
             "each: evenkeel keys group answer --table DIR --holder DIR --id DIGITS".to_owned(),
             format!(
                 "then: evenkeel {} --quorum {} --table {} …",
-                asked.request.purpose.word(),
+                command(domain.name, args.purpose),
                 args.quorum.display(),
                 args.table.display()
             ),
@@ -103,9 +104,19 @@ pub(super) fn ask(args: &GroupAskArgs) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// What a request is for, as it is typed.
+fn command(domain: DomainName, purpose: DecryptionPurpose) -> &'static str {
+    match (domain, purpose) {
+        (DomainName::State, DecryptionPurpose::Restore) => "restore",
+        (DomainName::State, DecryptionPurpose::Drill) => "drill --level D4",
+        (DomainName::Network, DecryptionPurpose::Restore) => "network restore",
+        (DomainName::Network, DecryptionPurpose::Drill) => "drill --domain network --level D4",
+    }
+}
+
 /// Lays the request on the table, with the action by which it is made.
 fn laid(
-    config: &Config,
+    domain: &Domain<'_>,
     args: &GroupAskArgs,
     asked: &Asked,
     table: &Shared,
@@ -113,7 +124,7 @@ fn laid(
 ) -> Result<Vec<String>> {
     let mut files = vec![lay_request(table, &asked.request)?.display().to_string()];
     if let Some(action) = approved.action() {
-        approved.begun(&Domain::of(config)?)?;
+        approved.begun(domain)?;
         for folder in [&args.table, &args.quorum] {
             node::write_armored(&folder.join(ON_TABLE), node::APPROVAL_BUNDLE, &action.bundle)?;
         }
@@ -123,7 +134,11 @@ fn laid(
 }
 
 /// The gate in front of a restore; a drill takes no approval.
-fn approved(config: &Config, args: &GroupAskArgs, recipient: &Recipient) -> Result<ApprovalGate> {
+fn approved(
+    domain: &Domain<'_>,
+    args: &GroupAskArgs,
+    recipient: &Recipient,
+) -> Result<ApprovalGate> {
     let kinds: &[ActionKind] = match args.purpose {
         DecryptionPurpose::Restore => &[ActionKind::Export],
         DecryptionPurpose::Drill => &[],
@@ -143,7 +158,7 @@ fn approved(config: &Config, args: &GroupAskArgs, recipient: &Recipient) -> Resu
         also: None,
         json: args.json,
     };
-    node::approval_gate(config, &Domain::of(config)?, &asked)
+    node::approval_gate(domain.config, domain, &asked)
 }
 
 /// In fours, as people read digits aloud.

@@ -13,7 +13,7 @@ use crate::report::{Exit, Report, Result};
 /// Runs the command.
 pub(super) fn run(args: &NetworkDiffArgs) -> Result<Exit> {
     let config = args.place.load()?;
-    let opener = opener(&config, &args.identity)?;
+    let opener = opener(&config, args.identity.as_deref(), &args.quorum)?;
     let open = |version| Version::open(&opener, find(opener.catalog(), version, None)?);
     let before = open(args.before)?;
     let (after, records, name) = match args.after {

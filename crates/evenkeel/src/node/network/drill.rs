@@ -7,16 +7,17 @@ use std::time::Instant;
 
 use evenkeel_recovery::report::{Check, Verdict};
 use evenkeel_recovery::{BesideDrill, BesideFound, Clock as _, Level, SourceProof};
-use evenkeel_vault::{Catalog, Freshness, Identity, Opener, Pin, PointInfo};
+use evenkeel_vault::{Catalog, Freshness, Opener, Pin, PointInfo, Unlock};
 
 use super::super::clock::SystemClock;
 use super::super::domain::Domain;
 use super::super::drill_checks::Kind as ScratchKind;
+use super::super::evidence;
 use super::super::files::Times;
 use super::lay_out::drill_identity;
 use super::opened::{Version, find};
 use super::restore_cmd::write_offline;
-use crate::cli::DrillArgs;
+use crate::cli::{DecryptionPurpose, DrillArgs};
 use crate::config::{Config, DomainName};
 use crate::documents::SourceKind;
 use crate::keyfile;
@@ -130,34 +131,38 @@ impl BesideDrill for NetworkDrill<'_> {
 }
 
 /// Who opens a drill of this domain alone, and its public name: at D3 the drill host's own
-/// identity of it, or the one named; at D4 the recovery identity and no other.
+/// identity of it, or whoever is named; at D4 whoever brings the domain back, alone or as a quorum.
 pub(in super::super) fn drill_unlock(
     domain: &Domain<'_>,
     config: &Config,
     level: Level,
     args: &DrillArgs,
-) -> Result<(Identity, String)> {
-    let usage = |what: &str| {
-        Report::new(Exit::Usage, what).safe("nothing was started").next(
-            "evenkeel drill --domain network --level D4 --identity network-recovery-identity.txt",
-        )
-    };
-    if args.quorum.quorum.is_some() {
-        return Err(usage("holders are asked for the domain `state` alone; name an identity"));
-    }
+) -> Result<(Unlock, String)> {
     let own = drill_identity(config);
-    let file = match (&args.identity, level) {
-        (Some(file), _) => file,
-        (None, Level::D4) => return Err(usage("D4 proves a restore with the recovery identity")),
-        (None, _) => &own,
-    };
-    if level == Level::D4 && keyfile::read_recovery_identity(file)?.root_public() != domain.trust {
-        return Err(Report::new(Exit::WrongKey, "this is not the network's recovery identity")
-            .at(file.display().to_string())
+    let file = args.identity.as_deref().or((level != Level::D4).then_some(own.as_path()));
+    let opens = evidence::unlock(file, &args.quorum, DecryptionPurpose::Drill)?;
+    let (unlock, named) = opens.ok_or_else(|| {
+        let what = "D4 proves a restore with the recovery identity, or its quorum: name it";
+        Report::new(Exit::Usage, what)
             .safe("nothing was started")
-            .next("name the recovery identity whose root public key the configuration has"));
+            .next(
+                "evenkeel drill --domain network --level D4 --identity \
+                 network-recovery-identity.txt",
+            )
+            .next("evenkeel drill --domain network --level D4 --quorum DIR --table DIR")
+    })?;
+    if level == Level::D4 && args.identity.is_some() && !brings_back(domain, &own, &named) {
+        return Err(Report::new(Exit::WrongKey, "this is not the network's recovery identity")
+            .detail(format!("its recipient: {named}"))
+            .safe("nothing was started")
+            .next("name the identity of a recipient of the network that is not the drill host's"));
     }
-    let identity = keyfile::read_identity(file)?;
-    let named = identity.recipient().to_string();
-    Ok((identity, named))
+    Ok((unlock, named))
+}
+
+/// Whether this recipient is one of the domain's, and not the drill host's own.
+fn brings_back(domain: &Domain<'_>, own: &Path, recipient: &str) -> bool {
+    let of_drills = keyfile::read_identity(own).map(|own| own.recipient().to_string());
+    domain.settings.recipients.iter().any(|one| one == recipient)
+        && of_drills.ok().as_deref() != Some(recipient)
 }

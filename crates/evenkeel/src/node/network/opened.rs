@@ -7,12 +7,12 @@ use evenkeel_capture::network::{Document, Health};
 use evenkeel_vault::{Catalog, Opener, PointInfo};
 
 use super::super::domain::Domain;
+use super::super::evidence;
 use super::records::{self, Kept};
 use super::source;
 use super::{DOCUMENT_ROOT, DOCUMENT_SOURCE, HEALTH_ROOT, HEALTH_SOURCE};
-use crate::cli::format_time_ns;
+use crate::cli::{DecryptionPurpose, QuorumArgs, format_time_ns};
 use crate::config::Config;
-use crate::keyfile;
 use crate::report::{Exit, Report, Result};
 
 /// A version, opened.
@@ -27,11 +27,20 @@ pub(super) struct Version {
     pub(super) records: Vec<Kept>,
 }
 
-/// The catalog of the domain, with a key.
-pub(super) fn opener(config: &Config, identity: &Path) -> Result<Opener> {
+/// The catalog of the domain, with what opens it.
+pub(super) fn opener(
+    config: &Config,
+    identity: Option<&Path>,
+    quorum: &QuorumArgs,
+) -> Result<Opener> {
+    let opens = evidence::unlock(identity, quorum, DecryptionPurpose::Restore)?;
+    let (unlock, _) = opens.ok_or_else(|| {
+        Report::new(Exit::Usage, "an identity or a quorum is needed")
+            .safe("nothing was written")
+            .next("--identity FILE, or --quorum DIR --table DIR after keys group ask")
+    })?;
     let domain = Domain::network(config)?;
-    let identity = keyfile::read_identity(identity)?;
-    Opener::new(Arc::new(domain.catalog(None)?), identity).map_err(Report::from)
+    Opener::new(Arc::new(domain.catalog(None)?), unlock).map_err(Report::from)
 }
 
 /// All versions, oldest first.

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evenkeel_capture::network::{Cursor, Health, Verdict, head_of, render};
-use evenkeel_vault::Opener;
+use evenkeel_vault::{ActionKind, Detail, Opener};
 
-use super::super::approvals::{Pass, export_gate};
+use super::super::approvals::{Asked, Gate, Pass, gate};
 use super::super::domain::Domain;
 use super::LOG_PREFIX;
 use super::opened::{Version, find, opener};
@@ -17,6 +17,7 @@ use super::source::{absolute, measure};
 use crate::cli::{NetworkRestoreArgs, format_time_ns};
 use crate::config::Config;
 use crate::documents::{NetworkRestoreDocument, RestoredCursorDocument};
+use crate::keys_cmd;
 use crate::output;
 use crate::report::{Exit, Report, Result};
 
@@ -30,7 +31,7 @@ pub(super) fn run(args: &NetworkRestoreArgs) -> Result<Exit> {
         return Ok(Exit::Ok);
     };
     pass.begun(&domain)?;
-    let opener = opener(&config, &args.identity)?;
+    let opener = opener(&config, args.identity.as_deref(), &args.quorum)?;
     let point = find(opener.catalog(), args.version, args.at_time)?;
     let version = Version::open(&opener, point)?;
     let health = match args.offline {
@@ -88,8 +89,20 @@ fn approved(
     let to = std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone());
     let to = to.display().to_string();
     let what = [("what", "restore"), ("point", version.as_str()), ("to", to.as_str())];
-    let how = (args.propose.as_deref(), args.json);
-    export_gate((config, domain), &what, how, "evenkeel network restore")
+    // The quorum was asked by an approved action, and opens no more than that.
+    let asked_by = args.quorum.quorum.as_deref();
+    let asked = Asked {
+        kinds: &[ActionKind::Export],
+        details: what.map(|(name, value)| Detail::new(name, value)).to_vec(),
+        propose: args.propose.as_deref(),
+        command: "evenkeel network restore",
+        also: asked_by.map(keys_cmd::approved_action).transpose()?.flatten(),
+        json: args.json,
+    };
+    match gate(config, domain, &asked)? {
+        Gate::Open(pass) => Ok(Some(*pass)),
+        Gate::Proposed => Ok(None),
+    }
 }
 
 /// Writes a version as it was measured, asking nobody; how many files that are.
