@@ -10,7 +10,7 @@ mod network_support;
 use std::fs;
 
 use approvers::{Desk, found_group};
-use common::daemon::Daemon;
+use common::daemon::{Daemon, holder};
 use network_support::{Script, Scripted};
 
 const RESTORE: &str = "restore --home h --identity h/recovery-identity.txt";
@@ -79,6 +79,59 @@ fn a_restore_takes_a_file_key_a_group_a_wallet_and_a_day() {
     assert!(!rig.path("r3").exists());
     // A drill is none of it.
     rig.ok("drill --home h --level D1");
+}
+
+#[test]
+fn a_signing_history_is_written_only_by_the_word_of_all_three() {
+    let desk = Desk::new(&["export"]);
+    let rig = &desk.rig;
+    let key = format!("0x{}", "a".repeat(96));
+    let history = |slot: u32| {
+        let root = format!("0x{}", "0".repeat(64));
+        format!(
+            "{{\"metadata\":{{\"interchange_format_version\":\"5\",\
+             \"genesis_validators_root\":\"{root}\"}},\"data\":[{{\"pubkey\":\"{key}\",\
+             \"signed_blocks\":[{{\"slot\":\"{slot}\"}}],\"signed_attestations\":[]}}]}}"
+        )
+    };
+    fs::write(rig.path("export.json"), history(100)).unwrap();
+    let export = rig.path("export.json").display().to_string();
+    let source = format!("\n[[slashing]]\nname = \"validators\"\nfile = \"{export}\"\n");
+    let config = desk.config().replace("\npaths = []", "\npaths = [\"../file.key\"]") + &source;
+    desk.set_config(&config);
+    rig.ok("backup --home h");
+    desk.publish();
+    let restore = |to: &str| {
+        format!("slashing restore validators --home h --identity h/recovery-identity.txt --to {to}")
+    };
+    fs::write(rig.path("target.json"), history(7)).unwrap();
+    let untouched =
+        || assert_eq!(fs::read(rig.path("target.json")).unwrap(), history(7).as_bytes());
+    let target = restore("target.json");
+    rig.run(&target).refuses(11, &["nobody has proposed it", "3 of 3", "nothing was done"]);
+    let stopped = desk.propose(&target);
+    desk.by_file("approvals", "approve", &stopped);
+    desk.by_group("approvals", "approve", &stopped);
+    rig.run(&target).refuses(11, &["2 of 3 approvals"]);
+    desk.by_wallet("approvals", "approve", &stopped);
+    rig.run(&target).refuses(11, &["its delay ends at"]);
+    desk.by_wallet("approvals", "cancel", &stopped);
+    desk.later(25);
+    rig.run(&target).refuses(11, &["cancelled by", &desk.wallet]);
+    untouched();
+    let action = desk.propose(&target);
+    desk.all_approve("approvals", &action);
+    desk.later(50);
+    rig.run(&restore("elsewhere.json")).refuses(11, &["nobody has proposed it"]);
+    // A plain restore of it is another action.
+    rig.run(&format!("{RESTORE} --to target.json")).refuses(11, &["nobody has proposed it"]);
+    untouched();
+    let said = rig.run(&format!("{target} --json"));
+    assert_eq!(said.exit, 3, "the validator has to wait: {said:?}");
+    let written = fs::read_to_string(rig.path("target.json")).unwrap();
+    assert!(written.contains("\"100\"") && !rig.path("elsewhere.json").exists(), "{written}");
+    let shown = rig.ok(&format!("approvals show --home h --action {action} --json")).json();
+    assert_eq!(shown["actions"][0]["standing"], "executed", "{shown}");
 }
 
 #[test]
@@ -324,6 +377,55 @@ fn going_live_by_hand_takes_the_same_three_words() {
     desk.later(75);
     // Now it looks, and finds that no standby is there.
     assert_eq!(rig.run("failover --home h").exit, 10);
+}
+
+#[test]
+fn a_standby_that_follows_takes_over_by_hand_once_for_each_approval() {
+    let desk = Desk::new(&["promotion"]);
+    let rig = desk.rig.without("").with("EVENKEEL_DEMO_FAILOVER_EVERY_MINUTES", "0");
+    desk.publish();
+    let mut command = rig.command("up --role keeper --home h --dashboard off --ack-log");
+    let mut keeper = Daemon::spawn(&rig, command.arg(rig.beside("ack")));
+    keeper.until_followed(&rig, 1);
+    let first = holder(&rig).unwrap();
+    let refused = |parts: &[&str]| rig.run("failover --home h").refuses(11, parts);
+    refused(&["nobody has proposed it", "3 of 3", "nothing was done"]);
+    rig.run("failover --home h --unplanned").refuses(11, &["nobody has proposed it"]);
+    let cancelled = desk.propose("failover --home h");
+    desk.by_file("approvals", "approve", &cancelled);
+    desk.by_group("approvals", "approve", &cancelled);
+    refused(&["2 of 3 approvals"]);
+    desk.by_wallet("approvals", "approve", &cancelled);
+    refused(&["its delay ends at"]);
+    desk.by_group("approvals", "cancel", &cancelled);
+    desk.later(25);
+    refused(&["cancelled by", &desk.group]);
+    // Nothing was handed over by any of that, and clients are answered.
+    keeper.until_acked(&rig, 200);
+    assert_eq!(holder(&rig), Some(first));
+    let action = desk.propose("failover --home h");
+    desk.all_approve("approvals", &action);
+    desk.later(50);
+    // The other way of it was not approved.
+    rig.run("failover --home h --unplanned").refuses(11, &["nobody has proposed it"]);
+    keeper.until_followed(&rig, 1);
+    let done = rig.ok("failover --home h --json").json();
+    assert_eq!((&done["kind"], &done["term"]), (&"planned".into(), &2.into()), "{done}");
+    assert_eq!((&done["acknowledged_lost"], &done["applied_twice"]), (&0.into(), &0.into()));
+    keeper.until_followed(&rig, 2);
+    let second = holder(&rig).unwrap();
+    assert_ne!(second, first);
+    let shown = rig.ok(&format!("approvals show --home h --action {action} --json")).json();
+    assert_eq!(shown["actions"][0]["standing"], "executed", "{shown}");
+    // What was approved was one hand-over, from the primary of term 1.
+    refused(&["nobody has proposed it"]);
+    keeper.until_acked(&rig, 200);
+    assert_eq!(holder(&rig), Some(second));
+    // A standby that takes over by itself asks nobody.
+    rustix::process::kill_process(second, rustix::process::Signal::KILL).unwrap();
+    keeper.until_followed(&rig, 3);
+    keeper.until_acked(&rig, 200);
+    keeper.end();
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::fs;
 use std::time::Duration;
 
 use common::Rig;
@@ -129,6 +130,74 @@ fn a_lost_majority_is_recovered_by_a_persons_word_after_the_loss_was_stated() {
     hosts.until_primary(0, 2);
     hosts.start(1);
     hosts.until_following(1);
+    hosts.assert_nothing_lost(0);
+}
+
+/// Two approvers with keys in files, a day to object, and a clock that can be set.
+fn approved_home(kind: &str) -> Hosts {
+    let rig = Rig::new();
+    let library = common::power_loss::build_from("common/clock.c", &rig.beside("."));
+    let clock = rig.beside("clock").display().to_string();
+    fs::write(&clock, "0").unwrap();
+    let rig =
+        rig.with("LD_PRELOAD", &library.display().to_string()).with("EVENKEEL_CLOCK_FILE", &clock);
+    let key = |name: &str| rig.ok(&format!("prune key --out {name}.key")).out.trim().to_owned();
+    let rule = format!(
+        "\n[approvals.{kind}]\napprovers = [\"{}\", \"{}\"]\nneeded = 2\ndelay_hours = 24\n",
+        key("ada"),
+        key("bob")
+    );
+    let hosts = Hosts::new(rig, &["h"]);
+    let file = hosts.rig.path("h/evenkeel.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, config + &rule).unwrap();
+    hosts.rig.ok("approvals publish --home h --identity h/recovery-identity.txt");
+    hosts
+}
+
+#[test]
+fn a_shared_log_begins_again_only_as_all_who_have_to_approved_it() {
+    let mut hosts = approved_home("promotion");
+    hosts.start(0);
+    hosts.until_primary(0, 1);
+    hosts.end(0);
+    hosts.cluster.begin_again();
+    let word = |hosts: &Hosts, word: &str, action: &str, who: &str| {
+        hosts.rig.ok(&format!("approvals {word} --home h --action {action} --key {who}.key"));
+    };
+    let propose = |hosts: &Hosts| {
+        let said = hosts.run(0, "recover-quorum --attest-majority-lost --propose the-rack-burnt");
+        assert_eq!(said.exit, 0, "{said:?}");
+        let pending = hosts.rig.ok("approvals list --home h --pending --json").json();
+        pending["actions"][0]["id"].as_str().unwrap().to_owned()
+    };
+    let refused = |hosts: &Hosts, parts: &[&str]| {
+        hosts.run(0, "recover-quorum --attest-majority-lost").refuses(11, parts);
+    };
+    refused(&hosts, &["nobody has proposed it", "2 of 2", "nothing was done"]);
+    let cancelled = propose(&hosts);
+    word(&hosts, "approve", &cancelled, "ada");
+    refused(&hosts, &["1 of 2 approvals"]);
+    word(&hosts, "approve", &cancelled, "bob");
+    refused(&hosts, &["its delay ends at"]);
+    word(&hosts, "cancel", &cancelled, "bob");
+    fs::write(hosts.rig.beside("clock"), format!("{}", 25 * 3600)).unwrap();
+    refused(&hosts, &["cancelled by"]);
+    // The store is as empty as it was: nobody can be primary on it.
+    hosts.start(0);
+    hosts.daemon(0).until_said("holds no log of this cluster");
+    hosts.end(0);
+    let action = propose(&hosts);
+    for who in ["ada", "bob"] {
+        word(&hosts, "approve", &action, who);
+    }
+    fs::write(hosts.rig.beside("clock"), format!("{}", 50 * 3600)).unwrap();
+    let said = hosts.run(0, "recover-quorum --attest-majority-lost");
+    assert!(said.exit == 0 && said.out.contains("begins again at position"), "{said:?}");
+    let shown = hosts.rig.ok(&format!("approvals show --home h --action {action} --json")).json();
+    assert_eq!(shown["actions"][0]["standing"], "executed", "{shown}");
+    hosts.start(0);
+    hosts.until_primary(0, 2);
     hosts.assert_nothing_lost(0);
 }
 

@@ -43,7 +43,8 @@ pub(crate) fn run(args: &FailoverArgs) -> Result<Exit> {
         return say_check(&found.check(kind), args.json);
     }
     let kind_words = if args.unplanned { "unplanned" } else { "planned" };
-    let what = [("what", "failover by hand"), ("how", kind_words)];
+    let from = found.from_words();
+    let what = [("what", "failover by hand"), ("how", kind_words), ("from", from.as_str())];
     let propose = (args.propose.as_deref(), args.json);
     let Some(pass) = promotion_gate(&config, &what, propose, "evenkeel failover")? else {
         return Ok(Exit::Ok);
@@ -149,6 +150,16 @@ impl Found {
             }
         }
         found
+    }
+
+    /// Whose turn ends, as approvers read it. The term makes an approved failover one that happens
+    /// once: what follows it is another one.
+    fn from_words(&self) -> String {
+        let primary = self.primary.as_ref().map(|(_, status)| status);
+        match primary.or(self.standby.as_ref()) {
+            Some(status) => format!("the primary of term {}", status.journal.term),
+            None => "nobody, since none answers in this home".to_owned(),
+        }
     }
 
     /// Reads the whole journal: a successor would find damage in the middle of its promotion.

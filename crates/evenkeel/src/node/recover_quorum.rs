@@ -75,6 +75,9 @@ pub(crate) fn run(args: &RecoverQuorumArgs) -> Result<Exit> {
     log.confirm_end(&[])?;
     let begun = found(&mut store, &log, &mut Running::default()).map_err(|error| told(&error))?;
     log.close()?;
+    if begun == Founded::Begun {
+        pass.log_executed(&config, &format!("the shared log begins again {position}"))?;
+    }
     say(begun, ours)
 }
 
