@@ -37,7 +37,8 @@ pub fn ensure(root: &Path) -> Outcome {
     ensure_moto(&tools.join("moto"))
 }
 
-fn tools() -> Outcome<PathBuf> {
+/// Where they are kept.
+pub fn tools() -> Outcome<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
     let cache = cache.ok_or("set HOME or XDG_CACHE_HOME: the tools need a place")?;

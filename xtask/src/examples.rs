@@ -76,6 +76,9 @@ fn names(root: &Path, kind: &str) -> Vec<String> {
     if kind == "campaign" && root.join("fuzz/Cargo.toml").is_file() {
         found.push("fuzz".to_owned());
     }
+    if kind == "campaign" && root.join("crates/evenkeel/tests/e2e_garage.rs").is_file() {
+        found.push("garage".to_owned());
+    }
     found.sort();
     found
 }

@@ -9,6 +9,7 @@
 mod brought;
 mod examples;
 mod fuzz;
+mod garage;
 mod machine;
 mod setup;
 mod test;
@@ -31,6 +32,8 @@ usage: cargo xtask <chore>
   campaign NAME [ARGS]      run crates/evenkeel/examples/campaign_NAME in release
   campaign fuzz [--seconds N] [--cpu-seconds N] [TARGET]
                             fuzz every target (or one) for N seconds each, 60 unless told
+  campaign garage [ARGS]    build garage once, then test sites in a real cluster of it; ARGS go
+                            to the tests
 
 bench and campaign take --seed N (or EVENKEEL_SEED); the run sees it as EVENKEEL_SEED.";
 
@@ -45,6 +48,9 @@ fn main() -> ExitCode {
         "bench" => examples::run(&root(), "bench", &rest),
         "campaign" if rest.first().is_some_and(|name| name == "fuzz") => {
             fuzz::run(&root(), &rest[1..])
+        }
+        "campaign" if rest.first().is_some_and(|name| name == "garage") => {
+            garage::run(&root(), &rest[1..])
         }
         "campaign" => examples::run(&root(), "campaign", &rest),
         "help" | "--help" | "-h" => {

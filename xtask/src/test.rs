@@ -1,6 +1,6 @@
 //! `cargo xtask test`: one command from a fresh clone to a verdict.
 
-use crate::{Outcome, setup};
+use crate::{Outcome, garage, setup};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -45,6 +45,9 @@ pub fn run(root: &Path, args: &[String]) -> Outcome {
     }
     println!();
     println!("test: {} s, data {}", begun.elapsed().as_secs(), data_note(root));
+    if !garage::is_here() {
+        println!("test: {}", garage::ABSENT);
+    }
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
     if !failed.is_empty() {
         return Err(format!("{} did not pass; the first failure is above", failed.join(" and ")));
