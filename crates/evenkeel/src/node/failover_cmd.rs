@@ -43,7 +43,7 @@ pub(crate) fn run(args: &FailoverArgs) -> Result<Exit> {
         return say_check(&found.check(kind), args.json);
     }
     let kind_words = if args.unplanned { "unplanned" } else { "planned" };
-    let from = found.from_words();
+    let from = found.turn_of();
     let what = [("what", "failover by hand"), ("how", kind_words), ("from", from.as_str())];
     let propose = (args.propose.as_deref(), args.json);
     let Some(pass) = promotion_gate(&config, &what, propose, "evenkeel failover")? else {
@@ -154,7 +154,7 @@ impl Found {
 
     /// Whose turn ends, as approvers read it. The term makes an approved failover one that happens
     /// once: what follows it is another one.
-    fn from_words(&self) -> String {
+    fn turn_of(&self) -> String {
         let primary = self.primary.as_ref().map(|(_, status)| status);
         match primary.or(self.standby.as_ref()) {
             Some(status) => format!("the primary of term {}", status.journal.term),
