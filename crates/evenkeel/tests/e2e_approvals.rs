@@ -232,7 +232,7 @@ fn as_another_program_asks(rig: &common::Rig) -> common::Rig {
 
 #[test]
 fn holders_of_a_quorum_answer_no_restore_without_the_approvals_they_pinned() {
-    let desk = Desk::new(&["export"]);
+    let desk = Desk::new(&["export", "drill"]);
     let rig = &desk.rig;
     let holders = ["dora", "emil", "finn"];
     found_group(rig, "recipient", holders, "founding-2");
@@ -264,6 +264,12 @@ fn holders_of_a_quorum_answer_no_restore_without_the_approvals_they_pinned() {
     };
     answer(&without, "t0", "dora", asked["id"].as_str().unwrap())
         .refuses(11, &["the request carries none", "nothing was answered"]);
+    // A drill opens as much, and has a rule of its own here.
+    let drill = |name: &str| ask(name).replace("--purpose restore", "--purpose drill");
+    rig.run(&drill("t3")).refuses(11, &["nobody has proposed it"]);
+    let drilled = without.ok(&format!("{} --json", drill("t3"))).json();
+    answer(&without, "t3", "dora", drilled["id"].as_str().unwrap())
+        .refuses(11, &["a drill takes approvals by policy 1", "nothing was answered"]);
     // The action as it stands, laid beside it.
     desk.by_file("approvals", "approve", &id);
     let show = format!("approvals show --home h --action {id} --out");

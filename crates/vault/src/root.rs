@@ -20,7 +20,7 @@ use crate::shipping::{require, ship_replicated};
 use crate::site::Sites;
 use crate::wrap::Wrap;
 
-const MAGIC: &[u8; 4] = b"EVKQ";
+const MAGIC: &[u8; 4] = b"EVKS";
 const VERSION: u8 = 1;
 /// A key object is the largest message: an age file of at most a mebibyte.
 const MESSAGE_BYTES_MAX: usize = (1 << 20) + 1024;

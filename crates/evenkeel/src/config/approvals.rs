@@ -21,6 +21,9 @@ pub struct ApprovalsConfig {
     /// What is restored, or another host, goes live by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promotion: Option<ApprovalRuleConfig>,
+    /// Holders of a quorum are asked to open for a drill, which opens as much as a restore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<ApprovalRuleConfig>,
     /// Weaker rules. Without it: what the kind with the most approvals takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<ApprovalRuleConfig>,
@@ -72,6 +75,7 @@ impl ApprovalsConfig {
             (ActionKind::Recipients, &self.recipients),
             (ActionKind::Promotion, &self.promotion),
             (ActionKind::Policy, &self.policy),
+            (ActionKind::Drill, &self.drill),
         ];
         all.into_iter().filter_map(|(kind, rule)| Some((kind, rule.as_ref()?)))
     }

@@ -31,7 +31,7 @@ pub struct ApprovalsDocument {
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ApprovalRuleDocument {
-    /// `export`, `recipients`, `promotion` or `policy`.
+    /// `export`, `recipients`, `promotion`, `policy` or `drill`.
     pub kind: String,
     /// Public keys (hex) and addresses.
     pub approvers: Vec<String>,
@@ -50,7 +50,7 @@ pub struct ApprovalRuleDocument {
 pub struct ActionDocument {
     /// Its name, hex.
     pub id: String,
-    /// `export`, `recipients`, `promotion` or `policy`.
+    /// `export`, `recipients`, `promotion`, `policy` or `drill`.
     pub kind: String,
     /// `waiting`, `delayed`, `valid`, `cancelled`, `lapsed` or `executed`; `no_rule` without one.
     pub standing: String,

@@ -27,15 +27,19 @@ pub enum Kind {
     Policy,
     /// Old copies go; a [`DeletionPlan`](crate::DeletionPlan) says which.
     Deletion,
+    /// Holders are asked to open something for a drill.
+    Drill,
 }
 
 evenkeel_types::canonical_enum!(Kind {
-    0 => Export, 1 => Recipients, 2 => Promotion, 3 => Policy, 4 => Deletion
+    0 => Export, 1 => Recipients, 2 => Promotion, 3 => Policy, 4 => Deletion,
+    5 => Drill
 });
 
 impl Kind {
     /// Those that an [`Action`] can be of.
-    pub const ACTIONS: [Self; 4] = [Self::Export, Self::Recipients, Self::Promotion, Self::Policy];
+    pub const ACTIONS: [Self; 5] =
+        [Self::Export, Self::Recipients, Self::Promotion, Self::Policy, Self::Drill];
 
     /// Its name in configurations and texts.
     #[must_use]
@@ -46,6 +50,7 @@ impl Kind {
             Self::Promotion => "promotion",
             Self::Policy => "policy",
             Self::Deletion => "deletion",
+            Self::Drill => "drill",
         }
     }
 }

@@ -133,7 +133,7 @@ fn laid(
     Ok(files)
 }
 
-/// The gate in front of a restore; a drill takes no approval.
+/// The gate in front of what is asked: of a drill only where a rule of its own is.
 fn approved(
     domain: &Domain<'_>,
     args: &GroupAskArgs,
@@ -141,7 +141,7 @@ fn approved(
 ) -> Result<ApprovalGate> {
     let kinds: &[ActionKind] = match args.purpose {
         DecryptionPurpose::Restore => &[ActionKind::Export],
-        DecryptionPurpose::Drill => &[],
+        DecryptionPurpose::Drill => &[ActionKind::Drill],
     };
     let point = args.point.as_ref().map_or("every key period".to_owned(), |id| format!("of {id}"));
     let details = vec![
@@ -154,7 +154,10 @@ fn approved(
         kinds,
         details,
         propose: args.propose.as_deref(),
-        command: "evenkeel keys group ask --purpose restore",
+        command: match args.purpose {
+            DecryptionPurpose::Restore => "evenkeel keys group ask --purpose restore",
+            DecryptionPurpose::Drill => "evenkeel keys group ask --purpose drill",
+        },
         also: None,
         json: args.json,
     };

@@ -135,17 +135,21 @@ pub(super) struct Leave(Option<ActionId>);
 
 /// Whether the holder may answer, by its own clock and what it was told.
 pub(super) fn check(own: &Own, table: &Path, request: &Request, domain: &str) -> Result<Leave> {
-    let policy = pinned(own, domain)?;
-    let policy = policy.filter(|policy| policy.rule(ActionKind::Export).is_some());
-    let (Purpose::Restore, Some(policy)) = (request.purpose, policy) else {
+    let kind = match request.purpose {
+        Purpose::Restore => ActionKind::Export,
+        Purpose::Drill => ActionKind::Drill,
+    };
+    let policy = pinned(own, domain)?.filter(|policy| policy.rule(kind).is_some());
+    let Some(policy) = policy else {
         return Ok(Leave(None));
     };
     let refuse = |exit: Exit, why: String| Report::new(exit, why).safe("nothing was answered");
     let file = table.join(ON_TABLE);
     if !file.exists() {
         let why = format!(
-            "a restore takes approvals by policy {}, which this holder has pinned, and the request \
+            "a {} takes approvals by policy {}, which this holder has pinned, and the request \
              carries none",
+            request.purpose.word(),
             policy.counter
         );
         return Err(refuse(Exit::Locked, why)
@@ -154,7 +158,7 @@ pub(super) fn check(own: &Own, table: &Path, request: &Request, domain: &str) ->
     }
     let bundle = read_bundle(&file)?;
     let (action, id) = (&bundle.action, bundle.action.id());
-    let is_it = action.kind == ActionKind::Export
+    let is_it = action.kind == kind
         && action.domain == domain
         && action.detail("what") == Some(WHAT)
         && action.detail("requester") == Some(request.requester.as_str());
