@@ -230,6 +230,19 @@ fn as_another_program_asks(rig: &common::Rig) -> common::Rig {
     without
 }
 
+fn answer(rig: &common::Rig, table: &str, who: &str, id: &str) -> common::Said {
+    rig.run(&format!("keys group answer --table {table} --holder {who} --id {id}"))
+}
+
+/// A drill opens as much as a restore.
+fn drills_take_a_rule_of_their_own(rig: &common::Rig, without: &common::Rig, ask: &str) {
+    let drill = ask.replace("--purpose restore", "--purpose drill");
+    rig.run(&drill).refuses(11, &["nobody has proposed it"]);
+    let asked = without.ok(&format!("{drill} --json")).json();
+    answer(without, "t3", "dora", asked["id"].as_str().unwrap())
+        .refuses(11, &["a drill takes approvals by policy 1", "nothing was answered"]);
+}
+
 #[test]
 fn holders_of_a_quorum_answer_no_restore_without_the_approvals_they_pinned() {
     let desk = Desk::new(&["export", "drill"]);
@@ -259,17 +272,9 @@ fn holders_of_a_quorum_answer_no_restore_without_the_approvals_they_pinned() {
     let id = desk.propose(&ask("t1"));
     let without = as_another_program_asks(rig);
     let asked = without.ok(&format!("{} --json", ask("t0"))).json();
-    let answer = |rig: &common::Rig, table: &str, who: &str, id: &str| {
-        rig.run(&format!("keys group answer --table {table} --holder {who} --id {id}"))
-    };
     answer(&without, "t0", "dora", asked["id"].as_str().unwrap())
         .refuses(11, &["the request carries none", "nothing was answered"]);
-    // A drill opens as much, and has a rule of its own here.
-    let drill = |name: &str| ask(name).replace("--purpose restore", "--purpose drill");
-    rig.run(&drill("t3")).refuses(11, &["nobody has proposed it"]);
-    let drilled = without.ok(&format!("{} --json", drill("t3"))).json();
-    answer(&without, "t3", "dora", drilled["id"].as_str().unwrap())
-        .refuses(11, &["a drill takes approvals by policy 1", "nothing was answered"]);
+    drills_take_a_rule_of_their_own(rig, &without, &ask("t3"));
     // The action as it stands, laid beside it.
     desk.by_file("approvals", "approve", &id);
     let show = format!("approvals show --home h --action {id} --out");
