@@ -76,6 +76,9 @@ fn a_group_certifies_a_venue_its_successor_and_everything_else_that_a_root_signs
     waits(&rig.run(&format!("{up} h")));
     assert!(!rig.path("h/host/journal").exists());
 
+    let checked = rig.ok("config check --home h");
+    let said = format!("{}{}", checked.out, checked.err);
+    assert!(said.contains("[root] 3 certificates of domain state wait"), "{said}");
     // Three writers: of the venue, of files, of databases. Each is signed on a table of its own.
     rig.ok("root request --home h --out first");
     let shown = group_signs(&rig, "first", "t");
@@ -83,6 +86,7 @@ fn a_group_certifies_a_venue_its_successor_and_everything_else_that_a_root_signs
     let public = writer.lines().find_map(|line| line.strip_prefix("# public: ")).unwrap();
     let words = shown["words"][0]["words"].as_array().unwrap();
     assert!(words.iter().any(|line| line == &format!("writer: {public}")), "{shown}");
+    assert!(words.iter().any(|line| line == "writes: the main line"), "{shown}");
     let some = "root accept first --home h --signatures t/1/signature.txt t/2/signature.txt";
     let some = rig.run(some);
     assert_eq!(some.exit, 3, "{some:?}");

@@ -5,6 +5,7 @@ use std::fmt;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use evenkeel_types::{Canonical, DecodeError, Reader, Writer as Encoder};
 
+use crate::approval::utc;
 use crate::error::{Error, Result};
 use crate::layout::{Lineage, check_domain, hex, unhex};
 use crate::random::{self, Random};
@@ -210,13 +211,19 @@ impl Certificate {
 
     /// What the root is asked to sign, in words.
     pub(crate) fn words(&self) -> Vec<(String, String)> {
-        let mut words = vec![digits("writer", &self.writer), line("of-lineage", self.lineage)];
+        let kind = self.lineage.kind_beside();
+        let writes = kind.map_or("the main line".into(), |kind| kind.escape_ascii().to_string());
+        let mut words = vec![
+            line("writes", writes),
+            digits("writer", &self.writer),
+            line("of-lineage", self.lineage),
+        ];
         if let Some(parent) = &self.parent {
             words.push(line("restored-from", parent.lineage));
             words.push(line("up-to-position", parent.position));
             words.push(digits("up-to-record", &parent.record_hash));
         }
-        words.push(line("issued-ns", self.issued_time_ns));
+        words.push(line("issued-at", utc(self.issued_time_ns)));
         words
     }
 

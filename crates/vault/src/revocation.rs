@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use evenkeel_types::{Canonical, DecodeError, Reader, Writer as Encoder};
 
+use crate::approval::utc;
 use crate::catalog::Catalog;
 use crate::certificate::{RootPublicKey, SIGNATURE_BYTES, magic, text};
 use crate::chain::Listing;
@@ -46,7 +47,7 @@ impl Revocation {
             line("of-lineage", self.lineage),
             line("believed-up-to-record", self.trusted),
             digits("with-hash", &self.trusted_hash),
-            line("time-ns", self.time_ns),
+            line("revoked-at", utc(self.time_ns)),
         ]
     }
 

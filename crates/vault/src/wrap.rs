@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_types::{Canonical, DecodeError, Reader, Writer as Encoder};
 
+use crate::approval::utc;
 use crate::catalog::Catalog;
 use crate::certificate::{RootPublicKey, SIGNATURE_BYTES, magic, text};
 use crate::chain::Listing;
@@ -83,7 +84,7 @@ impl Wrap {
             digits("first-key-object", &self.period.hash),
         ];
         words.extend(self.marks().iter().map(|mark| digits("for", &mark.0)));
-        words.push(line("time-ns", self.time_ns));
+        words.push(line("wrapped-at", utc(self.time_ns)));
         words
     }
 

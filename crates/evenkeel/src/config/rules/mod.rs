@@ -12,6 +12,7 @@ mod outside;
 mod postgres;
 mod profiles;
 mod quorum;
+mod root;
 mod shared;
 mod sites;
 #[cfg(test)]
@@ -101,6 +102,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     clients::check(config, &mut findings);
     deletion::check(config, &mut findings);
     approvals::check(config, &mut findings);
+    root::check(config, &mut findings);
     outside::check(config, &mut findings);
     postgres::check(config, &mut findings);
     drills::check(config, &mut findings);
