@@ -396,3 +396,37 @@ fn a_site_of_the_network_that_goes_away_is_told_and_mended_when_it_is_back() {
     });
     daemon.end();
 }
+
+#[test]
+fn cards_and_sites_of_the_network_are_told_where_nothing_is_probed() {
+    let chain = Scripted::start(Script::at(50));
+    let rig = desk(&chain, &key("cards/fingerprint.json"))
+        .with("EVENKEEL_NETWORK_PROBE_EVERY_SECONDS", "0");
+    age(&rig, "cards", "2025-01-01T00:00:00Z");
+    rig.ok("network protect network.toml --home h");
+    let (site, away) = (rig.path("h/sites/network-b"), rig.path("away"));
+    fs::rename(&site, &away).unwrap();
+    let asked = chain.asked();
+    let mut daemon = Daemon::spawn(&rig, &mut rig.command("up --home h --dashboard off"));
+    let conditions = || -> Option<Vec<Value>> {
+        let status = rig.run("status --home h --json");
+        let status = (status.exit == 0).then(|| status.json())?;
+        status["running"].as_bool()?.then(|| status["conditions"].as_array().cloned())?
+    };
+    let find = |kind: &str| conditions()?.into_iter().find(|one| one["kind"] == kind);
+    let card = daemon.until("the card", || find("share_drill_stale"));
+    assert!(card["message"].as_str().unwrap().contains("treasury, card 1.1 of Ada"), "{card}");
+    let down = daemon.until("the site", || find("network_site_down"));
+    assert!(down["message"].as_str().unwrap().contains("network-b ("), "{down}");
+    fs::rename(&away, &site).unwrap();
+    for member in 1..=3 {
+        prove(&rig, "cards", member);
+    }
+    daemon.until("the end of both", || {
+        let told = conditions()?;
+        let is_over = |kind: &str| !told.iter().any(|one| one["kind"] == kind);
+        (is_over("share_drill_stale") && is_over("network_site_down")).then_some(())
+    });
+    daemon.end();
+    assert_eq!(chain.asked(), asked, "nothing was to be asked");
+}

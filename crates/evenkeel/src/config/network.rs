@@ -11,7 +11,8 @@ pub struct NetworkConfig {
     /// The document; none: nothing is probed or protected.
     #[serde(skip_serializing_if = "is_unset")]
     pub document: PathBuf,
-    /// `evenkeel up` asks everything this often, in seconds. 0: never.
+    /// `evenkeel up` asks everything this often, in seconds, and makes a version when something
+    /// changed. 0: never; the cards of keys and the sites are looked at all the same.
     pub probe_every_seconds: u64,
     /// How long one server may take in all, in seconds.
     pub timeout_seconds: u64,

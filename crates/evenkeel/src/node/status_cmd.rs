@@ -210,11 +210,12 @@ fn words(status: &StatusDocument) -> String {
     lines.extend(status.protected.iter().map(source_words));
     if let Some(network) = &status.network {
         let usable = network.endpoints.iter().filter(|it| it.verdict == "usable").count();
-        lines.push(format!(
-            "network   {usable} of {} endpoints usable, asked at {}",
-            network.endpoints.len(),
-            network.time
-        ));
+        lines.push(match network.endpoints.len() {
+            0 => "network   nobody is asked".to_owned(),
+            all => {
+                format!("network   {usable} of {all} endpoints usable, asked at {}", network.time)
+            }
+        });
     }
     for site in &status.sites {
         let detail = site.detail.as_ref().map_or_else(String::new, |why| format!("  {why}"));

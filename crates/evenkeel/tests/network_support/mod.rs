@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -168,6 +169,7 @@ impl Script {
 pub struct Scripted {
     pub address: SocketAddr,
     pub script: Arc<Mutex<Script>>,
+    asked: Arc<AtomicUsize>,
 }
 
 impl Scripted {
@@ -176,13 +178,21 @@ impl Scripted {
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Mutex::new(script));
         let shared = Arc::clone(&script);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::Relaxed);
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || serve(stream, &shared));
             }
         });
-        Self { address, script }
+        Self { address, script, asked }
+    }
+
+    /// Connections that came so far.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 
     pub fn url(&self) -> String {

@@ -17,9 +17,10 @@ use super::opened::{document_hash, versions};
 use super::records::{self, Records, hash_of, signed_hash};
 use super::sites::SitesWatch;
 use super::source::Source;
+use crate::cli::format_time_ns;
 use crate::config::Config;
 use crate::documents::{
-    ConditionDocument, NetworkCheckDocument, NetworkKeyDocument, Severity, SourceKind,
+    ConditionDocument, NetworkCheckDocument, NetworkKeyDocument, Outcome, Severity, SourceKind,
 };
 use crate::report::{Exit, Result};
 
@@ -27,6 +28,8 @@ use crate::report::{Exit, Result};
 const NETWORK: &str = "network";
 /// How often it looks at the clock.
 const BEAT: Duration = Duration::from_millis(250);
+/// How often it looks at the records of keys and at the sites where nothing is to be asked.
+const UNASKED: Duration = Duration::from_secs(30);
 /// A document that is checked this often may be late by one more time, and by the asking.
 const LATE: u32 = 3;
 
@@ -48,13 +51,20 @@ struct Held {
 impl NetworkLoop {
     /// Whether there is anything to do.
     pub(in super::super) fn is_wanted(config: &Config) -> bool {
-        config.network.is_set() && config.network.probe_every_seconds > 0
+        config.network.is_set()
+    }
+
+    /// How often everything is asked; `None`: never, and no version is made.
+    fn asks_every(&self) -> Option<Duration> {
+        let seconds = self.config.network.probe_every_seconds;
+        (seconds > 0).then(|| Duration::from_secs(seconds))
     }
 
     /// Runs until asked to stop.
     pub(in super::super) fn run(self, stop: &Stop) -> Result<()> {
-        let every = Duration::from_secs(self.config.network.probe_every_seconds);
-        let mut held = self.look();
+        let asks_every = self.asks_every();
+        let every = asks_every.unwrap_or(UNASKED);
+        let mut held = asks_every.map_or_else(Held::default, |_| self.look());
         let mut sites = SitesWatch::new(&self.config);
         loop {
             let begun = Instant::now();
@@ -105,6 +115,10 @@ impl NetworkLoop {
             }
         };
         conditions.clear("network_document");
+        if self.asks_every().is_none() {
+            self.tell_unasked(&source);
+            return;
+        }
         let health = source.measure(Duration::from_secs(self.config.network.timeout_seconds));
         let records = Records::read(&source.document);
         self.tell_keys(&records.told);
@@ -112,6 +126,22 @@ impl NetworkLoop {
         if self.config.domains.network.is_some() {
             self.keep(held, &source, &health, hash_of(&records.kept), sites);
         }
+    }
+
+    /// What there is to say of keys where nobody is asked anything: nothing else is known.
+    fn tell_unasked(&self, source: &Source) {
+        let keys = Records::read(&source.document).told;
+        self.tell_keys(&keys);
+        let outcome = match records::outcome(&keys) {
+            Outcome::Failed => Outcome::Failed,
+            _ => Outcome::Unproven,
+        };
+        let time = format_time_ns(SystemClock::new().wall_ns());
+        let hash = source.hash_hex().unwrap_or_default();
+        let nothing = Health { time, ..Health::default() };
+        let document = NetworkCheckDocument::of(&nothing, source.file.display().to_string(), hash)
+            .with_keys(keys, outcome);
+        *lock(&self.observed.network) = Some(document);
     }
 
     /// What was measured, for whoever asks.
