@@ -194,6 +194,11 @@ fn the_probe_finds_what_garage_lets_a_writer_do_and_believes_no_class() {
         assert_eq!(probe["class_shown"], "mutable", "{probe}");
         assert_eq!(probed["sites"][at]["class"], "mutable", "{probed}");
     }
+    // What the probe wrote is gone again where that is let, and stays where it is not.
+    let (_, sites) = desk.list();
+    let objects = |at: usize| sites[at]["objects"].as_u64();
+    assert_eq!((objects(0), objects(1)), (Some(0), Some(0)), "{sites}");
+    assert!(objects(2) > Some(16), "{sites}");
     let said = rig.run("config check --home h");
     let said = said.out + &said.err;
     assert!(said.contains("class-not-shown") && said.contains("not-theft-proof"), "{said}");

@@ -295,7 +295,7 @@ pub(crate) fn said(text: &str) -> String {
         let from = text.find(open)? + open.len();
         let to = from + text[from..].find(close)?;
         let plain = |letter: &char| letter.is_ascii_graphic() || *letter == ' ';
-        let words: String = text[from..to].chars().filter(plain).take(160).collect();
+        let words: String = as_meant(&text[from..to]).chars().filter(plain).take(160).collect();
         (!words.is_empty()).then_some(words)
     };
     match (between("<Code>", "</Code>"), between("<Message>", "</Message>")) {
@@ -303,6 +303,12 @@ pub(crate) fn said(text: &str) -> String {
         (Some(code), None) => format!(" ({code})"),
         _ => String::new(),
     }
+}
+
+/// What XML writes otherwise (XML 1.0, 4.6), as it was meant.
+fn as_meant(text: &str) -> String {
+    let names = [("&lt;", "<"), ("&gt;", ">"), ("&apos;", "'"), ("&quot;", "\""), ("&amp;", "&")];
+    names.into_iter().fold(text.to_owned(), |text, (name, letter)| text.replace(name, letter))
 }
 
 /// The answer's bytes, as long as they keep coming and are not too many.
