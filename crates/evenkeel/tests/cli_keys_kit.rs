@@ -141,3 +141,60 @@ fn a_keys_kit_says_who_is_needed_and_is_read_by_its_keys_names() {
     assert_eq!(vague.exit, 2, "{}", vague.err);
     assert!(vague.err.contains("`desk`, `recovery identity`"), "{}", vague.err);
 }
+
+#[test]
+fn a_kit_of_keys_that_is_not_of_the_records_of_today_is_told_by_check_status_and_config_check() {
+    let bench = split();
+    let records = "--record cards/fingerprint.json=officers";
+    let make = |out: &str| {
+        let said = bench.run(&format!("keys kit {records} --home h --out {out}"));
+        assert_eq!(said.exit, 0, "{}", said.err);
+    };
+    let condition = || {
+        let status = bench.run("status --home h --json").json();
+        let all = status["conditions"].as_array().unwrap().clone();
+        all.into_iter().find(|one| one["kind"] == "keys_kit_stale")
+    };
+    let warned = || bench.run("config check --home h").out.contains("the newest kit of keys");
+    make("kit.txt");
+    let remembered = bench.read("h/host/newest-keys-kit.json");
+    assert!(!remembered.contains("age1") && remembered.contains("officers"), "{remembered}");
+    let fresh = bench.run("keys kit check kit.txt --home h --json");
+    assert_eq!((fresh.exit, &fresh.json()["changes"]), (0, &serde_json::json!([])));
+    assert!(condition().is_none() && !warned());
+    // The cards are dealt anew: what the kit says of them is of yesterday.
+    let record = bench.read("cards/fingerprint.json");
+    let anew = record.replace("\"generation\": 1", "\"generation\": 2");
+    assert_ne!(record, anew);
+    bench.write("cards/fingerprint.json", &anew);
+    for line in ["--home h", &format!("{records} --home h")] {
+        let said = bench.run(&format!("keys kit check kit.txt {line}"));
+        assert_eq!(said.exit, 3, "{}", said.err);
+        assert!(said.out.contains("dealt anew: generation 1 in the kit, now 2"), "{}", said.out);
+        assert!(said.err.contains("keys kit --record"), "{}", said.err);
+    }
+    let told = condition().unwrap();
+    let words = told["message"].as_str().unwrap();
+    assert!(words.contains("not of today: the record of `officers` is another now"), "{told}");
+    assert!(told["next"].as_str().unwrap().contains("fingerprint.json=officers'"), "{told}");
+    assert!(warned());
+    // Under another name it is another key, for whoever looks it up.
+    let renamed = bench.run("keys kit check kit.txt --record cards/fingerprint.json=wallet");
+    assert_eq!(renamed.exit, 3, "{}", renamed.err);
+    assert!(renamed.out.contains("key `wallet` is not in the kit"), "{}", renamed.out);
+    make("newer.txt");
+    assert!(condition().is_none() && !warned());
+    // A record that is elsewhere now tells nothing; a kit that is old is told.
+    std::fs::rename(bench.path("cards"), bench.path("away")).unwrap();
+    assert!(condition().is_none());
+    let remembered = bench.read("h/host/newest-keys-kit.json");
+    let (before, made) = remembered.split_once("\"made\":\"").unwrap();
+    let old = format!("{before}\"made\":\"2001{}", &made[4..]);
+    bench.write("h/host/newest-keys-kit.json", &old);
+    assert!(condition().unwrap()["message"].as_str().unwrap().ends_with(" days old"));
+    // Who copied it by hand and slipped is told.
+    bench.write("slip.txt", &bench.read("newer.txt").replace("\"officers\"", "\"offices\""));
+    let slip = bench.run("keys kit check slip.txt --record away/fingerprint.json=offices");
+    assert_eq!(slip.exit, 20, "{}", slip.out);
+    assert!(slip.out.contains("changed after it was made"), "{}", slip.out);
+}

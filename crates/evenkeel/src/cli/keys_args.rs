@@ -296,14 +296,56 @@ pub struct KeysEvidenceArgs {
 
 /// Arguments of `keys kit`.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct KeysKitArgs {
+    #[command(subcommand)]
+    #[allow(missing_docs)]
+    pub command: Option<KeysKitCommand>,
+
     /// A fingerprint record, and what the key is for; may be given more than once
     #[arg(long, value_name = "FILE[=NAME]", required = true)]
     pub record: Vec<String>,
 
     /// A folder (a text and a page for printing are made in it), or a file: FILE.txt or FILE.html
-    #[arg(long, value_name = "DIR|FILE")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "DIR|FILE", required = true)]
+    pub out: Option<PathBuf>,
+
+    /// Home that remembers it, and tells once it is stale [default: the one that is here, if any]
+    #[cfg(feature = "whole")]
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `keys kit check`
+#[derive(Debug, Clone, Subcommand)]
+pub enum KeysKitCommand {
+    /// Compare a kit of keys with the records of today
+    #[command(after_help = "Example:\n  evenkeel keys kit check kit.txt --record \
+        wallet/fingerprint.json=wallet\n\n\
+        Exit codes: 0 it is as new, 3 something has changed since, 20 it was changed after it was \
+        made")]
+    Check(KeysKitCheckArgs),
+}
+
+/// Arguments of `keys kit check`.
+#[derive(Debug, Clone, Args)]
+pub struct KeysKitCheckArgs {
+    /// The kit: the text or the page that `keys kit` wrote
+    #[arg(value_name = "KIT")]
+    pub file: PathBuf,
+
+    /// A record of today, by the key's name in the kit [default: those of the newest kit of --home]
+    #[arg(long, value_name = "FILE[=NAME]")]
+    pub record: Vec<String>,
+
+    /// Home that remembers the newest kit [default: the one that is here]
+    #[cfg(feature = "whole")]
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
 
     /// Print one JSON document
     #[arg(long)]

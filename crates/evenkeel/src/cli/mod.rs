@@ -58,8 +58,8 @@ pub use journal_args::{
 };
 pub use keys_args::{
     DrillCheckArgs, DrillCommand, DrillProveArgs, DrillStatusArgs, KeysCommand, KeysDepartArgs,
-    KeysEvidenceArgs, KeysFingerprintArgs, KeysGenerateArgs, KeysKitArgs, KeysRecoverArgs,
-    Slip39Command, Slip39RecoverArgs, Slip39SplitArgs,
+    KeysEvidenceArgs, KeysFingerprintArgs, KeysGenerateArgs, KeysKitArgs, KeysKitCheckArgs,
+    KeysKitCommand, KeysRecoverArgs, Slip39Command, Slip39RecoverArgs, Slip39SplitArgs,
 };
 pub use keys_ceremony_args::{
     CeremonyBeginArgs, CeremonyCommand, CeremonyNextArgs, CeremonyStatusArgs, CeremonyVerifyArgs,

@@ -255,11 +255,13 @@ pub struct KeyRecoveryDocument {
     pub signature_hex: String,
 }
 
-/// `keys kit --json`. It holds no secret.
+/// `keys kit --json`, `keys kit check --json`. It holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "message_type", rename = "keys_kit")]
 pub struct KeysKitDocument {
-    /// Files that were made.
+    /// `make` or `check`.
+    pub action: String,
+    /// Files that were made, or the one that was compared.
     pub files: Vec<String>,
     /// When, RFC 3339 UTC.
     pub made: String,
@@ -269,6 +271,12 @@ pub struct KeysKitDocument {
     pub keys: Vec<String>,
     /// What the kit cannot say, and what is wrong with the way cards are spread.
     pub warnings: Vec<String>,
+    /// Whole days since it was made.
+    pub age_days: u64,
+    /// Whether it is word for word what was made.
+    pub intact: bool,
+    /// What differs from the records of today.
+    pub changes: Vec<String>,
 }
 
 /// `keys depart --json`: what a holder who leaves could still do. It holds no secret.

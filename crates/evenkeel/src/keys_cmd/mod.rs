@@ -36,9 +36,7 @@ pub(crate) use guard::{keep_memory_private, keep_no_image, unlock_memory};
 #[cfg(feature = "whole")]
 pub(crate) use kept::{CardDrill, Facts, KeptRecord, NotKept};
 #[cfg(feature = "whole")]
-pub(crate) use kit::KeysKit;
-#[cfg(feature = "whole")]
-pub(crate) use kit::write as write_kit;
+pub(crate) use kit::{KeysKit, record_hash, write as write_kit};
 
 use crate::cli::{DrillCommand, KeysCommand, Slip39Command};
 use crate::report::{Exit, Result};

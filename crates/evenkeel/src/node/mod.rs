@@ -106,7 +106,8 @@ pub(crate) use failover_cmd::run as failover;
 pub(crate) use files::{backup, diff_files, list_files, protect};
 pub(crate) use kill_cmd::run as kill_primary;
 pub(crate) use kit::{
-    config as kit_config, newest_files as newest_kit_files, next as next_kit, run as kit,
+    NewestKeysKit, RememberedKey, config as kit_config, newest_files as newest_kit_files,
+    newest_keys_kit, next as next_kit, next_keys_kit, run as kit, stale_keys_kit,
     stale_words as stale_kit,
 };
 pub(crate) use network::run as network;

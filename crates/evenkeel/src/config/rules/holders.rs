@@ -21,6 +21,9 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             findings.warn("kit", words, crate::node::next_kit(config, name));
         }
     }
+    if let Some(words) = crate::node::stale_keys_kit(config) {
+        findings.warn("kit", words, crate::node::next_keys_kit(config));
+    }
 }
 
 fn holders(name: &str, domain: &DomainConfig, findings: &mut Findings) {

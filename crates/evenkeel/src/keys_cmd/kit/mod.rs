@@ -1,6 +1,7 @@
 //! `keys kit`: what a stranger needs to bring keys back from their cards, on paper and for
 //! programs.
 
+mod check;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -9,11 +10,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{input, record};
-use crate::cli::{KeysKitArgs, format_time_ns};
+use crate::cli::{KeysKitArgs, KeysKitCommand, format_time_ns};
 use crate::documents::{KeyFingerprintDocument, KeyScheme, KeysKitDocument};
 use crate::keyfile::{hex, write_new};
 use crate::output;
 use crate::report::{Exit, Report, Result};
+
+#[cfg(feature = "whole")]
+pub(crate) use self::check::record_hash;
 
 const BEGIN: &str = "-----BEGIN EVENKEEL KEYS KIT-----";
 const END: &str = "-----END EVENKEEL KEYS KIT-----";
@@ -52,31 +56,32 @@ pub(crate) struct ReadKeysKit {
     pub(crate) intact: bool,
 }
 
-/// Runs `keys kit`.
+/// Runs `keys kit`, or `keys kit check`.
 pub(super) fn run(args: &KeysKitArgs) -> Result<Exit> {
-    let keys = args.record.iter().map(|named| key(named)).collect::<Result<Vec<_>>>()?;
-    for (at, key) in keys.iter().enumerate() {
-        if keys.iter().take(at).any(|other| other.name == key.name) {
-            return Err(Report::new(Exit::Usage, format!("two keys are called `{}`", key.name))
-                .safe("nothing was written")
-                .next("say what each is for: --record FILE=NAME"));
-        }
+    match (&args.command, &args.out) {
+        (Some(KeysKitCommand::Check(args)), _) => check::run(args),
+        (None, Some(out)) => make(args, out),
+        (None, None) => Err(Report::new(Exit::Usage, "--out says where the kit goes")),
     }
+}
+
+fn make(args: &KeysKitArgs, out: &Path) -> Result<Exit> {
     let kit = KeysKit {
         format: FORMAT,
         made: format_time_ns(record::now_ns()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         program_sha256: program_hash()?,
-        keys,
+        keys: all_keys(&args.record)?,
     };
-    let files = write(&args.out, ("keys", &kit.made), || words::text(&kit), || words::page(&kit))?;
+    let files = write(out, ("keys", &kit.made), || words::text(&kit), || words::page(&kit))?;
     let document = KeysKitDocument {
+        action: "make".to_owned(),
         files: files.iter().map(|file| file.display().to_string()).collect(),
-        made: kit.made.clone(),
-        kit: kit.name(),
-        keys: kit.keys.iter().map(|key| key.name.clone()).collect(),
-        warnings: warnings(&kit),
+        intact: true,
+        ..described(&kit)
     };
+    #[cfg(feature = "whole")]
+    check::remember(args, &kit, &files)?;
     document.warnings.iter().for_each(|warning| output::note(&format!("WARNING: {warning}")));
     if args.json {
         output::document(&document)?;
@@ -90,13 +95,41 @@ pub(super) fn run(args: &KeysKitArgs) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// `FILE`, or `FILE=NAME`.
-fn key(named: &str) -> Result<KeyOfKit> {
+fn described(kit: &KeysKit) -> KeysKitDocument {
+    KeysKitDocument {
+        made: kit.made.clone(),
+        kit: kit.name(),
+        keys: kit.keys.iter().map(|key| key.name.clone()).collect(),
+        warnings: warnings(kit),
+        age_days: check::age_days(&kit.made),
+        ..KeysKitDocument::default()
+    }
+}
+
+/// Keys of different names, of what was given with `--record`.
+fn all_keys(named: &[String]) -> Result<Vec<KeyOfKit>> {
+    let keys = named.iter().map(|named| key(named)).collect::<Result<Vec<_>>>()?;
+    for (at, key) in keys.iter().enumerate() {
+        if keys.iter().take(at).any(|other| other.name == key.name) {
+            return Err(Report::new(Exit::Usage, format!("two keys are called `{}`", key.name))
+                .safe("nothing was written")
+                .next("say what each is for: --record FILE=NAME"));
+        }
+    }
+    Ok(keys)
+}
+
+/// The file and the name in `FILE` or `FILE=NAME`.
+fn file_of(named: &str) -> (&Path, Option<&str>) {
     let whole = Path::new(named);
-    let (file, name) = match named.split_once('=').filter(|_| !whole.exists()) {
+    match named.split_once('=').filter(|_| !whole.exists()) {
         Some((file, name)) => (Path::new(file), Some(name.trim())),
         None => (whole, None),
-    };
+    }
+}
+
+fn key(named: &str) -> Result<KeyOfKit> {
+    let (file, name) = file_of(named);
     let record = record::read(file)?;
     let usual = match record.scheme {
         KeyScheme::Age => "recovery identity",

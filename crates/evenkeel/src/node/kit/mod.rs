@@ -1,6 +1,7 @@
 //! `evenkeel kit …`, and commands that work with nothing but a kit and an identity.
 
 mod facts;
+mod keys;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::facts::Kit;
 use self::facts::{KitLineage, ReadCredential};
+pub(crate) use self::keys::{
+    NewestKeysKit, RememberedKey, newest as newest_keys_kit, next as next_keys_kit,
+    stale_words as stale_keys_kit,
+};
 use super::clock::SystemClock;
 use super::domain::Domain;
 use super::drill_cmd;
@@ -197,10 +202,15 @@ fn remember(config: &Config, kit: &Kit, files: &[PathBuf]) -> Result<()> {
     let files = files.iter().map(|file| std::path::absolute(file).unwrap_or_default()).collect();
     let path = config.host.data.join(kit.name_of_domain().file(NEWEST));
     let newest = Newest { made: kit.made.clone(), files, kit };
+    keep(&path, &serde_json::to_vec(&newest).unwrap_or_default())
+}
+
+/// Puts what is remembered in the place of what was.
+fn keep(path: &Path, bytes: &[u8]) -> Result<()> {
     let part = path.with_extension("json.part");
     let _ = std::fs::remove_file(&part);
-    keyfile::write_new(&part, &serde_json::to_vec(&newest).unwrap_or_default())?;
-    std::fs::rename(&part, &path).map_err(|error| Report::io("remember the kit", &path, &error))
+    keyfile::write_new(&part, bytes)?;
+    std::fs::rename(&part, path).map_err(|error| Report::io("remember the kit", path, &error))
 }
 
 fn newest(config: &Config, name: DomainName) -> Option<Newest> {
@@ -257,7 +267,7 @@ pub(crate) fn conditions(config: &Config) -> Vec<ConditionDocument> {
             next: next(config, name),
         })
     };
-    DomainName::ALL.into_iter().filter_map(of).collect()
+    DomainName::ALL.into_iter().filter_map(of).chain(keys::condition(config)).collect()
 }
 
 fn check(args: &KitCheckArgs) -> Result<Exit> {
