@@ -96,6 +96,11 @@ const NEEDS: &[Need] = &[
         purpose: "keeps plaintext of drills off disks",
     },
     Need {
+        program: "fusermount3",
+        packages: &["fuse3"],
+        purpose: "shows databases while they come back",
+    },
+    Need {
         program: "strace",
         packages: &["strace"],
         purpose: "shows that the offline program calls no network",

@@ -83,7 +83,9 @@ pub use postgres::{
 };
 pub use protected::{ProtectedDocument, ProvenSourceDocument, SourceKind, SourceState};
 pub use recipients::{PeriodDocument, RecipientDocument, RecipientsDocument};
-pub use restore::{Freshness, GapDocument, RestoreDocument, RestoredDatabaseDocument};
+pub use restore::{
+    Freshness, GapDocument, LazyRestoreDocument, RestoreDocument, RestoredDatabaseDocument,
+};
 pub use root::{RootDocument, RootWordDocument};
 pub use sites::{AttemptDocument, AttemptOutcome, MeasuredDocument, ProbeDocument, SitesDocument};
 pub use slashing::SlashingDocument;

@@ -18,19 +18,19 @@ use evenkeel::documents::{
     HsmStoredKeyDocument, HsmTokenDocument, HsmTokensDocument, KeyAccountDocument,
     KeyAddressDocument, KeyCardDocument, KeyDepartureDocument, KeyFingerprintDocument,
     KeyGroupDocument, KeyRecoveryDocument, KeyScheme, KeySetDocument, KeysKitDocument, KitDocument,
-    LsDocument, MarginSimulationDocument, NetworkBackupDocument, NetworkCheckDocument,
-    NetworkDiffDocument, NetworkRestoreDocument, NetworkVersionDocument, NetworkVersionsDocument,
-    Outcome, PeriodDocument, PlanDocument, PointsDocument, PostgresCaptureDocument,
-    PostgresEventDocument, PostgresNamedPointDocument, PostgresStatusDocument,
-    PostgresWindowDocument, ProblemDocument, ProgressDocument, PruneDocument, QrFilmDocument,
-    QrReceiveDocument, QrSendDocument, RecipientDocument, RecipientsDocument, RepairDocument,
-    RepairProblemDocument, RestoreDocument, RestorePostgresDocument, RestoredCursorDocument,
-    RootDocument, RootWordDocument, ShareDrillDocument, ShareDrillStatusDocument,
-    ShareDrillsDocument, SheetCardDocument, SheetDocument, SheetPayloadDocument,
-    SheetPrintDocument, SheetScanDocument, SheetSymbolDocument, SiteAuditDocument, SitesDocument,
-    SlashingDocument, Slip39CardDocument, Slip39GroupDocument, Slip39GroupUseDocument,
-    Slip39RecoveryDocument, Slip39SplitDocument, SourceGapDocument, SourceProofDocument,
-    StatusDocument, VerifyDocument,
+    LazyRestoreDocument, LsDocument, MarginSimulationDocument, NetworkBackupDocument,
+    NetworkCheckDocument, NetworkDiffDocument, NetworkRestoreDocument, NetworkVersionDocument,
+    NetworkVersionsDocument, Outcome, PeriodDocument, PlanDocument, PointsDocument,
+    PostgresCaptureDocument, PostgresEventDocument, PostgresNamedPointDocument,
+    PostgresStatusDocument, PostgresWindowDocument, ProblemDocument, ProgressDocument,
+    PruneDocument, QrFilmDocument, QrReceiveDocument, QrSendDocument, RecipientDocument,
+    RecipientsDocument, RepairDocument, RepairProblemDocument, RestoreDocument,
+    RestorePostgresDocument, RestoredCursorDocument, RootDocument, RootWordDocument,
+    ShareDrillDocument, ShareDrillStatusDocument, ShareDrillsDocument, SheetCardDocument,
+    SheetDocument, SheetPayloadDocument, SheetPrintDocument, SheetScanDocument,
+    SheetSymbolDocument, SiteAuditDocument, SitesDocument, SlashingDocument, Slip39CardDocument,
+    Slip39GroupDocument, Slip39GroupUseDocument, Slip39RecoveryDocument, Slip39SplitDocument,
+    SourceGapDocument, SourceProofDocument, StatusDocument, VerifyDocument,
 };
 use scripted::Scene;
 use serde::Serialize;
@@ -361,6 +361,8 @@ fn every_document_fits_its_schema_when_it_is_full() {
     let events = vec![PostgresEventDocument::default()];
     let capture = PostgresCaptureDocument { windows, named_points, events, ..Default::default() };
     assert_fits("postgres_status", &PostgresStatusDocument { captures: vec![capture] });
+    let lazy = Some(LazyRestoreDocument::default());
+    assert_fits("restore", &RestoreDocument { lazy, ..RestoreDocument::default() });
     assert_fits("restore_postgres", &RestorePostgresDocument::default());
     let stop = Some("recovery_target_lsn = 0/3000148".to_owned());
     assert_fits("restore_postgres", &RestorePostgresDocument { stop, ..Default::default() });

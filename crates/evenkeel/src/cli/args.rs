@@ -396,6 +396,17 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "PATH")]
     pub only: Vec<PathBuf>,
 
+    /// Show the followed databases that --only names in this folder (FUSE), at once: queries are
+    /// answered while the rest comes; until Ctrl-C or `fusermount3 -u DIR`
+    #[arg(long, value_name = "DIR", requires = "only")]
+    #[arg(conflicts_with_all = ["at_position", "at_lsn", "at_point", "point", "promote"])]
+    #[arg(conflicts_with_all = ["propose", "without_history"])]
+    pub lazy: Option<PathBuf>,
+
+    /// With --lazy: end once all of it is back, instead of showing it on
+    #[arg(long, requires = "lazy")]
+    pub until_whole: bool,
+
     /// Read the sites as fast as they give, whatever bandwidth the configuration leaves them
     #[arg(long)]
     pub no_limit: bool,

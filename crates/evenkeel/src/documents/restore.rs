@@ -65,6 +65,19 @@ pub struct RestoreDocument {
     pub tree_hash: String,
     /// Followed databases that came back, each as of a commit.
     pub databases: Vec<RestoredDatabaseDocument>,
+    /// Where queries were answered before all of it was back (`--lazy`).
+    pub lazy: Option<LazyRestoreDocument>,
+}
+
+/// How soon queries could be answered.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LazyRestoreDocument {
+    /// The folder that shows the databases.
+    pub folder: String,
+    /// Until a query could be answered, from the same moment as `elapsed_seconds`.
+    pub first_answer_seconds: f64,
+    /// Bytes read from the sites until then.
+    pub first_answer_bytes: u64,
 }
 
 /// A followed database that came back.

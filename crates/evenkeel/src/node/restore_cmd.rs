@@ -17,6 +17,7 @@ use evenkeel_vault::{
 use super::approvals::{Gate, restore_gate};
 use super::attestation;
 use super::clock::SystemClock;
+use super::desk::refuse_unmountable;
 use super::domain::{Domain, STATE, cluster_id};
 use super::evidence;
 use super::files;
@@ -50,6 +51,9 @@ pub(crate) fn refuse_unpromoted(config: &Config) -> Result<()> {
 /// Runs the command.
 pub(crate) fn run(args: &RestoreArgs) -> Result<Exit> {
     let mut config = args.place.load()?;
+    if let Some(folder) = &args.lazy {
+        refuse_unmountable(folder, &args.to)?;
+    }
     if args.no_limit {
         config.sites.iter_mut().for_each(SiteConfig::lift_bandwidth);
     }
@@ -71,7 +75,7 @@ fn bring_back(args: &RestoreArgs, config: &Config, domain: &Domain<'_>) -> Resul
     let purpose = DecryptionPurpose::Restore;
     let unlock = evidence::unlock(args.identity.as_deref(), &args.quorum, purpose)?;
     let (unlock, _) = unlock.ok_or_else(nobody_opens)?;
-    let postgres_name = postgres::wanted(args)?;
+    let postgres_name = wanted_server(args)?;
     refuse_occupied(&args.to)?;
     let pin = match args.without_pin {
         true => None,
@@ -85,7 +89,7 @@ fn bring_back(args: &RestoreArgs, config: &Config, domain: &Domain<'_>) -> Resul
     let wanted = files::wanted(args, &catalog)?;
     if wanted.is_beside() {
         let opener = Opener::new(files_catalog(config, domain, args, catalog)?, unlock)?;
-        return wanted.restore(args, &opener, begun);
+        return wanted.restore(args, &Arc::new(opener), begun);
     }
     let named = args.point.as_deref().map(|named| catalog.point(named)).transpose()?;
     let from = match &named {
@@ -131,6 +135,15 @@ fn bring_back(args: &RestoreArgs, config: &Config, domain: &Domain<'_>) -> Resul
     }
     show(&document, args)?;
     Ok(Exit::Ok)
+}
+
+/// The PostgreSQL server that is asked for; it cannot be shown before it is whole.
+fn wanted_server(args: &RestoreArgs) -> Result<Option<String>> {
+    let server = postgres::wanted(args)?;
+    match &args.lazy {
+        Some(_) if server.is_some() => Err(files::not_followed(&args.only)),
+        _ => Ok(server),
+    }
 }
 
 fn nobody_opens() -> Report {
@@ -287,12 +300,18 @@ pub(crate) fn choose_lineage(catalog: &Catalog, named: Option<&str>) -> Result<L
 }
 
 fn refuse_occupied(to: &Path) -> Result<()> {
-    let mut entries = match fs::read_dir(to) {
+    let entries = match fs::read_dir(to) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Report::io("look into the target", to, &error)),
     };
-    match entries.next() {
+    let paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    if paths.iter().all(|path| files::is_left_over(path)) {
+        // Of restores that were killed: nothing in there was in its place.
+        paths.iter().for_each(|path| files::remove_all(path));
+        return Ok(());
+    }
+    match paths.first() {
         None => Ok(()),
         Some(_) => Err(Report::new(Exit::Usage, "the folder to restore into is not empty")
             .at(to.display().to_string())

@@ -15,5 +15,8 @@ pub(crate) use bot::run as bot;
 pub(super) use child::run as run_child;
 pub(super) use daemon::{beside, run};
 pub(super) use demo::demonstration;
-pub(super) use live::{LiveRestored, LiveSelection, bring_back, databases};
+pub(super) use live::{
+    LazyDatabase, LiveRestored, LiveSelection, Mounted, are_followed, bring_back, databases,
+    open_lazily, refuse_unmountable,
+};
 pub(super) use sources::{FILES, Sources, check_of};

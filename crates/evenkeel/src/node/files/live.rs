@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use evenkeel_vault::Opener;
 
-use super::super::desk::{LiveRestored, LiveSelection, bring_back, databases};
+use super::super::desk::{LiveRestored, LiveSelection, are_followed, bring_back, databases};
 use super::super::points_cmd::freshness;
 use super::super::restore_cmd::missing;
 use super::remove_all;
@@ -25,10 +25,9 @@ pub(super) fn asked_for(args: &RestoreArgs, opener: &Opener) -> Result<Option<Ve
     if args.only.is_empty() || args.point.is_some() {
         return Ok(None);
     }
-    let known = databases(opener)?;
     let whole = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let asked: Vec<PathBuf> = args.only.iter().map(whole).collect();
-    Ok(asked.iter().all(|path| known.contains(path)).then_some(asked))
+    Ok(are_followed(opener, &asked)?.then_some(asked))
 }
 
 /// Brings followed databases back, and nothing else.
@@ -44,19 +43,38 @@ pub(super) fn restore_databases(
     let existed = args.to.exists();
     let done = bring(args, opener, paths);
     if done.is_err() {
-        for entry in args.to.read_dir().into_iter().flatten().flatten() {
-            remove_all(&entry.path());
-        }
-        if !existed {
-            // What stays is an empty folder.
-            let _ = std::fs::remove_dir(&args.to);
-        }
+        discard(&args.to, existed);
     }
-    let done = done?;
+    let document = document_of_all(args, opener, &done?, begun);
+    if args.json {
+        output::document(&document)?;
+    } else {
+        print_document(&document)?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Nothing half restored stays behind.
+pub(super) fn discard(to: &Path, existed: bool) {
+    for entry in to.read_dir().into_iter().flatten().flatten() {
+        remove_all(&entry.path());
+    }
+    if !existed {
+        // What stays is an empty folder.
+        let _ = std::fs::remove_dir(to);
+    }
+}
+
+pub(super) fn document_of_all(
+    args: &RestoreArgs,
+    opener: &Opener,
+    done: &[LiveRestored],
+    begun: Instant,
+) -> RestoreDocument {
     let (catalog, seen) = (opener.catalog(), opener.seen());
     let lineage = catalog.current_lineage_of(Some(LIVE_LINEAGE));
     let shipped_ns = done.iter().map(|one| one.shipped_ns).max();
-    let document = RestoreDocument {
+    RestoreDocument {
         elapsed_seconds: begun.elapsed().as_secs_f64(),
         bytes_read: seen.bytes,
         sites_missing: missing(catalog),
@@ -71,13 +89,7 @@ pub(super) fn restore_databases(
         file_bytes: done.iter().map(|one| length(&args.to, &one.database)).sum(),
         databases: done.iter().map(document_of).collect(),
         ..RestoreDocument::default()
-    };
-    if args.json {
-        output::document(&document)?;
-    } else {
-        print_document(&document)?;
     }
-    Ok(Exit::Ok)
 }
 
 fn length(to: &Path, database: &Path) -> u64 {
@@ -107,13 +119,29 @@ pub(super) fn over_files(
 }
 
 fn bring(args: &RestoreArgs, opener: &Opener, paths: &[PathBuf]) -> Result<Vec<LiveRestored>> {
-    let scratch = args.to.join(format!(".evenkeel-{}", std::process::id()));
-    std::fs::create_dir_all(&scratch)
-        .map_err(|error| Report::io("make the folder", &scratch, &error))?;
+    let scratch = scratch(&args.to)?;
     let selection = LiveSelection { paths, time_ns: args.at_time };
     let done = bring_back(opener, &selection, &scratch, &args.to);
     remove_all(&scratch);
     done
+}
+
+const SCRATCH: &str = ".evenkeel-";
+
+/// Makes the folder in which what is needed meanwhile lies, inside the one that is restored into.
+pub(super) fn scratch(to: &Path) -> Result<PathBuf> {
+    let scratch = to.join(format!("{SCRATCH}{}", std::process::id()));
+    std::fs::create_dir_all(&scratch)
+        .map_err(|error| Report::io("make the folder", &scratch, &error))?;
+    Ok(scratch)
+}
+
+/// Whether a restore left this that runs no more.
+pub(crate) fn is_left_over(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let process = name.as_deref().and_then(|name| name.strip_prefix(SCRATCH));
+    let process = process.and_then(|digits| digits.parse::<u32>().ok());
+    process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists())
 }
 
 fn document_of(one: &LiveRestored) -> RestoredDatabaseDocument {

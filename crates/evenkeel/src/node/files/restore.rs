@@ -1,6 +1,7 @@
 //! `evenkeel restore`, where it brings back files.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use evenkeel_capture::files::select;
@@ -10,7 +11,7 @@ use super::super::points_cmd::freshness;
 use super::super::restore_cmd::missing;
 use super::opened::{Opened, nothing_yet, point_of_files};
 use super::progress::size;
-use super::{kind_of, live};
+use super::{kind_of, lazy, live};
 use crate::cli::{RestoreArgs, format_time_ns};
 use crate::documents::{PointKind, RestoreDocument};
 use crate::output;
@@ -118,10 +119,15 @@ impl Wanted {
     pub(crate) fn restore(
         self,
         args: &RestoreArgs,
-        opener: &Opener,
+        opener: &Arc<Opener>,
         begun: Instant,
     ) -> Result<Exit> {
-        if let Some(paths) = live::asked_for(args, opener)? {
+        let databases = live::asked_for(args, opener)?;
+        if let Some(folder) = &args.lazy {
+            let paths = databases.ok_or_else(|| lazy::not_followed(&args.only))?;
+            return lazy::restore(args, (opener, folder), &paths, begun);
+        }
+        if let Some(paths) = databases {
             return live::restore_databases(args, opener, &paths, begun);
         }
         let point = self.point?.ok_or_else(nothing_yet)?;
@@ -204,6 +210,13 @@ pub(super) fn print(document: &RestoreDocument) -> Result<()> {
         document.sites_used.join(", ")
     ))?;
     live::print(document, &mut results)?;
+    if let Some(lazy) = &document.lazy {
+        results.line(&format!(
+            "  queries were answered from {:.2} s on, after {} read",
+            lazy.first_answer_seconds,
+            size(lazy.first_answer_bytes)
+        ))?;
+    }
     if !document.sites_missing.is_empty() {
         results.line(&format!("  sites missing {}", document.sites_missing.join(", ")))?;
     }

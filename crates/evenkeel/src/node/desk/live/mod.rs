@@ -11,10 +11,12 @@
 mod cut;
 mod discover;
 mod follow;
+mod lazy;
 mod restore;
 mod ship;
 
-pub(crate) use restore::{LiveRestored, LiveSelection, bring_back, databases};
+pub(crate) use lazy::{LazyDatabase, Mounted, open_lazily, refuse_unmountable};
+pub(crate) use restore::{LiveRestored, LiveSelection, are_followed, bring_back, databases};
 pub(super) use ship::LiveLoop;
 
 /// The index' hash among a point's signed roots.

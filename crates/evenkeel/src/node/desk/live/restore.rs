@@ -40,34 +40,76 @@ pub(crate) struct LiveRestored {
     pub(crate) gaps: Vec<Gap>,
 }
 
+impl LiveSelection<'_> {
+    pub(super) fn takes(&self, path: &Path) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|one| path.starts_with(one))
+    }
+
+    pub(super) fn target(&self) -> Target {
+        self.time_ns.map_or(Target::End, Target::Time)
+    }
+}
+
 /// A point to begin with, and the tails behind it.
-struct Way {
-    point: Option<PointInfo>,
+pub(super) struct Way {
+    pub(super) point: Option<PointInfo>,
     tails: Vec<TailInfo>,
 }
 
-/// The databases that the newest point of them names; none if none was ever followed.
+impl Way {
+    /// The point's name; empty if there are tails alone.
+    pub(super) fn point_name(&self) -> String {
+        self.point.as_ref().map_or_else(String::new, |point| point.id.to_string())
+    }
+}
+
+/// The databases that the newest point of them names, or the tails behind it; none if none was
+/// ever followed.
 ///
 /// # Errors
 /// What reading it says.
 pub(crate) fn databases(opener: &Opener) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for lineage in lineages(opener.catalog()) {
-        let Some(way) = ways_of(opener.catalog(), lineage, None).into_iter().next() else {
-            continue;
-        };
-        if let Some(point) = &way.point {
-            found.extend(index(opener, point)?.spools.into_iter().map(|one| one.database));
-        }
-        // One that was found since is in tails alone.
-        for tail in &way.tails {
-            let pieces = parcel(opener, tail)?.pieces;
-            found.extend(pieces.into_iter().map(|piece| piece.database));
-        }
-    }
+    each_newest(opener, &mut |database| {
+        found.push(database.to_owned());
+        false
+    })?;
     found.sort_unstable();
     found.dedup();
     Ok(found)
+}
+
+/// Whether all of these are followed: tails are read only for what no point names.
+///
+/// # Errors
+/// What reading it says.
+pub(crate) fn are_followed(opener: &Opener, paths: &[PathBuf]) -> Result<bool> {
+    let mut unknown: Vec<&PathBuf> = paths.iter().collect();
+    each_newest(opener, &mut |database| {
+        unknown.retain(|path| *path != database);
+        unknown.is_empty()
+    })?;
+    Ok(unknown.is_empty())
+}
+
+/// Names each database that the newest points know, then those of the tails behind them, until
+/// `is_enough`.
+fn each_newest(opener: &Opener, is_enough: &mut dyn FnMut(&Path) -> bool) -> Result<()> {
+    let catalog = opener.catalog();
+    let newest = |lineage| ways_of(catalog, lineage, None).into_iter().next();
+    let ways: Vec<Way> = lineages(catalog).into_iter().filter_map(newest).collect();
+    for point in ways.iter().filter_map(|way| way.point.as_ref()) {
+        if index(opener, point)?.spools.iter().any(|one| is_enough(&one.database)) {
+            return Ok(());
+        }
+    }
+    // One that was found since is in tails alone.
+    for tail in ways.iter().flat_map(|way| &way.tails) {
+        if parcel(opener, tail)?.pieces.iter().any(|piece| is_enough(&piece.database)) {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// Brings databases back below `to`, each at its own path there; what lies there is replaced.
@@ -80,10 +122,22 @@ pub(crate) fn bring_back(
     scratch: &Path,
     to: &Path,
 ) -> Result<Vec<LiveRestored>> {
+    first_way(opener.catalog(), selection, scratch, &mut |way, folder| {
+        follow(opener, way, selection, folder, to)
+    })
+}
+
+/// Goes the likeliest way that brings the moment back.
+pub(super) fn first_way<T>(
+    catalog: &Catalog,
+    selection: &LiveSelection<'_>,
+    scratch: &Path,
+    go: &mut dyn FnMut(&Way, &Path) -> Result<T>,
+) -> Result<T> {
     let mut last = None;
-    for (at, way) in ways(opener.catalog(), selection.time_ns).iter().enumerate() {
+    for (at, way) in ways(catalog, selection.time_ns).iter().enumerate() {
         let folder = scratch.join(format!("way-{at}"));
-        match follow(opener, way, selection, &folder, to) {
+        match go(way, &folder) {
             // An earlier point may hold what this one does not any more.
             Err(report) if report.exit() == Exit::NothingYet => last = Some(report),
             done => return done,
@@ -93,7 +147,7 @@ pub(crate) fn bring_back(
     Err(last.unwrap_or_else(nothing_yet))
 }
 
-fn nothing_yet() -> Report {
+pub(super) fn nothing_yet() -> Report {
     Report::new(Exit::NothingYet, "nothing of followed databases is at the sites from that time")
         .safe("nothing was written")
         .next("evenkeel restore without --at-time   (the last that there is)")
@@ -156,36 +210,46 @@ fn follow(
     folder: &Path,
     to: &Path,
 ) -> Result<Vec<LiveRestored>> {
-    let wanted = |path: &Path| {
-        selection.paths.is_empty() || selection.paths.iter().any(|one| path.starts_with(one))
-    };
     let mut assembly = Assembly::new(folder);
-    let mut shipped_ns = way.point.as_ref().map_or(0, |point| point.time_ns);
     if let Some(point) = &way.point {
-        put_point(opener, point, &wanted, &mut assembly)?;
+        put_point(opener, point, selection, &mut assembly)?;
     }
-    for tail in &way.tails {
-        for piece in parcel(opener, tail)?.pieces.iter().filter(|one| wanted(&one.database)) {
-            assembly.put(piece)?;
-        }
-        shipped_ns = shipped_ns.max(tail.time_ns);
-    }
-    let databases: Vec<PathBuf> = assembly.databases().into_iter().map(Path::to_owned).collect();
-    if databases.is_empty() {
-        return Err(nothing_yet());
-    }
-    let target = selection.time_ns.map_or(Target::End, Target::Time);
-    let point = way.point.as_ref().map_or_else(String::new, |point| point.id.to_string());
+    let shipped_ns = put_tails(opener, way, selection, &mut assembly)?;
     let mut done = Vec::new();
-    for database in databases {
-        let (restored, gaps) = bring_one(&assembly, &database, target, folder, to)?;
-        let point = point.clone();
+    for database in assembly.databases() {
+        let spools: Vec<&Path> = assembly.spools_of(database).collect();
+        let (restored, gaps) = bring_one(&spools, database, selection.target(), folder, to)?;
+        let (database, point) = (database.to_owned(), way.point_name());
         done.push(LiveRestored { database, point, shipped_ns, restored, gaps });
     }
     Ok(done)
 }
 
-fn index(opener: &Opener, point: &PointInfo) -> Result<Index> {
+/// Puts what the tails hold in its place, behind what the point held; gives when that ended.
+///
+/// # Errors
+/// [`Exit::NothingYet`] if there is nothing of what is wanted; what reading the tails says.
+pub(super) fn put_tails(
+    opener: &Opener,
+    way: &Way,
+    selection: &LiveSelection<'_>,
+    assembly: &mut Assembly,
+) -> Result<u64> {
+    let mut shipped_ns = way.point.as_ref().map_or(0, |point| point.time_ns);
+    for tail in &way.tails {
+        let pieces = parcel(opener, tail)?.pieces;
+        for piece in pieces.iter().filter(|one| selection.takes(&one.database)) {
+            assembly.put(piece)?;
+        }
+        shipped_ns = shipped_ns.max(tail.time_ns);
+    }
+    if assembly.databases().is_empty() {
+        return Err(nothing_yet());
+    }
+    Ok(shipped_ns)
+}
+
+pub(super) fn index(opener: &Opener, point: &PointInfo) -> Result<Index> {
     let mut bytes = Vec::new();
     opener.read_source(point.id, INDEX_SOURCE, &mut bytes)?;
     let promised = point.roots.iter().find(|root| root.name == INDEX_ROOT);
@@ -211,12 +275,12 @@ fn parcel(opener: &Opener, tail: &TailInfo) -> Result<Parcel> {
 fn put_point(
     opener: &Opener,
     point: &PointInfo,
-    wanted: &dyn Fn(&Path) -> bool,
+    selection: &LiveSelection<'_>,
     assembly: &mut Assembly,
 ) -> Result<()> {
     let index = index(opener, point)?;
     let content = opener.content(point.id)?;
-    for spool in index.spools.iter().filter(|spool| wanted(&spool.database)) {
+    for spool in index.spools.iter().filter(|spool| selection.takes(&spool.database)) {
         for (segment, _) in &spool.segments {
             let mut file = assembly.segment(&spool.database, spool.spool, *segment)?;
             let name = source_name(&spool.database, &spool.spool, *segment);
@@ -228,8 +292,8 @@ fn put_point(
 }
 
 /// Restores one from whichever of its spools reaches the furthest, and puts it in its place.
-fn bring_one(
-    assembly: &Assembly,
+pub(super) fn bring_one(
+    spools: &[&Path],
     database: &Path,
     target: Target,
     folder: &Path,
@@ -237,7 +301,7 @@ fn bring_one(
 ) -> Result<(Restored, Vec<Gap>)> {
     let mut best: Option<(Restored, PathBuf, PathBuf)> = None;
     let mut why = None;
-    for (at, spool) in assembly.spools_of(database).enumerate() {
+    for (at, spool) in spools.iter().enumerate() {
         let file = folder.join(format!("{at}-restored.sqlite"));
         // Of the database before.
         let _ = fs::remove_file(&file);
@@ -247,7 +311,7 @@ fn bring_one(
                     .as_ref()
                     .is_none_or(|(old, ..)| old.commit.time_ns < found.commit.time_ns) =>
             {
-                best = Some((found, file, spool.to_owned()));
+                best = Some((found, file, spool.to_path_buf()));
             }
             Ok(_) => {}
             Err(error) => why = Some(Report::from(error)),
@@ -262,7 +326,7 @@ fn bring_one(
 }
 
 /// Where an absolute path goes below a folder.
-fn below(to: &Path, path: &Path) -> PathBuf {
+pub(super) fn below(to: &Path, path: &Path) -> PathBuf {
     match path.strip_prefix("/") {
         Ok(rest) => to.join(rest),
         Err(_) => to.join(path),
