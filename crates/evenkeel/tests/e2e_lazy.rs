@@ -383,6 +383,6 @@ fn what_cannot_be_shown_is_refused_before_anything_is_written() {
     run("--to back --only bot --lazy shown").refuses(2, &["databases that are followed"]);
     run("--to back --lazy shown").refuses(2, &["--only"]);
     run(&format!("--to back --only {only} --lazy shown --at-time 2020-01-01T00:00:00Z"))
-        .refuses(10, &["nothing of followed databases"]);
+        .refuses(10, &["the spool holds no commit at or before"]);
     assert!(!rig.path("back").exists() && !rig.path("shown").exists());
 }
