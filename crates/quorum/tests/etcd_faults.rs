@@ -283,7 +283,8 @@ fn a_look_at_a_member_that_did_not_answer_does_not_cost_the_login_there() {
     swap_at_last(&mut store, "a", None, b"1");
     let leader = cluster.leader();
     cluster.signal(leader, "-STOP");
-    assert!(store.health().unwrap().members_up < 3);
+    // A signal takes effect when the system gets to it: until then the member may still answer.
+    assert!((0..50).any(|_| store.health().unwrap().members_up < 3));
     cluster.signal(leader, "-CONT");
     cluster.leader();
     assert_eq!(read(&mut store, "a"), Some(b"1".to_vec()));
